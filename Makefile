@@ -1,0 +1,39 @@
+# `make compare` and `make test` set up everything they need in .venv on a machine with Python 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: compare test test-fast lint bench wheel clean
+compare: $(STAMP)
+	$(BIN)/semlink compare --out out
+
+test: $(STAMP) lint
+	$(BIN)/pytest
+
+test-fast: $(STAMP)
+	$(BIN)/pytest -m "not slow"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/semlink bench
+
+wheel: $(STAMP)
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf $(VENV) build dist out *.egg-info
+
+# PyTorch first and by itself, so that another build can be chosen: SEMLINK_TORCH="torch==2.13.0+cpu", say.
+SEMLINK_TORCH ?= torch>=2.9,<2.14
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=24" "setuptools>=77"
+	$(BIN)/python -m pip install --quiet "$(SEMLINK_TORCH)"
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $(STAMP)

@@ -1,0 +1,131 @@
+"""The command `semlink`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# The heavy imports (PyTorch, Sionna) wait until a command runs: `semlink --help` answers at once.
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Images through classical and semantic links over the same channel, on equal terms. "
+    "Es/N0 is the average energy per transmitted complex symbol over N0, in dB; the ratio is complex channel uses "
+    "per image value (channels x height x width).",
+)
+
+
+@app.command()
+def compare(
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files, folders or sets: samples, kodak, cifar10, cifar10:COUNT.", show_default="samples"),
+    ] = None,
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(help="jpeg-ldpc-qam or deepjscc; may be repeated.", show_default="both"),
+    ] = None,
+    channel: Annotated[str, typer.Option(help="awgn or rayleigh.")] = "awgn",
+    coherence: Annotated[
+        str | None,
+        typer.Option(
+            help="Of rayleigh: block (one gain an image), fast (one a symbol) or the number of symbols that share one.",
+            show_default="block",
+        ),
+    ] = None,
+    csi: Annotated[
+        str | None,
+        typer.Option(help="Of rayleigh: perfect (the receiver knows the gains) or none.", show_default="perfect"),
+    ] = None,
+    equaliser: Annotated[
+        str | None, typer.Option(help="Of rayleigh with perfect CSI: zf or mmse.", show_default="zf")
+    ] = None,
+    esno: Annotated[str, typer.Option(help="Es/N0 in dB: START:STOP:STEP or A,B,C.")] = "0:20:2",
+    ratio: Annotated[str, typer.Option(help="Bandwidth ratio: complex channel uses per image value.")] = "1/6",
+    mcs: Annotated[str, typer.Option(help="Fixed modulation and code rate of jpeg-ldpc-qam.")] = "16qam-1/2",
+    realisations: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of noise and fading, for each image.",
+            show_default="what brings them to 6 images in all on awgn, 30 on rayleigh",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of noise and fading.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for compare.csv, compare.png, contact.png and received/.")] = Path(
+        "out"
+    ),
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")] = False,
+) -> None:
+    """Send images with several codecs over one channel: a table, curves and the received pictures."""
+    from semlink.flowgraphs.report import run_compare
+
+    run_compare(
+        words=images or [],
+        codecs=codec or [],
+        channel=channel,
+        coherence=coherence,
+        csi=csi,
+        equaliser=equaliser,
+        esno=esno,
+        ratio=ratio,
+        mcs=mcs,
+        realisations=realisations,
+        seed=seed,
+        out=out,
+        as_json=json,
+    )
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A TOML file of settings, such as neural/recipes/deepjscc-6.toml.")],
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint, the log and the weights.")],
+) -> None:
+    """Train a codec, or go on from the checkpoint in the folder. CIFAR-10 and photographs come from SEMLINK_DATA."""
+    from semlink.neural.train import read_recipe
+    from semlink.neural.train import train as run
+
+    typer.echo(f"weights: {run(read_recipe(recipe), out)}")
+
+
+@app.command()
+def zoo(
+    measure: Annotated[
+        str | None,
+        typer.Option(help="Measure the figures of a model on CIFAR-10's test set and write them to its card."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON instead of a table.")] = False,
+) -> None:
+    """List the trained models: size, ratio, data, hash, training command and measured figures."""
+    from semlink.flowgraphs.report import run_zoo
+
+    run_zoo(measure=measure, as_json=json)
+
+
+@app.command()
+def bench(
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON instead of a table.")] = False,
+) -> None:
+    """Measure the speed of a default comparison, of the codecs and of the LDPC decoder on this machine."""
+    from semlink.flowgraphs.bench import run_bench
+
+    run_bench(as_json=json)
+
+
+def main() -> None:
+    """Run the command line. A refused value or a file that cannot be had is one line and exit status 2."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        message = " ".join(str(error).split())
+        print(f"semlink: error: {message}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("semlink: interrupted; nothing was written", file=sys.stderr)
+        sys.exit(130)

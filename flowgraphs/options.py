@@ -1,0 +1,139 @@
+"""What the command line accepts, turned into objects: every refusal names the value and what is allowed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from semlink.baselines.separate import SeparateCodec
+from semlink.flowgraphs.compare import Condition
+from semlink.neural import zoo
+from semlink.phy.channels import AWGN, Rayleigh
+from semlink.phy.link import Codec
+from semlink.phy.sources import SAMPLES, cifar10, find_images, kodak, load_image, sample_images
+
+CODECS = ("jpeg-ldpc-qam", "deepjscc")
+CHANNELS = ("awgn", "rayleigh")
+SETS = "samples, kodak, cifar10, cifar10:COUNT"
+MAX_LEVELS = 1000
+
+
+def parse_esno(text: str) -> list[float]:
+    """Es/N0 in dB from "START:STOP:STEP" (both ends included), "A,B,C" or a single number.
+
+    Raises:
+        ValueError: none of these, not finite, reversed, or more than 1,000 values.
+    """
+    form = f"--esno {text!r}: give START:STOP:STEP with START ≤ STOP and STEP > 0, or A,B,C in rising order, in dB"
+    try:
+        if ":" in text:
+            start, stop, step = (float(part) for part in text.split(":"))
+            if not (math.isfinite(start) and math.isfinite(stop) and 0 < step < math.inf and start <= stop):
+                raise ValueError(form)
+            count = math.floor((stop - start) / step + 1e-9) + 1
+            values = [round(start + i * step, 9) for i in range(min(count, MAX_LEVELS + 1))]
+        else:
+            values = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ValueError(form) from error
+    if not all(-100 <= v <= 100 for v in values):
+        raise ValueError(f"{form}; each from -100 to 100")
+    if len(values) > MAX_LEVELS or any(b <= a for a, b in pairwise(values)):
+        raise ValueError(f"{form}; at most {MAX_LEVELS} values")
+    return values
+
+
+def parse_ratio(text: str) -> float:
+    """A bandwidth ratio from "1/6" or "0.1667".
+
+    Raises:
+        ValueError: not a number in (0, 1].
+    """
+    match = re.fullmatch(r"\s*([0-9.eE+-]+)\s*(?:/\s*([0-9.eE+-]+)\s*)?", text)
+    try:
+        ratio = float(match[1]) / float(match[2] or 1) if match else math.nan
+    except (ValueError, ZeroDivisionError):
+        ratio = math.nan
+    if not 0 < ratio <= 1:
+        raise ValueError(f"--ratio {text!r} must be a number above 0 and up to 1, such as 1/6")
+    return ratio
+
+
+def make_condition(name: str, *, coherence: str | None, csi: str | None, equaliser: str | None) -> Condition:
+    """The channel of the options; None stands for an option not given.
+
+    Raises:
+        ValueError: an unknown channel, or an option that it does not have or take.
+    """
+    given = {"--coherence": coherence, "--csi": csi, "--equaliser": equaliser}
+    if name == "awgn":
+        if extra := [option for option, value in given.items() if value is not None]:
+            raise ValueError(f"{', '.join(extra)}: the channel awgn has no fading; use it with --channel rayleigh")
+        return Condition(AWGN())
+    if name != "rayleigh":
+        raise ValueError(f"--channel {name!r} must be one of: {', '.join(CHANNELS)}")
+    coherence, csi, equaliser = coherence or "block", csi or "perfect", equaliser or "zf"
+    length = int(coherence) if coherence.isdecimal() else coherence
+    channel = Rayleigh(length, csi, equaliser)  # type: ignore[arg-type]  # checked there
+    return Condition(channel, name, csi, coherence, equaliser if csi == "perfect" else "")
+
+
+def make_codecs(names: Sequence[str], *, ratio: float, mcs: str) -> dict[str, Codec]:
+    """The codecs by name.
+
+    Raises:
+        ValueError: an unknown or repeated codec, or a ratio or MCS it does not have.
+    """
+    for name in names:
+        if name not in CODECS:
+            raise ValueError(f"--codec {name!r} must be one of: {', '.join(CODECS)}")
+        if names.count(name) > 1:
+            raise ValueError(f"--codec {name!r} is given more than once")
+    made: dict[str, Codec] = {}
+    for name in names:
+        made[name] = SeparateCodec(mcs=mcs, ratio=ratio) if name == "jpeg-ldpc-qam" else zoo.load(name, ratio=ratio)
+    return made
+
+
+def load_images(words: Sequence[str]) -> dict[str, Float[Tensor, "1 3 h w"]]:
+    """Images by name from files, folders and names of sets.
+
+    Raises:
+        ValueError: a word that is none of these, an image that cannot be read, or one given twice.
+    """
+    images: dict[str, Tensor] = {}
+    for word in words or ["samples"]:
+        for name, image in _images(word).items():
+            if name in images:
+                raise ValueError(f"image {name!r} is given more than once")
+            images[name] = image
+    return images
+
+
+def _images(word: str) -> Mapping[str, Tensor]:
+    if word == "samples":
+        return dict(zip(SAMPLES, torch.split(sample_images(), 1), strict=True))
+    if word == "kodak":
+        return kodak()
+    if match := re.fullmatch(r"cifar10(?::(\d+))?", word):
+        return _cifar10(match[1])
+    path = Path(word)
+    if path.is_dir():
+        return {str(p): load_image(p) for p in find_images(path)}
+    if not path.exists():
+        raise ValueError(f"image {word}: no such file or folder, nor one of the sets: {SETS}")
+    return {word: load_image(path)}
+
+
+def _cifar10(count: str | None) -> Mapping[str, Tensor]:
+    chosen = 10_000 if count is None else int(count)
+    if not 1 <= chosen <= 10_000:
+        raise ValueError(f"image set cifar10:{count}: the count must be 1 … 10000")
+    return {f"cifar10-{i:05d}": image for i, image in enumerate(torch.split(cifar10("test")[:chosen], 1))}

@@ -1,0 +1,96 @@
+"""The pictures of a comparison: PSNR against Es/N0, and the received images side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from semlink.flowgraphs.compare import Comparison, find_cliff
+from semlink.phy.metrics import psnr, to_levels
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's, told apart by all
+MARKERS = "osD^vP"
+
+
+def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
+    """PSNR (from the mean squared error) against Es/N0 with 95 % bands, and the cliff of every codec that has one."""
+    figure = Figure(figsize=(8, 5.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for i, (codec, rows) in enumerate(comparison.table.groupby("codec", sort=False)):
+        rows = rows.sort_values("esno_db")
+        colour = COLOURS[i % len(COLOURS)]
+        axes.plot(rows["esno_db"], rows["psnr_db"], MARKERS[i % len(MARKERS)] + "-", color=colour, label=str(codec))
+        axes.fill_between(
+            rows["esno_db"], rows["psnr_db_low"], rows["psnr_db_high"], color=colour, alpha=0.2, linewidth=0
+        )
+        _mark_cliff(axes, str(codec), find_cliff(rows), colour)
+    axes.set(xlabel="Es/N0 (dB), average per complex symbol", ylabel="PSNR (dB), from the mean squared error")
+    axes.set_title(title, fontsize=10)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=150, format="png")
+
+
+def _mark_cliff(axes: Axes, codec: str, cliff: float | None, colour: str) -> None:
+    if cliff is None:
+        return
+    axes.axvline(cliff, color=colour, linestyle="--", linewidth=1)
+    text = f"cliff of {codec}:\nbelow {cliff:.1f} dB more than\nhalf of its images fail"
+    # The curve is low on the left of its cliff and high on the right: the text goes to the empty corner.
+    right = cliff < sum(axes.get_xlim()) / 2
+    axes.annotate(
+        text, (cliff, 0.03 if right else 0.97), xycoords=("data", "axes fraction"), xytext=(6 if right else -6, 0),
+        textcoords="offset points", ha="left" if right else "right", va="bottom" if right else "top", fontsize=8,
+        color=colour,
+    )  # fmt: skip
+
+
+def draw_contact_sheet(comparison: Comparison, esno_db: Sequence[float], title: str, path: Path) -> None:
+    """A row for every shown image and codec, a column for the original and every Es/N0."""
+    names = list(dict.fromkeys(name for name, _, _ in comparison.pictures))
+    codecs = list(dict.fromkeys(codec for _, codec, _ in comparison.pictures))
+    shape = (len(names) * len(codecs), 1 + len(esno_db))
+    figure = Figure(figsize=(2.1 * shape[1], 2.35 * shape[0] + 0.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(*shape, squeeze=False)
+    for i, name in enumerate(names):
+        sent = comparison.sent[name]
+        for j, codec in enumerate(codecs):
+            row = grid[i * len(codecs) + j]
+            _show(row[0], sent, "sent")
+            row[0].set_ylabel(codec, fontsize=9)
+            for axes, level in zip(row[1:], esno_db, strict=True):
+                got = comparison.pictures[name, codec, level]
+                _show(axes, got, f"{level:g} dB: {psnr(got, sent):.1f} dB PSNR")
+    figure.suptitle(title, fontsize=10)
+    figure.savefig(path, dpi=110, format="png")
+
+
+def _show(axes: Axes, image: Tensor, title: str) -> None:
+    axes.imshow(pixels(image), interpolation="nearest" if image.shape[-1] <= 64 else "antialiased")
+    axes.set_title(title, fontsize=8)
+    axes.set(xticks=[], yticks=[])
+
+
+def pixels(image: Float[Tensor, "1 3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """An image (1, 3, h, w) in [0, 1] as 8-bit pixels (h, w, 3)."""
+    return to_levels(image[0]).byte().permute(1, 2, 0).numpy()
+
+
+def write_image(image: Tensor, path: Path) -> None:
+    """Write an image (1, 3, h, w) as PNG."""
+    Image.fromarray(pixels(image)).save(path, format="png")
+
+
+def some(levels: Sequence[float], count: int = 5) -> list[float]:
+    """At most `count` of the Es/N0, evenly spread from the first to the last."""
+    return [levels[i] for i in sorted({round(x) for x in np.linspace(0, len(levels) - 1, min(count, len(levels)))})]

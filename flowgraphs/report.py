@@ -1,0 +1,205 @@
+"""What the commands do: options in, progress on stderr, a table or JSON on stdout, files in a folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from torch import Tensor
+
+from semlink.flowgraphs import plots
+from semlink.flowgraphs.compare import Comparison, Condition, compare, find_cliff
+from semlink.flowgraphs.options import CODECS, load_images, make_codecs, make_condition, parse_esno, parse_ratio
+from semlink.phy.link import Codec, esno_to_n0
+
+
+def run_compare(
+    *,
+    words: Sequence[str],
+    codecs: Sequence[str],
+    channel: str,
+    coherence: str | None,
+    csi: str | None,
+    equaliser: str | None,
+    esno: str,
+    ratio: str,
+    mcs: str,
+    realisations: int | None,
+    seed: int,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """`semlink compare`: everything is checked before anything is sent, and all files are written at the end.
+
+    Raises:
+        ValueError: an option that is refused; the message names it and what is allowed.
+        OSError: a folder that cannot be written.
+    """
+    levels = parse_esno(esno)
+    condition = make_condition(channel, coherence=coherence, csi=csi, equaliser=equaliser)
+    chosen = make_codecs(list(codecs) or list(CODECS), ratio=parse_ratio(ratio), mcs=mcs)
+    images = load_images(words)
+    try_codecs(chosen, images)
+    repeats = realisations or math.ceil((6 if condition.name == "awgn" else 30) / len(images))
+    workers = os.cpu_count() or 1
+    with writable(out) as folder:
+        with _progress("sending", len(chosen) * len(levels)) as advance:
+            outcome = compare(
+                images, chosen, condition, levels, realisations=repeats, seed=seed, workers=workers, progress=advance
+            )
+        files = write_comparison(outcome, condition, mcs if "jpeg-ldpc-qam" in chosen else None, folder)
+    if as_json:
+        print(json.dumps(_as_json(outcome, [str(out / name) for name in files]), indent=2, allow_nan=False))
+    else:
+        _print_comparison(outcome, [str(out / name) for name in files if "/" not in name])
+
+
+def try_codecs(codecs: Mapping[str, Codec], images: Mapping[str, Tensor]) -> None:
+    """Encode one image of each size with every codec: a size or ratio that is refused shows before the long run.
+
+    Raises:
+        ValueError: naming the image.
+    """
+    first = {tuple(image.shape): name for name, image in reversed(list(images.items()))}
+    for name in first.values():
+        for codec in codecs.values():
+            try:
+                codec.encode(images[name], esno_to_n0(10))
+            except ValueError as error:
+                raise ValueError(f"image {name}: {error}") from error
+
+
+@contextmanager
+def writable(out: Path) -> Iterator[Path]:
+    """A folder to write to, whose files move to `out` when all has gone well; otherwise nothing is left behind.
+
+    Raises:
+        OSError: `out` cannot be made or written.
+    """
+    made = [path for path in (out, *out.parents) if not path.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".semlink-", dir=out))
+    except OSError as error:
+        raise OSError(f"--out {out}: cannot be written ({error.strerror}); give a folder that can") from error
+    try:
+        yield folder
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            target = out / path.relative_to(folder)
+            target.parent.mkdir(exist_ok=True)
+            path.replace(target)
+        made = []
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        for path in made:
+            path.rmdir()
+
+
+def write_comparison(outcome: Comparison, condition: Condition, mcs: str | None, folder: Path) -> list[str]:
+    """Write compare.csv, compare.png, contact.png and received/*.png; return their names."""
+    levels = plots.some(sorted(set(outcome.table["esno_db"])))
+    title = describe(outcome, condition, mcs)
+    outcome.table.to_csv(folder / "compare.csv", index=False, float_format="%.6g")
+    plots.draw_curves(outcome, title, folder / "compare.png")
+    plots.draw_contact_sheet(outcome, levels, title, folder / "contact.png")
+    (folder / "received").mkdir()
+    for (image, codec, level), picture in outcome.pictures.items():
+        if level in levels:
+            stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(image).stem)
+            plots.write_image(picture, folder / "received" / f"{stem}_{codec}_{level:g}dB.png")
+    received = sorted(f"received/{path.name}" for path in (folder / "received").iterdir())
+    return ["compare.csv", "compare.png", "contact.png", *received]
+
+
+def describe(outcome: Comparison, condition: Condition, mcs: str | None) -> str:
+    """The conditions in one line: what a plot must state to be worth anything."""
+    row = outcome.table.iloc[0]
+    channel = "AWGN"
+    if condition.name == "rayleigh":
+        equaliser = f", {condition.equaliser.upper()}" if condition.equaliser else ""
+        channel = f"Rayleigh, coherence {condition.coherence}, CSI {condition.csi}{equaliser}"
+    scheme = f", digital MCS {mcs}" if mcs else ""
+    counts = f"images {row['images']} × realisations {row['realisations']}"
+    return f"{channel}; ratio {_fraction(row['ratio'])}{scheme}; {counts}"
+
+
+def _fraction(ratio: float) -> str:
+    return f"1/{round(1 / ratio)}" if abs(1 / ratio - round(1 / ratio)) < 0.01 else f"{ratio:.4g}"
+
+
+def _print_comparison(outcome: Comparison, files: Sequence[str]) -> None:
+    console = Console()
+    table = Table(title="PSNR in dB from the mean squared error (95 % interval); failed images of those sent")
+    table.add_column("Es/N0 (dB)", justify="right")
+    by_codec = dict(list(outcome.table.groupby("codec", sort=False)))
+    for codec in by_codec:
+        table.add_column(str(codec), justify="right")
+    for level in sorted(set(outcome.table["esno_db"])):
+        cells = [_cell(rows[rows["esno_db"] == level].iloc[0]) for rows in by_codec.values()]
+        table.add_row(f"{level:g}", *cells)
+    console.print(table)
+    for codec, rows in by_codec.items():
+        cliff = find_cliff(rows)
+        if cliff is not None:
+            console.print(
+                f"{codec}: cliff at {cliff:.1f} dB: below it more than half of the images fail", soft_wrap=True
+            )
+        for topic, note in outcome.notes[str(codec)].items():
+            console.print(f"{codec}: {topic}: {note}", soft_wrap=True, highlight=False)
+    console.print("written: " + ", ".join(files), soft_wrap=True, highlight=False)
+
+
+def _cell(row: pd.Series) -> str:
+    failed = f", {row['failed']}/{row['images'] * row['realisations']} failed" if row["failed"] else ""
+    return f"{row['psnr_db']:.2f} ({row['psnr_db_low']:.2f} … {row['psnr_db_high']:.2f}){failed}"
+
+
+def _as_json(outcome: Comparison, files: Sequence[str]) -> dict[str, object]:
+    rows = [
+        {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
+        for row in outcome.table.to_dict(orient="records")
+    ]
+    by_codec = outcome.table.groupby("codec", sort=False)
+    cliffs = {str(codec): find_cliff(rows_of) for codec, rows_of in by_codec}
+    return {"rows": rows, "cliff_db": cliffs, "notes": outcome.notes, "files": list(files)}
+
+
+def run_zoo(*, measure: str | None, as_json: bool) -> None:
+    """`semlink zoo`."""
+    from semlink.neural import evaluate, zoo
+
+    if measure is not None:
+        evaluate.measure_card(measure)
+    cards = zoo.cards().values()
+    if as_json:
+        print(json.dumps([asdict(card) for card in cards], indent=2))
+        return
+    console = Console()
+    for card in cards:
+        console.print(
+            f"[bold]{card.name}[/bold]: {card.codec}, ratio {_fraction(card.ratio)}, {card.parameters:,} parameters"
+        )
+        console.print(f"  data: {card.data}\n  trained by: {card.command}\n  SHA-256: {card.sha256}", soft_wrap=True)
+        for condition, figures in card.figures.items():
+            values = ", ".join(f"{level} dB: {value:.2f}" for level, value in figures.items())
+            console.print(f"  PSNR in dB, {condition}: {values}", soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def _progress(label: str, total: int) -> Iterator[Callable[[], None]]:
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield partial(progress.advance, progress.add_task(label, total=total))

@@ -1,0 +1,240 @@
+"""The one contract: a codec, a channel, and the link where they meet.
+
+A `Codec` turns images into complex channel symbols and back, a `Channel` carries symbols, and `Link` joins the two,
+sets the Es/N0, checks the transmit power and keeps the ledger of channel uses. Nothing else in the package knows both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple, Protocol
+
+import torch
+from jaxtyping import Bool, Complex, Float, Int
+from torch import Tensor
+
+Rng = torch.Generator | Sequence[torch.Generator]
+"""One generator, from which the images of a batch draw one after another, or one generator an image."""
+
+Power = Literal["exact", "constellation"]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a codec hands to the link: one row of channel symbols for every image.
+
+    Attributes:
+        symbols: complex symbols of mean energy Es = 1, (b, n).
+        uses: channel uses of one image by purpose ("payload", "pilot", "side", …); they add up to n.
+        power: "exact" when every image is normalised to unit mean energy (analogue symbols), "constellation" when
+            the points have unit mean energy over the alphabet and the drawn ones differ from it by chance.
+        notes: what a reader must know to compare fairly, by topic, such as what the receiver is assumed to know.
+    """
+
+    symbols: Complex[Tensor, "b n"]
+    uses: Mapping[str, int]
+    power: Power = "exact"
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Received:
+    """What a channel hands to the decoder: `symbols = bias * sent + CN(0, n0)`, per symbol.
+
+    Attributes:
+        symbols: received symbols after equalisation, (b, n).
+        n0: noise variance of each symbol after equalisation, (b, n), linear (Es = 1).
+        gain: fading gain h of each symbol as far as the receiver knows it, (b, n); None when it knows none.
+        bias: real positive factor an MMSE equaliser leaves on the sent symbol, (b, n); None means 1.
+        image_shape: (c, h, w) of the images, as a burst header would tell; set by `Link`.
+    """
+
+    symbols: Complex[Tensor, "b n"]
+    n0: Float[Tensor, "b n"]
+    gain: Complex[Tensor, "b n"] | None = None
+    bias: Float[Tensor, "b n"] | None = None
+    image_shape: tuple[int, int, int] | None = None
+
+    def unbiased(self) -> Received:
+        """The same reception scaled to `symbols = sent + CN(0, n0)`, as a demapper wants it."""
+        if self.bias is None:
+            return self
+        return replace(self, symbols=self.symbols / self.bias, n0=self.n0 / self.bias.square(), bias=None)
+
+    def shape_for(self, ratio: float) -> tuple[int, int, int]:
+        """(c, h, w) of the images: the one told, else that of the square RGB image that fills n symbols at `ratio`.
+
+        Raises:
+            ValueError: no shape was told and no square RGB image fits.
+        """
+        if self.image_shape is not None:
+            return self.image_shape
+        n = self.symbols.shape[1]
+        side = round(math.sqrt(n / ratio / 3))
+        if side < 1 or channel_uses((3, side, side), ratio) != n:
+            raise ValueError(
+                f"image_shape=None: {n} symbols at ratio {ratio:g} fill no square RGB image; set image_shape"
+            )
+        return 3, side, side
+
+
+class Decoded(NamedTuple):
+    """What a codec makes of a reception.
+
+    Attributes:
+        image: (b, c, h, w) in [0, 1], or logits for a task codec.
+        failed: which images are a fallback, wholly or in part, (b,); None means none.
+        block_errors: code blocks in error of each image, (b,); None for a codec without code blocks.
+        blocks: code blocks of one image.
+    """
+
+    image: Float[Tensor, "b ..."]
+    failed: Bool[Tensor, " b"] | None = None
+    block_errors: Int[Tensor, " b"] | None = None
+    blocks: int = 0
+
+
+class Codec(Protocol):
+    """Images to channel symbols and back. Owns no channel, no noise and no sweep."""
+
+    def encode(self, image: Float[Tensor, "b c h w"], n0: float) -> Frame:
+        """Encode images in [0, 1]; `n0` is the average noise variance, all the transmitter knows of the channel."""
+        ...
+
+    def decode(self, received: Received) -> Decoded | Tensor:
+        """Decode a reception; a bare image tensor means that nothing failed."""
+        ...
+
+
+class Channel(Protocol):
+    """Carries symbols of unit mean energy and adds noise of variance `n0` (N0/2 per real axis)."""
+
+    def __call__(self, symbols: Complex[Tensor, "b n"], n0: float, *, rng: Rng) -> Received:
+        """Return what arrives. Row i draws from `rng[i]`, or all rows in turn from the one generator."""
+        ...
+
+
+@dataclass(frozen=True)
+class Transmission:
+    """The outcome of `Link`: the images, which failed, and what was spent.
+
+    Attributes:
+        image: received images, (b, c, h, w) in [0, 1].
+        failed: which images were marked failed, (b,).
+        uses: the ledger: channel uses of one image by purpose.
+        ratio: complex channel uses / (c·h·w).
+        esno_db: Es/N0 in dB at which it was sent.
+        block_errors: code blocks in error of each image, (b,); None for a codec without code blocks.
+        blocks: code blocks of one image.
+        notes: the codec's remarks on the accounting.
+    """
+
+    image: Float[Tensor, "b ..."]
+    failed: Bool[Tensor, " b"]
+    uses: Mapping[str, int]
+    ratio: float
+    esno_db: float
+    block_errors: Int[Tensor, " b"] | None = None
+    blocks: int = 0
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A codec over a channel: `Link(codec, channel)(image, esno_db, rng=…)`."""
+
+    codec: Codec
+    channel: Channel
+
+    def __call__(self, image: Float[Tensor, "b c h w"], esno_db: float, *, rng: Rng) -> Transmission:
+        """Send a batch of images of one size at an average Es/N0 of `esno_db` dB.
+
+        With one generator, the images draw from it one after another, so a batch gives what its images give one by
+        one; with a sequence of generators, one an image, the order of the images does not matter either.
+
+        Raises:
+            ValueError: image out of shape or range, Es/N0 not finite, symbols off in power, or a ledger that does not
+                add up.
+        """
+        check_image(image)
+        n0 = esno_to_n0(esno_db)
+        frame = self.codec.encode(image, n0)
+        check_frame(frame, image.shape[0])
+        received = self.channel(frame.symbols, n0, rng=rng)
+        if received.symbols.shape != frame.symbols.shape:
+            raise ValueError(
+                f"channel returned symbols of shape {tuple(received.symbols.shape)}, sent {tuple(frame.symbols.shape)}"
+            )
+        c, h, w = image.shape[1:]
+        decoded = self.codec.decode(replace(received, image_shape=(c, h, w)))
+        decoded = Decoded(decoded) if isinstance(decoded, Tensor) else Decoded(*decoded)
+        failed = decoded.failed if decoded.failed is not None else torch.zeros(image.shape[0], dtype=torch.bool)
+        return Transmission(
+            image=decoded.image,
+            failed=failed,
+            uses=dict(frame.uses),
+            ratio=frame.symbols.shape[1] / (c * h * w),
+            esno_db=esno_db,
+            block_errors=decoded.block_errors,
+            blocks=decoded.blocks,
+            notes=dict(frame.notes),
+        )
+
+
+def esno_to_n0(esno_db: float) -> float:
+    """N0 (linear, Es = 1) at an Es/N0 in dB.
+
+    Raises:
+        ValueError: `esno_db` is not a finite number.
+    """
+    if not math.isfinite(esno_db):
+        raise ValueError(f"esno_db={esno_db} is not a finite number of dB")
+    return float(10.0 ** (-esno_db / 10.0))
+
+
+def channel_uses(image_shape: tuple[int, int, int], ratio: float) -> int:
+    """Complex channel uses that an image (c, h, w) may spend at a bandwidth ratio: the floor of ratio·c·h·w."""
+    # The tolerance keeps 3072 / 6 at 512 whatever the rounding of 1/6.
+    return math.floor(ratio * math.prod(image_shape) + 1e-6)
+
+
+def normalise_power(symbols: Complex[Tensor, "b n"]) -> Complex[Tensor, "b n"]:
+    """Scale each image's symbols to mean energy 1: per image, never per batch."""
+    energy = symbols.abs().square().mean(dim=1, keepdim=True)
+    return symbols * energy.clamp_min(1e-12).rsqrt()
+
+
+def check_image(image: Tensor) -> None:
+    """Raise ValueError unless `image` is a non-empty float (b, c, h, w) within [0, 1]."""
+    if image.ndim != 4 or 0 in image.shape:
+        raise ValueError(f"image has shape {tuple(image.shape)}; it must be (b, c, h, w), none of them 0")
+    if not image.is_floating_point():
+        raise ValueError(f"image has dtype {image.dtype}; it must be floating point in [0, 1]")
+    low, high = float(image.min()), float(image.max())
+    if not (low >= 0.0 and high <= 1.0):
+        raise ValueError(f"image spans [{low:g}, {high:g}]; it must lie in [0, 1]")
+
+
+def check_frame(frame: Frame, images: int) -> None:
+    """Raise ValueError unless there is a row an image, unit energy within its kind's allowance, and a true ledger.
+
+    An "exact" frame may be off by 1e-3. The mean energy of n drawn points of a square QAM has a standard deviation of
+    at most sqrt(0.4 / n) (kurtosis below 1.4), of which six are allowed.
+    """
+    symbols = frame.symbols
+    if symbols.ndim != 2 or symbols.shape[0] != images or symbols.shape[1] == 0 or not symbols.is_complex():
+        raise ValueError(
+            f"frame has symbols {symbols.dtype} {tuple(symbols.shape)}; they must be complex ({images}, n)"
+        )
+    n = symbols.shape[1]
+    if any(count < 0 for count in frame.uses.values()) or sum(frame.uses.values()) != n:
+        raise ValueError(f"uses={dict(frame.uses)} add up to {sum(frame.uses.values())}; the frame has {n} symbols")
+    allowed = 1e-3 if frame.power == "exact" else 6.0 * math.sqrt(0.4 / n)
+    energy = symbols.detach().abs().square().mean(dim=1)
+    worst = energy[(energy - 1).abs().argmax()].item()  # argmax picks a NaN where there is one
+    if not abs(worst - 1.0) <= allowed:
+        raise ValueError(
+            f"mean symbol energy {worst:.4g} of an image is off; Es must be 1 ± {allowed:.2g} ({frame.power})"
+        )

@@ -1,0 +1,157 @@
+"""Image and bit-error metrics, with confidence intervals.
+
+PSNR is taken on 8-bit images (clip and round first) and from the mean squared error over all images; the mean of
+per-image PSNR is always at least as high, and both are reported wherever a sweep is written down.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+from torch import Tensor
+from torchmetrics.functional.image import (
+    multiscale_structural_similarity_index_measure,
+    structural_similarity_index_measure,
+)
+
+MS_SSIM_MIN_SIDE = 161  # five scales of an 11×11 window: (11 - 1)·2⁴ + 1
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its confidence interval, which `float()` reduces to the value."""
+
+    value: float
+    low: float
+    high: float
+
+    def __float__(self) -> float:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Rate(Estimate):
+    """An error rate: errors out of trials, with its exact (Clopper-Pearson) interval."""
+
+    errors: int
+    trials: int
+
+
+def to_8bit(image: Tensor) -> Tensor:
+    """Clip to [0, 1] and round to multiples of 1/255, in double precision."""
+    # In float32 the variance of flat regions, a difference of squares, is lost in rounding.
+    return to_levels(image).double() / 255
+
+
+def to_levels(image: Tensor) -> Tensor:
+    """Clip to [0, 1] and round to whole levels, 0 … 255."""
+    return (image.clamp(0, 1) * 255).round()
+
+
+def squared_error(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    """Mean squared error of each image after rounding both to 8 bits; in units of the [0, 1] range, squared.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    _same_shape(image, reference)
+    levels = to_levels(image).double() - to_levels(reference).double()
+    return levels.square().flatten(1).mean(dim=1) / 255**2
+
+
+def psnr(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -> float:
+    """PSNR in dB from the mean squared error over all images; infinite where they are equal."""
+    return to_db(squared_error(image, reference).mean().item())
+
+
+def psnr_mean(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -> float:
+    """The mean of the images' own PSNR in dB."""
+    return float(np.mean([to_db(error) for error in squared_error(image, reference).tolist()]))
+
+
+def ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -> float:
+    """SSIM (Wang et al. 2004: 11×11 Gaussian window, σ = 1.5) on 8-bit images, mean over images."""
+    _same_shape(image, reference)
+    value = structural_similarity_index_measure(to_8bit(image), to_8bit(reference), data_range=1.0)
+    return float(value)
+
+
+def ms_ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -> float:
+    """MS-SSIM (Wang et al. 2003, five scales) on 8-bit images, mean over images.
+
+    Raises:
+        ValueError: the shapes differ, or a side is below `MS_SSIM_MIN_SIDE` pixels.
+    """
+    _same_shape(image, reference)
+    if min(image.shape[-2:]) < MS_SSIM_MIN_SIDE:
+        size = "x".join(map(str, image.shape[-2:]))
+        raise ValueError(f"image of {size}: five-scale MS-SSIM needs at least {MS_SSIM_MIN_SIDE} pixels a side")
+    value = multiscale_structural_similarity_index_measure(to_8bit(image), to_8bit(reference), data_range=1.0)
+    return float(value)
+
+
+def ber(decided: Tensor, sent: Tensor, *, confidence: float = 0.95) -> Rate:
+    """Bit error rate of decided against sent bits of one shape."""
+    _same_shape(decided, sent)
+    return error_rate(int((decided.bool() != sent.bool()).sum()), sent.numel(), confidence=confidence)
+
+
+def bler(decided: Tensor, sent: Tensor, *, confidence: float = 0.95) -> Rate:
+    """Block error rate: rows of (blocks, bits) with at least one wrong bit."""
+    _same_shape(decided, sent)
+    wrong = (decided.bool() != sent.bool()).any(dim=-1)
+    return error_rate(int(wrong.sum()), wrong.numel(), confidence=confidence)
+
+
+def error_rate(errors: int, trials: int, *, confidence: float = 0.95) -> Rate:
+    """Errors out of trials with the exact binomial interval (Clopper and Pearson 1934).
+
+    Raises:
+        ValueError: no trials, or more errors than trials.
+    """
+    if not 0 <= errors <= trials or trials == 0:
+        raise ValueError(
+            f"errors={errors} of trials={trials}: there must be at least one trial and 0 ≤ errors ≤ trials"
+        )
+    tail = (1 - confidence) / 2
+    low = float(stats.beta.ppf(tail, errors, trials - errors + 1)) if errors else 0.0
+    high = float(stats.beta.ppf(1 - tail, errors + 1, trials - errors)) if errors < trials else 1.0
+    return Rate(errors / trials, low, high, errors, trials)
+
+
+def mean_estimate(values: Float[np.ndarray, "images realisations"], *, confidence: float = 0.95) -> Estimate:
+    """The mean with its interval (Student's t).
+
+    With several realisations the interval is over the channel, for these very images. With one it is over images drawn
+    like these (CIFAR-10, say), and unknown (NaN) for a single image.
+    """
+    images, realisations = values.shape
+    mean = float(values.mean())
+    if realisations > 1:
+        variance, freedom = values.var(axis=1, ddof=1).sum() / (images**2 * realisations), images * (realisations - 1)
+    elif images > 1:
+        variance, freedom = values.var(ddof=1) / images, images - 1
+    else:
+        return Estimate(mean, math.nan, math.nan)
+    half = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * math.sqrt(variance)
+    return Estimate(mean, mean - half, mean + half)
+
+
+def psnr_estimate(errors: Float[np.ndarray, "images realisations"], *, confidence: float = 0.95) -> Estimate:
+    """PSNR in dB from the mean of squared errors, with the interval that `mean_estimate` gives that mean."""
+    mean = mean_estimate(errors, confidence=confidence)
+    return Estimate(to_db(mean.value), to_db(mean.high), to_db(mean.low))
+
+
+def to_db(mean_squared_error: float) -> float:
+    """PSNR in dB of a mean squared error on the [0, 1] scale."""
+    return math.inf if mean_squared_error <= 0 else -10 * math.log10(mean_squared_error)
+
+
+def _same_shape(a: Tensor, b: Tensor) -> None:
+    if a.shape != b.shape:
+        raise ValueError(f"shapes differ: {tuple(a.shape)} against {tuple(b.shape)}")

@@ -1,0 +1,48 @@
+"""Random draws that do not depend on how images are batched."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from semlink.phy.link import Rng
+
+
+def rows(rng: Rng, count: int) -> Sequence[torch.Generator]:
+    """One generator for each of `count` rows: the given ones, or the single one for every row in turn.
+
+    Raises:
+        ValueError: a sequence of another length.
+    """
+    if isinstance(rng, torch.Generator):
+        return [rng] * count
+    if len(rng) != count:
+        raise ValueError(f"rng has {len(rng)} generators for {count} images; give one, or one an image")
+    return rng
+
+
+def complex_normal(n: int, rng: torch.Generator) -> Complex[Tensor, " n"]:
+    """n draws of CN(0, 1): variance 1/2 per real axis."""
+    return torch.view_as_complex(torch.randn(n, 2, generator=rng, device=rng.device)) * math.sqrt(0.5)
+
+
+def image_rngs(seed: int, image: Float[Tensor, "b c h w"], *, realisation: int = 0) -> list[torch.Generator]:
+    """One generator an image, seeded by (seed, realisation, content of the image).
+
+    The same image meets the same channel whatever the batch it travels in and its place there; all codecs meet it too,
+    so that their comparison is paired.
+    """
+    return [_seeded(seed, realisation, one) for one in image]
+
+
+def _seeded(seed: int, realisation: int, image: Float[Tensor, "c h w"]) -> torch.Generator:
+    content = hashlib.blake2b(image.detach().cpu().contiguous().numpy().tobytes(), digest_size=8)
+    content.update(f"{seed}/{realisation}/{tuple(image.shape)}".encode())
+    generator = torch.Generator()
+    generator.manual_seed(int.from_bytes(content.digest()[:8], "little") >> 1)
+    return generator

@@ -1,0 +1,203 @@
+"""Images to send: files, folders, the packaged samples, CIFAR-10 and Kodak.
+
+Every image is float32 in [0, 1], (b, 3, h, w). `SEMLINK_DATA` may name a folder that holds `cifar10/` (lossless WebP
+mosaics of 100×100 tiles, in the official order) and `kodak/` (kodim01.png …). Without it CIFAR-10 is fetched once from
+its official source, checked against its published md5 and cached.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+MAX_PIXELS = 16_000_000
+SAMPLES = ("astronaut", "chelsea", "coffee")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
+CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+CIFAR10_BATCHES = {  # file in the official archive: (mosaic in SEMLINK_DATA/cifar10, md5 of the file)
+    "data_batch_1.bin": ("train1.webp", "5dd7e06a14cb22eb9f671a540d1b7c25"),
+    "data_batch_2.bin": ("train2.webp", "5ea93a67294ea407fff1d09f752e9692"),
+    "data_batch_3.bin": ("train3.webp", "942cd6a4bcdd0dd3c604fbe906cb4421"),
+    "data_batch_4.bin": ("train4.webp", "ae636b3ba5c66a11e91e8cb52e771fcb"),
+    "data_batch_5.bin": ("train5.webp", "53f37980c15c3d472c316c40844f3f0d"),
+    "test_batch.bin": ("test.webp", "803d5f7f4d78ea53de84dbe85f74fb6d"),
+}
+
+
+class DataError(ValueError):
+    """An image or data set that cannot be had; the message names it and says what would do."""
+
+
+def load_image(path: str | Path) -> Float[Tensor, "1 3 h w"]:
+    """Read an image file as RGB in [0, 1].
+
+    Grey becomes three equal channels, 16 bits are scaled to [0, 1] (and so to 8 bits by every codec that works on
+    bytes), transparency is laid over white, and a photograph is turned upright as its EXIF data say.
+
+    Raises:
+        DataError: the file is missing, empty, no image, damaged, or larger than `MAX_PIXELS`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"image {path}: no such file")
+    if path.stat().st_size == 0:
+        raise DataError(f"image {path}: the file is empty")
+    try:
+        with _quietly_opened(path) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise DataError(
+                    f"image {path}: {opened.width}x{opened.height} is {opened.width * opened.height / 1e6:.0f} "
+                    f"megapixels; at most {MAX_PIXELS / 1e6:.0f} are allowed"
+                )
+            pixels = _rgb(ImageOps.exif_transpose(opened))
+    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise DataError(f"image {path}: not a readable image ({error})") from error
+    except (OSError, SyntaxError, EOFError) as error:  # what Pillow raises on damaged data
+        raise DataError(f"image {path}: damaged or unreadable ({error})") from error
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
+
+
+def find_images(folder: str | Path) -> list[Path]:
+    """The image files directly in a folder, by name.
+
+    Raises:
+        DataError: there are none.
+    """
+    found = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not found:
+        raise DataError(f"folder {folder}: holds no image ({', '.join(SUFFIXES)})")
+    return found
+
+
+def sample_images() -> Float[Tensor, "3 3 256 256"]:
+    """The packaged photographs, in the order of `SAMPLES` (origins and licences: `phy/samples/README.md`)."""
+    folder = resources.files("semlink.phy.samples")
+    with resources.as_file(folder) as path:
+        return torch.cat([load_image(path / f"{name}.png") for name in SAMPLES])
+
+
+def kodak() -> dict[str, Float[Tensor, "1 3 h w"]]:
+    """The Kodak images in `SEMLINK_DATA/kodak`, by name.
+
+    Raises:
+        DataError: the folder is not there.
+    """
+    folder = data_folder()
+    if folder is None or not (folder / "kodak").is_dir():
+        raise DataError("image set kodak: set SEMLINK_DATA to a folder that holds kodak/kodim01.png … kodim24.png")
+    return {path.stem: load_image(path) for path in find_images(folder / "kodak")}
+
+
+def cifar10(split: Literal["train", "test"]) -> Float[Tensor, "n 3 32 32"]:
+    """CIFAR-10 (Krizhevsky 2009) in the official order: 50,000 images of "train" or 10,000 of "test".
+
+    Raises:
+        DataError: another split, or the data are neither in `SEMLINK_DATA/cifar10` nor to be fetched.
+    """
+    return cifar10_bytes(split).float() / 255
+
+
+def cifar10_bytes(split: Literal["train", "test"]) -> UInt8[Tensor, "n 3 32 32"]:
+    """As `cifar10`, in 8 bits a channel."""
+    if split not in ("train", "test"):
+        raise DataError(f"split={split!r} must be one of: train, test")
+    names = [name for name in CIFAR10_BATCHES if (name == "test_batch.bin") == (split == "test")]
+    folder = data_folder()
+    if folder is not None and (folder / "cifar10").is_dir():
+        batches = [_mosaic(folder / "cifar10" / CIFAR10_BATCHES[name][0]) for name in names]
+    else:
+        batches = [_official_batch(name) for name in names]
+    return torch.from_numpy(np.concatenate(batches))
+
+
+def data_folder() -> Path | None:
+    """The folder that `SEMLINK_DATA` names, or None where it is unset.
+
+    Raises:
+        DataError: it names something else.
+    """
+    value = os.environ.get("SEMLINK_DATA", "")
+    if not value:
+        return None
+    if not Path(value).is_dir():
+        raise DataError(f"SEMLINK_DATA={value}: no such folder")
+    return Path(value)
+
+
+@contextmanager
+def _quietly_opened(path: Path) -> Iterator[Image.Image]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `MAX_PIXELS` is far stricter
+        with Image.open(path) as opened:
+            yield opened
+
+
+def _rgb(image: Image.Image) -> Float[np.ndarray, "h w 3"]:
+    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip at 255
+        grey = np.clip(np.asarray(image, dtype=np.float32) / 65535, 0, 1)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+
+
+def _mosaic(path: Path) -> UInt8[np.ndarray, "n 3 32 32"]:
+    try:
+        with Image.open(path) as opened:
+            tiles = np.asarray(opened.convert("RGB")).reshape(100, 32, 100, 32, 3)
+    except (OSError, ValueError) as error:
+        raise DataError(f"data {path}: not a mosaic of 100x100 tiles ({error})") from error
+    return tiles.transpose(0, 2, 4, 1, 3).reshape(10_000, 3, 32, 32)
+
+
+def _official_batch(name: str) -> UInt8[np.ndarray, "n 3 32 32"]:
+    path = _cache() / name
+    if not path.is_file():
+        _fetch()
+    data = path.read_bytes()
+    if hashlib.md5(data).hexdigest() != CIFAR10_BATCHES[name][1]:
+        path.unlink()
+        raise DataError(f"data {path}: md5 differs from the published one; the file was removed, try again")
+    rows = np.frombuffer(data, dtype=np.uint8).reshape(10_000, 1 + 3072)  # label, then the pixels channel by channel
+    return rows[:, 1:].reshape(10_000, 3, 32, 32).copy()
+
+
+def _fetch() -> None:
+    """Download the official archive and unpack its batches into the cache."""
+    folder = _cache()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with urllib.request.urlopen(CIFAR10_URL, timeout=60) as reply, tarfile.open(fileobj=reply, mode="r|gz") as tar:
+            for member, data in _members(tar):
+                partial = folder / f"{member}.part"
+                partial.write_bytes(data)
+                partial.replace(folder / member)
+    except (OSError, tarfile.TarError) as error:
+        raise DataError(f"CIFAR-10: not in SEMLINK_DATA, and {CIFAR10_URL} could not be read ({error})") from error
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+    for entry in tar:
+        name = Path(entry.name).name
+        content = tar.extractfile(entry) if name in CIFAR10_BATCHES else None
+        if content is not None:
+            yield name, content.read()
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "semlink" / "cifar10"

@@ -1,0 +1,150 @@
+"""JPEG to a byte budget, as a payload without headers, and cut short."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from jaxtyping import UInt8
+from PIL import Image
+
+from semlink.baselines.jpeg import JPEG, jpeg_file
+
+Pixels = UInt8[np.ndarray, "h w c"]
+
+
+def photograph(h: int, w: int, c: int, seed: int = 0) -> Pixels:
+    """Smooth shapes with some texture, the same on every machine."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:h, :w]
+    waves = [np.sin(x / rng.uniform(3, 15) + y / rng.uniform(3, 15) + rng.uniform(0, 6)) for _ in range(c)]
+    return (128 + 90 * np.stack(waves, axis=-1) + rng.normal(0, 8, (h, w, c))).clip(0, 255).astype(np.uint8)
+
+
+def opened(file: bytes, c: int) -> Pixels:
+    with Image.open(io.BytesIO(file)) as image:
+        return np.asarray(image).reshape(image.height, image.width, c)
+
+
+SIZES = [(1, 1), (8, 8), (7, 13), (16, 16), (17, 33), (32, 32), (64, 64), (64, 1), (63, 50)]
+
+
+@pytest.mark.parametrize("c", [1, 3])
+@pytest.mark.parametrize(("h", "w"), SIZES)
+def test_payload_rebuilds_the_pixels_of_the_file(h: int, w: int, c: int) -> None:
+    image = photograph(h, w, c)
+    for quality in (1, 5, 10, 24, 25, 50, 75, 95, 100):
+        file = jpeg_file(image, quality)
+        payload = bytes([quality]) + file[file.index(b"\xff\xda") + 2 + (8 if c == 1 else 12) : -2]
+        for padding in (b"", bytes(50)):
+            decoded = JPEG().decode(payload + padding, image.shape, complete=True)
+            np.testing.assert_array_equal(decoded, opened(file, c))
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (17, 40, 1), (64, 64, 3), (65, 64, 3), (100, 120, 1)])
+def test_encoder_and_decoder_give_the_pixels_of_the_file(shape: tuple[int, int, int]) -> None:
+    image, small = photograph(*shape), max(shape[:2]) <= 64
+    coding = JPEG().encode(image, 3000)
+    assert coding is not None
+    decoded = JPEG().decode(coding, shape, complete=True)
+    if small:
+        expected = jpeg_file(image, coding[0])
+        assert len(coding) < len(expected) - 300
+    else:
+        expected = coding
+    np.testing.assert_array_equal(decoded, opened(expected, shape[2]))
+
+
+def sizes_by_quality(image: Pixels) -> list[int]:
+    small = max(image.shape[:2]) <= 64
+    files = [jpeg_file(image, quality, optimize=not small) for quality in range(1, 101)]
+    header = jpeg_file(image, 50).index(b"\xff\xda") + 2 + (8 if image.shape[2] == 1 else 12)
+    return [1 + len(file) - header - 2 if small else len(file) for file in files]
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (32, 32, 1), (96, 80, 3)])
+def test_budget_is_kept_and_the_next_quality_would_not_fit(shape: tuple[int, int, int]) -> None:
+    image = photograph(*shape)
+    sizes = sizes_by_quality(image)
+    for budget in range(sizes[0], sizes[-1] + 50, max(1, (sizes[-1] - sizes[0]) // 25)):
+        coding = JPEG().encode(image, budget)
+        assert coding is not None
+        assert len(coding) <= budget
+        quality = max(i + 1 for i, size in enumerate(sizes) if size == len(coding))
+        assert quality == 100 or sizes[quality] > budget  # `sizes[quality]` is that of the next quality
+    assert JPEG().encode(image, sizes[0] - 1) is None
+    assert JPEG().encode(image, sizes[-1]) is not None
+
+
+def test_the_note_says_what_is_counted() -> None:
+    small, large = photograph(64, 64, 3), photograph(65, 64, 3)
+    assert JPEG().note(small.shape).startswith("JPEG entropy-coded segment and one byte for the quality")
+    assert JPEG().note(large.shape).startswith("whole JPEG file")
+    codings = [JPEG().encode(image, 4000) for image in (small, large)]
+    assert codings[0] is not None
+    assert codings[1] is not None
+    assert len(codings[0]) == len(jpeg_file(small, codings[0][0])) - 623 - 2 + 1  # 623 bytes of headers
+    assert codings[1][:2] == b"\xff\xd8"
+
+
+@pytest.mark.parametrize("c", [1, 3])
+@pytest.mark.parametrize("side", [64, 128])
+def test_what_arrived_is_shown_and_the_rest_is_grey(side: int, c: int) -> None:
+    image = photograph(side, side, c)
+    coding = JPEG().encode(image, 20_000)
+    assert coding is not None
+    whole = JPEG().decode(coding, image.shape, complete=True)
+    header = 0 if side == 64 else coding.index(b"\xff\xda")
+    unit = 8 * (2 if c == 3 else 1)  # a minimum coded unit
+    shown = []
+    for share in (0.2, 0.5, 0.8):
+        cut = header + int(share * (len(coding) - header))
+        decoded = JPEG().decode(coding[:cut], image.shape, complete=False)
+        differing = np.nonzero((decoded != whole).any(axis=(1, 2)))[0]
+        grey = np.nonzero((decoded != 128).any(axis=(1, 2)))[0]
+        top, bottom = int(differing[0]) if differing.size else side, int(grey[-1]) + 1
+        # One row of units holds the cut; chroma interpolation reaches one row of pixels up and one down.
+        assert bottom - top <= unit + 2
+        np.testing.assert_array_equal(decoded[bottom:], 128)
+        shown.append(top)
+    assert 0 <= shown[0] < shown[1] < shown[2] < side
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (32, 32, 1), (80, 80, 3), (80, 80, 1)])
+def test_garbage_never_raises_or_prints(shape: tuple[int, int, int], capfd: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    coding = JPEG().encode(photograph(*shape), 2500)
+    assert coding is not None
+    for trial in range(150):
+        data = bytearray(coding)
+        if trial % 3 == 0:
+            data = bytearray(rng.bytes(500))
+        for _ in range(trial % 5):
+            data[int(rng.integers(len(data)))] = int(rng.integers(256))
+        cut = int(rng.integers(len(data) + 1))
+        for complete in (False, True):
+            decoded = JPEG().decode(bytes(data[:cut]), shape, complete=complete)
+            assert decoded.shape == shape
+            assert decoded.dtype == np.uint8
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (80, 80, 1)])
+@pytest.mark.parametrize("data", [b"", b"\0", bytes(100), b"\xff\xd8", b"\xff\xd8\xff", b"\xff" * 40])
+def test_nothing_usable_is_grey(shape: tuple[int, int, int], data: bytes) -> None:
+    np.testing.assert_array_equal(JPEG().decode(data, shape, complete=False), np.full(shape, 128))
+
+
+def test_a_file_of_another_size_is_not_opened() -> None:
+    file = bytearray(jpeg_file(photograph(80, 80, 3), 50))
+    frame = file.index(b"\xff\xc0")
+    file[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"  # 65535 × 65535
+    np.testing.assert_array_equal(JPEG().decode(bytes(file), (80, 80, 3), complete=True), np.full((80, 80, 3), 128))
+
+
+def test_bad_input_is_named() -> None:
+    with pytest.raises(ValueError, match=r"image has shape \(8, 8, 2\)"):
+        JPEG().encode(np.zeros((8, 8, 2), np.uint8), 1000)
+    with pytest.raises(ValueError, match=r"sides up to 65500"):
+        JPEG().encode(np.zeros((1, 65501, 1), np.uint8), 1000)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from semlink.phy import metrics
+
+
+def test_psnr_is_on_8_bits_and_from_the_mean_over_images() -> None:
+    reference = torch.full((2, 3, 8, 8), 100 / 255)
+    image = reference.clone()
+    image[0] += 2 / 255 + 0.4 / 255  # rounds to 2 levels
+    image[1] += 6 / 255
+    assert metrics.psnr(image, reference) == pytest.approx(10 * math.log10(255**2 / 20), abs=1e-6)
+    own = [10 * math.log10(255**2 / 4), 10 * math.log10(255**2 / 36)]
+    assert metrics.psnr_mean(image, reference) == pytest.approx(np.mean(own), abs=1e-6)
+
+
+def test_psnr_clips_first_and_is_infinite_for_equal_images() -> None:
+    reference = torch.ones(1, 1, 4, 4)
+    assert metrics.psnr(reference + 5, reference) == math.inf
+
+
+def test_psnr_agrees_with_scikit_image_formula() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 256, (2, 1, 3, 20, 30), dtype=np.uint8)
+    mse = ((a.astype(float) - b.astype(float)) ** 2).mean()
+    image, reference = (torch.from_numpy(x).float() / 255 for x in (a, b))
+    assert metrics.psnr(image, reference) == pytest.approx(10 * math.log10(255**2 / mse), abs=1e-9)
+
+
+def test_ssim_of_shifted_grey_is_its_closed_form() -> None:
+    """Constant images: the structure term is 1 and (2ab + c1) / (a² + b² + c1) is left, c1 = 0.01²."""
+    a, b = 100 / 255, 150 / 255
+    x, y = torch.full((1, 3, 32, 32), a), torch.full((1, 3, 32, 32), b)
+    expected = (2 * a * b + 1e-4) / (a * a + b * b + 1e-4)
+    assert metrics.ssim(x, y) == pytest.approx(expected, abs=1e-9)
+    assert metrics.ssim(x, x) == pytest.approx(1.0)
+
+
+def test_ms_ssim_refuses_small_images_and_falls_with_noise() -> None:
+    with pytest.raises(ValueError, match="161"):
+        metrics.ms_ssim(torch.zeros(1, 3, 160, 200), torch.zeros(1, 3, 160, 200))
+    image = torch.rand(1, 3, 176, 176, generator=torch.Generator().manual_seed(0))
+    noisy = image + 0.1 * torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
+    assert metrics.ms_ssim(image, image) == pytest.approx(1.0)
+    assert metrics.ms_ssim(noisy, image) < 0.999
+
+
+def test_shapes_must_agree() -> None:
+    with pytest.raises(ValueError, match="shapes differ"):
+        metrics.psnr(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 5))
+
+
+def test_error_rates() -> None:
+    sent = torch.zeros(4, 10)
+    decided = sent.clone()
+    decided[0, :3] = 1
+    decided[2, 0] = 1
+    bits, blocks = metrics.ber(decided, sent), metrics.bler(decided, sent)
+    assert (bits.errors, bits.trials, float(bits)) == (4, 40, 0.1)
+    assert (blocks.errors, blocks.trials, float(blocks)) == (2, 4, 0.5)
+
+
+@pytest.mark.parametrize(("errors", "trials"), [(0, 50), (3, 100), (50, 50)])
+def test_clopper_pearson_matches_scipy(errors: int, trials: int) -> None:
+    exact = stats.binomtest(errors, trials).proportion_ci(method="exact")
+    rate = metrics.error_rate(errors, trials)
+    assert (rate.low, rate.high) == pytest.approx((exact.low, exact.high))
+
+
+@pytest.mark.parametrize(("errors", "trials"), [(1, 0), (-1, 5), (6, 5)])
+def test_impossible_counts_are_refused(errors: int, trials: int) -> None:
+    with pytest.raises(ValueError, match="trials="):
+        metrics.error_rate(errors, trials)
+
+
+@pytest.mark.parametrize("realisations", [1, 4])
+def test_the_interval_covers_the_mean_as_often_as_it_says(realisations: int) -> None:
+    """1,000 experiments of 30 images: 95 % of the intervals hold the true mean, within 4 standard errors."""
+    rng = np.random.default_rng(0)
+    images = rng.gamma(20.0, 0.05, (1000, 30, 1)) if realisations == 1 else np.full((1000, 30, 1), 1.0)
+    values = images * (1 + 0.2 * rng.standard_normal((1000, 30, realisations)))
+    found = [metrics.mean_estimate(one) for one in values]
+    share = np.mean([e.low <= 1.0 <= e.high for e in found])
+    assert abs(share - 0.95) <= 4 * math.sqrt(0.95 * 0.05 / 1000)
+
+
+def test_several_realisations_leave_the_spread_of_images_out() -> None:
+    values = np.array([[1.0, 1.0, 1.0], [9.0, 9.0, 9.0]])
+    assert metrics.mean_estimate(values) == metrics.Estimate(5.0, 5.0, 5.0)
+    assert math.isnan(metrics.mean_estimate(np.ones((1, 1))).low)
+
+
+def test_psnr_interval_turns_round() -> None:
+    found = metrics.psnr_estimate(np.array([[0.01], [0.02], [0.03]]))
+    assert found.low < found.value < found.high
+    assert found.value == pytest.approx(-10 * math.log10(0.02))
