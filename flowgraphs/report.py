@@ -112,7 +112,7 @@ def write_comparison(outcome: Comparison, condition: Condition, mcs: str | None,
     """Write compare.csv, compare.png, contact.png and received/*.png; return their names."""
     levels = plots.some(sorted(set(outcome.table["esno_db"])))
     title = describe(outcome, condition, mcs)
-    outcome.table.to_csv(folder / "compare.csv", index=False, float_format="%.6g")
+    outcome.table.to_csv(folder / "compare.csv", index=False)
     plots.draw_curves(outcome, title, folder / "compare.png")
     plots.draw_contact_sheet(outcome, levels, title, folder / "contact.png")
     (folder / "received").mkdir()

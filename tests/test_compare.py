@@ -1,0 +1,300 @@
+"""The comparison, through Python and through the command line."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from semlink.baselines.separate import SeparateCodec
+from semlink.flowgraphs import cli
+from semlink.flowgraphs.compare import COLUMNS, Condition, compare, find_cliff
+from semlink.flowgraphs.options import parse_esno, parse_ratio
+from semlink.neural.deepjscc import DeepJSCC
+from semlink.phy.channels import AWGN, Rayleigh
+
+DESIGN = [
+    "codec",
+    "channel",
+    "csi",
+    "esno_db",
+    "ratio",
+    "psnr_db",
+    "psnr_mean_db",
+    "ssim",
+    "failed",
+    "bler",
+    "images",
+    "realisations",
+    "seed",
+]
+
+
+def image(seed: int, side: int = 48) -> Tensor:
+    small = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.interpolate(small, side, mode="bicubic").clamp(0, 1)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[str]:
+    """Three smooth images of two sizes as files."""
+    paths = []
+    for seed, side in enumerate((48, 48, 72)):
+        pixels = (image(seed, side)[0] * 255).byte().permute(1, 2, 0).numpy()
+        paths.append(str(tmp_path / f"picture{seed}.png"))
+        Image.fromarray(pixels).save(paths[-1])
+    return paths
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "semlink.flowgraphs", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+def run_here(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str
+) -> tuple[int, str, str]:
+    """The command in this process: (exit status, stdout, stderr)."""
+    monkeypatch.setattr(sys, "argv", ["semlink", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    out, err = capsys.readouterr()
+    return int(stop.value.code or 0), out, err
+
+
+@pytest.mark.slow
+def test_the_command_writes_table_curves_and_pictures(pictures: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    done = run("compare", *pictures, "--esno", "0:16:8", "--mcs", "4qam-1/2", "--out", str(out), "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    table = pd.read_csv(out / "compare.csv")
+    assert list(table.columns)[: len(DESIGN)] == DESIGN
+    assert list(table.columns) == list(COLUMNS)
+    assert len(table) == len(printed["rows"]) == 6
+    assert set(table["codec"]) == {"jpeg-ldpc-qam", "deepjscc"}
+    assert (table["ratio"] <= 1 / 6).all()
+    assert (table["images"] == 3).all()
+    assert (table["realisations"] == 2).all()
+    digital = table[table["codec"] == "jpeg-ldpc-qam"].set_index("esno_db")
+    assert digital.loc[0, "failed"] == 6
+    assert digital.loc[16, "failed"] == 0
+    assert digital.loc[0, "bler"] == 1
+    assert digital.loc[16, "psnr_db"] > digital.loc[0, "psnr_db"] + 5
+    assert printed["cliff_db"]["deepjscc"] is None
+    assert 0 < printed["cliff_db"]["jpeg-ldpc-qam"] < 16
+    assert (
+        "entropy-coded" in printed["notes"]["jpeg-ldpc-qam"]["source"]
+        or "file" in printed["notes"]["jpeg-ldpc-qam"]["source"]
+    )
+    assert len(list((out / "received").iterdir())) == 3 * 2 * 3
+    for name in ("compare.png", "contact.png"):
+        with Image.open(out / name) as picture:
+            assert min(picture.size) > 400
+    assert not [path for path in out.rglob("*") if path.name.startswith(".")]
+
+
+def both(side: int = 32) -> dict[str, DeepJSCC | SeparateCodec]:
+    torch.manual_seed(0)
+    return {"digital": SeparateCodec(mcs="4qam-1/2"), "neural": DeepJSCC(8, (4, 6)).eval()}
+
+
+def test_order_batches_and_workers_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = {f"{i}": image(i, 32 if i < 3 else 40) for i in range(5)}
+    backwards = dict(reversed(list(images.items())))
+    condition = Condition(Rayleigh("block"), "rayleigh")
+    first = compare(images, both(), condition, [5.0, 15.0], realisations=2, seed=3).table
+    again = compare(backwards, both(), condition, [5.0, 15.0], realisations=2, seed=3, workers=2).table
+    monkeypatch.setattr("semlink.flowgraphs.compare.BATCH_PIXELS", 1)
+    alone = compare(images, both(), condition, [5.0, 15.0], realisations=2, seed=3).table
+    other = compare(images, both(), condition, [5.0, 15.0], realisations=2, seed=4).table
+    pd.testing.assert_frame_equal(first, again, rtol=1e-4)
+    pd.testing.assert_frame_equal(first, alone, rtol=1e-4)
+    assert not math.isclose(first["psnr_db"].iloc[-1], other["psnr_db"].iloc[-1], rel_tol=1e-4)
+
+
+def test_every_codec_meets_the_same_channel() -> None:
+    met: list[Tensor] = []
+
+    class Watching(Rayleigh):
+        def __call__(self, symbols: Tensor, n0: float, *, rng: object) -> object:  # type: ignore[override]
+            got = super().__call__(symbols, n0, rng=rng)  # type: ignore[arg-type]
+            assert got.gain is not None
+            met.append(got.gain)
+            return got
+
+    compare({"a": image(0, 32)}, both(), Condition(Watching(), "rayleigh"), [5.0, 15.0])  # type: ignore[arg-type]
+    assert len(met) == 4
+    assert all(torch.equal(gain, met[0]) for gain in met)
+
+
+def test_the_cliff_is_where_half_fail() -> None:
+    table = pd.DataFrame({"esno_db": [0, 2, 4, 6], "failed": [10, 8, 2, 0], "images": 5, "realisations": 2})
+    assert find_cliff(table) == pytest.approx(3.0)
+    assert find_cliff(table.iloc[::-1]) == pytest.approx(3.0)
+    assert find_cliff(table.assign(failed=0)) is None
+    assert find_cliff(table.assign(failed=10)) is None
+    assert find_cliff(table.iloc[:1]) is None
+
+
+def test_nothing_to_compare_is_refused() -> None:
+    condition = Condition(AWGN())
+    with pytest.raises(ValueError, match="images is empty"):
+        compare({}, both(), condition, [0.0])
+    with pytest.raises(ValueError, match="esno_db is empty"):
+        compare({"a": image(0)}, both(), condition, [])
+    with pytest.raises(ValueError, match="realisations=0"):
+        compare({"a": image(0)}, both(), condition, [0.0], realisations=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("0:20:5", [0, 5, 10, 15, 20]), ("-2:1:0.5", [-2, -1.5, -1, -0.5, 0, 0.5, 1]), ("7", [7]),
+        ("0:0.3:0.1", [0, 0.1, 0.2, 0.3]), ("1,4,10", [1, 4, 10]), ("3:3:1", [3]), ("0:5:2", [0, 2, 4]),
+    ],
+)  # fmt: skip
+def test_esno_forms(text: str, values: list[float]) -> None:
+    assert parse_esno(text) == values
+
+
+@pytest.mark.parametrize("text", ["nan", "", "20:0:2", "0:20:0", "0:20:-1", "0:nan:2", "inf", "5,3", "5,5", "a:b:c",
+                                  "0:20", "0:1e9:1e-9", "0:20:inf", "1,,2", "200"])  # fmt: skip
+def test_bad_esno_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"--esno .*START:STOP:STEP"):
+        parse_esno(text)
+
+
+def test_ratios() -> None:
+    assert parse_ratio("1/6") == 1 / 6
+    assert parse_ratio("0.125") == 0.125
+    for text in ("0", "-1/6", "2", "1/0", "nan", "1/6/2", "", "x"):
+        with pytest.raises(ValueError, match="--ratio"):
+            parse_ratio(text)
+
+
+def bad_images(folder: Path) -> dict[str, Path]:
+    files = {name: folder / f"{name}.png" for name in ("missing", "empty", "text", "cut", "pixel", "huge")}
+    files["empty"].touch()
+    files["text"].write_text("no image")
+    Image.effect_noise((64, 64), 50).save(files["cut"])
+    files["cut"].write_bytes(files["cut"].read_bytes()[:1000])
+    Image.new("RGB", (1, 1)).save(files["pixel"])
+    Image.new("1", (10_000, 10_000)).save(files["huge"])
+    return files
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("missing", "missing.png: no such file"), ("empty", "the file is empty"), ("text", "not a readable image"),
+        ("cut", "damaged"), ("pixel", "1x1|1×1"), ("huge", "100 megapixels; at most 16"),
+    ],
+)  # fmt: skip
+def test_bad_images_end_in_one_line(
+    name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = bad_images(tmp_path)[name], tmp_path / "out"
+    status, printed, error = run_here(capsys, monkeypatch, "compare", str(path), "--out", str(out))
+    assert status == 2
+    assert printed == ""
+    assert len(error.splitlines()) == 1
+    assert any(part in error for part in said.split("|"))
+    assert str(path) in error
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--esno", "nan"], "--esno 'nan'"),
+        (["--esno", ""], "--esno ''"),
+        (["--esno", "20:0:2"], "--esno '20:0:2'"),
+        (["--codec", "turbo"], "--codec 'turbo' must be one of: jpeg-ldpc-qam, deepjscc"),
+        (["--codec", "deepjscc", "--codec", "deepjscc"], "more than once"),
+        (["--channel", "moon"], "--channel 'moon' must be one of: awgn, rayleigh"),
+        (["--channel", "rayleigh", "--coherence", "0"], "coherence=0"),
+        (["--channel", "rayleigh", "--csi", "half"], "csi='half' must be one of: perfect, none"),
+        (["--csi", "none"], "--csi: the channel awgn has no fading"),
+        (["--mcs", "8psk-1/2"], "mcs='8psk-1/2' must be one of: 4qam-1/2"),
+        (["--ratio", "1/7"], "ratio=0.142857 must be, for deepjscc, one of"),
+        (["--ratio", "0"], "--ratio '0'"),
+        (["--ratio", "1/9999", "--codec", "jpeg-ldpc-qam"], "ratio=0.00010001 is too small for an image of 256×256×3"),
+        (["no-such-thing"], "no-such-thing: no such file or folder, nor one of the sets: samples"),
+        (["cifar10:0"], "cifar10:0: the count must be 1"),
+        (["samples", "samples"], "given more than once"),
+    ],
+)
+def test_bad_options_end_in_one_line(
+    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    status, printed, error = run_here(capsys, monkeypatch, "compare", *arguments, "--out", str(out))
+    assert (status, printed) == (2, "")
+    assert len(error.splitlines()) == 1
+    assert said in error
+    assert not out.exists()
+
+
+def test_an_unwritable_folder_is_told_before_the_work(
+    pictures: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("semlink.flowgraphs.report.compare", lambda *a, **k: pytest.fail("it began to send"))
+    for out in (tmp_path / "file", tmp_path / "file" / "out", Path("/proc/nothing/out")):
+        status, _, error = run_here(capsys, monkeypatch, "compare", pictures[0], "--out", str(out))
+        assert status == 2
+        assert f"--out {out}: cannot be written" in error
+        assert len(error.splitlines()) == 1
+
+
+def test_an_error_midway_leaves_nothing(
+    pictures: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("semlink.flowgraphs.plots.draw_contact_sheet", full)
+    out = tmp_path / "deep" / "out"
+    words = ["compare", pictures[0], "--codec", "deepjscc", "--esno", "5", "--out", str(out)]
+    status, _, error = run_here(capsys, monkeypatch, *words)
+    assert status == 2
+    assert "No space left" in error
+    assert not (tmp_path / "deep").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "semlink.flowgraphs", "compare", "--out", "out"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        for _ in range(600):
+            time.sleep(0.1)
+            if (tmp_path / "out").exists():
+                break
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_answers_without_the_heavy_imports(tmp_path: Path) -> None:
+    code = "import sys; from semlink.flowgraphs import cli; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ})
+    assert done.stdout.strip() == "False", done.stderr
+    for command in ("compare", "train", "zoo", "bench"):
+        told = run(command, "--help", cwd=tmp_path)
+        assert told.returncode == 0
+    assert "in dB" in run("compare", "--help", cwd=tmp_path).stdout
