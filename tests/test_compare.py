@@ -76,7 +76,9 @@ def run_here(
 @pytest.mark.slow
 def test_the_command_writes_table_curves_and_pictures(pictures: list[str], tmp_path: Path) -> None:
     out = tmp_path / "new" / "out"
-    done = run("compare", *pictures, "--esno", "0:16:8", "--mcs", "4qam-1/2", "--out", str(out), "--json", cwd=tmp_path)
+    done = run(
+        "compare", *pictures, "--esno", "4:24:10", "--mcs", "64qam-2/3", "--out", str(out), "--json", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     table = pd.read_csv(out / "compare.csv")
@@ -88,12 +90,12 @@ def test_the_command_writes_table_curves_and_pictures(pictures: list[str], tmp_p
     assert (table["images"] == 3).all()
     assert (table["realisations"] == 2).all()
     digital = table[table["codec"] == "jpeg-ldpc-qam"].set_index("esno_db")
-    assert digital.loc[0, "failed"] == 6
-    assert digital.loc[16, "failed"] == 0
-    assert digital.loc[0, "bler"] == 1
-    assert digital.loc[16, "psnr_db"] > digital.loc[0, "psnr_db"] + 5
+    assert digital.loc[4, "failed"] == 6
+    assert digital.loc[24, "failed"] == 0
+    assert digital.loc[4, "bler"] == 1
+    assert digital.loc[24, "psnr_db"] > digital.loc[4, "psnr_db"] + 5
     assert printed["cliff_db"]["deepjscc"] is None
-    assert 0 < printed["cliff_db"]["jpeg-ldpc-qam"] < 16
+    assert 4 < printed["cliff_db"]["jpeg-ldpc-qam"] < 24
     assert (
         "entropy-coded" in printed["notes"]["jpeg-ldpc-qam"]["source"]
         or "file" in printed["notes"]["jpeg-ldpc-qam"]["source"]
