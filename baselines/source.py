@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -14,6 +14,7 @@ GREY = 128
 """The fallback of whatever did not arrive: mid-grey, 128/255, which is also what a JPEG decoder makes of no data."""
 
 
+@runtime_checkable
 class SourceCoder(Protocol):
     """A lossy image coder with a byte budget. Stateless, and hashable so that its output can be cached."""
 

@@ -192,6 +192,7 @@ class _Plan:
 
 
 def _run_all(plan: _Plan, jobs: Sequence[_Job], workers: int, progress: Callable[[], None]) -> list[Tally]:
+    threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(workers)
     futures = [pool.submit(plan.run, job) for job in jobs]
     try:
@@ -200,6 +201,7 @@ def _run_all(plan: _Plan, jobs: Sequence[_Job], workers: int, progress: Callable
             progress()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # after an error or Ctrl-C nothing more is begun
+        torch.set_num_threads(threads)
     return [future.result() for future in futures]
 
 

@@ -116,10 +116,10 @@ def write_comparison(outcome: Comparison, condition: Condition, mcs: str | None,
     plots.draw_curves(outcome, title, folder / "compare.png")
     plots.draw_contact_sheet(outcome, levels, title, folder / "contact.png")
     (folder / "received").mkdir()
+    number = {name: f"{i}-" + re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem) for i, name in enumerate(outcome.sent)}
     for (image, codec, level), picture in outcome.pictures.items():
         if level in levels:
-            stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(image).stem)
-            plots.write_image(picture, folder / "received" / f"{stem}_{codec}_{level:g}dB.png")
+            plots.write_image(picture, folder / "received" / f"{number[image]}_{codec}_{level:g}dB.png")
     received = sorted(f"received/{path.name}" for path in (folder / "received").iterdir())
     return ["compare.csv", "compare.png", "contact.png", *received]
 

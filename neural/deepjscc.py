@@ -145,11 +145,11 @@ def check_size(image: Float[Tensor, "b c h w"]) -> None:
 
 
 def _down(inputs: int, outputs: int) -> nn.Conv2d:
-    return _initialised(nn.Conv2d(inputs, outputs, 5, stride=2, padding=2), fan=inputs * 25)
+    return _initialised(nn.Conv2d(inputs, outputs, 5, stride=2, padding=2), fan=inputs * 25.0)
 
 
 def _flat(inputs: int, outputs: int) -> nn.Conv2d:
-    return _initialised(nn.Conv2d(inputs, outputs, 5, padding=2), fan=inputs * 25)
+    return _initialised(nn.Conv2d(inputs, outputs, 5, padding=2), fan=inputs * 25.0)
 
 
 def _up(inputs: int, outputs: int) -> nn.ConvTranspose2d:

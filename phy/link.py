@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Complex, Float, Int
@@ -96,6 +96,7 @@ class Decoded(NamedTuple):
     blocks: int = 0
 
 
+@runtime_checkable
 class Codec(Protocol):
     """Images to channel symbols and back. Owns no channel, no noise and no sweep."""
 
@@ -108,6 +109,7 @@ class Codec(Protocol):
         ...
 
 
+@runtime_checkable
 class Channel(Protocol):
     """Carries symbols of unit mean energy and adds noise of variance `n0` (N0/2 per real axis)."""
 
@@ -139,6 +141,11 @@ class Transmission:
     block_errors: Int[Tensor, " b"] | None = None
     blocks: int = 0
     notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ledger(self) -> dict[str, int | str]:
+        """The whole account: channel uses of one image by purpose, and the codec's remarks on what they hold."""
+        return {**self.uses, **self.notes}
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def test_a_bare_image_means_that_nothing_failed() -> None:
     assert got.image.shape == IMAGE.shape
     assert not got.failed.any()
     assert got.block_errors is None
-    assert got.uses == {"payload": 48}
+    assert got.uses == got.ledger == {"payload": 48}
     assert got.ratio == 1.0
 
 
