@@ -27,11 +27,6 @@ class MCS:
         """Coded bits of one symbol: log2(order)."""
         return self.order.bit_length() - 1
 
-    @property
-    def efficiency(self) -> float:
-        """Information bits (CRC included) a channel use."""
-        return float(self.bits_per_symbol * self.rate)
-
 
 _RATES = {4: ("1/2", "3/4"), 16: ("1/2", "2/3", "3/4"), 64: ("1/2", "2/3", "3/4", "5/6"), 256: ("2/3", "3/4", "5/6")}
 

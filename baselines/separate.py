@@ -18,6 +18,7 @@ from semlink.baselines.mcs import parse_mcs
 from semlink.baselines.source import Shape, SourceCoder, grey_image
 from semlink.phy.constellation import QAM
 from semlink.phy.link import Decoded, Frame, Received, channel_uses
+from semlink.phy.metrics import to_levels
 from semlink.phy.scrambling import descramble_llr, scramble
 
 SOURCES: dict[str, SourceCoder] = {"jpeg": JPEG()}
@@ -123,7 +124,7 @@ class SeparateCodec:
 
 def to_uint8(image: Float[Tensor, "b c h w"]) -> UInt8[np.ndarray, "b h w c"]:
     """Images in [0, 1] as 8-bit pixels, rounded, channels last."""
-    pixels: np.ndarray = (image.detach().clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    pixels: np.ndarray = to_levels(image.detach()).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     return pixels
 
 

@@ -51,12 +51,11 @@ def compare(
     realisations: Annotated[
         int | None,
         typer.Option(
-            min=1,
             help="Of noise and fading, for each image.",
             show_default="what brings them to 6 images in all on awgn, 30 on rayleigh",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of noise and fading.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of noise and fading, from 0.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for compare.csv, compare.png, contact.png and received/.")] = Path(
         "out"
     ),
@@ -121,11 +120,15 @@ def bench(
 def main() -> None:
     """Run the command line. A refused value or a file that cannot be had is one line and exit status 2."""
     try:
-        app()
-    except (ValueError, OSError) as error:
-        message = " ".join(str(error).split())
+        status = app(standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        print("semlink: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        format_message = getattr(error, "format_message", None)  # of a usage error, found by the parser of options
+        if format_message is None and not isinstance(error, (ValueError, OSError)):
+            raise
+        message = " ".join((format_message() if format_message else str(error)).split())
         print(f"semlink: error: {message}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("semlink: interrupted; nothing was written", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(status)

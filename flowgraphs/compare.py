@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from semlink.phy import metrics
 from semlink.phy.link import Channel, Codec, Link, Transmission, check_image
 from semlink.phy.rng import image_rngs
 
+Pixels = UInt8[np.ndarray, "h w c"]
+
 BATCH_PIXELS = 1 << 19  # of one batch: what keeps the networks' features within the caches and a few hundred MB
 SHOWN = 3  # images whose reception is kept as a picture
-
-
-@dataclass(frozen=True)
-class Condition:
-    """The channel of a comparison and how a table names it."""
-
-    channel: Channel
-    name: str = "awgn"
-    csi: str = "perfect"
-    coherence: str = ""
-    equaliser: str = ""
 
 
 @dataclass
@@ -44,49 +37,54 @@ class Tally:
     blocks: int = 0
     uses: int = 0
     values: int = 0  # of the images sent, c·h·w each
-    pictures: dict[str, Tensor] = field(default_factory=dict)  # received, (1, c, h, w), of the first realisation
-    notes: dict[str, str] = field(default_factory=dict)
+    pictures: dict[str, Pixels] = field(default_factory=dict)  # received, of the first realisation
+    notes: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, sent: Float[Tensor, "b c h w"], got: Transmission) -> None:
         """Count one batch."""
         self.squared_errors[-1] += metrics.squared_error(got.image, sent).tolist()
-        self.ssim += [metrics.ssim(got.image, sent)] * len(sent)
-        if min(sent.shape[-2:]) >= metrics.MS_SSIM_MIN_SIDE:
-            self.ms_ssim += [metrics.ms_ssim(got.image, sent)] * len(sent)
+        side = min(sent.shape[-2:])
+        self.ssim += [metrics.ssim(got.image, sent) if side >= metrics.SSIM_MIN_SIDE else math.nan] * len(sent)
+        self.ms_ssim += [metrics.ms_ssim(got.image, sent) if side >= metrics.MS_SSIM_MIN_SIDE else math.nan] * len(sent)
         self.failed += int(got.failed.sum())
         if got.block_errors is not None:
             self.block_errors += int(got.block_errors.sum())
             self.blocks += got.blocks * len(sent)
         self.uses += sum(got.uses.values()) * len(sent)
         self.values += sent.numel()
-        self.notes.update(got.notes)
+        for topic, note in got.notes.items():
+            self.notes.setdefault(topic, [])
+            self.notes[topic] += [note] * (note not in self.notes[topic])  # images of other sizes may differ
 
     def row(self) -> dict[str, float | int]:
         """The figures, by column of the table."""
         errors = np.array(self.squared_errors).T  # (images, realisations)
         pooled = metrics.psnr_estimate(errors)
         per_image = metrics.mean_estimate(np.vectorize(metrics.to_db)(errors))
+        blocks = metrics.error_rate(self.block_errors, self.blocks) if self.blocks else None
         return {
             "ratio": self.uses / self.values,
             "psnr_db": pooled.value,
             "psnr_mean_db": per_image.value,
             "ssim": float(np.mean(self.ssim)),
             "failed": self.failed,
-            "bler": self.block_errors / self.blocks if self.blocks else math.nan,
+            "bler": blocks.value if blocks else math.nan,
             "images": errors.shape[0],
             "realisations": errors.shape[1],
             "psnr_db_low": pooled.low,
             "psnr_db_high": pooled.high,
             "psnr_mean_db_low": per_image.low,
             "psnr_mean_db_high": per_image.high,
-            "ms_ssim": float(np.mean(self.ms_ssim)) if len(self.ms_ssim) == len(self.ssim) else math.nan,
+            "bler_low": blocks.low if blocks else math.nan,
+            "bler_high": blocks.high if blocks else math.nan,
+            "ms_ssim": float(np.mean(self.ms_ssim)),
         }
 
 
 COLUMNS = (
     "codec", "channel", "csi", "esno_db", "ratio", "psnr_db", "psnr_mean_db", "ssim", "failed", "bler", "images",
-    "realisations", "seed", "psnr_db_low", "psnr_db_high", "psnr_mean_db_low", "psnr_mean_db_high", "ms_ssim",
-    "coherence", "equaliser",
+    "realisations", "seed", "psnr_db_low", "psnr_db_high", "psnr_mean_db_low", "psnr_mean_db_high",
+    "bler_low", "bler_high", "ms_ssim", "coherence", "equaliser",
 )  # fmt: skip
 
 
@@ -96,26 +94,27 @@ class Comparison:
 
     Attributes:
         table: one row for every codec and Es/N0, with `COLUMNS`.
-        pictures: received images of the first realisation, (1, c, h, w), by (image, codec, Es/N0).
+        pictures: some received images of the first realisation, 8-bit levels (h, w, c), by (image, codec, Es/N0).
         sent: the images, (1, c, h, w), by name.
         notes: each codec's remarks on the accounting, by codec and topic.
     """
 
     table: pd.DataFrame
-    pictures: Mapping[tuple[str, str, float], Tensor]
+    pictures: Mapping[tuple[str, str, float], Pixels]
     sent: Mapping[str, Tensor]
-    notes: Mapping[str, Mapping[str, str]]
+    notes: Mapping[str, Mapping[str, Sequence[str]]]
 
 
 def compare(
     images: Mapping[str, Float[Tensor, "1 c h w"]],
     codecs: Mapping[str, Codec],
-    condition: Condition,
+    channel: Channel,
     esno_db: Sequence[float],
     *,
     realisations: int = 1,
     seed: int = 0,
-    workers: int = 1,
+    pictures: Collection[float] = (),
+    workers: int | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> Comparison:
     """Send every image with every codec at every Es/N0.
@@ -126,11 +125,12 @@ def compare(
     Args:
         images: images (1, c, h, w) by name; sizes may differ.
         codecs: codecs by the name the table gives them.
-        condition: the channel.
+        channel: the channel; its `labels`, if it has any, fill the columns that describe it.
         esno_db: Es/N0 in dB.
         realisations: of fading and noise, for every image.
         seed: of the channel.
-        workers: threads that share out the codecs and Es/N0.
+        pictures: the Es/N0 of which received images are kept, of the first `SHOWN` images.
+        workers: threads that share out the codecs and Es/N0; None for as many as there are cores.
         progress: called after each codec and Es/N0, of which there are len(codecs)·len(esno_db).
 
     Raises:
@@ -140,24 +140,24 @@ def compare(
         if not len(given):
             raise ValueError(f"{name} is empty; give at least one")
     for name, value in (("realisations", realisations), ("workers", workers)):
-        if value < 1:
+        if value is not None and value < 1:
             raise ValueError(f"{name}={value} must be at least 1")
     jobs = [_Job(name, codec, level) for name, codec in codecs.items() for level in esno_db]
-    plan = _Plan(images, condition.channel, realisations, seed)
-    tallies = _run_all(plan, jobs, workers, progress)
-    labels = {"channel": condition.name, "csi": condition.csi, "seed": seed}
-    labels |= {"coherence": condition.coherence, "equaliser": condition.equaliser}
+    plan = _Plan(images, channel, realisations, seed, frozenset(pictures))
+    tallies = _run_all(plan, jobs, min(workers or cores(), len(jobs)), progress)
+    unlabelled = dict.fromkeys(("csi", "coherence", "equaliser"), "")
+    labels = {"channel": type(channel).__name__, **unlabelled, **getattr(channel, "labels", {}), "seed": seed}
     rows = [
         {"codec": job.name, "esno_db": job.esno_db, **labels, **tally.row()}
         for job, tally in zip(jobs, tallies, strict=True)
     ]
-    pictures = {
+    received = {
         (image, job.name, job.esno_db): picture
         for job, tally in zip(jobs, tallies, strict=True)
         for image, picture in tally.pictures.items()
     }
     notes = {job.name: tally.notes for job, tally in zip(jobs, tallies, strict=True)}
-    return Comparison(pd.DataFrame(rows)[list(COLUMNS)], pictures, images, notes)
+    return Comparison(pd.DataFrame(rows)[list(COLUMNS)], received, images, notes)
 
 
 @dataclass(frozen=True)
@@ -173,36 +173,50 @@ class _Plan:
     channel: Channel
     realisations: int
     seed: int
+    pictures: frozenset[float]
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self, job: _Job) -> Tally:
-        """Everything that one codec sends at one Es/N0."""
-        torch.set_num_threads(1)  # of this worker; the jobs share out the cores
-        link = Link(job.codec, self.channel)
-        shown = set(list(self.images)[:SHOWN])
-        tally = Tally()
+        """Everything that one codec sends at one Es/N0, unless it is stopped."""
+        link, tally = Link(job.codec, self.channel), Tally()
+        shown = set(list(self.images)[:SHOWN]) if job.esno_db in self.pictures else set()
         for realisation in range(self.realisations):
             tally.squared_errors.append([])
             for names, batch in batches(self.images):
+                if self.stopped.is_set():
+                    return tally
                 got = link(batch, job.esno_db, rng=image_rngs(self.seed, batch, realisation=realisation))
                 tally.add(batch, got)
                 if realisation == 0:
                     received = zip(names, torch.split(got.image, 1), strict=True)
-                    tally.pictures |= {name: image for name, image in received if name in shown}
+                    tally.pictures |= {name: pixels(image) for name, image in received if name in shown}
         return tally
 
 
 def _run_all(plan: _Plan, jobs: Sequence[_Job], workers: int, progress: Callable[[], None]) -> list[Tally]:
     threads = torch.get_num_threads()
-    pool = ThreadPoolExecutor(workers)
+    each = max(1, cores() // workers)
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(each,))
     futures = [pool.submit(plan.run, job) for job in jobs]
     try:
         for future in as_completed(futures):
             future.result()
             progress()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # after an error or Ctrl-C nothing more is begun
+        plan.stopped.set()  # after an error or Ctrl-C nothing more is begun
+        pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(threads)
     return [future.result() for future in futures]
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pixels(image: Float[Tensor, "1 c h w"]) -> Pixels:
+    """An image in [0, 1] as 8-bit levels, (h, w, c)."""
+    return metrics.to_levels(image[0]).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
 
 
 def batches(images: Mapping[str, Float[Tensor, "1 c h w"]]) -> Iterator[tuple[list[str], Float[Tensor, "b c h w"]]]:
@@ -223,8 +237,10 @@ def find_cliff(rows: pd.DataFrame) -> float | None:
     rows = rows.sort_values("esno_db")
     share = (rows["failed"] / (rows["images"] * rows["realisations"])).to_numpy()
     levels = rows["esno_db"].to_numpy()
-    for i in range(len(share) - 1):
+    for i in reversed(range(len(share) - 1)):
         if share[i] >= 0.5 > share[i + 1]:
             part = (share[i] - 0.5) / (share[i] - share[i + 1])
             return float(levels[i] + part * (levels[i + 1] - levels[i]))
+        if share[i + 1] >= 0.5:
+            return None
     return None

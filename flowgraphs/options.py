@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,10 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from semlink.baselines.separate import SeparateCodec
-from semlink.flowgraphs.compare import Condition
 from semlink.neural import zoo
 from semlink.phy.channels import AWGN, Rayleigh
-from semlink.phy.link import Codec
+from semlink.phy.link import Channel, Codec
 from semlink.phy.sources import SAMPLES, cifar10, find_images, kodak, load_image, sample_images
 
 CODECS = ("jpeg-ldpc-qam", "deepjscc")
@@ -63,10 +64,12 @@ def parse_ratio(text: str) -> float:
         ratio = math.nan
     if not 0 < ratio <= 1:
         raise ValueError(f"--ratio {text!r} must be a number above 0 and up to 1, such as 1/6")
-    return ratio
+    # 0.1666667 is 1/6 to all codecs alike, or one would get a symbol more than another.
+    near = float(Fraction(ratio).limit_denominator(100))
+    return near if abs(near - ratio) < 1e-6 else ratio
 
 
-def make_condition(name: str, *, coherence: str | None, csi: str | None, equaliser: str | None) -> Condition:
+def make_channel(name: str, *, coherence: str | None, csi: str | None, equaliser: str | None) -> Channel:
     """The channel of the options; None stands for an option not given.
 
     Raises:
@@ -76,13 +79,18 @@ def make_condition(name: str, *, coherence: str | None, csi: str | None, equalis
     if name == "awgn":
         if extra := [option for option, value in given.items() if value is not None]:
             raise ValueError(f"{', '.join(extra)}: the channel awgn has no fading; use it with --channel rayleigh")
-        return Condition(AWGN())
+        return AWGN()
     if name != "rayleigh":
         raise ValueError(f"--channel {name!r} must be one of: {', '.join(CHANNELS)}")
-    coherence, csi, equaliser = coherence or "block", csi or "perfect", equaliser or "zf"
-    length = int(coherence) if coherence.isdecimal() else coherence
-    channel = Rayleigh(length, csi, equaliser)  # type: ignore[arg-type]  # checked there
-    return Condition(channel, name, csi, coherence, equaliser if csi == "perfect" else "")
+    coherence = coherence or "block"
+    length = int(coherence) if coherence.isascii() and coherence.isdecimal() else coherence
+    return Rayleigh(length, csi or "perfect", equaliser or "zf")  # type: ignore[arg-type]  # checked there
+
+
+def check_count(option: str, value: int | None, least: int) -> None:
+    """Raise ValueError unless a count is at least so much, or not given."""
+    if value is not None and value < least:
+        raise ValueError(f"{option} {value} must be at least {least}")
 
 
 def make_codecs(names: Sequence[str], *, ratio: float, mcs: str) -> dict[str, Codec]:
@@ -111,7 +119,7 @@ def load_images(words: Sequence[str]) -> dict[str, Float[Tensor, "1 3 h w"]]:
     images: dict[str, Tensor] = {}
     for word in words or ["samples"]:
         for name, image in _images(word).items():
-            if name in images:
+            if os.path.realpath(name) in map(os.path.realpath, images):
                 raise ValueError(f"image {name!r} is given more than once")
             images[name] = image
     return images

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
-from torch import Tensor
 
-from semlink.flowgraphs.compare import Comparison, find_cliff
-from semlink.phy.metrics import psnr, to_levels
+from semlink.flowgraphs.compare import Comparison, Pixels, find_cliff, pixels
+from semlink.phy.metrics import to_db
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's, told apart by all
 MARKERS = "osD^vP"
@@ -54,8 +52,9 @@ def _mark_cliff(axes: Axes, codec: str, cliff: float | None, colour: str) -> Non
     )  # fmt: skip
 
 
-def draw_contact_sheet(comparison: Comparison, esno_db: Sequence[float], title: str, path: Path) -> None:
-    """A row for every shown image and codec, a column for the original and every Es/N0."""
+def draw_contact_sheet(comparison: Comparison, title: str, path: Path) -> None:
+    """A row for every kept image and codec, a column for the original and every Es/N0."""
+    esno_db = sorted({level for _, _, level in comparison.pictures})
     names = list(dict.fromkeys(name for name, _, _ in comparison.pictures))
     codecs = list(dict.fromkeys(codec for _, codec, _ in comparison.pictures))
     shape = (len(names) * len(codecs), 1 + len(esno_db))
@@ -63,32 +62,31 @@ def draw_contact_sheet(comparison: Comparison, esno_db: Sequence[float], title: 
     FigureCanvasAgg(figure)
     grid = figure.subplots(*shape, squeeze=False)
     for i, name in enumerate(names):
-        sent = comparison.sent[name]
+        sent = pixels(comparison.sent[name])
         for j, codec in enumerate(codecs):
             row = grid[i * len(codecs) + j]
             _show(row[0], sent, "sent")
             row[0].set_ylabel(codec, fontsize=9)
             for axes, level in zip(row[1:], esno_db, strict=True):
                 got = comparison.pictures[name, codec, level]
-                _show(axes, got, f"{level:g} dB: {psnr(got, sent):.1f} dB PSNR")
+                _show(axes, got, f"{level:g} dB: {_psnr(got, sent):.1f} dB PSNR")
     figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=110, format="png")
 
 
-def _show(axes: Axes, image: Tensor, title: str) -> None:
-    axes.imshow(pixels(image), interpolation="nearest" if image.shape[-1] <= 64 else "antialiased")
+def _psnr(image: Pixels, reference: Pixels) -> float:
+    return to_db(float(np.mean((image / 255 - reference / 255) ** 2)))
+
+
+def _show(axes: Axes, image: Pixels, title: str) -> None:
+    axes.imshow(image, interpolation="nearest" if image.shape[1] <= 64 else "antialiased")
     axes.set_title(title, fontsize=8)
     axes.set(xticks=[], yticks=[])
 
 
-def pixels(image: Float[Tensor, "1 3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """An image (1, 3, h, w) in [0, 1] as 8-bit pixels (h, w, 3)."""
-    return to_levels(image[0]).byte().permute(1, 2, 0).numpy()
-
-
-def write_image(image: Tensor, path: Path) -> None:
-    """Write an image (1, 3, h, w) as PNG."""
-    Image.fromarray(pixels(image)).save(path, format="png")
+def write_image(image: Pixels, path: Path) -> None:
+    """Write an image as PNG."""
+    Image.fromarray(image).save(path, format="png")
 
 
 def some(levels: Sequence[float], count: int = 5) -> list[float]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -21,9 +20,19 @@ from rich.table import Table
 from torch import Tensor
 
 from semlink.flowgraphs import plots
-from semlink.flowgraphs.compare import Comparison, Condition, compare, find_cliff
-from semlink.flowgraphs.options import CODECS, load_images, make_codecs, make_condition, parse_esno, parse_ratio
+from semlink.flowgraphs.compare import Comparison, compare, find_cliff
+from semlink.flowgraphs.options import (
+    CODECS,
+    check_count,
+    load_images,
+    make_channel,
+    make_codecs,
+    parse_esno,
+    parse_ratio,
+)
 from semlink.phy.link import Codec, esno_to_n0
+
+FILES = ("compare.csv", "compare.png", "contact.png")
 
 
 def run_compare(
@@ -49,18 +58,20 @@ def run_compare(
         OSError: a folder that cannot be written.
     """
     levels = parse_esno(esno)
-    condition = make_condition(channel, coherence=coherence, csi=csi, equaliser=equaliser)
+    check_count("--realisations", realisations, 1)
+    check_count("--seed", seed, 0)
+    over = make_channel(channel, coherence=coherence, csi=csi, equaliser=equaliser)
     chosen = make_codecs(list(codecs) or list(CODECS), ratio=parse_ratio(ratio), mcs=mcs)
     images = load_images(words)
     try_codecs(chosen, images)
-    repeats = realisations or math.ceil((6 if condition.name == "awgn" else 30) / len(images))
-    workers = os.cpu_count() or 1
+    repeats = realisations or math.ceil((6 if channel == "awgn" else 30) / len(images))
+    shown = plots.some(levels)
     with writable(out) as folder:
         with _progress("sending", len(chosen) * len(levels)) as advance:
             outcome = compare(
-                images, chosen, condition, levels, realisations=repeats, seed=seed, workers=workers, progress=advance
+                images, chosen, over, levels, realisations=repeats, seed=seed, pictures=shown, progress=advance
             )
-        files = write_comparison(outcome, condition, mcs if "jpeg-ldpc-qam" in chosen else None, folder)
+        files = write_comparison(outcome, mcs if "jpeg-ldpc-qam" in chosen else None, folder)
     if as_json:
         print(json.dumps(_as_json(outcome, [str(out / name) for name in files]), indent=2, allow_nan=False))
     else:
@@ -87,50 +98,58 @@ def writable(out: Path) -> Iterator[Path]:
     """A folder to write to, whose files move to `out` when all has gone well; otherwise nothing is left behind.
 
     Raises:
-        OSError: `out` cannot be made or written.
+        OSError: `out` cannot be made or written, or holds a file or folder of another kind under a name it needs.
     """
     made = [path for path in (out, *out.parents) if not path.exists()]
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".semlink-", dir=out))
-    except OSError as error:
-        raise OSError(f"--out {out}: cannot be written ({error.strerror}); give a folder that can") from error
-    try:
-        yield folder
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            target = out / path.relative_to(folder)
-            target.parent.mkdir(exist_ok=True)
-            path.replace(target)
-        made = []
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=".semlink-", dir=out))
+        except OSError as error:
+            raise OSError(f"--out {out}: cannot be written ({error.strerror}); give a folder that can") from error
+        try:
+            _refuse_clashes(out)
+            yield folder
+            shutil.rmtree(out / "received", ignore_errors=True)  # of an earlier run: they must not mix
+            for path in folder.iterdir():
+                path.replace(out / path.name)
+            made = []
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        for path in made:
-            path.rmdir()
+        with suppress(OSError):  # whatever went wrong is the error to tell
+            for path in made:
+                path.rmdir()
 
 
-def write_comparison(outcome: Comparison, condition: Condition, mcs: str | None, folder: Path) -> list[str]:
+def _refuse_clashes(out: Path) -> None:
+    for name in FILES:
+        if (out / name).is_dir():
+            raise OSError(f"--out {out}: {name} is a folder there; give another folder")
+    if (out / "received").exists() and not (out / "received").is_dir():
+        raise OSError(f"--out {out}: received is a file there; give another folder")
+
+
+def write_comparison(outcome: Comparison, mcs: str | None, folder: Path) -> list[str]:
     """Write compare.csv, compare.png, contact.png and received/*.png; return their names."""
-    levels = plots.some(sorted(set(outcome.table["esno_db"])))
-    title = describe(outcome, condition, mcs)
+    title = describe(outcome, mcs)
     outcome.table.to_csv(folder / "compare.csv", index=False)
     plots.draw_curves(outcome, title, folder / "compare.png")
-    plots.draw_contact_sheet(outcome, levels, title, folder / "contact.png")
+    plots.draw_contact_sheet(outcome, title, folder / "contact.png")
     (folder / "received").mkdir()
     number = {name: f"{i}-" + re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem) for i, name in enumerate(outcome.sent)}
     for (image, codec, level), picture in outcome.pictures.items():
-        if level in levels:
-            plots.write_image(picture, folder / "received" / f"{number[image]}_{codec}_{level:g}dB.png")
-    received = sorted(f"received/{path.name}" for path in (folder / "received").iterdir())
-    return ["compare.csv", "compare.png", "contact.png", *received]
+        plots.write_image(picture, folder / "received" / f"{number[image]}_{codec}_{level:g}dB.png")
+    return [*FILES, *sorted(f"received/{path.name}" for path in (folder / "received").iterdir())]
 
 
-def describe(outcome: Comparison, condition: Condition, mcs: str | None) -> str:
+def describe(outcome: Comparison, mcs: str | None) -> str:
     """The conditions in one line: what a plot must state to be worth anything."""
     row = outcome.table.iloc[0]
     channel = "AWGN"
-    if condition.name == "rayleigh":
-        equaliser = f", {condition.equaliser.upper()}" if condition.equaliser else ""
-        channel = f"Rayleigh, coherence {condition.coherence}, CSI {condition.csi}{equaliser}"
+    if row["channel"] == "rayleigh":
+        equaliser = f", {row['equaliser'].upper()}" if row["equaliser"] else ""
+        channel = f"Rayleigh, coherence {row['coherence']}, CSI {row['csi']}{equaliser}"
     scheme = f", digital MCS {mcs}" if mcs else ""
     counts = f"images {row['images']} × realisations {row['realisations']}"
     return f"{channel}; ratio {_fraction(row['ratio'])}{scheme}; {counts}"
@@ -157,14 +176,16 @@ def _print_comparison(outcome: Comparison, files: Sequence[str]) -> None:
             console.print(
                 f"{codec}: cliff at {cliff:.1f} dB: below it more than half of the images fail", soft_wrap=True
             )
-        for topic, note in outcome.notes[str(codec)].items():
-            console.print(f"{codec}: {topic}: {note}", soft_wrap=True, highlight=False)
+        for topic, notes in outcome.notes[str(codec)].items():
+            console.print(f"{codec}: {topic}: {'; or: '.join(notes)}", soft_wrap=True, highlight=False)
     console.print("written: " + ", ".join(files), soft_wrap=True, highlight=False)
 
 
 def _cell(row: pd.Series) -> str:
     failed = f", {row['failed']}/{row['images'] * row['realisations']} failed" if row["failed"] else ""
-    return f"{row['psnr_db']:.2f} ({row['psnr_db_low']:.2f} … {row['psnr_db_high']:.2f}){failed}"
+    known = math.isfinite(row["psnr_db_low"])
+    interval = f" ({row['psnr_db_low']:.2f} … {row['psnr_db_high']:.2f})" if known else ""
+    return f"{row['psnr_db']:.2f}{interval}{failed}"
 
 
 def _as_json(outcome: Comparison, files: Sequence[str]) -> dict[str, object]:
@@ -179,10 +200,12 @@ def _as_json(outcome: Comparison, files: Sequence[str]) -> dict[str, object]:
 
 def run_zoo(*, measure: str | None, as_json: bool) -> None:
     """`semlink zoo`."""
-    from semlink.neural import evaluate, zoo
+    from semlink.flowgraphs import measure as measuring
+    from semlink.neural import zoo
 
     if measure is not None:
-        evaluate.measure_card(measure)
+        with _progress("measuring", len(measuring.CONDITIONS) * len(measuring.ESNO_DB)) as advance:
+            measuring.measure_card(measure, advance)
     cards = zoo.cards().values()
     if as_json:
         print(json.dumps([asdict(card) for card in cards], indent=2))

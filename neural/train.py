@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from semlink.neural.muon import Muon
 from semlink.neural.zoo import Card, sha256, write_card
 from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.link import Channel, Received, esno_to_n0
+from semlink.phy.metrics import to_levels
 from semlink.phy.sources import DataError, cifar10_bytes, data_folder, find_images, load_image
 
 CHANNELS: dict[str, Channel] = {
@@ -63,12 +65,24 @@ class Settings:
     checkpoint_every: int = 500
 
     def __post_init__(self) -> None:
-        unknown = set(self.channels) - set(CHANNELS)
-        if unknown or not self.channels:
-            raise ValueError(f"channels={list(self.channels)} must be some of: {', '.join(CHANNELS)}")
-        for field in ("cell_symbols", "steps", "batch", "groups", "threads", "checkpoint_every"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field}={getattr(self, field)} must be at least 1")
+        if not isinstance(self.channels, tuple) or not self.channels or set(self.channels) - set(CHANNELS):
+            raise ValueError(f"channels={self.channels!r} must be some of: {', '.join(CHANNELS)}")
+        for field in ("cell_symbols", "steps", "batch", "groups", "threads", "warmup", "checkpoint_every"):
+            value = getattr(self, field)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{field}={value!r} must be a whole number from 1")
+        for field, length in (("widths", 2), ("esno_db", 2)):
+            value = getattr(self, field)
+            if (
+                not isinstance(value, tuple)
+                or len(value) != length
+                or not all(isinstance(x, int | float) for x in value)
+            ):
+                raise ValueError(f"{field}={value!r} must be {length} numbers")
+        for field in ("lr", "lr_conv", "large_share", "seed", "photographs", "large_photographs"):
+            value = getattr(self, field)
+            if not isinstance(value, int | float) or value < 0:
+                raise ValueError(f"{field}={value!r} must be a number from 0")
 
 
 def read_recipe(path: str | Path) -> Settings:
@@ -125,8 +139,8 @@ def publish(model: DeepJSCC, settings: Settings, out: Path) -> Path:
         cell_symbols=settings.cell_symbols,
         widths=settings.widths,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        data=f"CIFAR-10 training set; {settings.photographs:,} crops of 32x32 and {settings.large_photographs:,} "
-        "of 128x128 from 1,000 photographs of ImageNet",
+        data=f"CIFAR-10 training set; from 1,000 photographs of ImageNet, {settings.photographs:,} crops of 32x32 and "
+        f"{settings.large_photographs:,} of 128x128",
         command=f"semlink train neural/recipes/{settings.name}.toml --out runs/{settings.name}",
         sha256=sha256(weights),
     )
@@ -163,7 +177,7 @@ def crop(image: Float[Tensor, "1 3 h w"], side: int, most: float, rng: torch.Gen
     top, left = (int(torch.randint(length - taken + 1, (), generator=rng)) for length in (h, w))
     square = image[:, :, top : top + taken, left : left + taken]
     square = F.interpolate(square, (side, side), mode="bilinear", antialias=True, align_corners=False)
-    return (square[0].clamp(0, 1) * 255).round().to(torch.uint8)
+    return to_levels(square[0]).to(torch.uint8)
 
 
 def draw_batch(data: Data, settings: Settings, rng: torch.Generator) -> Float[Tensor, "b 3 h w"]:
@@ -247,7 +261,10 @@ def _save(path: Path, settings: Settings, step: int, model: DeepJSCC, optimisers
 def _resume(path: Path, settings: Settings, model: DeepJSCC, optimisers: Optimisers) -> int:
     if not path.is_file():
         return 0
-    state = torch.load(path, weights_only=True)
+    try:
+        state = torch.load(path, weights_only=True)
+    except (RuntimeError, EOFError, UnpicklingError, KeyError) as error:
+        raise ValueError(f"checkpoint {path} is damaged ({error}); remove it to begin anew") from error
     if state["settings"] != asdict(settings):
         raise ValueError(f"checkpoint {path} is of other settings; choose another folder or remove it")
     model.load_state_dict(state["model"])

@@ -34,7 +34,7 @@ class Card:
         data: what it was trained on.
         command: what trained it.
         sha256: of the weights file.
-        figures: by "SET CHANNEL", PSNR in dB (from the mean squared error) by Es/N0 in dB, and the command.
+        figures: by "SET CHANNEL", PSNR in dB (from the mean squared error) by Es/N0 in dB.
     """
 
     name: str
@@ -71,10 +71,10 @@ def load(name: str, *, ratio: float = 1 / 6) -> DeepJSCC:
     if name not in names():
         raise ValueError(f"codec {name!r} must be one of: {', '.join(names())}")
     having = {card.ratio: card for card in cards().values() if card.codec == name}
-    fitting = [card for known, card in having.items() if abs(known - ratio) < 1e-4]
+    fitting = [card for known, card in having.items() if abs(known - ratio) < 1e-6]
     if not fitting:
         raise ValueError(
-            f"ratio={ratio:g} must be, for {name}, one of: {', '.join(f'{r:.4g}' for r in sorted(having))}"
+            f"ratio={ratio:g} must be, for {name}, one of: {', '.join(f'1/{1 / r:g}' for r in sorted(having))}"
         )
     card = fitting[0]
     model = DeepJSCC(card.cell_symbols, card.widths)

@@ -24,6 +24,11 @@ Equaliser = Literal["zf", "mmse"]
 class AWGN:
     """Additive white Gaussian noise: y = x + w, w ~ CN(0, N0)."""
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """What a table says of it."""
+        return {"channel": "awgn", "csi": "perfect", "coherence": "", "equaliser": ""}
+
     def __call__(self, symbols: Complex[Tensor, "b n"], n0: float, *, rng: Rng) -> Received:
         """Add noise of variance `n0` to symbols of shape (b, n)."""
         noise = torch.stack([complex_normal(symbols.shape[1], g) for g in rows(rng, symbols.shape[0])])
@@ -55,6 +60,12 @@ class Rayleigh:
             raise ValueError(f'coherence={length!r} must be "block", "fast" or a number of symbols from 1')
         _one_of("csi", self.csi, get_args(Csi))
         _one_of("equaliser", self.equaliser, get_args(Equaliser))
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What a table says of it."""
+        equaliser = self.equaliser if self.csi == "perfect" else ""
+        return {"channel": "rayleigh", "csi": self.csi, "coherence": str(self.coherence), "equaliser": equaliser}
 
     def __call__(self, symbols: Complex[Tensor, "b n"], n0: float, *, rng: Rng) -> Received:
         """Fade, add noise of variance `n0` and equalise as the CSI allows; symbols (b, n)."""

@@ -147,9 +147,11 @@ def _quietly_opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _rgb(image: Image.Image) -> Float[np.ndarray, "h w 3"]:
-    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip at 255
+    if image.mode.startswith("I;16"):  # Pillow's own conversion would clip at 255
         grey = np.clip(np.asarray(image, dtype=np.float32) / 65535, 0, 1)
         return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise OSError(f"mode {image.mode}: 32-bit pixels have no stated range; save as 8 or 16 bits")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,10 +20,13 @@ from torch import Tensor
 
 from semlink.baselines.separate import SeparateCodec
 from semlink.flowgraphs import cli
-from semlink.flowgraphs.compare import COLUMNS, Condition, compare, find_cliff
+from semlink.flowgraphs.compare import COLUMNS, compare, find_cliff
 from semlink.flowgraphs.options import parse_esno, parse_ratio
 from semlink.neural.deepjscc import DeepJSCC
+from semlink.phy import metrics
 from semlink.phy.channels import AWGN, Rayleigh
+from semlink.phy.link import Link
+from semlink.phy.rng import image_rngs
 
 DESIGN = [
     "codec",
@@ -115,7 +119,7 @@ def both(side: int = 32) -> dict[str, DeepJSCC | SeparateCodec]:
 def test_order_batches_and_workers_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     images = {f"{i}": image(i, 32 if i < 3 else 40) for i in range(5)}
     backwards = dict(reversed(list(images.items())))
-    condition = Condition(Rayleigh("block"), "rayleigh")
+    condition = Rayleigh("block")
     first = compare(images, both(), condition, [5.0, 15.0], realisations=2, seed=3).table
     again = compare(backwards, both(), condition, [5.0, 15.0], realisations=2, seed=3, workers=2).table
     monkeypatch.setattr("semlink.flowgraphs.compare.BATCH_PIXELS", 1)
@@ -136,9 +140,53 @@ def test_every_codec_meets_the_same_channel() -> None:
             met.append(got.gain)
             return got
 
-    compare({"a": image(0, 32)}, both(), Condition(Watching(), "rayleigh"), [5.0, 15.0])  # type: ignore[arg-type]
+    compare({"a": image(0, 32)}, both(), Watching(), [5.0, 15.0])  # type: ignore[arg-type]
     assert len(met) == 4
     assert all(torch.equal(gain, met[0]) for gain in met)
+
+
+def test_a_row_is_what_link_and_metrics_say() -> None:
+    images = {f"{i}": image(i, 170) for i in range(3)}
+    codec, channel, rows = SeparateCodec(mcs="64qam-2/3"), Rayleigh("block"), []
+    table = compare(images, {"digital": codec}, channel, [14.0], realisations=2, seed=5, pictures=[14.0])
+    (row,) = table.table.to_dict(orient="records")
+    for realisation in range(2):
+        for one in images.values():
+            got = Link(codec, channel)(one, 14.0, rng=image_rngs(5, one, realisation=realisation))
+            assert got.block_errors is not None
+            scores = [metrics.squared_error(got.image, one).item(), metrics.ssim(got.image, one)]
+            scores += [metrics.ms_ssim(got.image, one), float(got.failed), int(got.block_errors) / got.blocks]
+            rows.append(scores)
+    errors, ssims, ms_ssims, failed, bler = zip(*rows, strict=True)
+    assert 0 < sum(failed) < 6
+    assert row["psnr_db"] == pytest.approx(metrics.to_db(sum(errors) / 6))
+    assert row["psnr_mean_db"] == pytest.approx(sum(map(metrics.to_db, errors)) / 6)
+    assert row["ssim"] == pytest.approx(sum(ssims) / 6)
+    assert row["ms_ssim"] == pytest.approx(sum(ms_ssims) / 6)
+    assert row["failed"] == sum(failed)
+    assert row["bler"] == pytest.approx(sum(bler) / 6)
+    assert row["bler_low"] < row["bler"] < row["bler_high"]
+    assert row["psnr_db_low"] < row["psnr_db"] < row["psnr_db_high"]
+    labels = ("rayleigh", "perfect", "block", "zf", 5)
+    assert tuple(row[key] for key in ("channel", "csi", "coherence", "equaliser", "seed")) == labels
+    assert set(table.pictures) == {(name, "digital", 14.0) for name in images}
+
+
+def test_thin_and_perfect_images_are_figures_too() -> None:
+    table = compare({"thin": image(0, 40)[:, :, :9]}, both(), AWGN(), [20.0], realisations=2).table
+    assert table["ssim"].isna().all()
+    grey = torch.full((1, 3, 64, 64), 128 / 255)
+    row = compare({"grey": grey}, {"digital": SeparateCodec()}, AWGN(), [20.0], realisations=2).table.iloc[0]
+    assert row["psnr_db"] == row["psnr_mean_db"] == math.inf
+
+
+def test_an_error_in_a_worker_is_raised_and_stops_the_rest() -> None:
+    class Broken(AWGN):
+        def __call__(self, symbols: Tensor, n0: float, *, rng: object) -> object:  # type: ignore[override]
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        compare({"a": image(0, 32)}, both(), Broken(), [5.0] * 20)  # type: ignore[arg-type]
 
 
 def test_the_cliff_is_where_half_fail() -> None:
@@ -148,10 +196,12 @@ def test_the_cliff_is_where_half_fail() -> None:
     assert find_cliff(table.assign(failed=0)) is None
     assert find_cliff(table.assign(failed=10)) is None
     assert find_cliff(table.iloc[:1]) is None
+    assert find_cliff(table.assign(failed=[10, 4, 6, 0])) == pytest.approx(4 + 2 * 0.1 / 0.6)  # the last crossing
+    assert find_cliff(table.assign(failed=[10, 4, 0, 6])) is None
 
 
 def test_nothing_to_compare_is_refused() -> None:
-    condition = Condition(AWGN())
+    condition = AWGN()
     with pytest.raises(ValueError, match="images is empty"):
         compare({}, both(), condition, [0.0])
     with pytest.raises(ValueError, match="esno_db is empty"):
@@ -181,6 +231,7 @@ def test_bad_esno_is_refused(text: str) -> None:
 def test_ratios() -> None:
     assert parse_ratio("1/6") == 1 / 6
     assert parse_ratio("0.125") == 0.125
+    assert parse_ratio("0.1666667") == 1 / 6
     for text in ("0", "-1/6", "2", "1/0", "nan", "1/6/2", "", "x"):
         with pytest.raises(ValueError, match="--ratio"):
             parse_ratio(text)
@@ -236,6 +287,12 @@ def test_bad_images_end_in_one_line(
         (["no-such-thing"], "no-such-thing: no such file or folder, nor one of the sets: samples"),
         (["cifar10:0"], "cifar10:0: the count must be 1"),
         (["samples", "samples"], "given more than once"),
+        (["--ratio", "0.1667"], "ratio=0.1667 must be, for deepjscc, one of: 1/12, 1/6"),
+        (["--seed", "-1"], "--seed -1 must be at least 0"),
+        (["--realisations", "0"], "--realisations 0 must be at least 1"),
+        (["--seed", "abc"], "abc"),
+        (["--snr", "3"], "--snr"),
+        (["--channel", "rayleigh", "--coherence", "５"], "coherence='５'"),
     ],
 )
 def test_bad_options_end_in_one_line(
@@ -276,6 +333,35 @@ def test_an_error_midway_leaves_nothing(
     assert not (tmp_path / "deep").exists()
 
 
+@pytest.mark.parametrize("clash", ["contact.png", "received"])
+def test_a_clash_with_what_is_there_is_told_before_the_work(
+    clash: str, pictures: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("semlink.flowgraphs.report.compare", lambda *_, **__: pytest.fail("it began to send"))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / clash).touch() if clash == "received" else (out / clash).mkdir()
+    status, _, error = run_here(capsys, monkeypatch, "compare", pictures[0], "--out", str(out))
+    assert status == 2
+    assert clash in error
+    assert [path.name for path in out.iterdir()] == [clash]
+
+
+def test_images_of_one_name_keep_their_pictures_apart(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pictures: list[str]
+) -> None:
+    (tmp_path / "a").mkdir()
+    shutil.copy(pictures[0], tmp_path / "a" / "x.png")
+    shutil.copy(pictures[1], tmp_path / "x.png")
+    words = ["compare", str(tmp_path / "a"), str(tmp_path / "x.png"), "--codec", "deepjscc", "--esno", "5"]
+    for _ in range(2):  # the second run replaces the first's
+        assert run_here(capsys, monkeypatch, *words, "--out", str(tmp_path / "out"))[0] == 0
+    assert len(list((tmp_path / "out" / "received").iterdir())) == 2
+    again = run_here(capsys, monkeypatch, *words[:3], str(tmp_path / "a" / ".." / "x.png"))
+    assert again[0] == 2
+    assert "more than once" in again[2]
+
+
 @pytest.mark.slow
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "semlink.flowgraphs", "compare", "--out", "out"]
@@ -288,6 +374,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert error.splitlines()[-1] == "semlink: interrupted"
     assert "Traceback" not in error
     assert not (tmp_path / "out").exists()
 

@@ -45,6 +45,12 @@ def test_16_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
     torch.testing.assert_close(image[0, 1, 0], torch.tensor([0, 32768 / 65535, 1]))
 
 
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_32_bits_without_a_stated_range_are_refused(tmp_path: Path, mode: str) -> None:
+    with pytest.raises(DataError, match=f"mode {mode}"):
+        load_image(save(tmp_path, Image.new(mode, (4, 4), 1), "image.tif"))
+
+
 def test_a_palette_with_transparency_and_one_bit_are_read(tmp_path: Path) -> None:
     assert load_image(save(tmp_path, Image.new("P", (3, 3)))).shape == (1, 3, 3, 3)
     assert load_image(save(tmp_path, Image.new("1", (3, 3), 1))).min() == 1

@@ -65,6 +65,12 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path, data: Data) -
         train(replace(SETTINGS, lr=1e-4), tmp_path, data=data)
 
 
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, data: Data) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"junk")
+    with pytest.raises(ValueError, match="is damaged"):
+        train(SETTINGS, tmp_path, data=data)
+
+
 def test_training_lowers_the_loss(tmp_path: Path, data: Data) -> None:
     settings = replace(SETTINGS, steps=120, checkpoint_every=30, large_share=0.0, lr_conv=2e-2, lr=1e-2)
     train(settings, tmp_path, data=data)
@@ -129,6 +135,10 @@ def test_the_recipes_are_complete(path: Path) -> None:
         ("name = 'x'\ncell_symbols = 8\nsnr = 3", "snr must be among: name, cell_symbols"),
         ("name = ", "recipe"),
         ("name = 'x'\ncell_symbols = 0", "cell_symbols=0"),
+        ("name = 'x'\ncell_symbols = '8'", "cell_symbols='8'"),
+        ("name = 'x'\ncell_symbols = 8\nwarmup = 0", "warmup=0"),
+        ("name = 'x'\ncell_symbols = 8\nwidths = 5", "widths=5"),
+        ("name = 'x'\ncell_symbols = 8\nlr = 'a'", "lr='a'"),
         ("name = 'x'\ncell_symbols = 8\nchannels = ['awgn', 'moon']", "awgn, rayleigh-block"),
     ],
 )

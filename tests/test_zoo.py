@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from semlink.neural import evaluate, zoo
+from semlink.flowgraphs import measure
+from semlink.neural import zoo
 from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.link import Link
 from semlink.phy.metrics import psnr
@@ -35,13 +36,13 @@ def test_every_card_is_true(name: str) -> None:
     assert all(tensor.dtype == torch.float16 for tensor in tensors.values())
     assert (WEIGHTS.parent / "recipes" / f"{name}.toml").is_file()
     assert f"neural/recipes/{name}.toml" in card.command
-    assert set(card.figures) == set(evaluate.CONDITIONS)
+    assert set(card.figures) == set(measure.CONDITIONS)
 
 
 @pytest.mark.parametrize("name", CARDS)
 def test_the_figures_never_fall_with_esno(name: str) -> None:
     for figures in CARDS[name].figures.values():
-        assert list(figures) == [f"{level:g}" for level in evaluate.ESNO_DB]
+        assert list(figures) == [f"{level:g}" for level in measure.ESNO_DB]
         values = list(figures.values())
         assert values == sorted(values)
 
@@ -50,32 +51,35 @@ def test_the_bar_at_10_db() -> None:
     assert CARDS["deepjscc-6"].figures["CIFAR-10 test, AWGN"]["10"] >= 29.0
 
 
+def check_golden(path: Path, measured: dict[str, float]) -> None:
+    """Compare with what is stored, to 0.01 dB; `SEMLINK_GOLDEN=write` stores it anew."""
+    if os.environ.get("SEMLINK_GOLDEN") == "write":
+        path.write_text(json.dumps(measured, indent=2) + "\n")
+    assert measured == pytest.approx(json.loads(path.read_text()), abs=0.01)
+
+
 @needs_data
 @pytest.mark.parametrize("name", CARDS)
-@pytest.mark.parametrize("label", evaluate.CONDITIONS)
-def test_the_figures_reproduce(name: str, label: str) -> None:
-    """500 of the 10,000 test images, against the same images' share of the stored figure: within 4 standard errors."""
+def test_figures_on_cifar10(name: str) -> None:
+    """The first 500 test images, which also lie near the card's figure of all 10,000."""
     codec = zoo.load(CARDS[name].codec, ratio=CARDS[name].ratio)
-    images = cifar10("test")[:500]
-    curve = evaluate.psnr_curve(codec, evaluate.CONDITIONS[label], images, [10])
-    # Per-image errors of this model spread by about their mean (a factor 2 with block fading): 500 of them give 0.4 dB.
-    assert abs(curve["10"] - CARDS[name].figures[label]["10"]) <= (0.8 if "block" in label else 0.5)
+    images, measured = cifar10("test")[:500], {}
+    for label, channel in measure.CONDITIONS.items():
+        curve = measure.psnr_curve(codec, channel, images, [0, 10, 20])
+        measured |= {f"{label} {level} dB": value for level, value in curve.items()}
+        assert abs(curve["10"] - CARDS[name].figures[label]["10"]) <= 1.0
+    check_golden(GOLDEN / f"{name}-cifar10.json", measured)
 
 
 @pytest.mark.parametrize("name", CARDS)
-def test_golden_outputs(name: str) -> None:
-    """Another version of PyTorch must not shift a figure unseen; `SEMLINK_GOLDEN=write` stores them anew."""
-    codec = zoo.load(CARDS[name].codec, ratio=CARDS[name].ratio)
-    images = sample_images()
-    measured = {}
+def test_figures_on_the_samples(name: str) -> None:
+    """Another version of PyTorch must not shift a figure unseen."""
+    codec, images, measured = zoo.load(CARDS[name].codec, ratio=CARDS[name].ratio), sample_images(), {}
     for label, channel in {"awgn": AWGN(), "rayleigh-fast": Rayleigh("fast")}.items():
         for level in (0, 10, 20):
             got = Link(codec, channel)(images, level, rng=torch.Generator().manual_seed(0)).image
             measured[f"{label} {level} dB"] = round(psnr(got, images), 4)
-    path = GOLDEN / f"{name}.json"
-    if os.environ.get("SEMLINK_GOLDEN") == "write":
-        path.write_text(json.dumps(measured, indent=2) + "\n")
-    assert measured == pytest.approx(json.loads(path.read_text()), abs=2e-3)
+    check_golden(GOLDEN / f"{name}.json", measured)
 
 
 def test_unknown_names_and_ratios_list_what_there_is() -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from semlink.flowgraphs.compare import compare
 from semlink.neural import zoo
-from semlink.phy import metrics
 from semlink.phy.channels import AWGN, Rayleigh
-from semlink.phy.link import Channel, Codec, Link
-from semlink.phy.rng import image_rngs
+from semlink.phy.link import Channel, Codec
 from semlink.phy.sources import cifar10
 
 ESNO_DB = tuple(range(0, 21, 2))
@@ -27,21 +25,20 @@ CONDITIONS: Mapping[str, Channel] = {
 
 
 def psnr_curve(
-    codec: Codec, channel: Channel, images: Float[Tensor, "b c h w"], esno_db: Sequence[float], *, seed: int = 0
+    codec: Codec,
+    channel: Channel,
+    images: Float[Tensor, "b c h w"],
+    esno_db: Sequence[float],
+    *,
+    progress: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
-    """PSNR in dB, from the mean squared error over all images, by Es/N0 in dB; one realisation an image."""
-    link = Link(codec, channel)
-    curve = {}
-    for level in esno_db:
-        errors = [
-            metrics.squared_error(link(part, level, rng=image_rngs(seed, part)).image, part)
-            for part in torch.split(images, 250)
-        ]
-        curve[f"{level:g}"] = round(metrics.to_db(torch.cat(errors).mean().item()), 3)
-    return curve
+    """PSNR in dB, from the mean squared error over all images, by Es/N0 in dB; one realisation an image, seed 0."""
+    named = {str(i): images[i : i + 1] for i in range(len(images))}
+    table = compare(named, {"codec": codec}, channel, esno_db, progress=progress).table
+    return {f"{level:g}": round(psnr, 3) for level, psnr in zip(table["esno_db"], table["psnr_db"], strict=True)}
 
 
-def measure_card(name: str) -> zoo.Card:
+def measure_card(name: str, progress: Callable[[], None] = lambda: None) -> zoo.Card:
     """Measure a model on all of the CIFAR-10 test set and write the figures to its card in the package.
 
     Raises:
@@ -52,7 +49,9 @@ def measure_card(name: str) -> zoo.Card:
         raise ValueError(f"--measure {name!r} must be one of: {', '.join(cards)}")
     codec = zoo.load(cards[name].codec, ratio=cards[name].ratio)
     images = cifar10("test")
-    figures = {label: psnr_curve(codec, channel, images, ESNO_DB) for label, channel in CONDITIONS.items()}
+    figures = {
+        label: psnr_curve(codec, channel, images, ESNO_DB, progress=progress) for label, channel in CONDITIONS.items()
+    }
     card = replace(cards[name], figures=figures)
     with resources.as_file(resources.files(zoo.PACKAGE)) as folder:
         zoo.write_card(card, Path(folder))
