@@ -7,6 +7,7 @@ of an uninterrupted one; on one CPU, with one number of threads, the weights are
 from __future__ import annotations
 
 import csv
+import json
 import math
 import tomllib
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from typing import Any
 import torch
 from jaxtyping import Float, UInt8
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -55,6 +57,7 @@ class Settings:
     lr_conv: float = 4e-3  # of Muon, for the convolutions
     lr: float = 1e-3  # of Adam, for the rest
     warmup: int = 500
+    init: str = ""  # weights to start from, a path seen from the working folder; none for random ones
     seed: int = 0
     threads: int = 1  # of the CPU; another number rounds otherwise, and gives other weights
     esno_db: tuple[float, float] = (-1.0, 21.0)  # drawn uniformly; a little beyond the 0 … 20 dB of use
@@ -116,6 +119,8 @@ def train(settings: Settings, out: Path, *, data: Data | None = None) -> Path:
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)  # for the initial weights alone
     model = DeepJSCC(settings.cell_symbols, settings.widths)
+    if settings.init:
+        _initialise(model, Path(settings.init))
     optimisers = make_optimisers(model, settings)
     start = _resume(out / "checkpoint.pt", settings, model, optimisers)
     losses: list[float] = []
@@ -132,6 +137,8 @@ def publish(model: DeepJSCC, settings: Settings, out: Path) -> Path:
     """Write the weights in float16 and their card, as `neural/weights/` holds them; return the path of the weights."""
     weights = out / f"{settings.name}.safetensors"
     weights.write_bytes(save({key: value.half().contiguous() for key, value in model.state_dict().items()}))
+    before = Path(settings.init or "none").with_suffix(".json")  # the card of the stage before
+    earlier = json.loads(before.read_text())["command"] + "; " if before.is_file() else ""
     card = Card(
         name=settings.name,
         codec="deepjscc",
@@ -141,7 +148,7 @@ def publish(model: DeepJSCC, settings: Settings, out: Path) -> Path:
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         data=f"CIFAR-10 training set; from 1,000 photographs of ImageNet, {settings.photographs:,} crops of 32x32 and "
         f"{settings.large_photographs:,} of 128x128",
-        command=f"semlink train neural/recipes/{settings.name}.toml --out runs/{settings.name}",
+        command=earlier + f"semlink train neural/recipes/{settings.name}.toml --out runs/{settings.name}",
         sha256=sha256(weights),
     )
     write_card(card, out)
@@ -256,6 +263,15 @@ def _save(path: Path, settings: Settings, step: int, model: DeepJSCC, optimisers
     state = {"settings": asdict(settings), "step": step, "model": model.state_dict()}
     torch.save(state | {"optimisers": [optimiser.state_dict() for optimiser in optimisers]}, partial)
     partial.replace(path)
+
+
+def _initialise(model: DeepJSCC, path: Path) -> None:
+    if not path.is_file():
+        raise ValueError(f"init={str(path)!r}: no such file; train it first")
+    try:
+        model.load_state_dict({key: value.float() for key, value in load_file(path).items()})
+    except (RuntimeError, SafetensorError) as error:
+        raise ValueError(f"init={str(path)!r}: no weights of this network ({error})") from error
 
 
 def _resume(path: Path, settings: Settings, model: DeepJSCC, optimisers: Optimisers) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,21 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, data: Data) -> None:
         train(SETTINGS, tmp_path, data=data)
 
 
+def test_a_second_stage_starts_from_the_first(tmp_path: Path, data: Data) -> None:
+    first = train(SETTINGS, tmp_path / "first", data=data)
+    still = replace(SETTINGS, name="second", init=str(first), lr=0.0, lr_conv=0.0)
+    assert equal(load_file(first), weights(still, tmp_path / "second", data))
+    card = json.loads((tmp_path / "second" / "second.json").read_text())
+    assert [part.split()[2] for part in card["command"].split("; ")] == [
+        "neural/recipes/tiny.toml",
+        "neural/recipes/second.toml",
+    ]
+    with pytest.raises(ValueError, match="no such file; train it first"):
+        train(replace(still, init=str(tmp_path / "none")), tmp_path / "third", data=data)
+    with pytest.raises(ValueError, match="no weights of this network"):
+        train(replace(still, init=str(first), widths=(5, 6)), tmp_path / "fourth", data=data)
+
+
 def test_training_lowers_the_loss(tmp_path: Path, data: Data) -> None:
     settings = replace(SETTINGS, steps=120, checkpoint_every=30, large_share=0.0, lr_conv=2e-2, lr=1e-2)
     train(settings, tmp_path, data=data)
@@ -125,7 +141,9 @@ def test_orthogonalise_keeps_directions_and_evens_out_sizes(shape: tuple[int, in
 def test_the_recipes_are_complete(path: Path) -> None:
     settings = read_recipe(path)
     assert settings.name == path.stem
-    assert settings.steps >= 10_000
+    assert settings.steps >= 1000
+    if settings.init:  # an earlier stage, with a recipe of its own
+        assert path.with_name(f"{Path(settings.init).stem}.toml") in RECIPES
 
 
 @pytest.mark.parametrize(
