@@ -122,8 +122,7 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        print("semlink: interrupted", file=sys.stderr)
-        sys.exit(130)
+        status = 130
     except Exception as error:
         format_message = getattr(error, "format_message", None)  # of a usage error, found by the parser of options
         if format_message is None and not isinstance(error, (ValueError, OSError)):
@@ -131,4 +130,6 @@ def main() -> None:
         message = " ".join((format_message() if format_message else str(error)).split())
         print(f"semlink: error: {message}", file=sys.stderr)
         sys.exit(2)
+    if status == 130:  # typer's own word for Ctrl-C too
+        print("semlink: interrupted", file=sys.stderr)
     sys.exit(status)

@@ -13,7 +13,6 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -279,7 +278,7 @@ def _resume(path: Path, settings: Settings, model: DeepJSCC, optimisers: Optimis
         return 0
     try:
         state = torch.load(path, weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError, KeyError) as error:
+    except Exception as error:  # a damaged file raises any of a dozen types
         raise ValueError(f"checkpoint {path} is damaged ({error}); remove it to begin anew") from error
     if state["settings"] != asdict(settings):
         raise ValueError(f"checkpoint {path} is of other settings; choose another folder or remove it")

@@ -290,7 +290,7 @@ def test_bad_images_end_in_one_line(
         (["--ratio", "0.1667"], "ratio=0.1667 must be, for deepjscc, one of: 1/12, 1/6"),
         (["--seed", "-1"], "--seed -1 must be at least 0"),
         (["--realisations", "0"], "--realisations 0 must be at least 1"),
-        (["--seed", "abc"], "abc"),
+        (["--seed", "abc"], "'--seed'"),
         (["--snr", "3"], "--snr"),
         (["--channel", "rayleigh", "--coherence", "５"], "coherence='５'"),
     ],
