@@ -128,7 +128,8 @@ def main() -> None:
         if format_message is None and not isinstance(error, (ValueError, OSError)):
             raise
         message = " ".join((format_message() if format_message else str(error)).split())
-        print(f"semlink: error: {message}", file=sys.stderr)
+        if message:  # `semlink` alone has shown its help
+            print(f"semlink: error: {message}", file=sys.stderr)
         sys.exit(2)
     if status == 130:  # typer's own word for Ctrl-C too
         print("semlink: interrupted", file=sys.stderr)

@@ -167,7 +167,9 @@ def psnr_estimate(errors: Float[np.ndarray, "images realisations"], *, confidenc
     if mean.value == 0.0:
         return Estimate(math.inf, math.inf, math.inf)
     half_db = 10 / math.log(10) * (mean.high - mean.value) / mean.value
-    return Estimate(to_db(mean.value), to_db(mean.value) - half_db, to_db(mean.value) + half_db)
+    # No image in [0, 1] is further than 1 from another. NumPy's maximum keeps an unknown bound (NaN) unknown.
+    low = float(np.maximum(0.0, to_db(mean.value) - half_db))
+    return Estimate(to_db(mean.value), low, to_db(mean.value) + half_db)
 
 
 def to_db(mean_squared_error: float) -> float:

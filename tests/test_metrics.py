@@ -125,6 +125,8 @@ def test_a_band_is_finite_at_any_spread() -> None:
     found = metrics.psnr_estimate(np.array([[0.001, 0.05], [0.001, 0.001], [0.001, 0.001]]))
     assert math.isfinite(found.low)
     assert math.isfinite(found.high)
+    assert metrics.psnr_estimate(np.array([[0.001, 0.9]])).low == 0.0
+    assert math.isnan(metrics.psnr_estimate(np.array([[0.01]])).low)
 
 
 @pytest.mark.parametrize("realisations", [1, 4])
