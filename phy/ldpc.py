@@ -86,9 +86,7 @@ class LDPC5G:
 class _SumProduct:
     """Sionna's decoder, which has no early stopping, run a few iterations at a time on the rows not yet decoded.
 
-    Sum-product by the tanh rule decodes as well as Sionna's default "boxplus-phi" at twice its speed, and better than
-    offset min-sum at the same iterations: BLER 0.048, 0.048 and 0.18 in 400 blocks (k = 1024, n = 2048, 4-QAM, Es/N0
-    = 1.4 dB, 20 iterations).
+    Sum-product by the tanh rule: the same decisions as Sionna's default "boxplus-phi" but for rounding, and faster.
     """
 
     def __init__(self, encoder: Any) -> None:  # noqa: ANN401

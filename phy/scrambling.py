@@ -52,8 +52,8 @@ def _register(length: int, state: int, taps: tuple[int, ...]) -> Int8[np.ndarray
     x = np.zeros(max(length, 31), dtype=np.int8)
     x[:31] = [(state >> i) & 1 for i in range(31)]
     done, leap = 31, 1
-    # Squaring the recurrence over GF(2) doubles all its delays, so the runs made at once double too: 0.4 ms for 131,072
-    # bits, where Sionna's bit-by-bit generate_prng_seq takes half a second.
+    # Squaring the recurrence over GF(2) doubles all its delays, so the runs made at once double too. Sionna's
+    # generate_prng_seq goes bit by bit, far too slow for an image's worth of bits.
     while done < length:
         while 62 * leap <= done:
             leap *= 2
