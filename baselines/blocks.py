@@ -12,7 +12,8 @@ from torch import Tensor
 
 from semlink.baselines.mcs import MCS
 from semlink.phy import crc
-from semlink.phy.ldpc import K_MAX, LDPC5G
+from semlink.phy.ldpc import LDPC5G
+from semlink.phy.ldpc_graph import K_MAX
 
 K_LEAST = crc.CRC_BITS + 16
 """Least information bits of a code block: its CRC and two bytes."""

@@ -3,55 +3,90 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-BACKENDS = ("sionna",)
-K_MIN, K_MAX = 12, 8448
-RATE_MAX = 948 / 1024
+from semlink.phy.code import check_bits, check_llr
+from semlink.phy.layered import LayeredDecoder
+from semlink.phy.ldpc_encoder import NREncoder
+from semlink.phy.ldpc_graph import check_size, nr_graph
 
-# Iterations between two looks at the parity checks.
+BACKENDS = ("numba", "sionna")
+PRECISIONS = ("int8", "float32")
+
+# Sionna's decoder: iterations between two looks at the parity checks, and variable nodes decoded at a time (more rows
+# fall out of the processor's cache, and memory stays bounded).
 _STRIDE = 2
-# Variable nodes decoded at a time: more rows fall out of the processor's cache, and memory stays bounded.
 _NODES_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What a decoder made of some blocks.
+
+    Attributes:
+        llr: (b, k) posterior LLRs log P(0)/P(1) of the information bits.
+        iterations: (b,) iterations run.
+        converged: (b,) whether all parity checks hold.
+    """
+
+    llr: Float[Tensor, "b k"]
+    iterations: Int[Tensor, " b"]
+    converged: Bool[Tensor, " b"]
 
 
 class LDPC5G:
     """5G NR LDPC code with k information bits rate-matched to n coded bits.
 
     Base graph, lifting size, circular buffer at redundancy version 0 and bit interleaver as TS 38.212 clauses 5.3.2,
-    5.4.2.1, 5.4.2.2 and 7.2.2 say, for a block that has its CRC already.
+    5.4.2.1, 5.4.2.2 and 7.2.2 say, for a block that has its CRC already; n beyond the buffer repeats its bits.
 
     Args:
         k: information bits of a block, CRC included.
         n: coded bits of a block.
         bits_per_symbol: bits of one modulation symbol for the interleaver of clause 5.4.2.2; None leaves it out.
-        iterations: belief-propagation iterations at most; a block stops earlier once all its parity checks hold.
-        backend: "sionna": sum-product with a flooding schedule.
+        iterations: of the decoder at most; a block stops earlier once all its parity checks hold.
+        backend: "numba": layered offset min-sum on the CPU (`semlink.phy.layered`), on any device's tensors;
+            "sionna": sum-product with a flooding schedule, which takes about twice the iterations; None: "sionna" for
+            tensors on a GPU, else "numba".
+        precision: of the messages of "numba": "int8", or "float32", a third as fast and no better.
 
     Raises:
         ValueError: k, n or an option out of range.
     """
 
     def __init__(
-        self, k: int, n: int, *, bits_per_symbol: int | None = None, iterations: int = 20, backend: str = "sionna"
+        self,
+        k: int,
+        n: int,
+        *,
+        bits_per_symbol: int | None = None,
+        iterations: int = 30,
+        backend: str | None = None,
+        precision: str = "int8",
     ) -> None:
-        if backend not in BACKENDS:
+        if backend is not None and backend not in BACKENDS:
             raise ValueError(f"backend={backend!r} must be one of: {', '.join(BACKENDS)}")
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision={precision!r} must be one of: {', '.join(PRECISIONS)}")
         if iterations < 1:
             raise ValueError(f"iterations={iterations} must be at least 1")
-        _check_size(k, n, bits_per_symbol)
+        check_size(k, n, bits_per_symbol)
+        if backend == "sionna":
+            _check_sionna(k, n)
         self.k = k
         self.n = n
         self.bits_per_symbol = bits_per_symbol
         self.iterations = iterations
         self.backend = backend
+        self.precision = precision
 
     def encode(self, bits: Num[Tensor, "b k"]) -> Num[Tensor, "b n"]:
         """Encode rows of k bits, 0 or 1, to n coded bits of the same dtype.
@@ -59,28 +94,50 @@ class LDPC5G:
         Raises:
             ValueError: `bits` is not (b, k), or not binary.
         """
-        if bits.ndim != 2 or bits.shape[1] != self.k:
-            raise ValueError(f"bits has shape {tuple(bits.shape)}; it must be (b, {self.k})")
-        if not bool(((bits == 0) | (bits == 1)).all()):
-            raise ValueError("bits holds other values than 0 and 1")
-        encoder = _encoder(self.k, self.n, self.bits_per_symbol, str(bits.device))
-        coded: Tensor = encoder(bits.float())
-        return coded.to(bits.dtype)
+        check_bits(bits, self.k)
+        if self._backend_for(bits) == "sionna":
+            encoder = _sionna_encoder(self.k, self.n, self.bits_per_symbol, str(bits.device))
+            coded: Tensor = encoder(bits.float())
+        else:
+            encode = _encoder(self.k, self.n, self.bits_per_symbol)
+            coded = torch.from_numpy(encode(bits.to("cpu", torch.uint8).contiguous().numpy()))
+        return coded.to(bits)
 
     def decode(self, llr: Float[Tensor, "b n"]) -> Float[Tensor, "b k"]:
         """Decode rows of n LLRs log P(0)/P(1) to k hard information bits, 0 or 1, of the dtype of `llr`.
 
-        LLRs beyond ±20 count as ±20.
+        LLRs beyond some 16 or 20 count as that; ±inf may be given. What becomes of a block does not depend on the
+        others.
 
         Raises:
-            ValueError: `llr` is not (b, n).
+            ValueError: `llr` is not (b, n), or holds NaN.
         """
-        if llr.ndim != 2 or llr.shape[1] != self.n:
-            raise ValueError(f"llr has shape {tuple(llr.shape)}; it must be (b, {self.n})")
-        decoder = _decoder(self.k, self.n, self.bits_per_symbol, str(llr.device))
-        with torch.inference_mode():
-            parts = [decoder(part.float(), self.iterations) for part in torch.split(llr, decoder.rows_at_once)]
-        return torch.cat(parts).to(llr.dtype)
+        return self._run(llr, soft=False)[0]
+
+    def decode_soft(self, llr: Float[Tensor, "b n"]) -> Decoding:
+        """Decode to posterior LLRs, of the dtype of `llr`, with the iterations each block took and whether it settled.
+
+        Raises:
+            ValueError: as `decode`.
+        """
+        return Decoding(*self._run(llr, soft=True))
+
+    def _run(self, llr: Float[Tensor, "b n"], *, soft: bool) -> tuple[Tensor, Tensor, Tensor]:
+        check_llr(llr, self.n)
+        if self._backend_for(llr) == "sionna":
+            decoder = _sum_product(self.k, self.n, self.bits_per_symbol, str(llr.device))
+            with torch.inference_mode():
+                parts = [decoder(part.float(), self.iterations) for part in torch.split(llr, decoder.rows_at_once)]
+            values, iterations, converged = (torch.cat(part) for part in zip(*parts, strict=True))
+            return (values if soft else values < 0).to(llr.dtype), iterations, converged
+        layered = _layered(self.k, self.n, self.bits_per_symbol, self.precision)
+        result = layered(llr.detach().to("cpu", torch.float32).contiguous().numpy(), self.iterations, soft=soft)
+        values, iterations, converged = map(torch.from_numpy, (result.values, result.iterations, result.converged))
+        return values.to(llr), iterations.to(llr.device), converged.to(llr.device)
+
+    def _backend_for(self, tensor: Tensor) -> str:
+        on_gpu = tensor.is_cuda and not _beyond_sionna(self.k, self.n)
+        return self.backend or ("sionna" if on_gpu else "numba")
 
 
 class _SumProduct:
@@ -95,24 +152,33 @@ class _SumProduct:
         self._k = int(encoder.k)
         self._seen = threading.local()  # the object is cached and may serve several threads
         self._bp = LDPC5GDecoder(
-            encoder, cn_update="boxplus", return_state=True, v2c_callbacks=[self._watch], device=encoder.device
+            encoder,
+            cn_update="boxplus",
+            hard_out=False,
+            return_state=True,
+            v2c_callbacks=[self._watch],
+            device=encoder.device,
         )
         self._checks = csr_matrix(self._bp.pcm, dtype=np.int32)
         self.rows_at_once = max(1, _NODES_AT_ONCE // self._checks.shape[1])
 
-    def __call__(self, llr: Float[Tensor, "b n"], iterations: int) -> Float[Tensor, "b k"]:
-        bits = llr.new_empty(llr.shape[0], self._k)
+    def __call__(self, llr: Float[Tensor, "b n"], iterations: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Posterior LLRs (b, k), iterations (b,) and whether the checks hold (b,)."""
+        values = llr.new_empty(llr.shape[0], self._k)
         rows = torch.arange(llr.shape[0], device=llr.device)
+        used, converged = torch.full_like(rows, iterations), torch.ones_like(rows, dtype=torch.bool)
         state = None
         for done in range(0, iterations, _STRIDE):
             # Sionna's LLRs are log P(1) / P(0).
-            hard, state = self._bp(-llr[rows], num_iter=min(_STRIDE, iterations - done), msg_v2c=state)
-            bits[rows] = hard
+            posterior, state = self._bp(-llr[rows], num_iter=min(_STRIDE, iterations - done), msg_v2c=state)
+            values[rows] = -posterior
             wrong = self._unsatisfied()
+            used[rows[~wrong]] = min(done + _STRIDE, iterations)
             rows, state = rows[wrong], state[wrong]
             if rows.numel() == 0:
                 break
-        return bits
+        converged[rows] = False
+        return values, used, converged
 
     def _watch(self, messages: Tensor, iteration: int, posterior: Tensor) -> Tensor:  # noqa: ARG002
         self._seen.posterior = posterior
@@ -124,28 +190,40 @@ class _SumProduct:
         return torch.from_numpy((self._checks @ hard & 1).any(axis=0)).to(posterior.device)
 
 
-def _check_size(k: int, n: int, bits_per_symbol: int | None) -> None:
-    if not K_MIN <= k <= K_MAX:
-        raise ValueError(f"k={k} is out of range: {K_MIN} ≤ k ≤ {K_MAX} (TS 38.212 clause 5.2.2)")
-    # Repetition below the mother rate of the base graph that clause 7.2.2 picks is not built.
-    lowest = 5 if k <= 3824 else 3
-    shortest, longest = int(np.ceil(k / RATE_MAX)), k * lowest
-    if not shortest <= n <= longest:
-        raise ValueError(f"n={n} is out of range for k={k}: {shortest} ≤ n ≤ {longest} (rate 1/{lowest} … 948/1024)")
-    if bits_per_symbol is not None and (bits_per_symbol < 1 or n % bits_per_symbol):
-        raise ValueError(f"n={n} must be a multiple of bits_per_symbol={bits_per_symbol}")
+def _beyond_sionna(k: int, n: int) -> bool:
+    return n > k * (5 if k <= 3840 else 3)
 
 
-# Building a code takes tenths of a second; a link uses a few sizes over and over.
+def _check_sionna(k: int, n: int) -> None:
+    if _beyond_sionna(k, n):
+        raise ValueError(
+            f"n={n} is out of range for k={k} with backend='sionna': rates from 1/5, from 1/3 above k = 3840; "
+            "backend='numba' has all"
+        )
+
+
+# Building a code takes up to tenths of a second; a link uses some sizes over and over.
+
+
+@lru_cache(maxsize=256)
+def _encoder(k: int, n: int, bits_per_symbol: int | None) -> NREncoder:
+    return NREncoder(nr_graph(k, n, bits_per_symbol))
+
+
+@lru_cache(maxsize=256)
+def _layered(k: int, n: int, bits_per_symbol: int | None, precision: str) -> LayeredDecoder:
+    code = nr_graph(k, n, bits_per_symbol)
+    filler = (k, code.info_columns * code.full.z)
+    return LayeredDecoder(code.pruned, where=code.where, known=filler, info=k, dtype=precision)
 
 
 @lru_cache(maxsize=32)
-def _encoder(k: int, n: int, bits_per_symbol: int | None, device: str) -> Any:  # noqa: ANN401
+def _sionna_encoder(k: int, n: int, bits_per_symbol: int | None, device: str) -> Any:  # noqa: ANN401
     from sionna.phy.fec.ldpc import LDPC5GEncoder
 
     return LDPC5GEncoder(k, n, num_bits_per_symbol=bits_per_symbol, check_input=False, device=device)
 
 
 @lru_cache(maxsize=32)
-def _decoder(k: int, n: int, bits_per_symbol: int | None, device: str) -> _SumProduct:
-    return _SumProduct(_encoder(k, n, bits_per_symbol, device))
+def _sum_product(k: int, n: int, bits_per_symbol: int | None, device: str) -> _SumProduct:
+    return _SumProduct(_sionna_encoder(k, n, bits_per_symbol, device))

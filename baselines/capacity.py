@@ -1,0 +1,354 @@
+"""Ceilings: what a code of unlimited length and any decoder could carry, in bits per complex symbol.
+
+`esno_db` is Es/N0 in dB as everywhere here: noise CN(0, N0), fading of E|h|² = 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike
+from scipy.optimize.elementwise import find_root
+from scipy.special import exp1
+
+Array = np.ndarray
+Numbers = ArrayLike | float | int  # NumPy's alias says complex, which a check at run time takes at its word
+Kind = Literal["constrained", "bicm"]
+
+# Quadrature over Gaussian noise of unit variance. The trapezoidal rule, not Gauss-Hermite: the logarithm of a sum of
+# exponentials has poles near the real axis, where 20 Gauss-Hermite nodes are off by 7e-4 bit and 160 by 3e-8; these 181
+# equal steps are off by less than 1e-12.
+_STEP, _REACH = 0.1, 9.0
+_NOISE = _STEP * np.arange(-round(_REACH / _STEP), round(_REACH / _STEP) + 1)
+_WEIGHT = np.exp(-(_NOISE**2) / 2) / np.exp(-(_NOISE**2) / 2).sum()
+_ROWS = 32  # Es/N0 values at a time: the likelihoods of 16 points then stay in the cache
+_ESNO_MAX = 1e30  # in place of infinity, which would make 0 · inf
+
+# Quadrature over the logarithm of the power gain of Rayleigh fading: 1e-13 of it lies below e^-30, none above e^4.
+_LOG_GAIN = np.arange(-30.0, 4.0, 0.125)
+
+_TABLE_LOW_DB, _TABLE_STEP_DB = -40.0, 0.05
+_TABLE_TOP_DISTANCE = 14.0  # of neighbouring points, over the noise's deviation: less than 1e-10 bit is missing there
+
+
+def shannon(esno_db: Numbers) -> Float[Array, " *shape"]:
+    """Capacity of the AWGN channel, log2(1 + Es/N0) bits per complex symbol; `esno_db` in dB, of any shape.
+
+    Source: C. E. Shannon, "Communication in the presence of noise", Proc. IRE 37 (1949) 10–21, theorem 2.
+    """
+    return np.asarray(np.log1p(_linear(esno_db)) / math.log(2))
+
+
+def constrained(order: int, esno_db: Numbers) -> Float[Array, " *shape"]:
+    """Mutual information of equiprobable square QAM on AWGN, bits per complex symbol: the limit of coded modulation.
+
+    Within 1e-9 bit at any Es/N0, from 0 at -inf to log2(order) at inf.
+
+    Args:
+        order: number of points: 4, 16, 64, 256, ….
+        esno_db: Es/N0 in dB, of any shape.
+
+    Raises:
+        ValueError: `order` is not an even power of two from 4.
+
+    Source: G. Ungerboeck, "Channel coding with multilevel/phase signals", IEEE Trans. Inf. Theory 28 (1982) 55–67,
+    eq. (5).
+    """
+    return _information("constrained", order, esno_db)
+
+
+def bicm(order: int, esno_db: Numbers) -> Float[Array, " *shape"]:
+    """Mutual information of bit-interleaved coded modulation on AWGN, bits per complex symbol.
+
+    The limit of a receiver that hands each bit's log-likelihood ratio to a binary decoder, once, as
+    `semlink.phy.constellation.QAM.llr` does. The labels are those of TS 38.211 clauses 5.1.3 to 5.1.6. Never above
+    `constrained`; the same accuracy, arguments and errors.
+
+    Source: G. Caire, G. Taricco and E. Biglieri, "Bit-interleaved coded modulation", IEEE Trans. Inf. Theory 44 (1998)
+    927–946, section III.
+    """
+    return _information("bicm", order, esno_db)
+
+
+def esno_db_for(bits: Numbers, *, order: int | None = None) -> Float[Array, " *shape"]:
+    """The Es/N0 in dB at which `bits` per complex symbol are the ceiling; -inf for 0 bits.
+
+    Args:
+        bits: information bits per complex symbol, of any shape.
+        order: invert `constrained` for this constellation; None: `shannon`.
+
+    Raises:
+        ValueError: `bits` is negative or not a number, or not below log2(order); or `order` is no square QAM.
+    """
+    bits = np.asarray(bits, dtype=np.float64)
+    limit = math.inf if order is None else 2.0 * _bits_per_axis(order)
+    _require("bits", bits, (bits >= 0) & (bits < limit), f"at least 0 and below {limit:g}")
+    free = _db(np.expm1(bits * math.log(2)))  # what Shannon's limit asks for, and no constellation less
+    if order is None:
+        return np.asarray(free)
+    found = np.array(free)
+    some = bits > 1e-6  # below, the two ceilings are the same to ten digits
+    if some.any():
+        found[some] = _constrained_root(order, bits[some], free[some])
+    return found
+
+
+def bicm_mean(order: int, esno: Numbers, *, axis: int = -1) -> Float[Array, " *shape"]:
+    """`bicm` of each symbol's own Es/N0, averaged along `axis`; from a table, within 1e-4 bit.
+
+    Args:
+        order: number of points: 4, 16, 64, 256, ….
+        esno: Es/N0 of each symbol, linear, (…, n, …); 0 and inf are allowed.
+        axis: the axis of length n that is averaged.
+
+    Returns:
+        bits per complex symbol, of the shape of `esno` without `axis`.
+
+    Raises:
+        ValueError: `order` is no square QAM, an Es/N0 is negative or not a number, or n = 0.
+    """
+    return np.asarray(2.0 * _bits_per_axis(order) - _mean_missing(order, esno, axis))
+
+
+def bicm_esno_db(order: int, bits: Numbers) -> Float[Array, " *shape"]:
+    """The Es/N0 in dB on AWGN at which `bicm_mean` is `bits` per complex symbol; -inf for 0, inf for log2(order).
+
+    Raises:
+        ValueError: `order` is no square QAM, or `bits` is not between 0 and log2(order).
+    """
+    bits, limit = np.asarray(bits, dtype=np.float64), 2.0 * _bits_per_axis(order)
+    _require("bits", bits, (bits >= 0) & (bits <= limit), f"between 0 and {limit:g}")
+    return _table("bicm", order).esno_db(np.asarray(limit - bits))
+
+
+def effective_esno_db(order: int, esno: Numbers, *, axis: int = -1) -> Float[Array, " *shape"]:
+    """The Es/N0 in dB on AWGN that carries the same mean BICM information as a code block on a varying channel.
+
+    Mutual-information effective-SNR mapping (MIESM), without the scaling that is fitted to a code: the block error rate
+    of a long code on the block is near that on AWGN at this Es/N0. A constant Es/N0 maps to itself.
+
+    Args:
+        order: number of points: 4, 16, 64, 256, ….
+        esno: Es/N0 of each symbol of the block, linear, (…, n, …); 0 and inf are allowed.
+        axis: the axis of length n that makes up a block.
+
+    Returns:
+        Es/N0 in dB, of the shape of `esno` without `axis`; -inf where all are 0.
+
+    Raises:
+        ValueError: `order` is no square QAM, an Es/N0 is negative or not a number, or n = 0.
+
+    Source: K. Brueninghaus et al., "Link performance models for system level simulations of broadband radio access
+    systems", IEEE PIMRC 2005, 2306–2311.
+    """
+    # Through the information that is missing, not that which is there: near log2(order) the latter has no digits left.
+    return _table("bicm", order).esno_db(_mean_missing(order, esno, axis))
+
+
+def ergodic_rayleigh(esno_db: Numbers) -> Float[Array, " *shape"]:
+    """Capacity of the fast Rayleigh channel known to the receiver alone: E log2(1 + |h|² γ) = exp(1/γ) E1(1/γ) / ln 2.
+
+    Args:
+        esno_db: average Es/N0 γ in dB, of any shape.
+
+    Returns:
+        bits per complex symbol.
+
+    Source: W. C. Y. Lee, "Estimate of channel capacity in Rayleigh fading environment", IEEE Trans. Veh. Technol. 39
+    (1990) 187–189; M.-S. Alouini and A. J. Goldsmith, ibid. 48 (1999) 1165–1181.
+    """
+    with np.errstate(divide="ignore"):
+        inverse = np.asarray(1.0 / _linear(esno_db))
+    near = np.minimum(inverse, 30.0)
+    nodes, weights = np.polynomial.laguerre.laggauss(24)
+    # exp(x) E1(x) = ∫ exp(-t) / (x + t) dt, where exp(x) itself would overflow.
+    far = (weights / (np.maximum(inverse, 30.0)[..., None] + nodes)).sum(axis=-1)
+    return np.asarray(np.where(inverse > 30.0, far, np.exp(near) * exp1(near)) / math.log(2))
+
+
+def ergodic_rayleigh_constrained(order: int, esno_db: Numbers) -> Float[Array, " *shape"]:
+    """`constrained` averaged over fast Rayleigh fading of E|h|² = 1, bits per complex symbol, within 1e-9 bit.
+
+    The receiver knows the gain. `esno_db` is the average Es/N0 in dB, of any shape; the errors are those of
+    `constrained`.
+    """
+    gain = np.exp(_LOG_GAIN)
+    density = gain * np.exp(-gain)  # of the gain's logarithm
+    faded_db = np.asarray(esno_db, dtype=np.float64)[..., None] + _db(gain)
+    return np.asarray(constrained(order, faded_db) @ (density / density.sum()))
+
+
+def outage_rayleigh(esno_db: Numbers, rate: Numbers) -> Float[Array, " *shape"]:
+    """Probability that block Rayleigh fading does not carry `rate`: 1 - exp(-(2^rate - 1) / γ).
+
+    Args:
+        esno_db: average Es/N0 γ in dB.
+        rate: bits per complex symbol; the two broadcast.
+
+    Raises:
+        ValueError: a rate is negative or not a number.
+
+    Source: D. Tse and P. Viswanath, "Fundamentals of Wireless Communication" (2005), section 5.4.1.
+    """
+    rate = np.asarray(rate, dtype=np.float64)
+    _require("rate", rate, rate >= 0, "at least 0 bits per symbol")
+    needed, esno = np.broadcast_arrays(np.expm1(rate * math.log(2)), _linear(esno_db))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        outage = -np.expm1(-needed / esno)
+    return np.asarray(np.where(needed > 0, outage, 0.0))  # nothing to carry never fails, not even at γ = 0
+
+
+def outage_capacity_rayleigh(esno_db: Numbers, outage: Numbers) -> Float[Array, " *shape"]:
+    """The rate that block Rayleigh fading fails to carry with probability `outage`: log2(1 - γ ln(1 - outage)).
+
+    Args:
+        esno_db: average Es/N0 γ in dB.
+        outage: probability, at least 0 and below 1; the two broadcast.
+
+    Returns:
+        bits per complex symbol.
+
+    Raises:
+        ValueError: an outage probability lies outside.
+
+    Source: as `outage_rayleigh`.
+    """
+    outage = np.asarray(outage, dtype=np.float64)
+    _require("outage", outage, (outage >= 0) & (outage < 1), "at least 0 and below 1")
+    return np.asarray(np.log1p(_linear(esno_db) * -np.log1p(-outage)) / math.log(2))
+
+
+def _linear(esno_db: Numbers) -> Array:
+    return np.asarray(10.0 ** (np.asarray(esno_db, dtype=np.float64) / 10.0))
+
+
+def _db(power: Numbers) -> Array:
+    with np.errstate(divide="ignore"):
+        return np.asarray(10.0 * np.log10(power))
+
+
+def _require(name: str, values: Array, allowed: np.bool | Array, what: str) -> None:
+    if not np.all(allowed):
+        raise ValueError(f"{name}={float(values[~allowed].flat[0])} must be {what}")
+
+
+def _bits_per_axis(order: int) -> int:
+    side = math.isqrt(order) if order > 0 else 0
+    if order < 4 or side * side != order or side & (side - 1):
+        raise ValueError(f"order={order} must be an even power of two from 4: 4, 16, 64, 256, …")
+    return side.bit_length() - 1
+
+
+def _information(kind: Kind, order: int, esno_db: Numbers) -> Float[Array, " *shape"]:
+    missing = _missing(kind, order, _linear(esno_db))
+    return np.asarray(np.maximum(2.0 * _bits_per_axis(order) - missing, 0.0))  # rounding alone could make it negative
+
+
+def _missing(kind: Kind, order: int, esno: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
+    """Bits of a symbol that the received value leaves open, of its log2(order). Not the difference: exact when tiny."""
+    same = _same_label(kind, _bits_per_axis(order))
+    flat = np.minimum(esno, _ESNO_MAX).reshape(-1)
+    rows = [_missing_on_axis(order, flat[i : i + _ROWS], same) for i in range(0, flat.size, _ROWS)]
+    both_axes = 2.0 * np.concatenate([*rows, np.zeros(0)])  # they are alike and independent
+    return both_axes.reshape(esno.shape)
+
+
+def _missing_on_axis(order: int, esno: Float[Array, " n"], same: Bool[Array, "k l l"]) -> Float[Array, " n"]:
+    """E log2(1 + P(another label | y) / P(the sent label | y)), summed over the k labels of a point."""
+    points = np.arange(1.0 - same.shape[1], same.shape[1], 2.0)
+    unit = np.sqrt(3.0 * esno / (order - 1))[:, None]  # half the distance of neighbours, over the noise's deviation
+    total = np.zeros(esno.shape)
+    for i in range(points.size // 2):  # the other half mirrors it
+        shift = unit * (points[i] - points)  # (n, l)
+        # p(y | point) / p(y | sent point i) at y = sent + noise; at most exp(reach² / 2), so it cannot overflow.
+        ratio = np.exp(-0.5 * shift[:, None] ** 2 - shift[:, None] * _NOISE[:, None])  # (n, noise, l)
+        odds = (ratio @ (~same[:, i]).T.astype(float)) / (ratio @ same[:, i].T.astype(float))  # (n, noise, k)
+        total += np.log1p(odds).sum(axis=-1) @ _WEIGHT
+    return total / (points.size // 2 * math.log(2))
+
+
+def _constrained_root(order: int, bits: Float[Array, " n"], free_db: Float[Array, " n"]) -> Float[Array, " n"]:
+    # No root lies above the top: there the information is log2(order) to double precision.
+    bracket = (free_db - 1e-3, np.full(bits.shape, 20.0 + 10 * math.log10(order)))
+    found = find_root(
+        lambda esno_db, wanted: constrained(order, esno_db) - wanted,
+        bracket,
+        args=(bits,),
+        tolerances={"xatol": 1e-9},
+    )
+    return np.asarray(found.x)
+
+
+def _same_label(kind: Kind, bits: int) -> Bool[Array, "k l l"]:
+    """Whether two points of an axis agree in label k: in bit k, or, for coded modulation, whether they are the same."""
+    if kind == "constrained":
+        return np.eye(2**bits, dtype=bool)[None]
+    labels = _gray_labels(bits).T
+    return np.asarray(labels[:, :, None] == labels[:, None, :])
+
+
+def _gray_labels(bits: int) -> Bool[Array, "l bits"]:
+    """Labels of one axis, by rising amplitude (1 - 2 b0) (2^(bits-1) - (1 - 2 b1) (2^(bits-2) - …)): TS 38.211, 5.1."""
+    labels = (np.arange(2**bits)[:, None] >> np.arange(bits)[::-1] & 1).astype(bool)
+    amplitude = np.zeros(2**bits)
+    for bit in reversed(range(bits)):
+        amplitude = (1 - 2 * labels[:, bit]) * (2 ** (bits - 1 - bit) - amplitude)
+    return labels[np.argsort(amplitude)]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Missing bits against Es/N0, linear in dB between the nodes, and its exact inverse.
+
+    Below the table the information is proportional to Es/N0, as the true one is; above it the missing bits, fewer than
+    1e-10, are inversely proportional to Es/N0, which they are not: but so everything stays monotone and invertible.
+    """
+
+    limit: float
+    missing: Float[Array, " nodes"]
+
+    @property
+    def nodes_db(self) -> Float[Array, " nodes"]:
+        return _TABLE_LOW_DB + _TABLE_STEP_DB * np.arange(self.missing.size)
+
+    def missing_at(self, esno: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
+        place = (_db(esno) - _TABLE_LOW_DB) / _TABLE_STEP_DB
+        last = self.missing.size - 1
+        # np.interp would search for the node; on a uniform grid it is known.
+        within = np.clip(place, 0, last)
+        node = within.astype(np.intp)
+        value = self.missing[node] + np.diff(self.missing, append=0.0)[node] * (within - node)
+        below, above = place < 0, place > last
+        if below.any():
+            value[below] = self.limit - (self.limit - self.missing[0]) * esno[below] / _linear(_TABLE_LOW_DB)
+        if above.any():
+            value[above] = self.missing[-1] * _linear(self.nodes_db[-1]) / esno[above]
+        return value
+
+    def esno_db(self, missing: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
+        inside = np.interp(missing, self.missing[::-1], self.nodes_db[::-1])
+        low = _TABLE_LOW_DB + _db(np.maximum(self.limit - missing, 0.0) / (self.limit - self.missing[0]))
+        with np.errstate(divide="ignore", over="ignore"):
+            high = self.nodes_db[-1] + _db(self.missing[-1] / missing)
+        return np.where(missing > self.missing[0], low, np.where(missing < self.missing[-1], high, inside))
+
+
+@lru_cache(maxsize=16)
+def _table(kind: Kind, order: int) -> _Table:
+    bits = _bits_per_axis(order)
+    top_db = 10 * math.log10(_TABLE_TOP_DISTANCE**2 * (order - 1) / 12)
+    nodes_db = np.arange(_TABLE_LOW_DB, top_db, _TABLE_STEP_DB)
+    return _Table(2.0 * bits, _missing(kind, order, _linear(nodes_db)))
+
+
+def _mean_missing(order: int, esno: Numbers, axis: int) -> Float[Array, " *shape"]:
+    esno = np.atleast_1d(np.asarray(esno, dtype=np.float64))
+    _require("esno", esno, esno >= 0, "at least 0 (it is linear, not in dB)")
+    if esno.shape[axis] == 0:
+        raise ValueError(f"esno has shape {esno.shape}; axis {axis} must hold at least one symbol")
+    return np.asarray(_table("bicm", order).missing_at(esno).mean(axis=axis))

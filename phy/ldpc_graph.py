@@ -1,0 +1,147 @@
+"""Tanner graphs of quasi-cyclic LDPC codes: those of 5G NR (TS 38.212); any other matrix is the case Z = 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Int
+from scipy.sparse import csr_matrix
+
+K_MIN, K_MAX, K_MAX_BG2 = 12, 8448, 3840
+RATE_MAX = 948 / 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A quasi-cyclic parity-check matrix: every entry of a base matrix is a Z×Z identity, cyclically shifted.
+
+    Attributes:
+        z: lifting size Z.
+        columns: columns of the base matrix; the code has columns·Z bits.
+        starts: (rows + 1,) where the edges of each base row begin.
+        column: (edges,) base column of each edge.
+        shift: (edges,) its shift: check r·Z + i is on bit column·Z + (i + shift) mod Z.
+    """
+
+    z: int
+    columns: int
+    starts: Int[np.ndarray, " rows1"]
+    column: Int[np.ndarray, " edges"]
+    shift: Int[np.ndarray, " edges"]
+
+    @classmethod
+    def from_base(cls, base: Int[np.ndarray, "rows columns"], z: int) -> Graph:
+        """The graph of a base matrix of shifts, -1 for an all-zero block, lifted by Z."""
+        row, column = np.nonzero(base >= 0)
+        starts = np.searchsorted(row, np.arange(base.shape[0] + 1))
+        return cls(z, base.shape[1], starts, column, base[row, column] % z)
+
+    @classmethod
+    def from_matrix(cls, matrix: csr_matrix) -> Graph:
+        """The graph of any parity-check matrix."""
+        matrix = csr_matrix(matrix)
+        return cls(
+            1, matrix.shape[1], matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64),
+            np.zeros(matrix.nnz, dtype=np.int64),
+        )  # fmt: skip
+
+    @property
+    def rows(self) -> int:
+        """Rows of the base matrix."""
+        return len(self.starts) - 1
+
+    def matrix(self) -> csr_matrix:
+        """The parity-check matrix, (rows·Z, columns·Z), of 0 and 1."""
+        i = np.arange(self.z)
+        row = np.repeat(np.arange(self.rows), np.diff(self.starts))
+        checks = row[:, None] * self.z + i
+        bits = self.column[:, None] * self.z + (i + self.shift[:, None]) % self.z
+        ones = np.ones(checks.size, dtype=np.int32)
+        return csr_matrix((ones, (checks.ravel(), bits.ravel())), shape=(self.rows * self.z, self.columns * self.z))
+
+
+@dataclass(frozen=True, eq=False)
+class NRGraph:
+    """The LDPC code of 5G NR for one code block.
+
+    Attributes:
+        base_graph: 1 or 2 (TS 38.212 clause 7.2.2).
+        full: all rows of the base graph.
+        pruned: the rows and columns that bear on what is sent: a parity bit of one check that is not sent, and its
+            check, tell nothing. The rows come last first: a layered decoder gets to the bits that are never sent
+            sooner from rows that have only one of them.
+        info_columns: information columns of the base graph, 22 or 10; bits k … info_columns·Z - 1 are fillers, 0.
+        where: (n,) the bit of the code word that each coded bit carries, after rate matching and interleaving.
+    """
+
+    base_graph: int
+    full: Graph
+    pruned: Graph
+    info_columns: int
+    where: Int[np.ndarray, " n"]
+
+
+def check_size(k: int, n: int, bits_per_symbol: int | None) -> None:
+    """Raise ValueError unless NR has a code block of k bits, CRC included, rate-matched to n."""
+    if not K_MIN <= k <= K_MAX:
+        raise ValueError(f"k={k} is out of range: {K_MIN} ≤ k ≤ {K_MAX} (TS 38.212 clause 5.2.2)")
+    shortest = int(np.ceil(k / RATE_MAX))
+    if n < shortest:
+        raise ValueError(f"n={n} is out of range for k={k}: n ≥ {shortest} (rate up to 948/1024)")
+    if k > K_MAX_BG2 and 4 * k <= n:
+        raise ValueError(
+            f"n={n} is out of range for k={k}: n < {4 * k}, as up to rate 1/4 a block has at most {K_MAX_BG2} bits "
+            "(base graph 2; TS 38.212 clauses 5.2.2 and 7.2.2)"
+        )
+    if bits_per_symbol is not None and (bits_per_symbol < 1 or n % bits_per_symbol):
+        raise ValueError(f"n={n} must be a multiple of bits_per_symbol={bits_per_symbol}")
+
+
+def base_graph_of(k: int, n: int) -> int:
+    """The base graph that TS 38.212 clause 7.2.2 picks for k bits at rate k/n."""
+    return 2 if k <= 292 or (k <= 3824 and k / n <= 0.67) or k / n <= 0.25 else 1
+
+
+@lru_cache(maxsize=256)
+def nr_graph(k: int, n: int, bits_per_symbol: int | None) -> NRGraph:
+    """The code of k bits rate-matched to n, with the base graphs and lifting of Sionna.
+
+    Source: TS 38.212 clauses 5.3.2 (graph), 5.4.2.1 (circular buffer, redundancy version 0, no limit on the buffer)
+    and 5.4.2.2 (interleaver).
+    """
+    base_graph = base_graph_of(k, n)
+    base, z = _base_matrix(k, base_graph)
+    info_columns = 22 if base_graph == 1 else 10
+    filler = info_columns * z - k
+    buffer = base.shape[1] * z - 2 * z - filler
+    sent = min(n, buffer)
+    # Bits of the code word in the order of the circular buffer: no filler, and the first 2Z bits are never sent.
+    order = np.concatenate([np.arange(2 * z, k), np.arange(info_columns * z, base.shape[1] * z)])
+    coded = np.arange(n)
+    if bits_per_symbol is not None:
+        coded = coded.reshape(bits_per_symbol, -1).T.ravel()
+    where = order[coded % buffer]
+    core = info_columns + 4
+    columns = max(core, -(-(int(order[:sent].max()) + 1) // z))
+    pruned = base[: columns - info_columns, :columns]
+    return NRGraph(base_graph, Graph.from_base(base, z), Graph.from_base(pruned[::-1], z), info_columns, where)
+
+
+def _base_matrix(k: int, base_graph: int) -> tuple[Int[np.ndarray, "rows columns"], int]:
+    """Base matrix of shifts and lifting size Z for k bits."""
+    from sionna.phy.fec.ldpc import LDPC5GEncoder
+
+    # Sionna's own tables, by methods that use nothing of the object: to build it would lift and invert the matrix,
+    # which takes tenths of a second. The tests compare with the matrix of the finished object.
+    z, set_index, _ = LDPC5GEncoder._sel_lifting(None, k, f"bg{base_graph}")
+    return _shifts(set_index, base_graph), z
+
+
+@lru_cache(maxsize=16)
+def _shifts(set_index: int, base_graph: int) -> Int[np.ndarray, "rows columns"]:
+    from sionna.phy.fec.ldpc import LDPC5GEncoder
+
+    table: np.ndarray = LDPC5GEncoder._load_basegraph(None, set_index, f"bg{base_graph}").astype(np.int64)
+    return table

@@ -1,0 +1,202 @@
+"""Vector registers for Numba kernels: 64 bytes of int8 or of float32, with the saturating arithmetic of decoders.
+
+Numba leaves vectorising to LLVM, which keeps running minima over a list of edges in memory instead of in registers.
+A `Vector` is an LLVM vector value: LLVM turns it into AVX-512, AVX2, SSE or NEON registers, whichever there are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+BYTES = 64
+
+
+class Vector(types.Type):
+    """Numba's type of a vector: `lanes` values of `element`."""
+
+    def __init__(self, element: types.Type) -> None:
+        self.element = element
+        self.lanes = BYTES * 8 // element.bitwidth
+        super().__init__(name=f"Vector({element} x {self.lanes})")
+
+
+@register_model(Vector)
+class _Model(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Vector) -> None:
+        element = ir.FloatType() if isinstance(kind.element, types.Float) else ir.IntType(kind.element.bitwidth)
+        super().__init__(manager, kind, ir.VectorType(element, kind.lanes))
+
+
+def _pointer(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """The address of element `args[1]` of the array `args[0]`."""
+    array = context.make_array(signature.args[0])(context, builder, args[0])
+    vector = context.get_value_type(Vector(signature.args[0].dtype))
+    at = builder.gep(array.data, [args[1]])
+    return builder.bitcast(at, vector.as_pointer())
+
+
+@intrinsic
+def load(typing: Any, array: Any, index: Any) -> Any:
+    """The vector that starts at element `index` of a flat array, which need not be aligned."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(_pointer(context, builder, signature, args), align=1)
+
+    return Vector(array.dtype)(array, types.intp), build
+
+
+@intrinsic
+def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write a vector to a flat array from element `index` on."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[2], _pointer(context, builder, signature, args), align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), build
+
+
+@intrinsic
+def splat(typing: Any, array: Any, value: Any) -> Any:
+    """`value` in every lane of a vector of the elements of `array`."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = signature.return_type
+        scalar = context.cast(builder, args[1], signature.args[1], kind.element)
+        return _spread(builder, scalar, kind.lanes)
+
+    return Vector(array.dtype)(array, value), build
+
+
+def _call(builder: Any, name: str, args: Any, *more: Any) -> Any:
+    kind = args[0].type
+    lanes = f"v{kind.count}{'f32' if kind.element == ir.FloatType() else f'i{kind.element.width}'}"
+    function = ir.FunctionType(kind, [argument.type for argument in (*args, *more)])
+    callee = cgutils.get_or_insert_function(builder.module, function, f"llvm.{name}.{lanes}")
+    return builder.call(callee, [*args, *more])
+
+
+def _binary(integer: Any, floating: Any) -> Any:
+    """An intrinsic of two vectors from its builders for int8 and float32."""
+
+    def typed(typing: Any, a: Any, b: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return (floating if isinstance(signature.args[0].element, types.Float) else integer)(builder, *args)
+
+        return a(a, b), build
+
+    return intrinsic(typed)
+
+
+def _smaller(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+
+
+def _larger(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+def _sign_bits(builder: Any, a: Any) -> Any:
+    return builder.bitcast(a, ir.VectorType(ir.IntType(32), a.type.count))
+
+
+def _xor_floats(builder: Any, a: Any, b: Any) -> Any:
+    return builder.bitcast(builder.xor(_sign_bits(builder, a), _sign_bits(builder, b)), a.type)
+
+
+def _or_floats(builder: Any, a: Any, b: Any) -> Any:
+    return builder.bitcast(builder.or_(_sign_bits(builder, a), _sign_bits(builder, b)), a.type)
+
+
+def _negate_int(builder: Any, a: Any, sign: Any) -> Any:
+    negative = builder.icmp_signed("<", sign, ir.Constant(sign.type, None))
+    return builder.select(negative, builder.neg(a), a)
+
+
+def _negate_float(builder: Any, a: Any, sign: Any) -> Any:
+    bits = _sign_bits(builder, sign)
+    mask = builder.and_(bits, ir.Constant(bits.type, [1 << 31] * bits.type.count))
+    return builder.bitcast(builder.xor(_sign_bits(builder, a), mask), a.type)
+
+
+add = _binary(lambda b, x, y: _call(b, "sadd.sat", (x, y)), lambda b, x, y: b.fadd(x, y))
+"""Sum; of int8 saturated."""
+sub = _binary(lambda b, x, y: _call(b, "ssub.sat", (x, y)), lambda b, x, y: b.fsub(x, y))
+"""Difference; of int8 saturated."""
+minimum = _binary(lambda b, x, y: _call(b, "smin", (x, y)), _smaller)
+"""The smaller of each pair."""
+maximum = _binary(lambda b, x, y: _call(b, "smax", (x, y)), _larger)
+"""The larger of each pair."""
+xor = _binary(lambda b, x, y: b.xor(x, y), _xor_floats)
+"""Bitwise exclusive or: the sign of the result is the product of the signs."""
+either = _binary(lambda b, x, y: b.or_(x, y), _or_floats)
+"""Bitwise or: the result is negative where one of the two is."""
+negate_where = _binary(_negate_int, _negate_float)
+"""The first, with its sign flipped where the second is negative (below zero, or a negative zero)."""
+
+
+@intrinsic
+def magnitude(typing: Any, a: Any) -> Any:
+    """Absolute value; that of -128 is 127."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        (value,) = args
+        if isinstance(signature.args[0].element, types.Float):
+            return _call(builder, "fabs", (value,))
+        least = ir.Constant(value.type, [-127] * value.type.count)
+        bounded = _call(builder, "smax", (value, least))
+        return _call(builder, "abs", (bounded,), ir.Constant(ir.IntType(1), 1))
+
+    return a(a), build
+
+
+@intrinsic
+def pick(typing: Any, a: Any, b: Any, same: Any, other: Any) -> Any:
+    """`same` in the lanes where a equals b, else `other`."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        compare = builder.fcmp_ordered if isinstance(signature.args[0].element, types.Float) else builder.icmp_signed
+        return builder.select(compare("==", args[0], args[1]), args[2], args[3])
+
+    return a(a, b, same, other), build
+
+
+def _spread(builder: Any, scalar: Any, lanes: int) -> Any:
+    vector = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
+    first = builder.insert_element(vector, scalar, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, vector, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
+
+
+@intrinsic
+def at(typing: Any, array: Any, index: Any) -> Any:
+    """One element of a flat array, without Numba's check for a negative index."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        return builder.load(builder.gep(array.data, [args[1]]))
+
+    return array.dtype(array, types.intp), build
+
+
+def _quarter(typing: Any, a: Any) -> Any:
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        (value,) = args
+        if isinstance(signature.args[0].element, types.Float):
+            return builder.fmul(value, ir.Constant(value.type, [0.25] * value.type.count))
+        return builder.lshr(value, ir.Constant(value.type, [2] * value.type.count))
+
+    return a(a), build
+
+
+quarter = intrinsic(_quarter)
+"""A fourth of a vector that is not negative; of int8 rounded down."""
+excess = _binary(
+    lambda b, x, y: _call(b, "usub.sat", (x, y)),
+    lambda b, x, y: _larger(b, b.fsub(x, y), ir.Constant(x.type, [0.0] * x.type.count)),
+)
+"""By how much the first exceeds the second, 0 where it does not; neither is negative."""
