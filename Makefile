@@ -20,7 +20,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	$(BIN)/semlink bench
+	$(BIN)/semlink bench --out out/bench.json
 
 wheel: $(STAMP)
 	$(BIN)/python -m build --wheel

@@ -1,10 +1,11 @@
-"""The code blocks of a transmission: segmentation to a budget of channel uses, and their CRC and LDPC coding."""
+"""The code blocks of a transmission: segmentation to a budget of channel uses, their CRC and their channel coding."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Bool, Float, Num
@@ -12,8 +13,14 @@ from torch import Tensor
 
 from semlink.baselines.mcs import MCS
 from semlink.phy import crc
+from semlink.phy.code import BlockCode, Uncoded
+from semlink.phy.convolutional import Convolutional
+from semlink.phy.gallager import N_MAX, Gallager
 from semlink.phy.ldpc import LDPC5G
-from semlink.phy.ldpc_graph import K_MAX
+from semlink.phy.ldpc_graph import K_MAX, K_MAX_BG2
+
+CODES = ("ldpc", "gallager", "conv", "uncoded")
+"""Channel codes by name: 5G LDPC, regular Gallager LDPC, the convolutional code of IEEE 802.11, none."""
 
 K_LEAST = crc.CRC_BITS + 16
 """Least information bits of a code block: its CRC and two bytes."""
@@ -27,11 +34,13 @@ class Plan:
         mcs: modulation and coding.
         counts: number of blocks of each size.
         sizes: (k, symbols) of each size: information bits, CRC included, and channel uses.
+        code: the channel code, one of `CODES`.
     """
 
     mcs: MCS
     counts: tuple[int, ...]
     sizes: tuple[tuple[int, int], ...]
+    code: str = "ldpc"
 
     @property
     def blocks(self) -> int:
@@ -44,9 +53,19 @@ class Plan:
         return sum(count * symbols for count, (_, symbols) in zip(self.counts, self.sizes, strict=True))
 
     @property
+    def coded_bits(self) -> int:
+        """Bits that the symbols carry."""
+        return self.symbols * self.mcs.bits_per_symbol
+
+    @property
     def info_bits(self) -> int:
         """Bits of all blocks without CRC."""
         return self.bits_of(self.blocks)
+
+    @property
+    def crc_bits(self) -> int:
+        """Bits of all CRCs."""
+        return self.blocks * crc.CRC_BITS
 
     @property
     def payload_bytes(self) -> int:
@@ -62,8 +81,11 @@ class Plan:
         return total
 
 
-def plan_blocks(symbols: int, mcs: MCS) -> Plan:
-    """Cut `symbols` channel uses into the fewest code blocks of at most 8448 bits, as even as whole symbols allow.
+@lru_cache(maxsize=4096)
+def plan_blocks(symbols: int, mcs: MCS, code: str = "ldpc") -> Plan:
+    """Cut `symbols` channel uses into the fewest code blocks that the code has, as even as whole symbols allow.
+
+    Of 5G LDPC they have at most 8448 bits, 3840 up to rate 1/4 (TS 38.212 clause 5.2.2); of other codes no more.
 
     Raises:
         ValueError: too few for one code block.
@@ -71,13 +93,14 @@ def plan_blocks(symbols: int, mcs: MCS) -> Plan:
     if _k(symbols, mcs) < K_LEAST:
         least = math.ceil(K_LEAST / (mcs.rate * mcs.bits_per_symbol))
         raise ValueError(f"{symbols} channel uses; {mcs} needs at least {least} for one code block")
-    blocks = math.ceil(symbols * mcs.bits_per_symbol * mcs.rate / K_MAX)
-    while _k(-(-symbols // blocks), mcs) > K_MAX:
+    largest = _k_max(mcs, code)
+    blocks = math.ceil(symbols * mcs.bits_per_symbol * mcs.rate / largest)
+    while _k(-(-symbols // blocks), mcs) > largest:
         blocks += 1
     short, longer = divmod(symbols, blocks)
     groups = [(longer, short + 1), (blocks - longer, short)]
     kept = [(count, (_k(size, mcs), size)) for count, size in groups if count]
-    return Plan(mcs, tuple(count for count, _ in kept), tuple(size for _, size in kept))
+    return Plan(mcs, tuple(count for count, _ in kept), tuple(size for _, size in kept), code)
 
 
 def channel_encode(bits: Num[Tensor, "b k"], plan: Plan) -> Num[Tensor, "b n"]:
@@ -103,10 +126,25 @@ def channel_decode(llr: Float[Tensor, "b n"], plan: Plan) -> tuple[Num[Tensor, "
     return torch.cat(bits, dim=1), torch.cat(ok, dim=1)
 
 
-def _codes(plan: Plan) -> Sequence[tuple[LDPC5G, int]]:
+def _codes(plan: Plan) -> Sequence[tuple[BlockCode, int]]:
     m = plan.mcs.bits_per_symbol
     sizes = zip(plan.sizes, plan.counts, strict=True)
-    return [(LDPC5G(k, symbols * m, bits_per_symbol=m), count) for (k, symbols), count in sizes]
+    return [(_make_code(plan.code, k, symbols * m, m), count) for (k, symbols), count in sizes]
+
+
+@lru_cache(maxsize=256)
+def _make_code(name: str, k: int, n: int, bits_per_symbol: int) -> BlockCode:
+    if name == "ldpc":
+        return LDPC5G(k, n, bits_per_symbol=bits_per_symbol)
+    if name == "gallager":
+        return Gallager(k, n)
+    return Convolutional(k, n) if name == "conv" else Uncoded(k)
+
+
+def _k_max(mcs: MCS, code: str) -> int:
+    if code == "gallager":
+        return math.floor(N_MAX * mcs.rate)
+    return K_MAX if mcs.rate > 0.25 else K_MAX_BG2
 
 
 def _k(symbols: int, mcs: MCS) -> int:

@@ -1,4 +1,4 @@
-"""Fixed modulation-and-coding schemes."""
+"""Modulation-and-coding schemes: the tables of 5G NR, and some round rates."""
 
 from __future__ import annotations
 
@@ -20,29 +20,70 @@ class MCS:
     rate: Fraction
 
     def __str__(self) -> str:
-        return f"{self.order}qam-{self.rate}"
+        return f"{self.order}qam-{self.rate_text}"
+
+    @property
+    def rate_text(self) -> str:
+        """The rate as users know it: "1/2", or as NR has it, "490/1024" ("682.5/1024")."""
+        if self.rate.denominator <= 6:
+            return str(self.rate)
+        return f"{float(self.rate * 1024):g}/1024"
 
     @property
     def bits_per_symbol(self) -> int:
         """Coded bits of one symbol: log2(order)."""
         return self.order.bit_length() - 1
 
+    @property
+    def efficiency(self) -> float:
+        """Information bits of one symbol."""
+        return self.bits_per_symbol * float(self.rate)
+
+
+def _rows(text: str) -> tuple[MCS, ...]:
+    rows = (row.split() for row in text.split(","))
+    return tuple(MCS(1 << int(bits), Fraction(rate) / 1024) for bits, rate in rows)
+
+
+# Modulation order Qm (bits per symbol) and R × 1024 of every row, from MCS index 0 on.
+NR_TABLE_1 = _rows(
+    "2 120, 2 157, 2 193, 2 251, 2 308, 2 379, 2 449, 2 526, 2 602, 2 679, 4 340, 4 378, 4 434, 4 490, 4 553, 4 616, "
+    "4 658, 6 438, 6 466, 6 517, 6 567, 6 616, 6 666, 6 719, 6 772, 6 822, 6 873, 6 910, 6 948"
+)
+"""TS 38.214 table 5.1.3.1-1 (up to 64-QAM), by MCS index."""
+
+NR_TABLE_2 = _rows(
+    "2 120, 2 193, 2 308, 2 449, 2 602, 4 378, 4 434, 4 490, 4 553, 4 616, 4 658, 6 466, 6 517, 6 567, 6 616, 6 666, "
+    "6 719, 6 772, 6 822, 6 873, 8 682.5, 8 711, 8 754, 8 797, 8 841, 8 885, 8 916.5, 8 948"
+)
+"""TS 38.214 table 5.1.3.1-2 (up to 256-QAM), by MCS index."""
+
+NR_SCHEMES: tuple[MCS, ...] = tuple(sorted({*NR_TABLE_1, *NR_TABLE_2}, key=lambda mcs: (mcs.efficiency, mcs.order)))
+"""The schemes of both tables, from the most robust on."""
 
 _RATES = {4: ("1/2", "3/4"), 16: ("1/2", "2/3", "3/4"), 64: ("1/2", "2/3", "3/4", "5/6"), 256: ("2/3", "3/4", "5/6")}
 
 MCS_TABLE: dict[str, MCS] = {
     str(mcs): mcs for mcs in (MCS(order, Fraction(rate)) for order, rates in _RATES.items() for rate in rates)
 }
-"""All schemes by name, 4-QAM 1/2 to 256-QAM 5/6."""
+"""Schemes of round rates by name, 4-QAM 1/2 to 256-QAM 5/6: no rows of a standard, but those that papers use."""
 
 
 def parse_mcs(text: str) -> MCS:
-    """The scheme of a name such as "16qam-1/2", whatever its case ("16-QAM 1/2" will do too).
+    """The scheme of a name, whatever its case: "16qam-1/2", "nr1-13" (table and MCS index), "16qam-490/1024".
 
     Raises:
         ValueError: no such scheme; the message lists all.
     """
-    name = re.sub(r"[\s_-]+", "", text).lower().replace("qam", "qam-")
-    if name not in MCS_TABLE:
-        raise ValueError(f"mcs={text!r} must be one of: {', '.join(MCS_TABLE)}")
-    return MCS_TABLE[name]
+    name = re.sub(r"[\s_-]+", "", text).lower()
+    if match := re.fullmatch(r"nr([12])(\d+)", name):
+        table = (NR_TABLE_1, NR_TABLE_2)[int(match[1]) - 1]
+        if int(match[2]) < len(table) and re.search(r"[\s_-]", text.strip()):
+            return table[int(match[2])]
+    schemes = {str(mcs): mcs for mcs in NR_SCHEMES} | MCS_TABLE
+    if (name := name.replace("qam", "qam-")) in schemes:
+        return schemes[name]
+    raise ValueError(
+        f"mcs={text!r} must be one of: {', '.join(MCS_TABLE)}; nr1-0 … nr1-{len(NR_TABLE_1) - 1}; "
+        f"nr2-0 … nr2-{len(NR_TABLE_2) - 1} (TS 38.214 tables 5.1.3.1-1 and -2)"
+    )

@@ -1,63 +1,71 @@
-"""The separate (digital) chain: source coder, CRC, 5G LDPC, scrambling and QAM, within a budget of channel uses."""
+"""The separate (digital) chain: source coder, CRC, channel code, scrambling, QAM, in a budget of channel uses."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-import threading
-from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import torch
-from jaxtyping import Float, Num, UInt8
+from jaxtyping import Bool, Complex, Float, Int, Num, UInt8
 from torch import Tensor
 
-from semlink.baselines.blocks import Plan, channel_decode, channel_encode, plan_blocks
-from semlink.baselines.jpeg import JPEG
-from semlink.baselines.mcs import parse_mcs
-from semlink.baselines.source import Shape, SourceCoder, grey_image
+from semlink.baselines.adaptation import MODES, average_failures, best_schemes, failures, outage_failures
+from semlink.baselines.blocks import CODES, Plan, channel_decode, channel_encode, plan_blocks
+from semlink.baselines.coders import find_source
+from semlink.baselines.codings import code_image
+from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
+from semlink.baselines.source import Pixels, Shape, SourceCoder, grey_image
 from semlink.phy.constellation import QAM
-from semlink.phy.link import Decoded, Frame, Received, channel_uses
+from semlink.phy.link import Channel, Decoded, Frame, Received, Sounding, channel_uses
 from semlink.phy.metrics import to_levels
 from semlink.phy.scrambling import descramble_llr, scramble
 
-SOURCES: dict[str, SourceCoder] = {"jpeg": JPEG()}
-"""Source coders by name."""
-
 C_INIT = 1 << 15
 """Scrambling seed of TS 38.211 clause 7.3.1.1 for n_RNTI = 1, q = 0, n_ID = 0; known at the receiver."""
+
+HEADER_BITS = math.ceil(math.log2(len(NR_SCHEMES)))
+"""What telling the receiver the scheme of an adaptive link takes."""
 
 
 class SeparateCodec:
     """An image by source coding, then channel coding: the classical link, which either arrives or falls off a cliff.
 
     The source coding fills at most the information bits of the budget. These are cut into the fewest code blocks of at
-    most 8448 bits, as even as whole symbols allow; each gets a CRC-24A (TS 38.212 clause 5.1), a 5G LDPC code
-    rate-matched to its symbols (clauses 5.3.2 and 5.4.2), Gold-sequence scrambling (TS 38.211 clause 7.3.1.1) and
-    Gray QAM (clause 5.1). What the source leaves unused is padded with zeros: every symbol of the budget is sent.
+    most 8448 bits (3840 up to rate 1/4), as even as whole symbols allow; each gets a CRC-24A (TS 38.212 clause 5.1), a
+    5G LDPC code rate-matched to its symbols (clauses 5.3.2 and 5.4.2), Gold-sequence scrambling (TS 38.211 clause
+    7.3.1.1) and Gray QAM (clause 5.1). What the source leaves unused is padded with zeros: every symbol of the budget
+    is sent.
 
-    The receiver knows the image size, the scheme and the ratio. It decodes the source from the blocks before the first
-    whose CRC fails, fills the rest with mid-grey (128/255), and marks the image as failed. An image that fits at no
-    quality is sent as all zeros, which no coding is: it is received as mid-grey and marked as failed.
+    The receiver knows the image size, the ratio and the scheme. It decodes the source from the blocks before the first
+    whose CRC fails, shows mid-grey (128/255) where nothing arrived, and marks the image as failed. An image that fits
+    at no quality is sent as all zeros, which no coding is: it is received as mid-grey and marked as failed.
+
+    `separate_codec` also makes one that chooses the scheme itself: see `AdaptiveCodec` and `GenieCodec`.
 
     Args:
-        source: "jpeg".
-        mcs: a scheme of `semlink.baselines.mcs`, by name, such as "16qam-1/2".
+        source: "jpeg", "jpeg2000", "webp", "avif" or "heic".
+        mcs: a scheme of `semlink.baselines.mcs`, by name, such as "16qam-1/2" or "nr1-13".
         ratio: bandwidth ratio, complex channel uses / (c·h·w).
+        code: "ldpc" (5G), "gallager", "conv" (IEEE 802.11) or "uncoded", which takes only the modulation of `mcs`.
 
     Raises:
-        ValueError: unknown source or scheme, or a ratio that is not positive.
+        ValueError: unknown source, scheme or code, one that is not installed, or a ratio that is not positive.
     """
 
-    def __init__(self, *, source: str = "jpeg", mcs: str = "16qam-1/2", ratio: float = 1 / 6) -> None:
-        if source not in SOURCES:
-            raise ValueError(f"source={source!r} must be one of: {', '.join(SOURCES)}")
-        if not (math.isfinite(ratio) and ratio > 0):
-            raise ValueError(f"ratio={ratio} must be a positive number of channel uses per c·h·w")
-        self.source = SOURCES[source]
-        self.mcs = parse_mcs(mcs)
+    def __init__(
+        self, *, source: str = "jpeg", mcs: str = "16qam-1/2", ratio: float = 1 / 6, code: str = "ldpc"
+    ) -> None:
+        if code not in CODES:
+            raise ValueError(f"code={code!r} must be one of: {', '.join(CODES)}")
+        _check_ratio(ratio)
+        scheme = parse_mcs(mcs)
+        self.source = find_source(source)
+        self.mcs = MCS(scheme.order, Fraction(1)) if code == "uncoded" else scheme
         self.ratio = ratio
-        self._qam = QAM(self.mcs.order)
+        self.code = code
 
     def encode(self, image: Float[Tensor, "b c h w"], n0: float) -> Frame:  # noqa: ARG002
         """Images in [0, 1] to floor(ratio·c·h·w) symbols each, (b, n); a fixed scheme makes no use of `n0`.
@@ -65,16 +73,9 @@ class SeparateCodec:
         Raises:
             ValueError: the budget carries no code block, or the images have other than 1 or 3 channels.
         """
-        plan = self._plan(tuple(image.shape[1:]))
-        pixels = to_uint8(image)
-        payloads = [self._payload(one, plan.payload_bytes) for one in pixels]
-        bits = torch.from_numpy(np.stack([_to_bits(one, plan.info_bits) for one in payloads]))
-        symbols = self._qam.map(scramble(channel_encode(bits, plan), C_INIT)).to(image.device)
-        notes = {
-            "source": self.source.note(_hwc(tuple(image.shape[1:]))),
-            "receiver": "knows the image size, the modulation-and-coding scheme and the ratio",
-        }
-        return Frame(symbols, {"payload": plan.symbols}, power="constellation", notes=notes)
+        frame = _modulate(to_uint8(image), [self._plan(image.shape)] * image.shape[0], self.source)
+        notes = {**_notes(self.source, image.shape), "receiver": "knows the image size, the scheme and the ratio"}
+        return frame.to_frame(image.device, notes)
 
     def decode(self, received: Received) -> Decoded:
         """Images (b, c, h, w) in [0, 1], which failed, and how many code blocks of each did, (b,).
@@ -82,44 +83,142 @@ class SeparateCodec:
         Raises:
             ValueError: the reception has another number of symbols than this codec sends.
         """
-        received = received.unbiased()
-        shape = received.shape_for(self.ratio)
-        plan = self._plan(shape)
-        if received.symbols.shape[1] != plan.symbols:
-            c, h, w = shape
-            raise ValueError(
-                f"received has {received.symbols.shape[1]} symbols; an image of {w}×{h}×{c} at ratio {self.ratio:g} "
-                f"is sent in {plan.symbols}"
-            )
-        llr = descramble_llr(self._qam.llr(received.symbols, received.n0), C_INIT).cpu()
-        bits, ok = channel_decode(llr, plan)
-        arrived = ok.cumprod(dim=1).sum(dim=1)  # blocks before the first failed one
-        results = [self._image(one, plan.bits_of(int(n)), _hwc(shape)) for one, n in zip(bits, arrived, strict=True)]
-        images = torch.from_numpy(np.stack([pixels for pixels, _ in results])).permute(0, 3, 1, 2)
-        failed = torch.tensor([not whole for _, whole in results]) | ~ok.all(dim=1)
-        device = received.symbols.device
-        return Decoded(
-            (images.float() / 255).contiguous().to(device), failed.to(device), (~ok).sum(dim=1).to(device), plan.blocks
-        )
+        plan = self._plan((1, *received.shape_for(self.ratio)))
+        return _demodulate(received, [plan] * received.symbols.shape[0], self.source, self.ratio)
 
-    def _plan(self, shape: tuple[int, ...]) -> Plan:
-        c, h, w = shape
+    def _plan(self, shape: Sequence[int]) -> Plan:
+        symbols = _symbols(shape, self.ratio)
         try:
-            return plan_blocks(channel_uses((c, h, w), self.ratio), self.mcs)
+            return plan_blocks(symbols, self.mcs, self.code)
         except ValueError as error:
-            raise ValueError(f"ratio={self.ratio:g} is too small for an image of {w}×{h}×{c}: {error}") from None
+            raise ValueError(_too_small(shape, self.ratio, symbols, error)) from None
 
-    def _payload(self, pixels: UInt8[np.ndarray, "h w c"], budget: int) -> bytes:
-        """The source coding, or nothing when none fits; the same image is sent at many an Es/N0, so it is kept."""
-        content = hashlib.blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=16).digest()
-        return _CODINGS.get(self.source, pixels, content, budget)
 
-    def _image(self, bits: Num[Tensor, " k"], count: int, shape: Shape) -> tuple[UInt8[np.ndarray, "h w c"], bool]:
-        """The image of the first `count` of the bits, and whether there is anything in them."""
-        data = np.packbits(bits[: count // 8 * 8].numpy().astype(np.uint8)).tobytes()
-        if not data.strip(b"\0"):
-            return grey_image(shape), False
-        return self.source.decode(data, shape, complete=count == bits.shape[0]), True
+class AdaptiveCodec:
+    """The same link with the scheme of least expected squared error for each image, from the tables of NR.
+
+    All of TS 38.214 tables 5.1.3.1-1 and -2 are tried, with their stored block error rates and the source coder's own
+    error on the image: see `semlink.baselines.adaptation.best_scheme`. The transmitter knows the average Es/N0. Without
+    `fading` it takes the channel for AWGN: what a fair opponent does there, and a cliff on a fading channel. With
+    `fading` it knows the distribution of that channel's fades, and trades rate for outage.
+
+    The receiver is told the scheme by the burst header, 6 bits that are stated in the ledger's bits.
+
+    Args:
+        source: as of `SeparateCodec`.
+        ratio: bandwidth ratio, complex channel uses / (c·h·w).
+        fading: the channel whose fading statistics are known; None for AWGN.
+
+    Raises:
+        ValueError: unknown source, or a ratio that is not positive.
+    """
+
+    def __init__(self, *, source: str = "jpeg", ratio: float = 1 / 6, fading: Channel | None = None) -> None:
+        _check_ratio(ratio)
+        self.source = find_source(source)
+        self.ratio = ratio
+        self.fading = fading
+        self._outages: dict[tuple[int, float], np.ndarray] = {}
+
+    def encode(self, image: Float[Tensor, "b c h w"], n0: float) -> Frame:
+        """Images in [0, 1] to floor(ratio·c·h·w) symbols each, (b, n), for an average noise variance `n0`.
+
+        Raises:
+            ValueError: the budget carries no code block, or the images have other than 1 or 3 channels.
+        """
+        key = symbols, esno_db = _symbols(image.shape, self.ratio), round(-10 * math.log10(n0), 9)
+        if self.fading is None:
+            return self._send(image, average_failures(symbols, esno_db), "the average Es/N0")
+        if key not in self._outages:
+            self._outages[key] = outage_failures(symbols, esno_db, self.fading)
+        return self._send(image, self._outages[key], "the average Es/N0 and the fading statistics")
+
+    def decode(self, received: Received) -> Decoded:
+        """As `SeparateCodec.decode`, each image by the scheme its header tells.
+
+        Raises:
+            ValueError: no header, or another number of symbols than this codec sends.
+        """
+        if received.header is None:
+            raise ValueError("header=None: an adaptive link needs the burst header that tells the scheme")
+        symbols = _symbols((1, *received.shape_for(self.ratio)), self.ratio)
+        plans = [plan_blocks(symbols, NR_SCHEMES[int(str(index))]) for index in received.header]
+        return _demodulate(received, plans, self.source, self.ratio)
+
+    def _send(self, image: Float[Tensor, "b c h w"], fails: Float[np.ndarray, "schemes images"], knows: str) -> Frame:
+        pixels, symbols = to_uint8(image), _symbols(image.shape, self.ratio)
+        try:
+            schemes = best_schemes(self.source, list(pixels), symbols, fails)
+        except ValueError as error:
+            raise ValueError(_too_small(image.shape, self.ratio, symbols, error)) from None
+        sent = _modulate(pixels, [plan_blocks(symbols, mcs) for mcs in schemes], self.source)
+        notes = {
+            **_notes(self.source, image.shape),
+            "receiver": f"knows the image size and the ratio; the header, {HEADER_BITS} bits beside the channel uses, "
+            "tells the scheme",
+            "transmitter": f"knows {knows}, and picks the scheme of least expected squared error for each image",
+        }
+        return sent.to_frame(image.device, notes, header=[NR_SCHEMES.index(mcs) for mcs in schemes])
+
+
+class GenieCodec(AdaptiveCodec):
+    """An `AdaptiveCodec` that knows the fades each image will meet: an upper bound on adaptation, not a system.
+
+    Args:
+        source: as of `SeparateCodec`.
+        ratio: bandwidth ratio, complex channel uses / (c·h·w).
+    """
+
+    def __init__(self, *, source: str = "jpeg", ratio: float = 1 / 6) -> None:
+        super().__init__(source=source, ratio=ratio)
+
+    def encode_informed(self, image: Float[Tensor, "b c h w"], n0: float, sound: Sounding) -> Frame:  # noqa: ARG002
+        """Images in [0, 1] to symbols, (b, n), for the Es/N0 that the channel will give each symbol.
+
+        Raises:
+            ValueError: as `AdaptiveCodec.encode`.
+        """
+        esno = sounded_esno(sound, image, self.ratio)
+        return self._send(image, failures(esno.shape[1], esno), "the fades of each image, as a genie would tell them")
+
+
+def separate_codec(
+    *,
+    source: str = "jpeg",
+    mcs: str = "16qam-1/2",
+    ratio: float = 1 / 6,
+    code: str = "ldpc",
+    fading: Channel | None = None,
+) -> SeparateCodec | AdaptiveCodec:
+    """The separate chain with a fixed scheme, or with link adaptation: `mcs` "adaptive", "outage" or "genie".
+
+    Args:
+        source: as of `SeparateCodec`.
+        mcs: a scheme by name, or how to choose one: by the average Es/N0, by that and the statistics of `fading`, or
+            by the fades themselves.
+        ratio: bandwidth ratio, complex channel uses / (c·h·w).
+        code: as of `SeparateCodec`; adaptation has block error rates of "ldpc" alone.
+        fading: the channel, for "outage".
+
+    Raises:
+        ValueError: as the classes, or a combination that there is not.
+    """
+    if mcs not in MODES:
+        return SeparateCodec(source=source, mcs=mcs, ratio=ratio, code=code)
+    if code != "ldpc":
+        raise ValueError(f"mcs={mcs!r} needs code='ldpc', whose block error rates are stored; code={code!r} has none")
+    if mcs == "outage" and fading is None:
+        raise ValueError("mcs='outage' needs `fading`, the channel whose statistics are known")
+    if mcs == "genie":
+        return GenieCodec(source=source, ratio=ratio)
+    return AdaptiveCodec(source=source, ratio=ratio, fading=fading if mcs == "outage" else None)
+
+
+def sounded_esno(sound: Sounding, image: Float[Tensor, "b c h w"], ratio: float) -> Float[np.ndarray, "b n"]:
+    """The Es/N0, linear, that each symbol of each image will have after equalisation."""
+    ones = torch.ones(image.shape[0], _symbols(image.shape, ratio), dtype=torch.complex64, device=image.device)
+    esno: np.ndarray = (1 / sound(ones).unbiased().n0.double()).cpu().numpy()
+    return esno
 
 
 def to_uint8(image: Float[Tensor, "b c h w"]) -> UInt8[np.ndarray, "b h w c"]:
@@ -128,30 +227,103 @@ def to_uint8(image: Float[Tensor, "b c h w"]) -> UInt8[np.ndarray, "b h w c"]:
     return pixels
 
 
-class _Codings:
-    """The last source codings by content: `functools.lru_cache` would keep the images too."""
+@dataclass(frozen=True)
+class _Sent:
+    """Symbols of some images, with the account of their bits."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._kept: OrderedDict[tuple[SourceCoder, bytes, Shape, int], bytes] = OrderedDict()
-        self._lock = threading.Lock()
+    symbols: Complex[Tensor, "b n"]
+    plans: Sequence[Plan]
+    source_bits: Int[Tensor, " b"]
+    unfit: str | None
 
-    def get(self, source: SourceCoder, pixels: UInt8[np.ndarray, "h w c"], content: bytes, budget: int) -> bytes:
-        h, w, c = pixels.shape
-        key = (source, content, (h, w, c), budget)
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        coding = source.encode(pixels, budget) or b""
-        with self._lock:
-            self._kept[key] = coding
-            while len(self._kept) > self._size:
-                self._kept.popitem(last=False)
-        return coding
+    def to_frame(self, device: torch.device, notes: dict[str, str], header: Sequence[int] | None = None) -> Frame:
+        info, crc_bits, coded = (
+            torch.tensor([getattr(plan, name) for plan in self.plans])
+            for name in ("info_bits", "crc_bits", "coded_bits")
+        )
+        bits = {
+            "source": self.source_bits,
+            "padding": info - self.source_bits,
+            "crc": crc_bits,
+            "parity": coded - info - crc_bits,
+        }
+        if header is not None:
+            bits["header"] = torch.full_like(info, HEADER_BITS)
+        if self.unfit is not None:
+            notes = {**notes, "budget": self.unfit}
+        uses = {"payload": self.symbols.shape[1]}
+        modes = [str(plan.mcs) for plan in self.plans]
+        return Frame(
+            self.symbols.to(device), uses, power="constellation", notes=notes, header=header, bits=bits, modes=modes
+        )
 
 
-_CODINGS = _Codings(size=2048)
+def _modulate(pixels: UInt8[np.ndarray, "b h w c"], plans: Sequence[Plan], source: SourceCoder) -> _Sent:
+    """Source coding, channel coding and mapping of each image by its plan."""
+    symbols = torch.empty(len(pixels), plans[0].symbols, dtype=torch.complex64)
+    source_bits, unfit = torch.empty(len(pixels), dtype=torch.int64), None
+    for plan, rows in _by_plan(plans):
+        codings = [code_image(source, pixels[row], plan.payload_bytes).data for row in rows]
+        bits = torch.from_numpy(np.stack([_to_bits(coding, plan.info_bits) for coding in codings]))
+        symbols[rows] = QAM(plan.mcs.order).map(scramble(channel_encode(bits, plan), C_INIT))
+        source_bits[rows] = torch.tensor([8 * len(coding) for coding in codings])
+        if b"" in codings:
+            unfit = unfit or _what_would_fit(source, pixels[rows[codings.index(b"")]], plan)
+    return _Sent(symbols, plans, source_bits, unfit)
+
+
+def _what_would_fit(source: SourceCoder, pixels: Pixels, plan: Plan) -> str:
+    """For an image that fits at no quality: in how many bytes it would, to a power of two, and what carries those."""
+    needed = 1 << max(4, plan.payload_bytes.bit_length())
+    while source.encode(pixels, needed) is None:
+        needed *= 2
+    bits, ratio = 8 * needed, plan.symbols / pixels.size * needed / max(1, plan.payload_bytes)
+    schemes = [mcs for mcs in NR_SCHEMES if _has_block(plan.symbols, mcs)]
+    carries = [str(mcs) for mcs in schemes if plan_blocks(plan.symbols, mcs).info_bits >= bits]
+    scheme = f"or mcs={carries[0]!r}" if carries else "and no scheme does at this ratio"
+    return (
+        f"some images fit at no quality in {plan.payload_bytes} bytes and are marked failed; {needed} bytes would do, "
+        f"from about ratio={ratio:.3g} with {plan.mcs}, {scheme}"
+    )
+
+
+def _demodulate(received: Received, plans: Sequence[Plan], source: SourceCoder, ratio: float) -> Decoded:
+    """Demapping, channel decoding and source decoding of each image by its plan."""
+    received, shape = received.unbiased(), received.shape_for(ratio)
+    _check_symbols(received, plans[0].symbols, shape, ratio)
+    images = torch.empty(len(plans), *shape)
+    failed, errors = torch.zeros(len(plans), dtype=torch.bool), torch.zeros(len(plans), dtype=torch.int64)
+    for plan, rows in _by_plan(plans):
+        llr = QAM(plan.mcs.order).llr(received.symbols[rows], received.n0[rows])
+        bits, ok = channel_decode(descramble_llr(llr, C_INIT).cpu(), plan)
+        results = [_image(source, one, good, plan, _hwc(shape)) for one, good in zip(bits, ok, strict=True)]
+        pixels = torch.from_numpy(np.stack([pixels for pixels, _ in results])).permute(0, 3, 1, 2)
+        images[rows] = pixels.float() / 255
+        failed[rows] = torch.tensor([not whole for _, whole in results]) | ~ok.all(dim=1)
+        errors[rows] = (~ok).sum(dim=1)
+    blocks = torch.tensor([plan.blocks for plan in plans])
+    device = received.symbols.device
+    return Decoded(images.to(device), failed.to(device), errors.to(device), blocks.to(device))
+
+
+def _by_plan(plans: Sequence[Plan]) -> list[tuple[Plan, list[int]]]:
+    rows: dict[Plan, list[int]] = {}
+    for row, plan in enumerate(plans):
+        rows.setdefault(plan, []).append(row)
+    return list(rows.items())
+
+
+def _image(
+    source: SourceCoder, bits: Num[Tensor, " k"], ok: Bool[Tensor, " blocks"], plan: Plan, shape: Shape
+) -> tuple[Pixels, bool]:
+    """The image of the blocks before the first that failed, and whether the source decoder made anything of them."""
+    arrived = int(ok.cumprod(dim=0).sum())
+    count = plan.bits_of(arrived)
+    data = np.packbits(bits[: count // 8 * 8].numpy().astype(np.uint8)).tobytes()
+    if not data.strip(b"\0"):
+        return grey_image(shape), False
+    pixels = source.decode(data, shape, complete=count == plan.info_bits)
+    return (grey_image(shape), False) if pixels is None else (pixels, True)
 
 
 def _to_bits(data: bytes, length: int) -> UInt8[np.ndarray, " length"]:
@@ -160,6 +332,45 @@ def _to_bits(data: bytes, length: int) -> UInt8[np.ndarray, " length"]:
     return bits
 
 
-def _hwc(shape: tuple[int, ...]) -> Shape:
+def _notes(source: SourceCoder, shape: Sequence[int]) -> dict[str, str]:
+    return {"source": source.note(_hwc(shape[1:]))}
+
+
+def _hwc(shape: Sequence[int]) -> Shape:
     c, h, w = shape
     return h, w, c
+
+
+def _symbols(shape: Sequence[int], ratio: float) -> int:
+    _, c, h, w = shape
+    return channel_uses((c, h, w), ratio)
+
+
+def _check_ratio(ratio: float) -> None:
+    if not (math.isfinite(ratio) and ratio > 0):
+        raise ValueError(f"ratio={ratio} must be a positive number of channel uses per c·h·w")
+
+
+def _check_symbols(received: Received, symbols: int, shape: tuple[int, int, int], ratio: float) -> None:
+    if received.symbols.shape[1] != symbols:
+        c, h, w = shape
+        raise ValueError(
+            f"received has {received.symbols.shape[1]} symbols; an image of {w}×{h}×{c} at ratio {ratio:g} "
+            f"is sent in {symbols}"
+        )
+
+
+def _too_small(shape: Sequence[int], ratio: float, symbols: int, error: ValueError) -> str:
+    """What is wrong with a ratio, and what would do: the least one, and a scheme that has a block so short."""
+    _, c, h, w = shape
+    fits = [str(mcs) for mcs in NR_SCHEMES if _has_block(symbols, mcs)]
+    scheme = f"mcs={fits[0]!r} would fit" if fits else "no scheme would fit"
+    return f"ratio={ratio:g} is too small for an image of {w}×{h}×{c}: {error}; {scheme}"
+
+
+def _has_block(symbols: int, mcs: MCS) -> bool:
+    try:
+        plan_blocks(symbols, mcs)
+    except ValueError:
+        return False
+    return True

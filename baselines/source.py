@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+import io
+import math
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
+
+Pixels = UInt8[np.ndarray, "h w c"]
+"""An image as NumPy and Pillow lay it out: one channel (grey) or three (RGB)."""
 
 Shape = tuple[int, int, int]
-"""(h, w, c) of an image as NumPy and Pillow lay it out."""
+"""(h, w, c) of such an image."""
 
 GREY = 128
 """The fallback of whatever did not arrive: mid-grey, 128/255, which is also what a JPEG decoder makes of no data."""
+
+SMALL_SIDE = 64
+"""Up to this height and width headers would take most of the budget: what the receiver can rebuild is not sent."""
 
 
 @runtime_checkable
 class SourceCoder(Protocol):
     """A lossy image coder with a byte budget. Stateless, and hashable so that its output can be cached."""
 
-    def encode(self, image: UInt8[np.ndarray, "h w c"], budget: int) -> bytes | None:
-        """The best coding in at most `budget` bytes, not all of them zero; None when even the coarsest does not fit."""
+    def encode(self, image: Pixels, budget: int) -> bytes | None:
+        """The best coding (least squared error) in at most `budget` bytes, not all of them zero; None if none fits.
+
+        Raises:
+            ValueError: an image that the format cannot hold.
+        """
         ...
 
-    def decode(self, data: bytes, shape: Shape, *, complete: bool) -> UInt8[np.ndarray, "h w c"]:
-        """The image, from all of the coding (and any zeros after it) or from the first part; the rest is mid-grey.
+    def decode(self, data: bytes, shape: Shape, *, complete: bool) -> Pixels | None:
+        """The image (h, w, c), from all of the coding (and any zeros after it) or from the first part.
 
-        Never raises for the content of `data`.
+        None when nothing useful comes out: too little arrived, or the data are damaged and the decoder notices. The
+        caller shows `grey_image` and counts the image as failed. Damage that the decoder does not notice gives a wrong
+        image. Never raises for the content of `data`.
         """
         ...
 
@@ -34,6 +51,123 @@ class SourceCoder(Protocol):
         ...
 
 
-def grey_image(shape: Shape) -> UInt8[np.ndarray, "h w c"]:
+def grey_image(shape: Shape) -> Pixels:
     """The fallback image."""
     return np.full(shape, GREY, dtype=np.uint8)
+
+
+def is_small(shape: Shape) -> bool:
+    """Whether what the receiver can rebuild of the headers is left out for an image (h, w, c)."""
+    return max(shape[0], shape[1]) <= SMALL_SIDE
+
+
+def check_image(image: Pixels, *, name: str, max_side: int) -> Shape:
+    """The shape (h, w, c) of an image that a format can hold.
+
+    Raises:
+        ValueError: other than 1 or 3 channels, an empty image, or a side over `max_side` pixels.
+    """
+    if image.ndim != 3 or image.shape[2] not in (1, 3) or not 1 <= min(image.shape) <= max(image.shape) <= max_side:
+        raise ValueError(f"image has shape {image.shape}; {name} takes (h, w, c), sides up to {max_side}, c of 1 or 3")
+    return image.shape
+
+
+def best_within(
+    budget: int, coding_at: Callable[[int], bytes], *, low: int, high: int, start: int, growth: float
+) -> tuple[int, bytes] | None:
+    """The finest setting in low … high whose coding fits, and that coding; None if not even `low` does.
+
+    Bisection that aims: the first try is `start`, and the next are where the length would be met if it rose by the
+    ratio exp(`growth`) with each setting, or as between the two nearest ones tried. Every third try halves what is
+    left. The length is taken to rise with the setting; where it does not quite, the result still fits, and a finer
+    setting that fits as well may be missed.
+    """
+    best: tuple[int, bytes] | None = None
+    below, above = low - 1, high + 1  # `below` fits, `above` does not, or they are out of range
+    lengths: dict[int, int] = {}
+    middle = start
+    while above - below > 1:
+        middle = min(max(middle, below + 1), above - 1)
+        coding = coding_at(middle)
+        lengths[middle] = max(1, len(coding))
+        if len(coding) <= budget:
+            below, best = middle, (middle, coding)
+        else:
+            above = middle
+        middle = (below + above) // 2 if len(lengths) % 3 == 0 else _aim(budget, lengths, below, above, growth)
+    return best
+
+
+def _aim(budget: int, lengths: dict[int, int], below: int, above: int, growth: float) -> int:
+    """The setting at which the coding is expected to just fit; the nearest tried are `below` and `above`."""
+    known = below if below in lengths else above
+    if below in lengths and above in lengths and lengths[above] > lengths[below]:
+        growth = math.log(lengths[above] / lengths[below]) / (above - below)
+    return known + math.floor(math.log(max(1, budget) / lengths[known]) / growth + 0.5)
+
+
+@runtime_checkable
+class ChromaCoding(Protocol):
+    """A coding of one image at a setting, at 4:2:0 or 4:4:4."""
+
+    def __call__(self, setting: int, *, full_chroma: bool = False) -> bytes: ...
+
+
+def best_chroma(
+    image: Pixels,
+    budget: int,
+    coding_at: ChromaCoding,
+    decode: Callable[[bytes], Pixels | None],
+    *,
+    low: int,
+    high: int,
+    start: int,
+    growth: float,
+    lead: int,
+    full_chroma_from: int,
+) -> bytes | None:
+    """The coding of least squared error among the finest that fit at 4:2:0 and at 4:4:4; None if not even `low` fits.
+
+    The search is that of `best_within`. 4:4:4 is tried only for colour, and only when 4:2:0 reaches the setting
+    `full_chroma_from`: below it 4:2:0 is nearly always better, and trying both takes twice as long. Its search starts
+    `lead` settings lower.
+    """
+    half = best_within(budget, coding_at, low=low, high=high, start=start, growth=growth)
+    if half is None or image.shape[2] == 1 or half[0] < full_chroma_from:
+        return half and half[1]
+    setting, coding = half
+    at_full = partial(coding_at, full_chroma=True)
+    full = best_within(budget, at_full, low=low, high=setting, start=setting - lead, growth=growth)
+    if full is None:
+        return coding
+    return min(coding, full[1], key=lambda one: _squared_error(image, decode(one)))
+
+
+def to_picture(image: Pixels) -> Image.Image:
+    """An image (h, w, c) as Pillow has it, in mode L or RGB."""
+    return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+
+
+def read_image(file: bytes, shape: Shape, kind: str) -> Pixels | None:
+    """The image (h, w, c) that Pillow reads from a file of the format `kind`; None if it is damaged or another size.
+
+    The caller checks the size that the headers claim: a library may allocate an image before Pillow compares it.
+    """
+    try:
+        with Image.open(io.BytesIO(file), formats=[kind]) as image:
+            if (image.height, image.width) != shape[:2] or image.mode not in ("L", "RGB"):
+                return None
+            pixels = np.asarray(image if image.mode == _MODES[shape[2]] else image.convert(_MODES[shape[2]]))
+    except Exception:  # Pillow raises a dozen types for damaged data; all mean that nothing can be shown
+        return None
+    return pixels.reshape(shape)
+
+
+_MODES = {1: "L", 3: "RGB"}
+
+
+def _squared_error(image: Pixels, decoded: Pixels | None) -> float:
+    if decoded is None:
+        return np.inf
+    difference = (image.astype(np.int32) - decoded).ravel()
+    return float(difference @ difference)

@@ -1,4 +1,4 @@
-"""Speed on this machine: a default comparison, the codecs, the LDPC decoder."""
+"""Speed on this machine: a default comparison, the codecs, a whole test set, the channel decoders."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -17,12 +17,12 @@ from rich.table import Table
 from torch import Tensor
 
 from semlink.baselines.separate import SeparateCodec
+from semlink.flowgraphs.bench_codes import measure_decoders, print_decoders
+from semlink.flowgraphs.timing import seconds
 from semlink.neural import zoo
 from semlink.phy.channels import AWGN
-from semlink.phy.constellation import QAM
-from semlink.phy.ldpc import LDPC5G
-from semlink.phy.link import Codec, Link, esno_to_n0
-from semlink.phy.sources import sample_images
+from semlink.phy.link import Codec, Link
+from semlink.phy.sources import data_folder, sample_images
 
 ESNO_DB = 10.0
 
@@ -36,11 +36,24 @@ class Measurement:
     unit: str
 
 
-def run_bench(*, as_json: bool) -> None:
-    """`semlink bench`."""
-    results = [_comparison(), _ldpc(), *_links()]
+def run_bench(*, as_json: bool, out: Path | None) -> None:
+    """`semlink bench`: everything, the decoders included; minutes."""
+    results = [_comparison(), *_links()]
+    if data_folder() is None:
+        Console(stderr=True).print("left out: CIFAR-10's test set; set SEMLINK_DATA", soft_wrap=True)
+    else:
+        results += [*_cifar10(1000), *_cifar10(10_000)]
+    decoders = measure_decoders()
+    report = {
+        "threads": torch.get_num_threads(),
+        "measurements": [asdict(result) for result in results],
+        "decoders": [asdict(decoder) for decoder in decoders],
+    }
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(report, indent=2) + "\n")
     if as_json:
-        print(json.dumps([asdict(result) for result in results], indent=2))
+        print(json.dumps(report, indent=2))
         return
     table = Table(title=f"PyTorch on {torch.get_num_threads()} threads")
     table.add_column("what")
@@ -48,17 +61,7 @@ def run_bench(*, as_json: bool) -> None:
     for result in results:
         table.add_row(result.what, f"{result.value:.3g} {result.unit}")
     Console().print(table)
-
-
-def seconds(action: Callable[[], object], *, repeats: int = 3) -> float:
-    """The shortest of some runs after one that warms up."""
-    action()
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        action()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+    print_decoders(decoders)
 
 
 def _comparison() -> Measurement:
@@ -69,15 +72,21 @@ def _comparison() -> Measurement:
         return Measurement("`semlink compare` with its defaults, process and all", time.perf_counter() - start, "s")
 
 
-def _ldpc() -> Measurement:
-    code, qam, blocks = LDPC5G(1024, 2048, bits_per_symbol=2), QAM(4), 64
-    rng = torch.Generator().manual_seed(0)
-    bits = torch.randint(0, 2, (blocks, code.k), generator=rng)
-    n0 = esno_to_n0(2.0)
-    received = AWGN()(qam.map(code.encode(bits)), n0, rng=rng)
-    llr = qam.llr(received.symbols, received.n0)
-    rate = blocks * code.k / seconds(lambda: code.decode(llr)) / 1e6
-    return Measurement("LDPC5G(1024, 2048) decoder, 4-QAM at 2 dB, information bits", rate, "Mb/s")
+def _cifar10(images: int) -> list[Measurement]:
+    """The digital link on CIFAR-10's test set, as a process of its own: its time and its peak memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = [f"cifar10:{images}", "--codec", "jpeg-ldpc-qam", "--out", folder]
+        program = (
+            f"import sys; sys.argv = ['semlink', 'compare', *{words!r}]; from semlink.flowgraphs.cli import main\n"
+        )
+        program += "try:\n    main()\nfinally:\n    import resource\n"
+        program += "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+        taken = time.perf_counter() - start
+    what = f"`semlink compare cifar10:{images} --codec jpeg-ldpc-qam`, 11 Es/N0"
+    peak = int(done.stdout.split()[-1]) / 1e6
+    return [Measurement(what, taken, "s"), Measurement(f"{what}, peak memory", peak, "GB")]
 
 
 def _links() -> list[Measurement]:

@@ -28,7 +28,13 @@ def compare(
     ] = None,
     codec: Annotated[
         list[str] | None,
-        typer.Option(help="jpeg-ldpc-qam or deepjscc; may be repeated.", show_default="both"),
+        typer.Option(
+            help="deepjscc; SOURCE-CODE-qam[:SCHEME], such as jpeg-ldpc-qam, webp-ldpc-qam:adaptive, "
+            "jpeg-conv-qam:nr1-13; SOURCE-capacity, its ceiling; SOURCE-ldpc-qam:all for fixed, adaptive, outage, "
+            "genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, heic. CODE: ldpc, "
+            "gallager, conv, uncoded. May be repeated.",
+            show_default="jpeg-ldpc-qam and deepjscc",
+        ),
     ] = None,
     channel: Annotated[str, typer.Option(help="awgn or rayleigh.")] = "awgn",
     coherence: Annotated[
@@ -47,7 +53,7 @@ def compare(
     ] = None,
     esno: Annotated[str, typer.Option(help="Es/N0 in dB: START:STOP:STEP or A,B,C.")] = "0:20:2",
     ratio: Annotated[str, typer.Option(help="Bandwidth ratio: complex channel uses per image value.")] = "1/6",
-    mcs: Annotated[str, typer.Option(help="Fixed modulation and code rate of jpeg-ldpc-qam.")] = "16qam-1/2",
+    mcs: Annotated[str, typer.Option(help="Scheme of SOURCE-CODE-qam without one of its own.")] = "16qam-1/2",
     realisations: Annotated[
         int | None,
         typer.Option(
@@ -107,14 +113,50 @@ def zoo(
     run_zoo(measure=measure, as_json=json)
 
 
-@app.command()
-def bench(
-    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON instead of a table.")] = False,
-) -> None:
-    """Measure the speed of a default comparison, of the codecs and of the LDPC decoder on this machine."""
-    from semlink.flowgraphs.bench import run_bench
+bench_app = typer.Typer(help="Measure speed, and the block error rates of the digital link.")
+app.add_typer(bench_app, name="bench")
+AsJson = Annotated[bool, typer.Option("--json", help="Print the figures as JSON instead of a table.")]
 
-    run_bench(as_json=json)
+
+@bench_app.callback(invoke_without_command=True)
+def bench(
+    context: typer.Context,
+    json: AsJson = False,
+    out: Annotated[Path | None, typer.Option(help="File for the figures as JSON.", show_default="none")] = None,
+) -> None:
+    """Measure the speed of a comparison, of the codecs, of a whole test set and of the decoders: some minutes."""
+    if context.invoked_subcommand is None:
+        from semlink.flowgraphs.bench import run_bench
+
+        run_bench(as_json=json, out=out)
+
+
+@bench_app.command()
+def ldpc(json: AsJson = False) -> None:
+    """The channel decoders against Sionna's, pyldpc's and commpy's, in one run: throughput and block error rates."""
+    from semlink.flowgraphs.bench_codes import run_codes
+
+    run_codes(as_json=json)
+
+
+@bench_app.command()
+def bler(
+    scheme: Annotated[
+        list[str] | None,
+        typer.Option(help="Such as nr1-13; may be repeated.", show_default="all rows of the NR tables"),
+    ] = None,
+    k: Annotated[list[int] | None, typer.Option(help="Block size, may be repeated.", show_default="all stored")] = None,
+    seed: Annotated[int, typer.Option(help="Of bits and noise, from 0.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="CSV to measure into, what it lacks alone: hours.", show_default="none: tell what is stored"),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Block error rates of 5G LDPC and QAM on AWGN, and the gap of every scheme to constrained capacity."""
+    from semlink.flowgraphs.bench_bler import run_bler
+
+    run_bler(schemes=scheme or [], sizes=k or [], seed=seed, out=out, as_json=json)
 
 
 def main() -> None:

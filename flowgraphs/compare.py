@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -16,12 +17,13 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from semlink.phy import metrics
-from semlink.phy.link import Channel, Codec, Link, Transmission, check_image
+from semlink.phy.link import Channel, Codec, InformedCodec, Link, Transmission, check_image
 from semlink.phy.rng import image_rngs
 
 Pixels = UInt8[np.ndarray, "h w c"]
 
 BATCH_PIXELS = 1 << 19  # of one batch: what keeps the networks' features within the caches and a few hundred MB
+CODED = ("source", "padding", "crc", "parity")  # what the coded bits of a digital codec are spent on
 SHOWN = 3  # images whose reception is kept as a picture
 
 
@@ -39,6 +41,8 @@ class Tally:
     values: int = 0  # of the images sent, c·h·w each
     pictures: dict[str, Pixels] = field(default_factory=dict)  # received, of the first realisation
     notes: dict[str, list[str]] = field(default_factory=dict)
+    bits: dict[str, int] = field(default_factory=dict)  # sent, by purpose
+    modes: Counter[str] = field(default_factory=Counter)  # transmission modes, by image
 
     def add(self, sent: Float[Tensor, "b c h w"], got: Transmission) -> None:
         """Count one batch."""
@@ -47,9 +51,12 @@ class Tally:
         self.ssim += [metrics.ssim(got.image, sent) if side >= metrics.SSIM_MIN_SIDE else math.nan] * len(sent)
         self.ms_ssim += [metrics.ms_ssim(got.image, sent) if side >= metrics.MS_SSIM_MIN_SIDE else math.nan] * len(sent)
         self.failed += int(got.failed.sum())
-        if got.block_errors is not None:
+        if got.block_errors is not None and got.blocks is not None:
             self.block_errors += int(got.block_errors.sum())
-            self.blocks += got.blocks * len(sent)
+            self.blocks += int(got.blocks.sum())
+        for purpose, bits in got.bits.items():
+            self.bits[purpose] = self.bits.get(purpose, 0) + int(bits.sum())
+        self.modes.update(got.modes)
         self.uses += sum(got.uses.values()) * len(sent)
         self.values += sent.numel()
         for topic, note in got.notes.items():
@@ -78,13 +85,22 @@ class Tally:
             "bler_low": blocks.low if blocks else math.nan,
             "bler_high": blocks.high if blocks else math.nan,
             "ms_ssim": float(np.mean(self.ms_ssim)),
+            "mode": self.modes.most_common(1)[0][0] if self.modes else "",
+            **self._shares(),
         }
+
+    def _shares(self) -> dict[str, float]:
+        """What the coded bits are spent on, and what the header costs beside them, as shares of the coded bits."""
+        coded = sum(self.bits.get(purpose, 0) for purpose in CODED)
+        shares = {f"{purpose}_share": self.bits.get(purpose, 0) / coded if coded else math.nan for purpose in CODED}
+        return {**shares, "header_share": self.bits.get("header", 0) / coded if coded else math.nan}
 
 
 COLUMNS = (
     "codec", "channel", "csi", "esno_db", "ratio", "psnr_db", "psnr_mean_db", "ssim", "failed", "bler", "images",
     "realisations", "seed", "psnr_db_low", "psnr_db_high", "psnr_mean_db_low", "psnr_mean_db_high",
-    "bler_low", "bler_high", "ms_ssim", "coherence", "equaliser",
+    "bler_low", "bler_high", "ms_ssim", "coherence", "equaliser", "mode", "source_share", "padding_share", "crc_share",
+    "parity_share", "header_share",
 )  # fmt: skip
 
 
@@ -107,7 +123,7 @@ class Comparison:
 
 def compare(
     images: Mapping[str, Float[Tensor, "1 c h w"]],
-    codecs: Mapping[str, Codec],
+    codecs: Mapping[str, Codec | InformedCodec],
     channel: Channel,
     esno_db: Sequence[float],
     *,
@@ -163,7 +179,7 @@ def compare(
 @dataclass(frozen=True)
 class _Job:
     name: str
-    codec: Codec
+    codec: Codec | InformedCodec
     esno_db: float
 
 

@@ -14,13 +14,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semlink.baselines.separate import SeparateCodec
+from semlink.baselines import kodak_rd
+from semlink.baselines.adaptation import MODES
+from semlink.baselines.blocks import CODES
+from semlink.baselines.coders import SOURCES
+from semlink.baselines.ideal import CapacityCodec
+from semlink.baselines.separate import separate_codec
 from semlink.neural import zoo
 from semlink.phy.channels import AWGN, Rayleigh
-from semlink.phy.link import Channel, Codec
+from semlink.phy.link import Channel, Codec, InformedCodec
 from semlink.phy.sources import SAMPLES, cifar10, find_images, kodak, load_image, sample_images
 
 CODECS = ("jpeg-ldpc-qam", "deepjscc")
+"""What is compared when nothing is said."""
+PUBLISHED = "published:"
 CHANNELS = ("awgn", "rayleigh")
 SETS = "samples, kodak, cifar10, cifar10:COUNT"
 MAX_LEVELS = 1000
@@ -93,21 +100,75 @@ def check_count(option: str, value: int | None, least: int) -> None:
         raise ValueError(f"{option} {value} must be at least {least}")
 
 
-def make_codecs(names: Sequence[str], *, ratio: float, mcs: str) -> dict[str, Codec]:
-    """The codecs by name.
+def codec_forms() -> str:
+    """What --codec takes, in one line."""
+    sources, codes = "|".join(SOURCES), "|".join(CODES)
+    return (
+        f"{', '.join(sorted(zoo_codecs()))}; SOURCE-CODE-qam[:SCHEME] with SOURCE {sources}, CODE {codes}, and SCHEME "
+        f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13; SOURCE-capacity; SOURCE-ldpc-qam:all for "
+        f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
+        f"{'|'.join(kodak_rd.names())}"
+    )
+
+
+def zoo_codecs() -> set[str]:
+    """Names of the neural codecs."""
+    return {card.codec for card in zoo.cards().values()}
+
+
+def make_codecs(names: Sequence[str], *, ratio: float, mcs: str, channel: Channel) -> dict[str, Codec | InformedCodec]:
+    """The codecs by name, without the published curves; `channel` tells "outage" the statistics of the fading.
 
     Raises:
-        ValueError: an unknown or repeated codec, or a ratio or MCS it does not have.
+        ValueError: an unknown or repeated codec, or a ratio or scheme it does not have.
     """
+    names = expand(names)
     for name in names:
-        if name not in CODECS:
-            raise ValueError(f"--codec {name!r} must be one of: {', '.join(CODECS)}")
         if names.count(name) > 1:
             raise ValueError(f"--codec {name!r} is given more than once")
-    made: dict[str, Codec] = {}
+    own = [name for name in names if not name.startswith(PUBLISHED)]
+    return {name: _make_codec(name, ratio=ratio, mcs=mcs, channel=channel) for name in own}
+
+
+def expand(names: Sequence[str]) -> list[str]:
+    """The names with each SOURCE-ldpc-qam:all, the whole digital picture, as what it stands for."""
+    whole: list[str] = []
     for name in names:
-        made[name] = SeparateCodec(mcs=mcs, ratio=ratio) if name == "jpeg-ldpc-qam" else zoo.load(name, ratio=ratio)
-    return made
+        stem = name.removesuffix(":all")
+        ideal = f"{stem.removesuffix('-ldpc-qam')}-capacity"
+        whole += [name] if stem == name else [stem, *(f"{stem}:{mode}" for mode in MODES), ideal]
+    return whole
+
+
+def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec | InformedCodec:
+    digital = re.fullmatch(rf"({'|'.join(SOURCES)})-({'|'.join(CODES)})-qam(?::(.+))?", name)
+    ideal = re.fullmatch(rf"({'|'.join(SOURCES)})-capacity", name)
+    try:
+        if digital:
+            source, code, scheme = digital.groups()
+            return separate_codec(source=source, mcs=scheme or mcs, ratio=ratio, code=code, fading=channel)
+        if ideal:
+            return CapacityCodec(source=ideal[1], ratio=ratio)
+    except ValueError as error:
+        raise ValueError(f"--codec {name}: {error}") from error
+    if name in zoo_codecs():
+        return zoo.load(name, ratio=ratio)
+    raise ValueError(f"--codec {name!r} must be one of: {codec_forms()}")
+
+
+def published_curves(names: Sequence[str], words: Sequence[str], *, channel: Channel) -> list[str]:
+    """The names of published rate-distortion curves among the codecs.
+
+    Raises:
+        ValueError: an unknown one, or conditions for which none is published.
+    """
+    curves = [name.removeprefix(PUBLISHED) for name in names if name.startswith(PUBLISHED)]
+    for curve in curves:
+        if curve not in kodak_rd.names():
+            raise ValueError(f"--codec {PUBLISHED}{curve}: must be one of: {', '.join(kodak_rd.names())}")
+        if list(words) != ["kodak"] or not isinstance(channel, AWGN):
+            raise ValueError(f"--codec {PUBLISHED}{curve}: published for the set kodak, and drawn on awgn alone")
+    return curves
 
 
 def load_images(words: Sequence[str]) -> dict[str, Float[Tensor, "1 3 h w"]]:

@@ -14,7 +14,16 @@ from PIL import Image
 from semlink.flowgraphs.compare import Comparison, Pixels, find_cliff, pixels
 from semlink.phy.metrics import to_db
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's, told apart by all
+# Okabe and Ito's, told apart by all.
+COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#000000",
+)
 MARKERS = "osD^vP"
 
 
@@ -26,7 +35,11 @@ def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
     for i, (codec, rows) in enumerate(comparison.table.groupby("codec", sort=False)):
         rows = rows.sort_values("esno_db")
         colour = COLOURS[i % len(COLOURS)]
-        axes.plot(rows["esno_db"], rows["psnr_db"], MARKERS[i % len(MARKERS)] + "-", color=colour, label=str(codec))
+        published = not np.isfinite(rows["psnr_db"]).any()
+        bound = published or str(codec).endswith("-capacity")
+        style = ":" if bound else MARKERS[i % len(MARKERS)] + "-"
+        label = f"{codec} at capacity (mean of images)" if published else str(codec)
+        axes.plot(rows["esno_db"], rows["psnr_mean_db" if published else "psnr_db"], style, color=colour, label=label)
         axes.fill_between(
             rows["esno_db"], rows["psnr_db_low"], rows["psnr_db_high"], color=colour, alpha=0.2, linewidth=0
         )

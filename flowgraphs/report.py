@@ -9,28 +9,33 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from torch import Tensor
 
+from semlink.baselines.capacity import shannon
+from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
 from semlink.flowgraphs import plots
-from semlink.flowgraphs.compare import Comparison, compare, find_cliff
+from semlink.flowgraphs.compare import CODED, Comparison, compare, find_cliff
 from semlink.flowgraphs.options import (
     CODECS,
+    PUBLISHED,
     check_count,
     load_images,
     make_channel,
     make_codecs,
     parse_esno,
     parse_ratio,
+    published_curves,
 )
-from semlink.phy.link import Codec, esno_to_n0
+from semlink.phy.link import Codec, InformedCodec, esno_to_n0
 
 FILES = ("compare.csv", "compare.png", "contact.png")
 
@@ -61,24 +66,49 @@ def run_compare(
     check_count("--realisations", realisations, 1)
     check_count("--seed", seed, 0)
     over = make_channel(channel, coherence=coherence, csi=csi, equaliser=equaliser)
-    chosen = make_codecs(list(codecs) or list(CODECS), ratio=parse_ratio(ratio), mcs=mcs)
+    names = list(codecs) or list(CODECS)
+    share = parse_ratio(ratio)
+    chosen = make_codecs(names, ratio=share, mcs=mcs, channel=over)
+    published = published_curves(names, words, channel=over)
     images = load_images(words)
     try_codecs(chosen, images)
     repeats = realisations or math.ceil((6 if channel == "awgn" else 30) / len(images))
     shown = plots.some(levels)
     with writable(out) as folder:
-        with _progress("sending", len(chosen) * len(levels)) as advance:
+        with progress_bar("sending", len(chosen) * len(levels)) as advance:
             outcome = compare(
                 images, chosen, over, levels, realisations=repeats, seed=seed, pictures=shown, progress=advance
             )
-        files = write_comparison(outcome, mcs if "jpeg-ldpc-qam" in chosen else None, folder)
+        outcome = replace(outcome, table=add_published(outcome.table, published, share))
+        fixed = any(re.fullmatch(r".*-qam", name) for name in chosen)
+        files = write_comparison(outcome, mcs if fixed else None, folder)
     if as_json:
         print(json.dumps(_as_json(outcome, [str(out / name) for name in files]), indent=2, allow_nan=False))
     else:
         _print_comparison(outcome, [str(out / name) for name in files if "/" not in name])
 
 
-def try_codecs(codecs: Mapping[str, Codec], images: Mapping[str, Tensor]) -> None:
+def add_published(table: pd.DataFrame, names: Sequence[str], ratio: float) -> pd.DataFrame:
+    """Rows for published rate-distortion curves at capacity: the mean of per-image PSNR is all that is known."""
+    levels = sorted(set(table["esno_db"]))
+    like = table.iloc[0]
+    rows = [
+        {
+            **{column: like[column] for column in ("channel", "csi", "coherence", "equaliser", "seed", "images")},
+            "codec": f"{PUBLISHED}{name}",
+            "esno_db": level,
+            "ratio": ratio,
+            "psnr_mean_db": float(kodak_psnr_at_capacity(name, ratio, shannon(level))),
+            "failed": 0,
+            "realisations": 1,
+        }
+        for name in names
+        for level in levels
+    ]
+    return pd.concat([table, pd.DataFrame(rows, columns=table.columns)], ignore_index=True) if rows else table
+
+
+def try_codecs(codecs: Mapping[str, Codec | InformedCodec], images: Mapping[str, Tensor]) -> None:
     """Encode one image of each size with every codec: a size or ratio that is refused shows before the long run.
 
     Raises:
@@ -87,6 +117,8 @@ def try_codecs(codecs: Mapping[str, Codec], images: Mapping[str, Tensor]) -> Non
     first = {tuple(image.shape): name for name, image in reversed(list(images.items()))}
     for name in first.values():
         for codec in codecs.values():
+            if isinstance(codec, InformedCodec):
+                continue
             try:
                 codec.encode(images[name], esno_to_n0(10))
             except ValueError as error:
@@ -137,10 +169,14 @@ def write_comparison(outcome: Comparison, mcs: str | None, folder: Path) -> list
     plots.draw_curves(outcome, title, folder / "compare.png")
     plots.draw_contact_sheet(outcome, title, folder / "contact.png")
     (folder / "received").mkdir()
-    number = {name: f"{i}-" + re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem) for i, name in enumerate(outcome.sent)}
+    number = {name: f"{i}-{_file_name(Path(name).stem)}" for i, name in enumerate(outcome.sent)}
     for (image, codec, level), picture in outcome.pictures.items():
-        plots.write_image(picture, folder / "received" / f"{number[image]}_{codec}_{level:g}dB.png")
+        plots.write_image(picture, folder / "received" / f"{number[image]}_{_file_name(codec)}_{level:g}dB.png")
     return [*FILES, *sorted(f"received/{path.name}" for path in (folder / "received").iterdir())]
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text)
 
 
 def describe(outcome: Comparison, mcs: str | None) -> str:
@@ -174,14 +210,30 @@ def _print_comparison(outcome: Comparison, files: Sequence[str]) -> None:
         cliff = find_cliff(rows)
         if cliff is not None:
             console.print(
-                f"{codec}: cliff at {cliff:.1f} dB: below it more than half of the images fail", soft_wrap=True
+                f"{codec}: cliff at {cliff:.1f} dB: below it more than half of the images fail",
+                soft_wrap=True,
+                emoji=False,
             )
-        for topic, notes in outcome.notes[str(codec)].items():
-            console.print(f"{codec}: {topic}: {'; or: '.join(notes)}", soft_wrap=True, highlight=False)
-    console.print("written: " + ", ".join(files), soft_wrap=True, highlight=False)
+        if np.isfinite(rows["source_share"]).any():
+            console.print(f"{codec}: {_bits(rows)}", soft_wrap=True, highlight=False, emoji=False)
+        for topic, notes in outcome.notes.get(str(codec), {}).items():
+            console.print(f"{codec}: {topic}: {'; or: '.join(notes)}", soft_wrap=True, highlight=False, emoji=False)
+    console.print("written: " + ", ".join(files), soft_wrap=True, highlight=False, emoji=False)
+
+
+def _bits(rows: pd.DataFrame) -> str:
+    """What the coded bits are spent on, from the lowest to the highest of the Es/N0."""
+    spans = {purpose: (rows[f"{purpose}_share"].min() * 100, rows[f"{purpose}_share"].max() * 100) for purpose in CODED}
+    parts = [
+        f"{purpose} {low:.1f} %" if high - low < 0.05 else f"{purpose} {low:.1f} … {high:.1f} %"
+        for purpose, (low, high) in spans.items()
+    ]
+    return "coded bits: " + ", ".join(parts)
 
 
 def _cell(row: pd.Series) -> str:
+    if not math.isfinite(row["psnr_db"]):
+        return f"{row['psnr_mean_db']:.2f} (mean of images)" if math.isfinite(row["psnr_mean_db"]) else "–"
     failed = f", {row['failed']}/{row['images'] * row['realisations']} failed" if row["failed"] else ""
     known = math.isfinite(row["psnr_db_low"])
     interval = f" ({row['psnr_db_low']:.2f} … {row['psnr_db_high']:.2f})" if known else ""
@@ -204,7 +256,7 @@ def run_zoo(*, measure: str | None, as_json: bool) -> None:
     from semlink.neural import zoo
 
     if measure is not None:
-        with _progress("measuring", len(measuring.CONDITIONS) * len(measuring.ESNO_DB)) as advance:
+        with progress_bar("measuring", len(measuring.CONDITIONS) * len(measuring.ESNO_DB)) as advance:
             measuring.measure_card(measure, advance)
     cards = zoo.cards().values()
     if as_json:
@@ -218,11 +270,12 @@ def run_zoo(*, measure: str | None, as_json: bool) -> None:
         console.print(f"  data: {card.data}\n  trained by: {card.command}\n  SHA-256: {card.sha256}", soft_wrap=True)
         for condition, figures in card.figures.items():
             values = ", ".join(f"{level} dB: {value:.2f}" for level, value in figures.items())
-            console.print(f"  PSNR in dB, {condition}: {values}", soft_wrap=True, highlight=False)
+            console.print(f"  PSNR in dB, {condition}: {values}", soft_wrap=True, highlight=False, emoji=False)
 
 
 @contextmanager
-def _progress(label: str, total: int) -> Iterator[Callable[[], None]]:
+def progress_bar(label: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar on stderr; what it hands out advances it by one."""
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield partial(progress.advance, progress.add_task(label, total=total))

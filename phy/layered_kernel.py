@@ -6,6 +6,8 @@ this file, but not one of `semlink.phy.simd` alone.
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 import numpy as np
 from numba import njit
 
@@ -29,6 +31,7 @@ from semlink.phy.simd import (
 
 
 @njit(nogil=True, cache=True)
+@no_type_check
 def decode(
     llr, out, used, converged, where, known_from, known_to, z, columns, group, starts, source, target, again, check,
     base, turned, like, steps, limit, most, height, iterations, soft,
@@ -72,6 +75,7 @@ def decode(
 
 
 @njit(nogil=True)
+@no_type_check
 def _aligned(size, like):
     """An array of `size` elements of the type of `like`, on a boundary of the widest vectors."""
     raw = np.empty(size * like.itemsize + 64, np.uint8)
@@ -80,6 +84,7 @@ def _aligned(size, like):
 
 
 @njit(nogil=True)
+@no_type_check
 def _rate_recover(llr, where, word, known_from, known_to):
     """Put the LLRs of a frame on the bits of the code word: 0 on what was not sent, certainty on what is known."""
     word[:] = 0
@@ -89,6 +94,7 @@ def _rate_recover(llr, where, word, known_from, known_to):
 
 
 @njit(nogil=True)
+@no_type_check
 def _fill(word, posterior, base, turned, z, group, frame, steps, limit):
     """Quantise the LLRs of one frame of a group into the runs, each rotated as after an iteration."""
     for column in range(len(base)):
@@ -98,6 +104,7 @@ def _fill(word, posterior, base, turned, z, group, frame, steps, limit):
 
 
 @njit(nogil=True)
+@no_type_check
 def _quantise(bits, lanes, group, steps, limit):
     for i in range(len(bits)):
         value = max(min(bits[i] * steps, limit), -limit)
@@ -105,6 +112,7 @@ def _quantise(bits, lanes, group, steps, limit):
 
 
 @njit(nogil=True)
+@no_type_check
 def _repeat(posterior, base, run, padded, lanes):
     """Repeat every run behind itself."""
     for column in range(len(base)):
@@ -113,6 +121,7 @@ def _repeat(posterior, base, run, padded, lanes):
 
 
 @njit(nogil=True)
+@no_type_check
 def _read(posterior, out, base, turned, z, group, frame, steps, soft):
     """The information bits of one frame of a group, or their LLRs."""
     for column in range(-(-len(out) // z)):
@@ -123,6 +132,7 @@ def _read(posterior, out, base, turned, z, group, frame, steps, soft):
 
 
 @njit(nogil=True)
+@no_type_check
 def _unquantise(lanes, bits, group, steps, soft):
     if soft:
         for i in range(len(bits)):
@@ -133,6 +143,7 @@ def _unquantise(lanes, bits, group, steps, soft):
 
 
 @njit(nogil=True)
+@no_type_check
 def _boxplus(a, b, ramp):
     """Of two magnitudes, but for the term of their sum."""
     low = minimum(a, b)
@@ -140,6 +151,7 @@ def _boxplus(a, b, ramp):
 
 
 @njit(nogil=True)
+@no_type_check
 def _iterate(posterior, messages, scratch, starts, source, target, again, run, padded, lanes, most, height):
     """One pass over all rows."""
     infinite, zero, ramp = splat(posterior, most), splat(posterior, 0), splat(posterior, height)
@@ -181,6 +193,7 @@ def _iterate(posterior, messages, scratch, starts, source, target, again, run, p
 
 
 @njit(nogil=True)
+@no_type_check
 def _find_broken(posterior, scratch, starts, check, broken, used, z, group, padded, lanes):
     """Which frames of a group break a parity check; looks no further once all that still wait do."""
     for lane in range(0, padded, lanes):
@@ -200,6 +213,7 @@ def _find_broken(posterior, scratch, starts, check, broken, used, z, group, padd
 
 
 @njit(nogil=True)
+@no_type_check
 def _collect(scratch, broken, z, group):
     broken[:] = False
     for i in range(z):
@@ -208,6 +222,7 @@ def _collect(scratch, broken, z, group):
 
 
 @njit(nogil=True)
+@no_type_check
 def _all_wait_in_vain(broken, used):
     for frame in range(len(used)):
         if used[frame] == 0 and not broken[frame]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 import numpy as np
 from jaxtyping import Int, UInt8
 from numba import njit
@@ -54,6 +56,7 @@ def _shift_of_sum(graph: Graph, column: int) -> int:
 
 
 @njit(nogil=True, cache=True)
+@no_type_check  # shape checks of the tests cannot be compiled
 def _encode(
     bits: UInt8[np.ndarray, "b k"],
     out: UInt8[np.ndarray, "b n"],
@@ -88,6 +91,7 @@ def _encode(
 
 
 @njit(nogil=True)
+@no_type_check
 def _add(word: UInt8[np.ndarray, " bits"], column: int, shift: int, z: int, total: UInt8[np.ndarray, " z"]) -> None:
     """Add a column, shifted, to a row's total."""
     block = word[column * z : (column + 1) * z]

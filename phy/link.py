@@ -7,7 +7,7 @@ sets the Es/N0, checks the transmit power and keeps the ledger of channel uses. 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -31,12 +31,20 @@ class Frame:
         power: "exact" when every image is normalised to unit mean energy (analogue symbols), "constellation" when
             the points have unit mean energy over the alphabet and the drawn ones differ from it by chance.
         notes: what a reader must know to compare fairly, by topic, such as what the receiver is assumed to know.
+        header: for each image, what the burst header tells the receiver; it arrives without error, its bits are in
+            `bits` and not in `uses`. None when the receiver needs to be told nothing.
+        bits: bits of each image by purpose, (b,): for a digital codec "source", "padding", "crc" and "parity" add up
+            to the coded bits that the symbols carry, and "header" counts what the header costs beside them.
+        modes: the transmission mode of each image, such as its modulation and coding; empty for a codec without any.
     """
 
     symbols: Complex[Tensor, "b n"]
     uses: Mapping[str, int]
     power: Power = "exact"
     notes: Mapping[str, str] = field(default_factory=dict)
+    header: Sequence[object] | None = None
+    bits: Mapping[str, Int[Tensor, " b"]] = field(default_factory=dict)
+    modes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class Received:
         gain: fading gain h of each symbol as far as the receiver knows it, (b, n); None when it knows none.
         bias: real positive factor an MMSE equaliser leaves on the sent symbol, (b, n); None means 1.
         image_shape: (c, h, w) of the images, as a burst header would tell; set by `Link`.
+        header: what the codec put into the burst header, one entry an image; set by `Link`.
     """
 
     symbols: Complex[Tensor, "b n"]
@@ -56,6 +65,7 @@ class Received:
     gain: Complex[Tensor, "b n"] | None = None
     bias: Float[Tensor, "b n"] | None = None
     image_shape: tuple[int, int, int] | None = None
+    header: Sequence[object] | None = None
 
     def unbiased(self) -> Received:
         """The same reception scaled to `symbols = sent + CN(0, n0)`, as a demapper wants it."""
@@ -87,13 +97,17 @@ class Decoded(NamedTuple):
         image: (b, c, h, w) in [0, 1], or logits for a task codec.
         failed: which images are a fallback, wholly or in part, (b,); None means none.
         block_errors: code blocks in error of each image, (b,); None for a codec without code blocks.
-        blocks: code blocks of one image.
+        blocks: code blocks of each image, (b,), or of every one.
     """
 
     image: Float[Tensor, "b ..."]
     failed: Bool[Tensor, " b"] | None = None
     block_errors: Int[Tensor, " b"] | None = None
-    blocks: int = 0
+    blocks: Int[Tensor, " b"] | int = 0
+
+
+Sounding = Callable[[Complex[Tensor, "b n"]], Received]
+"""Sends symbols over the very channel, fades and noise, that the frame is about to meet."""
 
 
 @runtime_checkable
@@ -110,8 +124,28 @@ class Codec(Protocol):
 
 
 @runtime_checkable
+class InformedCodec(Protocol):
+    """A codec whose transmitter knows the fades that each image is about to meet: a genie, or an upper bound.
+
+    `Link` calls `encode_informed` instead of `encode`. That the channel may be sounded says nothing about how such
+    knowledge would be had, so a codec that does it must say so in its notes.
+    """
+
+    def encode_informed(self, image: Float[Tensor, "b c h w"], n0: float, sound: Sounding) -> Frame:
+        """Encode images in [0, 1], given a way to sound the channel; its noise must not be made use of."""
+        ...
+
+    def decode(self, received: Received) -> Decoded | Tensor:
+        """Decode a reception; a bare image tensor means that nothing failed."""
+        ...
+
+
+@runtime_checkable
 class Channel(Protocol):
-    """Carries symbols of unit mean energy and adds noise of variance `n0` (N0/2 per real axis)."""
+    """Carries symbols of unit mean energy and adds noise of variance `n0` (N0/2 per real axis).
+
+    What is drawn from `rng` depends on the shape of the symbols alone, never on their values.
+    """
 
     def __call__(self, symbols: Complex[Tensor, "b n"], n0: float, *, rng: Rng) -> Received:
         """Return what arrives. Row i draws from `rng[i]`, or all rows in turn from the one generator."""
@@ -129,8 +163,10 @@ class Transmission:
         ratio: complex channel uses / (c·h·w).
         esno_db: Es/N0 in dB at which it was sent.
         block_errors: code blocks in error of each image, (b,); None for a codec without code blocks.
-        blocks: code blocks of one image.
+        blocks: code blocks of each image, (b,).
         notes: the codec's remarks on the accounting.
+        bits: bits of each image by purpose, (b,); see `Frame`.
+        modes: the transmission mode of each image; empty for a codec without any.
     """
 
     image: Float[Tensor, "b ..."]
@@ -139,8 +175,10 @@ class Transmission:
     ratio: float
     esno_db: float
     block_errors: Int[Tensor, " b"] | None = None
-    blocks: int = 0
+    blocks: Int[Tensor, " b"] | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
+    bits: Mapping[str, Int[Tensor, " b"]] = field(default_factory=dict)
+    modes: Sequence[str] = ()
 
     @property
     def ledger(self) -> dict[str, int | str]:
@@ -152,7 +190,7 @@ class Transmission:
 class Link:
     """A codec over a channel: `Link(codec, channel)(image, esno_db, rng=…)`."""
 
-    codec: Codec
+    codec: Codec | InformedCodec
     channel: Channel
 
     def __call__(self, image: Float[Tensor, "b c h w"], esno_db: float, *, rng: Rng) -> Transmission:
@@ -167,7 +205,7 @@ class Link:
         """
         check_image(image)
         n0 = esno_to_n0(esno_db)
-        frame = self.codec.encode(image, n0)
+        frame = self._encode(image, n0, rng)
         check_frame(frame, image.shape[0])
         received = self.channel(frame.symbols, n0, rng=rng)
         if received.symbols.shape != frame.symbols.shape:
@@ -175,7 +213,7 @@ class Link:
                 f"channel returned symbols of shape {tuple(received.symbols.shape)}, sent {tuple(frame.symbols.shape)}"
             )
         c, h, w = image.shape[1:]
-        decoded = self.codec.decode(replace(received, image_shape=(c, h, w)))
+        decoded = self.codec.decode(replace(received, image_shape=(c, h, w), header=frame.header))
         decoded = Decoded(decoded) if isinstance(decoded, Tensor) else Decoded(*decoded)
         failed = decoded.failed if decoded.failed is not None else torch.zeros(image.shape[0], dtype=torch.bool)
         return Transmission(
@@ -185,9 +223,23 @@ class Link:
             ratio=frame.symbols.shape[1] / (c * h * w),
             esno_db=esno_db,
             block_errors=decoded.block_errors,
-            blocks=decoded.blocks,
+            blocks=torch.as_tensor(decoded.blocks).expand(image.shape[0]),
             notes=dict(frame.notes),
+            bits=dict(frame.bits),
+            modes=tuple(frame.modes),
         )
+
+    def _encode(self, image: Float[Tensor, "b c h w"], n0: float, rng: Rng) -> Frame:
+        if not isinstance(self.codec, InformedCodec):
+            return self.codec.encode(image, n0)
+        return self.codec.encode_informed(image, n0, lambda symbols: self.channel(symbols, n0, rng=_twin(rng)))
+
+
+def _twin(rng: Rng) -> Rng:
+    """Generators that will draw what these will draw."""
+    if isinstance(rng, torch.Generator):
+        return torch.Generator(device=rng.device).set_state(rng.get_state())
+    return [torch.Generator(device=one.device).set_state(one.get_state()) for one in rng]
 
 
 def esno_to_n0(esno_db: float) -> float:
@@ -238,6 +290,9 @@ def check_frame(frame: Frame, images: int) -> None:
     n = symbols.shape[1]
     if any(count < 0 for count in frame.uses.values()) or sum(frame.uses.values()) != n:
         raise ValueError(f"uses={dict(frame.uses)} add up to {sum(frame.uses.values())}; the frame has {n} symbols")
+    for name, given in (("header", frame.header), ("modes", frame.modes or None)):
+        if given is not None and len(given) != images:
+            raise ValueError(f"frame has {len(given)} entries in {name}; it must have one for each of {images} images")
     allowed = 1e-3 if frame.power == "exact" else 6.0 * math.sqrt(0.4 / n)
     energy = symbols.detach().abs().square().mean(dim=1)
     worst = energy[(energy - 1).abs().argmax()].item()  # argmax picks a NaN where there is one

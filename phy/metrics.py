@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pytorch_msssim
@@ -18,6 +19,7 @@ from scipy import stats
 from torch import Tensor
 
 SSIM_MIN_SIDE = 11
+_SMALL_SIDE = 96
 MS_SSIM_MIN_SIDE = 161  # five scales of an 11×11 window: (11 - 1)·2⁴ + 1
 
 
@@ -81,7 +83,8 @@ def ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -
     Raises:
         ValueError: the shapes differ, or a side is below `SSIM_MIN_SIDE` pixels.
     """
-    return _structural(pytorch_msssim.ssim, "SSIM", SSIM_MIN_SIDE, image, reference)
+    measure = _small_ssim if max(image.shape[-2:]) <= _SMALL_SIDE else pytorch_msssim.ssim
+    return _structural(measure, "SSIM", SSIM_MIN_SIDE, image, reference)
 
 
 def ms_ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -> float:
@@ -91,6 +94,28 @@ def ms_ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]
         ValueError: the shapes differ, or a side is below `MS_SSIM_MIN_SIDE` pixels.
     """
     return _structural(pytorch_msssim.ms_ssim, "five-scale MS-SSIM", MS_SSIM_MIN_SIDE, image, reference)
+
+
+def _small_ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"], *, data_range: float) -> Tensor:
+    """SSIM with the window as two matrix products: on small images several times as fast as convolutions."""
+    rows, columns = _window(image.shape[-2]).to(image), _window(image.shape[-1]).to(image)
+    products = torch.stack([image, reference, image * image, reference * reference, image * reference])
+    mean, other, square, other_square, cross = rows @ (products @ columns.T)
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    variances = square - mean * mean + other_square - other * other
+    structure = (2 * (cross - mean * other) + c2) / (variances + c2)
+    luminance = (2 * mean * other + c1) / (mean * mean + other * other + c1)
+    return torch.mean(structure * luminance)
+
+
+@lru_cache(maxsize=16)
+def _window(side: int) -> Float[Tensor, "inside side"]:
+    """The Gaussian window of SSIM along one axis, where it lies inside: a band matrix."""
+    taps = torch.exp(-torch.arange(-5, 6, dtype=torch.float64).square() / (2 * 1.5**2))
+    band = torch.zeros(side - 10, side, dtype=torch.float64)
+    for i in range(side - 10):
+        band[i, i : i + 11] = taps / taps.sum()
+    return band
 
 
 def _structural(measure: Callable[..., Tensor], name: str, side: int, image: Tensor, reference: Tensor) -> float:

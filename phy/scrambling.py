@@ -42,7 +42,7 @@ def descramble_llr(llr: Float[Tensor, "b n"], c_init: int) -> Float[Tensor, "b n
     return llr * (1 - 2 * _sequence(llr.shape[1], c_init).to(llr))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def _sequence(length: int, c_init: int) -> Int8[Tensor, " length"]:
     return torch.from_numpy(gold_sequence(length, c_init))
 

@@ -9,7 +9,8 @@ import pytest
 from jaxtyping import UInt8
 from PIL import Image
 
-from semlink.baselines.jpeg import JPEG, jpeg_file
+from semlink.baselines.jpeg import JPEG, jpeg_file, quantisation_tables
+from semlink.phy.sources import sample_images
 
 Pixels = UInt8[np.ndarray, "h w c"]
 
@@ -34,9 +35,9 @@ SIZES = [(1, 1), (8, 8), (7, 13), (16, 16), (17, 33), (32, 32), (64, 64), (64, 1
 @pytest.mark.parametrize(("h", "w"), SIZES)
 def test_payload_rebuilds_the_pixels_of_the_file(h: int, w: int, c: int) -> None:
     image = photograph(h, w, c)
-    for quality in (1, 5, 10, 24, 25, 50, 75, 95, 100):
-        file = jpeg_file(image, quality)
-        payload = bytes([quality]) + file[file.index(b"\xff\xda") + 2 + (8 if c == 1 else 12) : -2]
+    for first in (1, 5, 30, 64, 100, 127, 128 + 1, 128 + 64, 128 + 127):
+        file = jpeg_file(image, first & 127, full_chroma=first > 127)
+        payload = bytes([first]) + file[file.index(b"\xff\xda") + 2 + (8 if c == 1 else 12) : -2]
         for padding in (b"", bytes(50)):
             decoded = JPEG().decode(payload + padding, image.shape, complete=True)
             np.testing.assert_array_equal(decoded, opened(file, c))
@@ -49,42 +50,63 @@ def test_encoder_and_decoder_give_the_pixels_of_the_file(shape: tuple[int, int, 
     assert coding is not None
     decoded = JPEG().decode(coding, shape, complete=True)
     if small:
-        expected = jpeg_file(image, coding[0])
+        expected = jpeg_file(image, coding[0] & 127, full_chroma=coding[0] > 127)
         assert len(coding) < len(expected) - 300
     else:
         expected = coding
     np.testing.assert_array_equal(decoded, opened(expected, shape[2]))
 
 
-def sizes_by_quality(image: Pixels) -> list[int]:
+def files_by_step(image: Pixels, *, full_chroma: bool) -> list[bytes]:
     small = max(image.shape[:2]) <= 64
-    files = [jpeg_file(image, quality, optimize=not small) for quality in range(1, 101)]
-    header = jpeg_file(image, 50).index(b"\xff\xda") + 2 + (8 if image.shape[2] == 1 else 12)
-    return [1 + len(file) - header - 2 if small else len(file) for file in files]
+    return [jpeg_file(image, step, full_chroma=full_chroma, optimize=not small) for step in range(1, 128)]
+
+
+def counted(file: bytes, image: Pixels) -> int:
+    header = 623 if image.shape[2] == 3 else 328
+    return len(file) - header - 2 + 1 if max(image.shape[:2]) <= 64 else len(file)
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 3), (32, 32, 1), (96, 80, 3)])
-def test_budget_is_kept_and_the_next_quality_would_not_fit(shape: tuple[int, int, int]) -> None:
-    image = photograph(*shape)
-    sizes = sizes_by_quality(image)
-    for budget in range(sizes[0], sizes[-1] + 50, max(1, (sizes[-1] - sizes[0]) // 25)):
-        coding = JPEG().encode(image, budget)
+def test_budget_is_filled_with_the_best_of_all_files(shape: tuple[int, int, int]) -> None:
+    """No file of the same family that fits is better: an exhaustive search of both subsamplings, on a photograph."""
+    h, w, c = shape
+    coffee = (sample_images()[2] * 255).round().byte().permute(1, 2, 0).numpy()
+    image = coffee[40 : 40 + 2 * h : 2, 60 : 60 + 2 * w : 2, :c]
+    files = [file for full in (False, True) for file in files_by_step(image, full_chroma=full)]
+    sizes = np.array([counted(file, image) for file in files])
+    errors = np.array([np.mean((opened(file, shape[2]).astype(float) - image) ** 2) for file in files])
+    for budget in np.linspace(sizes.min(), sizes.max() + 50, 25).astype(int):
+        coding = JPEG().encode(image, int(budget))
         assert coding is not None
         assert len(coding) <= budget
-        quality = max(i + 1 for i, size in enumerate(sizes) if size == len(coding))
-        assert quality == 100 or sizes[quality] > budget  # `sizes[quality]` is that of the next quality
-    assert JPEG().encode(image, sizes[0] - 1) is None
-    assert JPEG().encode(image, sizes[-1]) is not None
+        decoded = JPEG().decode(coding, shape, complete=True)
+        assert decoded is not None
+        # Quantisation is not quite monotone: a coarser step is a hair better now and then.
+        assert np.mean((decoded.astype(float) - image) ** 2) <= 1.04 * errors[sizes <= budget].min()
+    assert JPEG().encode(image, int(sizes.min()) - 1) is None
+
+
+def test_tables_run_from_the_coarsest_to_the_finest() -> None:
+    for full in (False, True):
+        tables = np.array([quantisation_tables(step, full_chroma=full) for step in range(1, 128)])
+        assert tables.shape == (127, 2, 64)
+        assert (tables[0] == 255).all()
+        assert (tables[-1] == 1).all()
+        assert (np.diff(tables, axis=0) <= 0).all()
+    with pytest.raises(ValueError, match=r"step=0 must be in 1 … 127"):
+        jpeg_file(photograph(8, 8, 1), 0)
 
 
 def test_the_note_says_what_is_counted() -> None:
     small, large = photograph(64, 64, 3), photograph(65, 64, 3)
-    assert JPEG().note(small.shape).startswith("JPEG entropy-coded segment and one byte for the quality")
+    assert JPEG().note(small.shape).startswith("JPEG entropy-coded segment and one byte for quantisation tables")
     assert JPEG().note(large.shape).startswith("whole JPEG file")
     codings = [JPEG().encode(image, 4000) for image in (small, large)]
     assert codings[0] is not None
     assert codings[1] is not None
-    assert len(codings[0]) == len(jpeg_file(small, codings[0][0])) - 623 - 2 + 1  # 623 bytes of headers
+    step, full = codings[0][0] & 127, codings[0][0] > 127
+    assert len(codings[0]) == len(jpeg_file(small, step, full_chroma=full)) - 623 - 2 + 1  # 623 bytes of headers
     assert codings[1][:2] == b"\xff\xd8"
 
 
@@ -92,15 +114,17 @@ def test_the_note_says_what_is_counted() -> None:
 @pytest.mark.parametrize("side", [64, 128])
 def test_what_arrived_is_shown_and_the_rest_is_grey(side: int, c: int) -> None:
     image = photograph(side, side, c)
-    coding = JPEG().encode(image, 20_000)
+    coding = JPEG().encode(image, 700 if side == 64 else 3000)  # few enough for 4:2:0
     assert coding is not None
     whole = JPEG().decode(coding, image.shape, complete=True)
+    assert whole is not None
     header = 0 if side == 64 else coding.index(b"\xff\xda")
     unit = 8 * (2 if c == 3 else 1)  # a minimum coded unit
     shown = []
     for share in (0.2, 0.5, 0.8):
         cut = header + int(share * (len(coding) - header))
         decoded = JPEG().decode(coding[:cut], image.shape, complete=False)
+        assert decoded is not None
         differing = np.nonzero((decoded != whole).any(axis=(1, 2)))[0]
         grey = np.nonzero((decoded != 128).any(axis=(1, 2)))[0]
         top, bottom = int(differing[0]) if differing.size else side, int(grey[-1]) + 1
@@ -125,22 +149,17 @@ def test_garbage_never_raises_or_prints(shape: tuple[int, int, int], capfd: pyte
         cut = int(rng.integers(len(data) + 1))
         for complete in (False, True):
             decoded = JPEG().decode(bytes(data[:cut]), shape, complete=complete)
-            assert decoded.shape == shape
-            assert decoded.dtype == np.uint8
+            if decoded is not None:
+                assert decoded.shape == shape
+                assert decoded.dtype == np.uint8
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("shape", [(32, 32, 3), (80, 80, 1)])
-@pytest.mark.parametrize("data", [b"", b"\0", bytes(100), b"\xff\xd8", b"\xff\xd8\xff", b"\xff" * 40])
-def test_nothing_usable_is_grey(shape: tuple[int, int, int], data: bytes) -> None:
-    np.testing.assert_array_equal(JPEG().decode(data, shape, complete=False), np.full(shape, 128))
-
-
 def test_a_file_of_another_size_is_not_opened() -> None:
-    file = bytearray(jpeg_file(photograph(80, 80, 3), 50))
+    file = bytearray(jpeg_file(photograph(80, 80, 3), 70))
     frame = file.index(b"\xff\xc0")
     file[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"  # 65535 × 65535
-    np.testing.assert_array_equal(JPEG().decode(bytes(file), (80, 80, 3), complete=True), np.full((80, 80, 3), 128))
+    assert JPEG().decode(bytes(file), (80, 80, 3), complete=True) is None
 
 
 def test_bad_input_is_named() -> None:

@@ -55,7 +55,7 @@ def test_failures_and_blocks_are_passed_on() -> None:
     got = Link(Pixels(bare=False), Rayleigh())(IMAGE, 10.0, rng=torch.Generator().manual_seed(0))
     assert got.failed.tolist() == [True, False]
     assert got.block_errors is not None
-    assert (got.block_errors.tolist(), got.blocks) == ([3, 0], 4)
+    assert (got.block_errors.tolist(), got.blocks.tolist()) == ([3, 0], [4, 4])
 
 
 def test_a_batch_gives_what_its_images_give_one_by_one() -> None:

@@ -1,0 +1,128 @@
+"""Link adaptation: which modulation and coding a transmitter picks for an image, from what it knows of the channel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from semlink.baselines.bler import curve
+from semlink.baselines.blocks import Plan, plan_blocks
+from semlink.baselines.capacity import effective_esno_db
+from semlink.baselines.codings import code_image
+from semlink.baselines.mcs import MCS, NR_SCHEMES
+from semlink.baselines.source import Pixels, SourceCoder, grey_image
+from semlink.phy.link import Channel, esno_to_n0
+
+MODES = ("adaptive", "outage", "genie")
+"""What is known: the average Es/N0; that and the distribution of the fading; the fades themselves."""
+
+DRAWS = 256
+"""Fades over which the outage of a scheme is averaged."""
+
+HOPELESS = 0.95
+"""Schemes that fail more often than this are not tried."""
+
+
+def image_failure(plan: Plan, esno: Float[np.ndarray, "*draws n"]) -> Float[np.ndarray, " *draws"]:
+    """The probability that a code block of an image is lost, from the stored block error rates on AWGN.
+
+    Where Es/N0 varies within a block, AWGN of the same mean BICM mutual information stands for it (MIESM: K.
+    Brueninghaus et al., "Link performance models for system level simulations of broadband radio access systems",
+    PIMRC 2005).
+
+    Args:
+        plan: the code blocks.
+        esno: Es/N0 of each symbol, linear; n = 1 for the same in all.
+    """
+    arrives, at = np.ones(esno.shape[:-1]), 0
+    for count, (k, size) in zip(plan.counts, plan.sizes, strict=True):
+        lost = curve(plan.mcs, k)
+        if esno.shape[-1] == 1:
+            with np.errstate(divide="ignore"):
+                arrives *= (1 - lost.bler(10 * np.log10(esno[..., 0]))) ** count
+        else:
+            blocks = esno[..., at : at + count * size].reshape(*esno.shape[:-1], count, size)
+            arrives *= np.prod(1 - lost.bler(effective_esno_db(plan.mcs.order, blocks)), axis=-1)
+        at += count * size
+    return 1 - arrives
+
+
+def failures(symbols: int, esno: Float[np.ndarray, "*draws n"]) -> Float[np.ndarray, schemes * draws]:
+    """`image_failure` of all `NR_SCHEMES` for images of so many symbols; 1 where a scheme has no block so short."""
+    if esno.shape[-1] > 1 and not np.ptp(esno, axis=-1).any():
+        esno = esno[..., :1]
+    rows = []
+    for mcs in NR_SCHEMES:
+        try:
+            rows.append(image_failure(plan_blocks(symbols, mcs), esno))
+        except ValueError:
+            rows.append(np.ones(esno.shape[:-1]))
+    return np.stack(rows)
+
+
+@lru_cache(maxsize=256)
+def average_failures(symbols: int, esno_db: float) -> Float[np.ndarray, " schemes"]:
+    """`failures` on AWGN at an average Es/N0: what a transmitter expects that knows of no fading."""
+    return failures(symbols, np.array([10 ** (esno_db / 10)]))
+
+
+def outage_failures(symbols: int, esno_db: float, channel: Channel) -> Float[np.ndarray, " schemes"]:
+    """`failures` averaged over fades of a channel at an average Es/N0, seed 0."""
+    rng, total = torch.Generator().manual_seed(0), np.zeros(len(NR_SCHEMES))
+    at_once = max(1, (1 << 20) // symbols)
+    for first in range(0, DRAWS, at_once):
+        ones = torch.ones(min(at_once, DRAWS - first), symbols, dtype=torch.complex64)
+        received = channel(ones, esno_to_n0(esno_db), rng=rng).unbiased()
+        total += failures(symbols, 1 / received.n0.double().numpy()).sum(axis=1)
+    return total / DRAWS
+
+
+def best_scheme(source: SourceCoder, pixels: Pixels, symbols: int, failure: Float[np.ndarray, " schemes"]) -> MCS:
+    """The scheme of least expected squared error for an image in a budget of channel uses.
+
+    E[MSE] = P(failure)·MSE(fallback) + (1 - P(failure))·MSE(source coding in the scheme's payload). A lower rate never
+    has the smaller coding error, which ends the search early. Where every scheme is hopeless, the most robust one is
+    sent.
+    """
+    h, w, c = pixels.shape
+    lost = float(np.mean((pixels.astype(np.float32) - grey_image((h, w, c))) ** 2))
+    best, least = _most_robust(symbols), math.inf
+    for mcs, fails in zip(reversed(NR_SCHEMES), reversed(list(map(float, failure))), strict=True):
+        if fails > HOPELESS or fails * lost >= least:
+            continue
+        error = code_image(source, pixels, plan_blocks(symbols, mcs).payload_bytes).mse
+        expected = fails * lost + (1 - fails) * error
+        if expected < least:
+            best, least = mcs, expected
+        if error >= least:
+            break
+    return best
+
+
+def _most_robust(symbols: int) -> MCS:
+    """The scheme of lowest rate that has a code block so short.
+
+    Raises:
+        ValueError: none has.
+    """
+    for mcs in NR_SCHEMES:
+        try:
+            plan_blocks(symbols, mcs)
+        except ValueError:
+            continue
+        return mcs
+    plan_blocks(symbols, NR_SCHEMES[-1])
+    raise AssertionError("unreachable")
+
+
+def best_schemes(
+    source: SourceCoder, pixels: Sequence[Pixels], symbols: int, failure: Float[np.ndarray, "schemes images"]
+) -> list[MCS]:
+    """`best_scheme` of each image."""
+    columns = np.broadcast_to(failure.reshape(len(NR_SCHEMES), -1), (len(NR_SCHEMES), len(pixels))).T
+    return [best_scheme(source, one, symbols, column) for one, column in zip(pixels, columns, strict=True)]

@@ -1,0 +1,85 @@
+"""Block error rate curves on AWGN, measured: what `semlink bench bler` runs and `semlink.baselines.bler` reads."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from semlink.baselines.capacity import esno_db_for
+from semlink.baselines.mcs import MCS
+from semlink.phy.channels import AWGN
+from semlink.phy.constellation import QAM
+from semlink.phy.ldpc import LDPC5G
+from semlink.phy.ldpc_graph import K_MAX, K_MAX_BG2
+from semlink.phy.link import esno_to_n0
+
+ITERATIONS = 30
+ENOUGH_ERRORS = 100
+_BATCH_BITS = 1 << 19
+
+
+@dataclass(frozen=True)
+class Point:
+    """Block errors of so many blocks at an Es/N0."""
+
+    esno_db: float
+    errors: int
+    blocks: int
+
+    @property
+    def bler(self) -> float:
+        """Block error rate."""
+        return self.errors / self.blocks
+
+
+def block_sizes(mcs: MCS) -> tuple[int, ...]:
+    """The k of the stored curves of a scheme, up to the largest code block that NR has at its rate."""
+    largest = (4224, K_MAX) if mcs.rate > 0.25 else (K_MAX_BG2,)
+    return (64, 128, 256, 512, 1024, 2048, *largest)
+
+
+def code_of(mcs: MCS, k: int) -> LDPC5G:
+    """The code of k bits, CRC included, in the fewest symbols that keep to the rate."""
+    symbols = math.ceil(k / (mcs.rate * mcs.bits_per_symbol))
+    m = mcs.bits_per_symbol
+    return LDPC5G(k, symbols * m, bits_per_symbol=m, iterations=ITERATIONS)
+
+
+def measure_point(mcs: MCS, k: int, esno_db: float, *, seed: int, most_blocks: int) -> Point:
+    """Send random blocks until there are 100 errors, or `most_blocks` blocks."""
+    code, qam, n0 = code_of(mcs, k), QAM(mcs.order), esno_to_n0(esno_db)
+    key = hashlib.blake2b(f"{seed} {mcs} {k} {esno_db:.3f}".encode(), digest_size=7).digest()
+    rng = torch.Generator().manual_seed(int.from_bytes(key))
+    errors = blocks = 0
+    while errors < ENOUGH_ERRORS and blocks < most_blocks:
+        count = min(max(16, _BATCH_BITS // code.n), most_blocks - blocks)
+        bits = torch.randint(0, 2, (count, k), generator=rng, dtype=torch.uint8)
+        received = AWGN()(qam.map(code.encode(bits)), n0, rng=rng)
+        decoded = code.decode(qam.llr(received.symbols, received.n0))
+        errors += int((decoded != bits).any(dim=1).sum())
+        blocks += count
+    return Point(esno_db, errors, blocks)
+
+
+def measure_curve(mcs: MCS, k: int, *, seed: int) -> Iterator[Point]:
+    """The waterfall, in steps of 0.1 to 0.5 dB, from more than 1 block in 2 lost to fewer than 1 in 1,000."""
+    step = next(step for least, step in ((4000, 0.1), (2000, 0.15), (500, 0.2), (200, 0.3), (0, 0.5)) if k >= least)
+    most_blocks = max(5_000, min(30_000, 30_000_000 // k))
+    capacity_db = float(esno_db_for(k / code_of(mcs, k).n * mcs.bits_per_symbol, order=mcs.order))
+    start = round((capacity_db + 0.4) / step) * step
+    first = measure_point(mcs, k, round(start, 3), seed=seed, most_blocks=most_blocks)
+    yield first
+    below, i = first, 1
+    while below.bler < 0.5 and i < 40:
+        below = measure_point(mcs, k, round(start - i * step, 3), seed=seed, most_blocks=most_blocks)
+        yield below
+        i += 1
+    above, i = first, 1
+    while above.bler > 1e-3 and start + i * step < capacity_db + 15:
+        above = measure_point(mcs, k, round(start + i * step, 3), seed=seed, most_blocks=most_blocks)
+        yield above
+        i += 1

@@ -1,0 +1,121 @@
+"""Stored block error rates: complete, near capacity, and what the code does now."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from semlink.baselines import bler
+from semlink.baselines.bler import Curve, curve, curves, gap_db, read_points, stored_points, write_points
+from semlink.baselines.mcs import MCS, MCS_TABLE, NR_SCHEMES
+from semlink.baselines.waterfall import ITERATIONS, Point, block_sizes, code_of, measure_curve, measure_point
+
+Z = 4.5
+ALL = [(mcs, k) for mcs in NR_SCHEMES for k in block_sizes(mcs)]
+LARGE = [(mcs, k) for mcs, k in ALL if k >= 3840]
+
+
+def test_every_row_of_the_tables_is_stored_at_every_size() -> None:
+    assert set(stored_points()) == set(ALL)
+
+
+@pytest.mark.parametrize(("mcs", "k"), LARGE, ids=str)
+def test_no_large_block_is_further_than_two_decibels_from_constrained_capacity(mcs: MCS, k: int) -> None:
+    assert 0.0 < gap_db(mcs, k) < 2.0
+
+
+def test_no_stored_point_is_below_capacity() -> None:
+    """At an Es/N0 below where the constrained capacity is the rate, most blocks are lost (the strong converse)."""
+    for (mcs, k), points in stored_points().items():
+        if k < 1024:
+            continue
+        threshold_db = curve(mcs, k).esno_db(0.5) - gap_db(mcs, k, bler=0.5)
+        assert all(point.bler > 0.5 for point in points if point.esno_db < threshold_db)
+
+
+def test_longer_blocks_and_lower_rates_need_less() -> None:
+    for mcs, sizes in curves().items():
+        at = [sizes[k].esno_db(1e-2) for k in sorted(sizes) if k >= 256]
+        assert all(after < before + 0.15 for before, after in pairwise(at)), mcs
+    for order in (4, 16, 64, 256):
+        at = [curve(mcs, 3000).esno_db(1e-2) for mcs in NR_SCHEMES if mcs.order == order]
+        assert at == sorted(at)
+
+
+def test_the_curve_goes_through_the_points() -> None:
+    for key, points in stored_points().items():
+        fitted = Curve.fit(points)
+        for point in points:
+            if 0 < point.errors < point.blocks:
+                own = Z * math.sqrt(point.errors)
+                assert abs(float(fitted.bler(point.esno_db)) * point.blocks - point.errors) < own, (key, point)
+        assert (np.diff(fitted.levels_db) < 0).all()
+        assert fitted.bler(np.array([-100.0, 100.0, -np.inf, np.inf])) == pytest.approx([1, 0, 1, 0])
+
+
+POINTS = [("4qam-120/1024", 512), ("16qam-490/1024", 1024), ("64qam-873/1024", 256), ("256qam-797/1024", 2048)]
+
+
+def stored(name: str, k: int) -> tuple[MCS, Point]:
+    """The stored point nearest to one block in ten."""
+    (mcs,) = [mcs for mcs in NR_SCHEMES if str(mcs) == name]
+    points = stored_points()[mcs, k]
+    return mcs, min(points, key=lambda point: abs(math.log(max(point.bler, 1e-9) / 0.1)))
+
+
+def deviation(mcs: MCS, k: int, point: Point, off_db: float) -> float:
+    """Another seed against a stored point, in standard errors of the difference."""
+    got = measure_point(mcs, k, point.esno_db + off_db, seed=1, most_blocks=1500)
+    pooled = (got.errors + point.errors) / (got.blocks + point.blocks)
+    return (got.bler - point.bler) / math.sqrt(pooled * (1 - pooled) * (1 / got.blocks + 1 / point.blocks))
+
+
+@pytest.mark.parametrize(("name", "k"), POINTS)
+def test_the_code_still_does_what_is_stored(name: str, k: int) -> None:
+    mcs, point = stored(name, k)
+    assert abs(deviation(mcs, k, point, 0.0)) < Z
+
+
+@pytest.mark.parametrize(("name", "k"), [POINTS[1], POINTS[3]])
+def test_a_fifth_of_a_decibel_is_caught(name: str, k: int) -> None:
+    mcs, point = stored(name, k)
+    assert deviation(mcs, k, point, -0.2) > Z
+
+
+def test_the_fit_recovers_a_known_curve() -> None:
+    esno_db = np.arange(3.0, 5.0, 0.2)
+    points = [Point(float(x), round(float(ndtr((3.7 - x) / 0.3)) * 100_000), 100_000) for x in esno_db]
+    fitted = Curve.fit(points)
+    assert fitted.esno_db(0.5) == pytest.approx(3.7, abs=0.01)
+    assert fitted.esno_db(1e-2) == pytest.approx(3.7 + 0.3 * 2.326, abs=0.02)
+    assert fitted.esno_db(1e-6) == pytest.approx(3.7 + 0.3 * 4.753, abs=0.1)
+    assert float(fitted.bler(fitted.esno_db(1e-2))) == pytest.approx(1e-2)
+
+
+def test_sizes_between_the_stored_ones_lie_between() -> None:
+    mcs = NR_SCHEMES[20]
+    small, middle, large = (curve(mcs, k).esno_db(1e-2) for k in (512, 724, 1024))
+    assert min(small, large) < middle < max(small, large)
+    assert (curve(mcs, 40).levels_db == curve(mcs, 64).levels_db).all()
+    assert (curve(mcs, 9000).levels_db == curve(mcs, 8448).levels_db).all()
+    with pytest.raises(ValueError, match="16qam-1/2 has no stored block error rates"):
+        curve(MCS_TABLE["16qam-1/2"], 512)
+
+
+def test_tables_are_written_as_they_are_read(tmp_path: Path) -> None:
+    write_points(stored_points(), tmp_path / "bler.csv", seed=0, iterations=ITERATIONS)
+    text = (tmp_path / "bler.csv").read_text()
+    assert read_points(text) == stored_points()
+    assert text == (Path(bler.__file__).parent / "data/bler.csv").read_text()
+
+
+def test_a_curve_runs_from_more_than_half_to_less_than_a_thousandth() -> None:
+    points = sorted(measure_curve(NR_SCHEMES[10], 128, seed=3), key=lambda point: point.esno_db)
+    assert points[0].bler > 0.5
+    assert points[-1].bler <= 1e-3
+    assert code_of(NR_SCHEMES[10], 128).k == 128
