@@ -95,7 +95,7 @@ def best_scheme(source: SourceCoder, pixels: Pixels, symbols: int, failure: Floa
     for mcs, fails in zip(reversed(NR_SCHEMES), reversed(list(map(float, failure))), strict=True):
         if fails > HOPELESS or fails * lost >= least:
             continue
-        error = code_image(source, pixels, plan_blocks(symbols, mcs).payload_bytes).mse
+        error = code_image(source, pixels, plan_blocks(symbols, mcs).payload_bytes).mse(pixels)
         expected = fails * lost + (1 - fails) * error
         if expected < least:
             best, least = mcs, expected

@@ -9,13 +9,13 @@ from fractions import Fraction
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float, Int, Num, UInt8
+from jaxtyping import Complex, Float, Int, UInt8
 from torch import Tensor
 
 from semlink.baselines.adaptation import MODES, average_failures, best_schemes, failures, outage_failures
 from semlink.baselines.blocks import CODES, Plan, channel_decode, channel_encode, plan_blocks
 from semlink.baselines.coders import find_source
-from semlink.baselines.codings import code_image
+from semlink.baselines.codings import code_images
 from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
 from semlink.baselines.source import Pixels, Shape, SourceCoder, grey_image
 from semlink.phy.constellation import QAM
@@ -263,7 +263,7 @@ def _modulate(pixels: UInt8[np.ndarray, "b h w c"], plans: Sequence[Plan], sourc
     symbols = torch.empty(len(pixels), plans[0].symbols, dtype=torch.complex64)
     source_bits, unfit = torch.empty(len(pixels), dtype=torch.int64), None
     for plan, rows in _by_plan(plans):
-        codings = [code_image(source, pixels[row], plan.payload_bytes).data for row in rows]
+        codings = [coding.data for coding in code_images(source, list(pixels[rows]), plan.payload_bytes)]
         bits = torch.from_numpy(np.stack([_to_bits(coding, plan.info_bits) for coding in codings]))
         symbols[rows] = QAM(plan.mcs.order).map(scramble(channel_encode(bits, plan), C_INIT))
         source_bits[rows] = torch.tensor([8 * len(coding) for coding in codings])
@@ -296,7 +296,10 @@ def _demodulate(received: Received, plans: Sequence[Plan], source: SourceCoder, 
     for plan, rows in _by_plan(plans):
         llr = QAM(plan.mcs.order).llr(received.symbols[rows], received.n0[rows])
         bits, ok = channel_decode(descramble_llr(llr, C_INIT).cpu(), plan)
-        results = [_image(source, one, good, plan, _hwc(shape)) for one, good in zip(bits, ok, strict=True)]
+        data = np.packbits(bits.to(torch.uint8).numpy(), axis=1)
+        arrived = ok.cumprod(dim=1).sum(dim=1).tolist()  # blocks before the first that failed
+        pairs = zip(data, map(plan.bits_of, arrived), strict=True)
+        results = [_image(source, one, count, plan, _hwc(shape)) for one, count in pairs]
         pixels = torch.from_numpy(np.stack([pixels for pixels, _ in results])).permute(0, 3, 1, 2)
         images[rows] = pixels.float() / 255
         failed[rows] = torch.tensor([not whole for _, whole in results]) | ~ok.all(dim=1)
@@ -314,12 +317,10 @@ def _by_plan(plans: Sequence[Plan]) -> list[tuple[Plan, list[int]]]:
 
 
 def _image(
-    source: SourceCoder, bits: Num[Tensor, " k"], ok: Bool[Tensor, " blocks"], plan: Plan, shape: Shape
+    source: SourceCoder, packed: UInt8[np.ndarray, " bytes"], count: int, plan: Plan, shape: Shape
 ) -> tuple[Pixels, bool]:
-    """The image of the blocks before the first that failed, and whether the source decoder made anything of them."""
-    arrived = int(ok.cumprod(dim=0).sum())
-    count = plan.bits_of(arrived)
-    data = np.packbits(bits[: count // 8 * 8].numpy().astype(np.uint8)).tobytes()
+    """The image of the first `count` bits, and whether the source decoder made anything of them."""
+    data = packed[: count // 8].tobytes()
     if not data.strip(b"\0"):
         return grey_image(shape), False
     pixels = source.decode(data, shape, complete=count == plan.info_bits)

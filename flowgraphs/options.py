@@ -178,10 +178,13 @@ def load_images(words: Sequence[str]) -> dict[str, Float[Tensor, "1 3 h w"]]:
         ValueError: a word that is none of these, an image that cannot be read, or one given twice.
     """
     images: dict[str, Tensor] = {}
+    seen: set[str] = set()
     for word in words or ["samples"]:
         for name, image in _images(word).items():
-            if os.path.realpath(name) in map(os.path.realpath, images):
+            path = os.path.realpath(name)
+            if path in seen:
                 raise ValueError(f"image {name!r} is given more than once")
+            seen.add(path)
             images[name] = image
     return images
 

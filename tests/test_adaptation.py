@@ -68,7 +68,7 @@ def test_the_choice_has_the_least_expected_error(esno_db: float) -> None:
     for pixels in to_uint8(IMAGES):
         lost = float(np.mean((pixels.astype(float) - 128) ** 2))
         expected = [
-            p * lost + (1 - p) * code_image(source, pixels, plan_blocks(symbols, mcs).payload_bytes).mse
+            p * lost + (1 - p) * code_image(source, pixels, plan_blocks(symbols, mcs).payload_bytes).mse(pixels)
             for mcs, p in zip(NR_SCHEMES, fails, strict=True)
         ]
         chosen = NR_SCHEMES.index(best_scheme(source, pixels, symbols, fails))
