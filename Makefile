@@ -36,4 +36,7 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24" "setuptools>=77"
 	$(BIN)/python -m pip install --quiet "$(SEMLINK_TORCH)"
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+# pyldpc's setup.py imports numpy without saying so. Without it the Gallager codes and their tests are left out.
+	$(BIN)/python -m pip install --quiet wheel
+	-$(BIN)/python -m pip install --quiet --no-build-isolation "pyldpc>=0.7.9,<0.8"
 	touch $(STAMP)

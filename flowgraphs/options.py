@@ -25,7 +25,7 @@ from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.link import Channel, Codec, InformedCodec
 from semlink.phy.sources import SAMPLES, cifar10, find_images, kodak, load_image, sample_images
 
-CODECS = ("jpeg-ldpc-qam", "deepjscc")
+CODECS = ("jpeg-ldpc-qam", "jpeg-ldpc-qam:adaptive", "deepjscc")
 """What is compared when nothing is said."""
 PUBLISHED = "published:"
 CHANNELS = ("awgn", "rayleigh")

@@ -39,30 +39,21 @@ def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
         bound = published or str(codec).endswith("-capacity")
         style = ":" if bound else MARKERS[i % len(MARKERS)] + "-"
         label = f"{codec} at capacity (mean of images)" if published else str(codec)
+        cliff = find_cliff(rows)
+        if cliff is not None:
+            label += f", cliff at {cliff:.1f} dB"
+            axes.axvline(cliff, color=colour, linestyle="--", linewidth=1)
         axes.plot(rows["esno_db"], rows["psnr_mean_db" if published else "psnr_db"], style, color=colour, label=label)
         axes.fill_between(
             rows["esno_db"], rows["psnr_db_low"], rows["psnr_db_high"], color=colour, alpha=0.2, linewidth=0
         )
-        _mark_cliff(axes, str(codec), find_cliff(rows), colour)
     axes.set(xlabel="Es/N0 (dB), average per complex symbol", ylabel="PSNR (dB), from the mean squared error")
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    marked = any("cliff" in str(label) for label in axes.get_legend_handles_labels()[1])
+    title_of_legend = "cliff: below it more than half of the images fail" if marked else None
+    axes.legend(loc="best", fontsize=8, title=title_of_legend, title_fontsize=7)
     figure.savefig(path, dpi=150, format="png")
-
-
-def _mark_cliff(axes: Axes, codec: str, cliff: float | None, colour: str) -> None:
-    if cliff is None:
-        return
-    axes.axvline(cliff, color=colour, linestyle="--", linewidth=1)
-    text = f"cliff of {codec}:\nbelow {cliff:.1f} dB more than\nhalf of its images fail"
-    # The curve is low on the left of its cliff and high on the right: the text goes to the empty corner.
-    right = cliff < sum(axes.get_xlim()) / 2
-    axes.annotate(
-        text, (cliff, 0.03 if right else 0.97), xycoords=("data", "axes fraction"), xytext=(6 if right else -6, 0),
-        textcoords="offset points", ha="left" if right else "right", va="bottom" if right else "top", fontsize=8,
-        color=colour,
-    )  # fmt: skip
 
 
 def draw_contact_sheet(comparison: Comparison, title: str, path: Path) -> None:

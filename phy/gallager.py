@@ -97,7 +97,7 @@ def _pyldpc(length: int, weight: int) -> tuple[Int[np.ndarray, "m length"], Int[
     except ImportError:
         raise ValueError(
             "the Gallager code needs pyldpc: `pip install numpy setuptools wheel`, then "
-            "`pip install --no-build-isolation pyldpc`"
+            "`pip install --no-build-isolation 'semlink[gallager]'`"
         ) from None
     checks, generator = make_ldpc(length, COLUMN_WEIGHT, weight, systematic=True, sparse=False, seed=_SEED)
     return np.asarray(checks), np.asarray(generator)
