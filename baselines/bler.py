@@ -85,7 +85,8 @@ def read_points(text: str) -> dict[Key, list[Point]]:
 
 def write_points(points: Mapping[Key, Sequence[Point]], path: Path, *, seed: int, iterations: int) -> None:
     """The table that `read_points` reads, in order of efficiency, block size and Es/N0."""
-    with path.open("w", newline="") as file:
+    whole = path.with_suffix(".part")
+    with whole.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         for (mcs, k), curve in sorted(points.items(), key=lambda item: (item[0][0].efficiency, item[0][1])):
@@ -93,6 +94,7 @@ def write_points(points: Mapping[Key, Sequence[Point]], path: Path, *, seed: int
                 rate = f"{float(mcs.rate * 1024):g}"
                 n = code_of(mcs, k).n
                 table.writerow([mcs.order, rate, k, n, point.esno_db, point.errors, point.blocks, seed, iterations])
+    whole.replace(path)
 
 
 @lru_cache(maxsize=1)

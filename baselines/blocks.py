@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 
 import torch
@@ -22,8 +23,8 @@ from semlink.phy.ldpc_graph import K_MAX, K_MAX_BG2
 CODES = ("ldpc", "gallager", "conv", "uncoded")
 """Channel codes by name: 5G LDPC, regular Gallager LDPC, the convolutional code of IEEE 802.11, none."""
 
-K_LEAST = crc.CRC_BITS + 16
-"""Least information bits of a code block: its CRC and two bytes."""
+K_LEAST = 40
+"""Least information bits of a code block: its CRC and two or three bytes."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,14 @@ class Plan:
         return self.bits_of(self.blocks)
 
     @property
+    def crc_length(self) -> int:
+        """Bits of one CRC: 16 for a single block of up to 3824 bits without it, else 24 (TS 38.212 clause 7.2.1)."""
+        return 16 if self.blocks == 1 and self.sizes[0][0] - 16 <= 3824 else 24
+
+    @property
     def crc_bits(self) -> int:
         """Bits of all CRCs."""
-        return self.blocks * crc.CRC_BITS
+        return self.blocks * self.crc_length
 
     @property
     def payload_bytes(self) -> int:
@@ -76,7 +82,7 @@ class Plan:
         """Bits without CRC that the first `blocks` blocks carry."""
         total = 0
         for count, (k, _) in zip(self.counts, self.sizes, strict=True):
-            total += min(blocks, count) * (k - crc.CRC_BITS)
+            total += min(blocks, count) * (k - self.crc_length)
             blocks -= min(blocks, count)
         return total
 
@@ -104,12 +110,16 @@ def plan_blocks(symbols: int, mcs: MCS, code: str = "ldpc") -> Plan:
 
 
 def channel_encode(bits: Num[Tensor, "b k"], plan: Plan) -> Num[Tensor, "b n"]:
-    """Cut into blocks, add CRCs and encode: information bits (b, k) to coded bits (b, n)."""
+    """Cut into blocks, add CRCs and encode: information bits (b, k) to coded bits (b, n).
+
+    The parity bits of a CRC are sent inverted. The word of all zeros, which a decoder makes of LLRs that say nothing,
+    is a code word, and its own CRC would hold.
+    """
     coded, at = [], 0
     for code, count in _codes(plan):
-        length = code.k - crc.CRC_BITS
+        length = code.k - plan.crc_length
         blocks = bits[:, at : at + count * length].reshape(-1, length)
-        coded.append(code.encode(crc.append(blocks)).reshape(bits.shape[0], -1))
+        coded.append(code.encode(_mask(crc.append(blocks, plan.crc_length), plan)).reshape(bits.shape[0], -1))
         at += count * length
     return torch.cat(coded, dim=1)
 
@@ -119,11 +129,28 @@ def channel_decode(llr: Float[Tensor, "b n"], plan: Plan) -> tuple[Num[Tensor, "
     bits, ok, at = [], [], 0
     for code, count in _codes(plan):
         blocks = llr[:, at : at + count * code.n].reshape(-1, code.n)
-        decoded, good = crc.check(code.decode(blocks))
+        decoded, good = crc.check(_mask(code.decode(blocks), plan), plan.crc_length)
         bits.append(decoded.reshape(llr.shape[0], -1))
         ok.append(good.reshape(llr.shape[0], -1))
         at += count * code.n
     return torch.cat(bits, dim=1), torch.cat(ok, dim=1)
+
+
+def _mask(blocks: Num[Tensor, "b k"], plan: Plan) -> Num[Tensor, "b k"]:
+    """With the parity bits of the CRC inverted."""
+    parity = 1 - blocks[:, -plan.crc_length :]
+    return torch.cat([blocks[:, : -plan.crc_length], parity], dim=1)
+
+
+def check_code(code: str, mcs: MCS) -> None:
+    """Raise ValueError unless a code can carry a scheme at all, and is installed."""
+    if code not in CODES:
+        raise ValueError(f"code={code!r} must be one of: {', '.join(CODES)}")
+    highest = {"conv": Fraction(3, 4), "gallager": Fraction(7, 8)}.get(code)
+    if highest is not None and mcs.rate > highest:
+        raise ValueError(f"mcs='{mcs}': code={code!r} goes up to rate {highest}")
+    if code == "gallager":
+        Gallager(8, 16)
 
 
 def _codes(plan: Plan) -> Sequence[tuple[BlockCode, int]]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import cast
 
 import numpy as np
@@ -10,23 +13,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semlink.baselines.capacity import shannon
+from semlink.baselines.adaptation import MODES
+from semlink.baselines.capacity import constrained, ergodic_rayleigh, outage_capacity_rayleigh
 from semlink.baselines.coders import find_source
 from semlink.baselines.codings import code_image
-from semlink.baselines.separate import sounded_esno, to_uint8
+from semlink.baselines.separate import separate_codec, sounded_esno, to_uint8
 from semlink.baselines.source import grey_image
-from semlink.phy.link import Decoded, Frame, Received, Sounding
+from semlink.phy.link import Channel, Codec, Decoded, Frame, InformedCodec, Received, Sounding
 
-DIMENSIONS = "Shannon capacity of Gaussian symbols, no CRC, no padding, nothing lost"
+BOUNDS = ("ergodic", "outage=SHARE", "4qam", "16qam", "64qam", "256qam")
+"""Other rates than the capacity of the very fades: see `CapacityCodec`."""
 
 
 class CapacityCodec:
-    """The ideal separate link: as many source bits as the channel's capacity over the symbols of an image.
+    """The ideal separate link: as many source bits as a channel code at capacity would carry, and none of them lost.
 
-    The bits are the floor of the sum of log2(1 + Es/N0) over the symbols that an image may use, each with the Es/N0
-    its fade will give it: on AWGN n·C, on fast fading nearly n times the ergodic capacity, on block fading the capacity
-    of that very block, as if a genie told it to the transmitter. No separate chain with this source coder can do
-    better, whatever its code and modulation; power is not shifted between symbols.
+    Without `bound` the bits are the floor of the sum of log2(1 + Es/N0) over the symbols that an image may use, each
+    with the Es/N0 its fade will give it: on AWGN n·C, on fast fading nearly n times the ergodic capacity, on block
+    fading the capacity of that very block, as if a genie told it to the transmitter. No separate chain with this source
+    coder can do better, whatever its code and modulation; power is not shifted between symbols.
 
     The coding goes to the receiver beside the channel, in the header, and the symbols sent are a constant: what is
     measured is the source coder alone, within the same budget of channel uses as the others.
@@ -34,30 +39,36 @@ class CapacityCodec:
     Args:
         source: as of `SeparateCodec`.
         ratio: bandwidth ratio, complex channel uses / (c·h·w).
+        bound: None; an order, "16qam", for the capacity constrained to equiprobable points; "ergodic" for n times the
+            ergodic capacity of Rayleigh fading at the average Es/N0, whatever the fades; "outage=0.1" for n times the
+            capacity that block Rayleigh fading falls short of in a tenth of the images, which are then lost.
 
     Raises:
-        ValueError: unknown source, or a ratio that is not positive.
+        ValueError: unknown source or bound, or a ratio that is not positive.
     """
 
-    def __init__(self, *, source: str = "jpeg", ratio: float = 1 / 6) -> None:
+    def __init__(self, *, source: str = "jpeg", ratio: float = 1 / 6, bound: str | None = None) -> None:
         if not (math.isfinite(ratio) and ratio > 0):
             raise ValueError(f"ratio={ratio} must be a positive number of channel uses per c·h·w")
         self.source = find_source(source)
         self.ratio = ratio
+        self.bound = bound
+        self._rate = _rate_of(bound)
 
-    def encode_informed(self, image: Float[Tensor, "b c h w"], n0: float, sound: Sounding) -> Frame:  # noqa: ARG002
+    def encode_informed(self, image: Float[Tensor, "b c h w"], n0: float, sound: Sounding) -> Frame:
         """Images in [0, 1] to floor(ratio·c·h·w) constant symbols each, their codings in the header.
 
         Raises:
             ValueError: the images have other than 1 or 3 channels.
         """
         esno = sounded_esno(sound, image, self.ratio)
-        bits = shannon(10 * np.log10(np.maximum(esno, 1e-30))).sum(axis=1)
+        bits = self._rate(esno, -10 * math.log10(n0))
         budgets = np.floor(bits / 8 + 1e-9).astype(int)
         pairs = zip(to_uint8(image), budgets, strict=True)
         codings = [code_image(self.source, pixels, int(budget)).data for pixels, budget in pairs]
         _, c, h, w = image.shape
-        notes = {"source": self.source.note((h, w, c)), "channel code": DIMENSIONS}
+        what = f"capacity ({self.bound or 'of Gaussian symbols over these very fades'}), no CRC, no padding"
+        notes = {"source": self.source.note((h, w, c)), "channel code": what}
         symbols = torch.ones(esno.shape, dtype=torch.complex64, device=image.device)
         source_bits = torch.tensor([8 * len(coding) for coding in codings])
         return Frame(symbols, {"payload": esno.shape[1]}, notes=notes, header=codings, bits={"source": source_bits})
@@ -79,3 +90,60 @@ class CapacityCodec:
 
     def _image(self, data: bytes, shape: tuple[int, int, int]) -> np.ndarray | None:
         return self.source.decode(data, shape, complete=True) if data else None
+
+
+Rate = Callable[[Float[np.ndarray, "b n"], float], Float[np.ndarray, " b"]]
+"""Bits of each image, 0 of one that is lost, from the Es/N0 of its symbols, linear, and the average Es/N0 in dB."""
+
+
+def _rate_of(bound: str | None) -> Rate:
+    if bound is None:
+        return lambda esno, _: np.log2(1 + esno).sum(axis=1)
+    if bound == "ergodic":
+        return lambda esno, esno_db: np.full(len(esno), esno.shape[1] * float(ergodic_rayleigh(esno_db)))
+    if match := re.fullmatch(r"(4|16|64|256)qam", bound):
+        return partial(_constrained_bits, int(match[1]))
+    if match := re.fullmatch(r"outage=(0?\.\d+)", bound, flags=re.ASCII):
+        share = float(match[1])
+        if 0 < share < 1:
+            return partial(_outage_bits, share)
+    raise ValueError(f"bound={bound!r} must be one of: {', '.join(BOUNDS)}, SHARE between 0 and 1")
+
+
+def _constrained_bits(order: int, esno: Float[np.ndarray, "b n"], _: float) -> Float[np.ndarray, " b"]:
+    levels_db, bits = _constrained_table(order)
+    each: np.ndarray = np.interp(10 * np.log10(np.maximum(esno, 1e-9)), levels_db, bits)
+    total: np.ndarray = each.sum(axis=1)
+    return total
+
+
+@lru_cache(maxsize=4)
+def _constrained_table(order: int) -> tuple[Float[np.ndarray, " levels"], Float[np.ndarray, " levels"]]:
+    levels_db = np.arange(-60.0, 60.0, 0.1)
+    return levels_db, constrained(order, levels_db)
+
+
+def _outage_bits(share: float, esno: Float[np.ndarray, "b n"], esno_db: float) -> Float[np.ndarray, " b"]:
+    sent = esno.shape[1] * float(outage_capacity_rayleigh(esno_db, share))
+    return np.where(np.log2(1 + esno).sum(axis=1) >= sent * (1 - 1e-9), sent, 0.0)
+
+
+def digital_picture(
+    *, source: str = "jpeg", mcs: str = "16qam-1/2", ratio: float = 1 / 6, fading: Channel
+) -> dict[str, Codec | InformedCodec]:
+    """The whole digital picture for `compare`: a fixed scheme, all link adaptation, and the ceiling, by name.
+
+    Args:
+        source: as of `SeparateCodec`.
+        mcs: the fixed scheme.
+        ratio: bandwidth ratio, complex channel uses / (c·h·w).
+        fading: the channel, whose statistics "outage" knows.
+
+    Raises:
+        ValueError: as `separate_codec`.
+    """
+    name = f"{source}-ldpc-qam"
+    codecs: dict[str, Codec | InformedCodec] = {name: separate_codec(source=source, mcs=mcs, ratio=ratio)}
+    for mode in MODES:
+        codecs[f"{name}:{mode}"] = separate_codec(source=source, mcs=mode, ratio=ratio, fading=fading)
+    return codecs | {f"{source}-capacity": CapacityCodec(source=source, ratio=ratio)}

@@ -76,9 +76,9 @@ def parse_mcs(text: str) -> MCS:
         ValueError: no such scheme; the message lists all.
     """
     name = re.sub(r"[\s_-]+", "", text).lower()
-    if match := re.fullmatch(r"nr([12])(\d+)", name):
+    if match := re.fullmatch(r"nr([12])[\s_-](\d+)", text.strip().lower(), flags=re.ASCII):
         table = (NR_TABLE_1, NR_TABLE_2)[int(match[1]) - 1]
-        if int(match[2]) < len(table) and re.search(r"[\s_-]", text.strip()):
+        if int(match[2]) < len(table):
             return table[int(match[2])]
     schemes = {str(mcs): mcs for mcs in NR_SCHEMES} | MCS_TABLE
     if (name := name.replace("qam", "qam-")) in schemes:

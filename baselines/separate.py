@@ -13,7 +13,7 @@ from jaxtyping import Complex, Float, Int, UInt8
 from torch import Tensor
 
 from semlink.baselines.adaptation import MODES, average_failures, best_schemes, failures, outage_failures
-from semlink.baselines.blocks import CODES, Plan, channel_decode, channel_encode, plan_blocks
+from semlink.baselines.blocks import Plan, channel_decode, channel_encode, check_code, plan_blocks
 from semlink.baselines.coders import find_source
 from semlink.baselines.codings import code_images
 from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
@@ -34,7 +34,7 @@ class SeparateCodec:
     """An image by source coding, then channel coding: the classical link, which either arrives or falls off a cliff.
 
     The source coding fills at most the information bits of the budget. These are cut into the fewest code blocks of at
-    most 8448 bits (3840 up to rate 1/4), as even as whole symbols allow; each gets a CRC-24A (TS 38.212 clause 5.1), a
+    most 8448 bits (3840 up to rate 1/4), as even as whole symbols allow; each gets a CRC (TS 38.212 clause 7.2.1), a
     5G LDPC code rate-matched to its symbols (clauses 5.3.2 and 5.4.2), Gold-sequence scrambling (TS 38.211 clause
     7.3.1.1) and Gray QAM (clause 5.1). What the source leaves unused is padded with zeros: every symbol of the budget
     is sent.
@@ -49,7 +49,8 @@ class SeparateCodec:
         source: "jpeg", "jpeg2000", "webp", "avif" or "heic".
         mcs: a scheme of `semlink.baselines.mcs`, by name, such as "16qam-1/2" or "nr1-13".
         ratio: bandwidth ratio, complex channel uses / (c·h·w).
-        code: "ldpc" (5G), "gallager", "conv" (IEEE 802.11) or "uncoded", which takes only the modulation of `mcs`.
+        code: "ldpc" (5G), "gallager", "conv" (IEEE 802.11, without its
+            interleaver) or "uncoded", which takes only the modulation of `mcs`.
 
     Raises:
         ValueError: unknown source, scheme or code, one that is not installed, or a ratio that is not positive.
@@ -58,10 +59,9 @@ class SeparateCodec:
     def __init__(
         self, *, source: str = "jpeg", mcs: str = "16qam-1/2", ratio: float = 1 / 6, code: str = "ldpc"
     ) -> None:
-        if code not in CODES:
-            raise ValueError(f"code={code!r} must be one of: {', '.join(CODES)}")
         _check_ratio(ratio)
         scheme = parse_mcs(mcs)
+        check_code(code, scheme)
         self.source = find_source(source)
         self.mcs = MCS(scheme.order, Fraction(1)) if code == "uncoded" else scheme
         self.ratio = ratio
@@ -99,7 +99,7 @@ class AdaptiveCodec:
 
     All of TS 38.214 tables 5.1.3.1-1 and -2 are tried, with their stored block error rates and the source coder's own
     error on the image: see `semlink.baselines.adaptation.best_scheme`. The transmitter knows the average Es/N0. Without
-    `fading` it takes the channel for AWGN: what a fair opponent does there, and a cliff on a fading channel. With
+    `fading` it takes the channel for AWGN: what a fair opponent does there, and far too bold on fading. With
     `fading` it knows the distribution of that channel's fades, and trades rate for outage.
 
     The receiver is told the scheme by the burst header, 6 bits that are stated in the ledger's bits.
@@ -142,7 +142,7 @@ class AdaptiveCodec:
         if received.header is None:
             raise ValueError("header=None: an adaptive link needs the burst header that tells the scheme")
         symbols = _symbols((1, *received.shape_for(self.ratio)), self.ratio)
-        plans = [plan_blocks(symbols, NR_SCHEMES[int(str(index))]) for index in received.header]
+        plans = [plan_blocks(symbols, _scheme(index)) for index in received.header]
         return _demodulate(received, plans, self.source, self.ratio)
 
     def _send(self, image: Float[Tensor, "b c h w"], fails: Float[np.ndarray, "schemes images"], knows: str) -> Frame:
@@ -171,6 +171,14 @@ class GenieCodec(AdaptiveCodec):
 
     def __init__(self, *, source: str = "jpeg", ratio: float = 1 / 6) -> None:
         super().__init__(source=source, ratio=ratio)
+
+    def encode(self, image: Float[Tensor, "b c h w"], n0: float) -> Frame:  # noqa: ARG002
+        """A genie must be told.
+
+        Raises:
+            ValueError: always; `Link` calls `encode_informed`.
+        """
+        raise ValueError("a genie's encoder needs the channel: use Link, or encode_informed with a sounding")
 
     def encode_informed(self, image: Float[Tensor, "b c h w"], n0: float, sound: Sounding) -> Frame:  # noqa: ARG002
         """Images in [0, 1] to symbols, (b, n), for the Es/N0 that the channel will give each symbol.
@@ -278,8 +286,8 @@ def _what_would_fit(source: SourceCoder, pixels: Pixels, plan: Plan) -> str:
     while source.encode(pixels, needed) is None:
         needed *= 2
     bits, ratio = 8 * needed, plan.symbols / pixels.size * needed / max(1, plan.payload_bytes)
-    schemes = [mcs for mcs in NR_SCHEMES if _has_block(plan.symbols, mcs)]
-    carries = [str(mcs) for mcs in schemes if plan_blocks(plan.symbols, mcs).info_bits >= bits]
+    schemes = [mcs for mcs in NR_SCHEMES if _has_block(plan.symbols, mcs, plan.code)]
+    carries = [str(mcs) for mcs in schemes if plan_blocks(plan.symbols, mcs, plan.code).info_bits >= bits]
     scheme = f"or mcs={carries[0]!r}" if carries else "and no scheme does at this ratio"
     return (
         f"some images fit at no quality in {plan.payload_bytes} bytes and are marked failed; {needed} bytes would do, "
@@ -364,14 +372,20 @@ def _check_symbols(received: Received, symbols: int, shape: tuple[int, int, int]
 def _too_small(shape: Sequence[int], ratio: float, symbols: int, error: ValueError) -> str:
     """What is wrong with a ratio, and what would do: the least one, and a scheme that has a block so short."""
     _, c, h, w = shape
-    fits = [str(mcs) for mcs in NR_SCHEMES if _has_block(symbols, mcs)]
+    fits = [str(mcs) for mcs in NR_SCHEMES if _has_block(symbols, mcs, "ldpc")]
     scheme = f"mcs={fits[0]!r} would fit" if fits else "no scheme would fit"
     return f"ratio={ratio:g} is too small for an image of {w}×{h}×{c}: {error}; {scheme}"
 
 
-def _has_block(symbols: int, mcs: MCS) -> bool:
+def _scheme(index: object) -> MCS:
+    if not isinstance(index, int) or not 0 <= index < len(NR_SCHEMES):
+        raise ValueError(f"header tells scheme {index!r}; it must be 0 … {len(NR_SCHEMES) - 1}")
+    return NR_SCHEMES[index]
+
+
+def _has_block(symbols: int, mcs: MCS, code: str) -> bool:
     try:
-        plan_blocks(symbols, mcs)
+        plan_blocks(symbols, mcs, code)
     except ValueError:
         return False
     return True

@@ -39,7 +39,8 @@ class Measurement:
 def run_bench(*, as_json: bool, out: Path | None) -> None:
     """`semlink bench`: everything, the decoders included; minutes."""
     results = [_comparison(), *_links()]
-    if data_folder() is None:
+    folder = data_folder()
+    if folder is None or not (folder / "cifar10").is_dir():
         Console(stderr=True).print("left out: CIFAR-10's test set; set SEMLINK_DATA", soft_wrap=True)
     else:
         results += [*_cifar10(1000), *_cifar10(10_000)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from io import StringIO
 from pathlib import Path
 
 import torch
@@ -44,7 +46,7 @@ def run_bler(*, schemes: Sequence[str], sizes: Sequence[int], seed: int, out: Pa
 
 def _measured(keys: Sequence[Key], seed: int, out: Path) -> dict[Key, list[Point]]:
     """The curves of a file after adding those it lacks; it is written after every curve, so a run may be cut short."""
-    points = read_points(out.read_text()) if out.exists() else {}
+    points = _begun(out, seed)
     missing = [key for key in keys if key not in points]
     # The long ones first, or one would be left to run alone at the end.
     missing.sort(key=lambda key: -key[1])
@@ -59,6 +61,16 @@ def _measured(keys: Sequence[Key], seed: int, out: Path) -> dict[Key, list[Point
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return points
+
+
+def _begun(out: Path, seed: int) -> dict[Key, list[Point]]:
+    if not out.exists():
+        return {}
+    text = out.read_text()
+    seeds = {row["seed"] for row in csv.DictReader(StringIO(text))}
+    if seeds - {str(seed)}:
+        raise ValueError(f"--seed {seed}: {out} was measured with seed {', '.join(sorted(seeds))}; give another --out")
+    return read_points(text)
 
 
 def _curve(key: Key, seed: int) -> list[Point]:

@@ -125,6 +125,8 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="File for the figures as JSON.", show_default="none")] = None,
 ) -> None:
     """Measure the speed of a comparison, of the codecs, of a whole test set and of the decoders: some minutes."""
+    if context.invoked_subcommand is not None and (json or out is not None):
+        raise ValueError(f"--json and --out go after {context.invoked_subcommand}")
     if context.invoked_subcommand is None:
         from semlink.flowgraphs.bench import run_bench
 

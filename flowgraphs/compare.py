@@ -172,7 +172,11 @@ def compare(
         for job, tally in zip(jobs, tallies, strict=True)
         for image, picture in tally.pictures.items()
     }
-    notes = {job.name: tally.notes for job, tally in zip(jobs, tallies, strict=True)}
+    notes: dict[str, dict[str, list[str]]] = {}
+    for job, tally in zip(jobs, tallies, strict=True):
+        for topic, said in tally.notes.items():
+            known = notes.setdefault(job.name, {}).setdefault(topic, [])
+            known += [note for note in said if note not in known]
     return Comparison(pd.DataFrame(rows)[list(COLUMNS)], received, images, notes)
 
 

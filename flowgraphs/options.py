@@ -18,7 +18,7 @@ from semlink.baselines import kodak_rd
 from semlink.baselines.adaptation import MODES
 from semlink.baselines.blocks import CODES
 from semlink.baselines.coders import SOURCES
-from semlink.baselines.ideal import CapacityCodec
+from semlink.baselines.ideal import BOUNDS, CapacityCodec
 from semlink.baselines.separate import separate_codec
 from semlink.neural import zoo
 from semlink.phy.channels import AWGN, Rayleigh
@@ -105,7 +105,8 @@ def codec_forms() -> str:
     sources, codes = "|".join(SOURCES), "|".join(CODES)
     return (
         f"{', '.join(sorted(zoo_codecs()))}; SOURCE-CODE-qam[:SCHEME] with SOURCE {sources}, CODE {codes}, and SCHEME "
-        f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13; SOURCE-capacity; SOURCE-ldpc-qam:all for "
+        f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13; SOURCE-capacity[:{'|'.join(BOUNDS)}]; "
+        f"SOURCE-ldpc-qam:all for "
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
         f"{'|'.join(kodak_rd.names())}"
     )
@@ -127,6 +128,8 @@ def make_codecs(names: Sequence[str], *, ratio: float, mcs: str, channel: Channe
         if names.count(name) > 1:
             raise ValueError(f"--codec {name!r} is given more than once")
     own = [name for name in names if not name.startswith(PUBLISHED)]
+    if not own:
+        raise ValueError(f"--codec {names[0]}: a published curve is drawn beside another codec; give one")
     return {name: _make_codec(name, ratio=ratio, mcs=mcs, channel=channel) for name in own}
 
 
@@ -136,19 +139,23 @@ def expand(names: Sequence[str]) -> list[str]:
     for name in names:
         stem = name.removesuffix(":all")
         ideal = f"{stem.removesuffix('-ldpc-qam')}-capacity"
-        whole += [name] if stem == name else [stem, *(f"{stem}:{mode}" for mode in MODES), ideal]
+        every = [stem, *(f"{stem}:{mode}" for mode in MODES), ideal]
+        whole += [name] if stem == name else [other for other in every if other not in names]
     return whole
 
 
 def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec | InformedCodec:
     digital = re.fullmatch(rf"({'|'.join(SOURCES)})-({'|'.join(CODES)})-qam(?::(.+))?", name)
-    ideal = re.fullmatch(rf"({'|'.join(SOURCES)})-capacity", name)
+    ideal = re.fullmatch(rf"({'|'.join(SOURCES)})-capacity(?::(.+))?", name)
+    knowing = ideal or (digital and digital[3] in ("genie", "outage"))
+    if knowing and getattr(channel, "labels", {}).get("csi") == "none":
+        raise ValueError(f"--codec {name}: nobody knows the fades with --csi none")
     try:
         if digital:
             source, code, scheme = digital.groups()
             return separate_codec(source=source, mcs=scheme or mcs, ratio=ratio, code=code, fading=channel)
         if ideal:
-            return CapacityCodec(source=ideal[1], ratio=ratio)
+            return CapacityCodec(source=ideal[1], ratio=ratio, bound=ideal[2])
     except ValueError as error:
         raise ValueError(f"--codec {name}: {error}") from error
     if name in zoo_codecs():

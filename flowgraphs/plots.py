@@ -36,7 +36,7 @@ def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
         rows = rows.sort_values("esno_db")
         colour = COLOURS[i % len(COLOURS)]
         published = not np.isfinite(rows["psnr_db"]).any()
-        bound = published or str(codec).endswith("-capacity")
+        bound = published or "-capacity" in str(codec)
         style = ":" if bound else MARKERS[i % len(MARKERS)] + "-"
         label = f"{codec} at capacity (mean of images)" if published else str(codec)
         cliff = find_cliff(rows)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -35,6 +36,7 @@ from semlink.flowgraphs.options import (
     parse_ratio,
     published_curves,
 )
+from semlink.phy.channels import AWGN
 from semlink.phy.link import Codec, InformedCodec, esno_to_n0
 
 FILES = ("compare.csv", "compare.png", "contact.png")
@@ -114,13 +116,15 @@ def try_codecs(codecs: Mapping[str, Codec | InformedCodec], images: Mapping[str,
     Raises:
         ValueError: naming the image.
     """
+    n0 = esno_to_n0(10)
     first = {tuple(image.shape): name for name, image in reversed(list(images.items()))}
     for name in first.values():
         for codec in codecs.values():
-            if isinstance(codec, InformedCodec):
-                continue
             try:
-                codec.encode(images[name], esno_to_n0(10))
+                if isinstance(codec, InformedCodec):
+                    codec.encode_informed(images[name], n0, lambda symbols: AWGN()(symbols, n0, rng=torch.Generator()))
+                else:
+                    codec.encode(images[name], n0)
             except ValueError as error:
                 raise ValueError(f"image {name}: {error}") from error
 

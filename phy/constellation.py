@@ -19,7 +19,7 @@ ORDERS = (4, 16, 64, 256)
 # Below the floor the squared distances would overflow float32; 100 dB is far beyond any use of the LLRs.
 _N0_FLOOR = 1e-10
 _LLR_LIMIT = 1e12
-# Symbols demapped at a time: the demapper spends some kilobytes on each.
+# Symbols demapped at a time: on a GPU the demapper spends some kilobytes on each.
 _CHUNK = 1 << 15
 
 
@@ -137,6 +137,8 @@ def _demap(
     total, best = np.empty((bits, 2), np.float32), np.empty((bits, 2), np.float32)
     for i in range(len(axes)):
         inverse = np.float32(1.0) / max(noise[i], np.float32(1e-10))
+        if inverse != inverse:  # a noise variance that is no number tells nothing
+            inverse = np.float32(0.0)
         for axis in range(2):
             y = axes[i, axis]
             if not abs(y) < np.float32(1e12):  # overflow, or no number at all

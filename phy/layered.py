@@ -10,8 +10,7 @@ The check-node rule is min-sum with an offset that depends on how close two magn
 and g is taken as a ramp. As in A-min* (C. Jones, E. Vallés, M. Smith and J. Villasenor, "Approximate-MIN* constraint
 node updating for LDPC code decoding", MILCOM 2003) a check sends only two magnitudes: to its least reliable bit that
 of all others, and that of all of them to the rest. On the way the term g(|a| + |b|) is left out; it is there in the
-last step, where codes of low rate need it. Plain normalised min-sum took about half as many iterations again, and lost
-0.2 dB at low rates.
+last step, where codes of low rate need it.
 
 How it is laid out: some frames are decoded side by side, a group. A base column is one run of L = Z·frames values,
 frame fastest, so that a cyclic shift of Z bits is a rotation of the run, the same for all frames, and every operation
@@ -58,7 +57,7 @@ class Decoding:
 
 
 class LayeredDecoder:
-    """A layered normalised min-sum decoder of one code.
+    """A layered offset min-sum decoder of one code.
 
     Args:
         graph: the parity checks.
@@ -108,7 +107,8 @@ class LayeredDecoder:
 
     def _schedule(self, frames: int) -> _Schedule:
         fewest = -(-BYTES // self._graph.z)  # lanes past the end of a run must be copies of its first
-        group = max(fewest, min(frames, round(_RUN / self._graph.z)), 1)
+        few = 1 << max(0, frames - 1).bit_length()  # not a schedule for every number of frames
+        group = max(fewest, min(few, round(_RUN / self._graph.z)), 1)
         if group not in self._schedules:
             self._schedules[group] = _Schedule.of(self._graph, group)
         return self._schedules[group]

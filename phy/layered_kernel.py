@@ -29,6 +29,8 @@ from semlink.phy.simd import (
     xor,
 )
 
+CERTAIN = np.float32(1e6)
+
 
 @njit(nogil=True, cache=True)
 @no_type_check
@@ -64,6 +66,9 @@ def decode(
                 posterior, scratch, starts, check, broken, used[first : first + frames], z, group, padded, lanes,
             )  # fmt: skip
             for frame in range(frames):
+                if used[first + frame] == 0 and not broken[frame]:
+                    # All zeros meet every check, but decide nothing.
+                    broken[frame] = _undecided(posterior, len(out[0]), base, z, group, frame)
                 at_end = iteration == iterations
                 if used[first + frame] == 0 and (at_end or not broken[frame]):
                     used[first + frame] = iteration
@@ -72,6 +77,17 @@ def decode(
                     waiting -= 1
             if waiting == 0:
                 break
+
+
+@njit(nogil=True)
+@no_type_check
+def _undecided(posterior, info, base, z, group, frame):
+    """Whether an information bit of one frame of a group is as likely 0 as 1."""
+    for column in range(-(-info // z)):
+        for i in range(z):  # fillers among them are certain
+            if posterior[base[column] + i * group + frame] == 0:
+                return True
+    return False
 
 
 @njit(nogil=True)
@@ -89,7 +105,7 @@ def _rate_recover(llr, where, word, known_from, known_to):
     """Put the LLRs of a frame on the bits of the code word: 0 on what was not sent, certainty on what is known."""
     word[:] = 0
     for i in range(len(where)):
-        word[where[i]] += llr[i]
+        word[where[i]] += max(min(llr[i], CERTAIN), -CERTAIN)  # two infinities may contradict each other
     word[known_from:known_to] = np.inf
 
 

@@ -56,7 +56,7 @@ class LDPC5G:
         backend: "numba": layered offset min-sum on the CPU (`semlink.phy.layered`), on any device's tensors;
             "sionna": sum-product with a flooding schedule, which takes about twice the iterations; None: "sionna" for
             tensors on a GPU, else "numba".
-        precision: of the messages of "numba": "int8", or "float32", a third as fast and no better.
+        precision: of the messages of "numba": "int8", or "float32", which is slower and no better.
 
     Raises:
         ValueError: k, n or an option out of range.
@@ -124,7 +124,7 @@ class LDPC5G:
 
     def _run(self, llr: Float[Tensor, "b n"], *, soft: bool) -> tuple[Tensor, Tensor, Tensor]:
         check_llr(llr, self.n)
-        if self._backend_for(llr) == "sionna":
+        if self._backend_for(llr) == "sionna" and llr.shape[0] > 0:
             decoder = _sum_product(self.k, self.n, self.bits_per_symbol, str(llr.device))
             with torch.inference_mode():
                 parts = [decoder(part.float(), self.iterations) for part in torch.split(llr, decoder.rows_at_once)]

@@ -182,8 +182,9 @@ class Transmission:
 
     @property
     def ledger(self) -> dict[str, int | str]:
-        """The whole account: channel uses of one image by purpose, and the codec's remarks on what they hold."""
-        return {**self.uses, **self.notes}
+        """The whole account: channel uses of one image, the bits of all images by purpose, and the codec's remarks."""
+        bits = {f"{purpose} bits": int(count.sum()) for purpose, count in self.bits.items()}
+        return {**self.uses, **bits, **self.notes}
 
 
 @dataclass(frozen=True)

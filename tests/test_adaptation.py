@@ -20,11 +20,11 @@ from semlink.baselines.blocks import plan_blocks
 from semlink.baselines.capacity import outage_rayleigh, shannon
 from semlink.baselines.coders import find_source
 from semlink.baselines.codings import code_image
-from semlink.baselines.ideal import CapacityCodec
+from semlink.baselines.ideal import CapacityCodec, digital_picture
 from semlink.baselines.mcs import NR_SCHEMES
 from semlink.baselines.separate import HEADER_BITS, AdaptiveCodec, GenieCodec, SeparateCodec, separate_codec, to_uint8
 from semlink.phy.channels import AWGN, Rayleigh
-from semlink.phy.link import Channel, Codec, InformedCodec, Link, Transmission
+from semlink.phy.link import Channel, Codec, InformedCodec, Link, Received, Transmission
 from semlink.phy.metrics import psnr, squared_error
 from semlink.phy.rng import image_rngs
 from semlink.phy.sources import sample_images
@@ -83,7 +83,7 @@ def test_the_choice_has_the_least_expected_error(esno_db: float) -> None:
 def test_adaptive_is_the_envelope_of_the_fixed_schemes_on_awgn(esno_db: float) -> None:
     adaptive = mse(send(separate_codec(mcs="adaptive"), AWGN(), esno_db, repeats=12))
     fixed = [mse(send(SeparateCodec(mcs=str(mcs)), AWGN(), esno_db, repeats=12)) for mcs in NR_SCHEMES[::3]]
-    assert adaptive < 1.05 * min(fixed)
+    assert adaptive < 1.15 * min(fixed)  # the best in hindsight may be one that was lucky not to fail
 
 
 @pytest.mark.parametrize("channel", [AWGN(), Rayleigh("block"), Rayleigh("fast")], ids=["awgn", "block", "fast"])
@@ -153,7 +153,7 @@ def test_the_ledger_counts_every_coded_bit() -> None:
         assert set(coded) == {"source", "padding", "crc", "parity"}
         assert sum(coded.values()) == 512 * mcs.bits_per_symbol
         assert min(coded.values()) >= 0
-        assert coded["crc"] == 24 * plan_blocks(512, mcs).blocks
+        assert coded["crc"] == plan_blocks(512, mcs).crc_bits == 16
     assert got.bits["header"].tolist() == [HEADER_BITS] * len(IMAGES)
     assert len(NR_SCHEMES) <= 2**HEADER_BITS
     assert got.uses == {"payload": 512}
@@ -211,3 +211,51 @@ def test_small_budgets_and_bad_input() -> None:
     with pytest.raises(ValueError, match="header=None"):
         AdaptiveCodec().decode(received)
     assert failures(1, np.array([10.0])).tolist() == [1.0] * len(NR_SCHEMES)
+
+
+def test_bounds_other_than_the_fades_own() -> None:
+    """Constrained below Shannon, near it at low Es/N0; ergodic the same for all; outage loses its share."""
+
+    def bits(bound: str | None, channel: Channel, esno_db: float, repeats: int = 4) -> Tensor:
+        return send(CapacityCodec(bound=bound), channel, esno_db, repeats).bits["source"].double()
+
+    for esno_db in (3.0, 12.0, 25.0):
+        orders = [bits(f"{order}qam", AWGN(), esno_db).mean() for order in (4, 16, 64, 256)]
+        assert orders == sorted(orders)
+        assert orders[-1] <= bits(None, AWGN(), esno_db).mean() * 1.001
+    assert float(bits("4qam", AWGN(), 30.0).max()) <= 2 * 512
+    fast = bits("ergodic", Rayleigh("fast"), 12.0)
+    assert abs(float(fast.mean() / bits(None, Rayleigh("fast"), 12.0).mean()) - 1) < 0.05
+    lost = send(CapacityCodec(bound="outage=0.2"), Rayleigh("block"), 15.0, repeats=60).failed.double()
+    assert abs(float(lost.mean()) - 0.2) < 4.5 * (0.16 / len(lost)) ** 0.5
+    for bound in ("outage=0", "outage=1.5", "8qam", "shannon", "outage="):
+        with pytest.raises(ValueError, match="must be one of: ergodic, outage=SHARE, 4qam"):
+            CapacityCodec(bound=bound)
+
+
+def test_the_digital_picture_from_one_call() -> None:
+    names = list(digital_picture(source="webp", fading=Rayleigh()))
+    assert names == [
+        "webp-ldpc-qam", "webp-ldpc-qam:adaptive", "webp-ldpc-qam:outage", "webp-ldpc-qam:genie", "webp-capacity",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", ["jpeg", "jpeg2000", "webp"])
+def test_a_block_lost_in_a_deep_fade_is_never_taken_for_a_good_one(source: str) -> None:
+    """LLRs of next to nothing decode to zeros, a code word whose CRC would hold."""
+    image, codec = sample_images()[:1], SeparateCodec(source=source)
+    plan = plan_blocks(32768, codec.mcs)
+    frame = codec.encode(image, 0.01)
+    n0 = torch.full(frame.symbols.shape, 0.01)
+    n0[:, 3 * plan.sizes[0][1] : 4 * plan.sizes[0][1]] = 10**3.8
+    noise = torch.randn(*n0.shape, 2, generator=torch.Generator().manual_seed(0))
+    received = Received(frame.symbols + torch.view_as_complex(noise) * (n0 / 2).sqrt(), n0, image_shape=(3, 256, 256))
+    decoded = codec.decode(received)
+    assert decoded.failed is not None
+    assert decoded.block_errors is not None
+    assert (decoded.failed.tolist(), decoded.block_errors.tolist()) == ([True], [1])
+    for esno_db in (-30.0, -40.0, -60.0):
+        got = send(codec, AWGN(), esno_db)
+        assert got.failed.all()
+        assert got.block_errors is not None
+        assert (got.block_errors == 1).all()

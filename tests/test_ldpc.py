@@ -138,8 +138,19 @@ def test_infinite_llrs_are_certainty(precision: str) -> None:
     assert torch.equal(code.decode(llr), bits)
 
 
-def test_llrs_of_any_type_and_layout() -> None:
-    code, bits = LDPC5G(300, 700), random_bits(4, 300)
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_llrs_that_say_nothing_settle_nothing(precision: str) -> None:
+    code = LDPC5G(500, 1000, precision=precision)
+    decoding = code.decode_soft(torch.stack([torch.zeros(1000), torch.full((1000,), -0.1)]))
+    assert not decoding.converged.any()
+    contradiction = torch.full((1, 5000), torch.inf)
+    contradiction[:, 2500:] = -torch.inf
+    assert LDPC5G(100, 5000, precision=precision).decode_soft(contradiction).llr.isfinite().all()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_llrs_of_any_type_and_layout(backend: str) -> None:
+    code, bits = LDPC5G(300, 700, backend=backend), random_bits(4, 300)
     llr = 3 * (1 - 2 * code.encode(bits))
     assert torch.equal(code.decode(llr.double()), bits.double())
     assert torch.equal(code.decode(llr.half()), bits.half())

@@ -87,8 +87,9 @@ def test_segmentation_adds_up_and_is_even(symbols: int, mcs: str) -> None:
     lengths = [n for _, n in sizes]
     assert max(lengths) - min(lengths) <= 1
     assert all(k == math.floor(n * scheme.bits_per_symbol * scheme.rate) <= 8448 for k, n in sizes)
-    assert plan.info_bits == sum(k - 24 for k, _ in sizes)
-    assert [plan.bits_of(i) for i in (0, 1)] == [0, sizes[0][0] - 24]
+    assert plan.crc_length == (16 if len(sizes) == 1 and sizes[0][0] <= 3840 else 24)  # TS 38.212 clause 7.2.1
+    assert plan.info_bits == sum(k - plan.crc_length for k, _ in sizes)
+    assert [plan.bits_of(i) for i in (0, 1)] == [0, sizes[0][0] - plan.crc_length]
     fewer = plan.blocks - 1
     if fewer:  # one block less would be over the limit
         assert math.floor(-(-symbols // fewer) * scheme.bits_per_symbol * scheme.rate) > 8448
