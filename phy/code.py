@@ -82,6 +82,7 @@ def check_llr(llr: Tensor, n: int) -> None:
     """
     if llr.ndim != 2 or llr.shape[1] != n:
         raise ValueError(f"llr has shape {tuple(llr.shape)}; it must be (b, {n})")
-    unknown = int(llr.isnan().sum())
+    # A sum is several times as fast as a look at each, and NaN only where one is, or where infinities contradict.
+    unknown = int(llr.isnan().sum()) if bool(llr.sum().isnan()) else 0
     if unknown:
         raise ValueError(f"llr holds NaN ({unknown} of {llr.numel()} values); every LLR must be a number or ±inf")

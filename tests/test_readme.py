@@ -45,12 +45,13 @@ def test_the_make_targets_exist() -> None:
 )
 def test_the_commands_parse(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command of the README, up to where the work would begin."""
-    from semlink.flowgraphs import bench, cli, options, report
+    from semlink.flowgraphs import bench, bench_bler, bench_codes, cli, options, report
 
     begun: list[object] = []
     monkeypatch.setattr(options, "_images", lambda word: {word: None})
     monkeypatch.setattr(report, "try_codecs", lambda codecs, images: begun.append(codecs) or sys.exit(0))
-    for module, name in ((report, "run_zoo"), (bench, "run_bench")):
+    runs = ((report, "run_zoo"), (bench, "run_bench"), (bench_codes, "run_codes"), (bench_bler, "run_bler"))
+    for module, name in runs:
         monkeypatch.setattr(module, name, lambda **given: begun.append(given))
     monkeypatch.setattr(sys, "argv", shlex.split(line, comments=True))
     with pytest.raises(SystemExit) as stop:
