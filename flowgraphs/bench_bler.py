@@ -35,7 +35,8 @@ def run_bler(*, schemes: Sequence[str], sizes: Sequence[int], seed: int, out: Pa
     chosen = [parse_mcs(name) for name in schemes] or list(NR_SCHEMES)
     keys = [(mcs, k) for mcs in chosen for k in block_sizes(mcs) if not sizes or k in sizes]
     if not keys:
-        raise ValueError(f"--k {', '.join(map(str, sizes))}: stored are {', '.join(map(str, block_sizes(chosen[0])))}")
+        stored = sorted({k for mcs in chosen for k in block_sizes(mcs)})
+        raise ValueError(f"--k {', '.join(map(str, sizes))}: stored are {', '.join(map(str, stored))}")
     points = dict(bler.stored_points()) if out is None else _measured(keys, seed, out)
     rows = [_row(key, points[key]) for key in keys if key in points]
     if as_json:

@@ -60,7 +60,9 @@ def test_the_wheel_holds_everything_and_works(tmp_path: Path) -> None:
     for folder in FOLDERS:
         for path in (ROOT / folder).rglob("*"):
             name = path.relative_to(ROOT).as_posix()
-            shipped = path.suffix in {".py", ".typed", ".png", ".safetensors", ".json"} and "__pycache__" not in name
+            shipped = (
+                path.suffix in {".py", ".typed", ".png", ".safetensors", ".json", ".csv"} and "__pycache__" not in name
+            )
             assert not shipped or f"semlink/{name}" in inside, name
     assert not [name for name in inside if name.startswith(("phy/", "neural/", "tests/"))]
     code = (
@@ -68,13 +70,14 @@ def test_the_wheel_holds_everything_and_works(tmp_path: Path) -> None:
         "[f for f in sys.meta_path if 'editable' not in getattr(f, '__name__', type(f).__name__).lower()]\n"
         "import semlink.phy.link as link; assert link.__file__.startswith(sys.argv[1]), link.__file__\n"
         "from semlink.flowgraphs.cli import main\n"
-        "sys.argv[1:] = ['compare', '--codec', 'deepjscc', '--esno', '5', '--realisations', '1', '--json']; main()"
+        "sys.argv[1:] = ['compare', '--codec', 'deepjscc', '--codec', 'jpeg-ldpc-qam:adaptive', '--esno', '5', "
+        "'--realisations', '1', '--json']; main()"
     )
     run = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "site")], capture_output=True, text=True, cwd=tmp_path
     )
     assert run.returncode == 0, run.stderr
-    assert len(json.loads(run.stdout)["rows"]) == 1
+    assert len(json.loads(run.stdout)["rows"]) == 2
     assert (tmp_path / "out" / "compare.png").is_file()
 
 
