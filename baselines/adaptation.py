@@ -55,7 +55,7 @@ def image_failure(plan: Plan, esno: Float[np.ndarray, "*draws n"]) -> Float[np.n
     return 1 - arrives
 
 
-def failures(symbols: int, esno: Float[np.ndarray, "*draws n"]) -> Float[np.ndarray, schemes * draws]:
+def failures(symbols: int, esno: Float[np.ndarray, "*draws n"]) -> Float[np.ndarray, " schemes *draws"]:
     """`image_failure` of all `NR_SCHEMES` for images of so many symbols; 1 where a scheme has no block so short."""
     if esno.shape[-1] > 1 and not np.ptp(esno, axis=-1).any():
         esno = esno[..., :1]

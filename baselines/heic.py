@@ -75,7 +75,7 @@ def _library() -> ModuleType:
 def _coding(image: Pixels, quality: int, *, full_chroma: bool = False) -> bytes:
     h, w, c = image.shape
     out = io.BytesIO()
-    # libheif's default tuning, SSIM, costs 0.3 to 0.7 dB. The options are made anew: the library adds to them.
+    # libheif's default tuning is for SSIM. The options are made anew: the library adds to them.
     options = {"quality": quality, "enc_params": {"tune": "psnr", "chroma": "444" if full_chroma else "420"}}
     _library().encode("L" if c == 1 else "RGB", (w, h), np.ascontiguousarray(image).tobytes(), out, **options)
     return out.getvalue()
