@@ -22,7 +22,7 @@ from semlink.baselines.source import (
 )
 
 LAYERS = 8
-"""Quality layers of an image over 64×64: where a cut stream can end. They cost 0.05 dB."""
+"""Quality layers of an image over 64×64: where a cut stream can end. They cost little."""
 
 _LAYER_STEP = 1.6  # how much longer the stream is with each layer
 

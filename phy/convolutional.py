@@ -58,7 +58,7 @@ class Convolutional:
         k: information bits of a block, at least 1.
         n: coded bits of a block, from ⌈6 (k + 6)/5⌉ (rate 5/6) on.
         generators: taps of the streams A and B, the current bit highest; both ends of the register are in each.
-        backend: "numba": compiled here; "commpy": CommPy's `viterbi_decode`, some ten thousand times slower, to
+        backend: "numba": compiled here; "commpy": CommPy's `viterbi_decode`, tens of thousands of times slower, to
             compare with.
 
     Raises:
