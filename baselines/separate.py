@@ -19,7 +19,8 @@ from semlink.baselines.codings import code_images
 from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
 from semlink.baselines.source import Pixels, Shape, SourceCoder, grey_image
 from semlink.phy.constellation import QAM
-from semlink.phy.link import Channel, Decoded, Frame, Received, Sounding, channel_uses
+from semlink.phy.kbest import kbest_llr
+from semlink.phy.link import Channel, Decoded, Frame, Received, Sounding, Spatial, channel_uses
 from semlink.phy.metrics import to_levels
 from semlink.phy.scrambling import descramble_llr, scramble
 
@@ -295,6 +296,15 @@ def _what_would_fit(source: SourceCoder, pixels: Pixels, plan: Plan) -> str:
     )
 
 
+def _llr(received: Received, rows: list[int], order: int) -> Float[Tensor, "b n_bits"]:
+    """LLRs of some images, jointly over the streams of a channel use where what the antennas received is at hand."""
+    if received.spatial is None:
+        return QAM(order).llr(received.symbols[rows], received.n0[rows])
+    seen = received.spatial
+    part = Spatial(seen.observed[rows], seen.h[rows], seen.n0[rows], seen.width)
+    return kbest_llr(part, order, symbols=received.symbols.shape[1])
+
+
 def _demodulate(received: Received, plans: Sequence[Plan], source: SourceCoder, ratio: float) -> Decoded:
     """Demapping, channel decoding and source decoding of each image by its plan."""
     received, shape = received.unbiased(), received.shape_for(ratio)
@@ -302,7 +312,7 @@ def _demodulate(received: Received, plans: Sequence[Plan], source: SourceCoder, 
     images = torch.empty(len(plans), *shape)
     failed, errors = torch.zeros(len(plans), dtype=torch.bool), torch.zeros(len(plans), dtype=torch.int64)
     for plan, rows in _by_plan(plans):
-        llr = QAM(plan.mcs.order).llr(received.symbols[rows], received.n0[rows])
+        llr = _llr(received, rows, plan.mcs.order)
         bits, ok = channel_decode(descramble_llr(llr, C_INIT).cpu(), plan)
         data = np.packbits(bits.to(torch.uint8).numpy(), axis=1)
         arrived = ok.cumprod(dim=1).sum(dim=1).tolist()  # blocks before the first that failed

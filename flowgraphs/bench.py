@@ -1,4 +1,4 @@
-"""Speed on this machine: a default comparison, the codecs, a whole test set, the channel decoders."""
+"""Speed on this machine: a default comparison, the codecs, a whole test set, the channel decoders, the channels."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.table import Table
 from torch import Tensor
 
 from semlink.baselines.separate import SeparateCodec
+from semlink.flowgraphs.bench_channels import measure_channels, print_channels
 from semlink.flowgraphs.bench_codes import measure_decoders, print_decoders
 from semlink.flowgraphs.timing import seconds
 from semlink.neural import zoo
@@ -37,18 +38,19 @@ class Measurement:
 
 
 def run_bench(*, as_json: bool, out: Path | None) -> None:
-    """`semlink bench`: everything, the decoders included; minutes."""
+    """`semlink bench`: everything, decoders and channels included; minutes."""
     results = [_comparison(), *_links()]
     folder = data_folder()
     if folder is None or not (folder / "cifar10").is_dir():
         Console(stderr=True).print("left out: CIFAR-10's test set; set SEMLINK_DATA", soft_wrap=True)
     else:
         results += [*_cifar10(1000), *_cifar10(10_000)]
-    decoders = measure_decoders()
+    decoders, channels = measure_decoders(), measure_channels()
     report = {
         "threads": torch.get_num_threads(),
         "measurements": [asdict(result) for result in results],
         "decoders": [asdict(decoder) for decoder in decoders],
+        "channels": [asdict(channel) for channel in channels],
     }
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +65,7 @@ def run_bench(*, as_json: bool, out: Path | None) -> None:
         table.add_row(result.what, f"{result.value:.3g} {result.unit}")
     Console().print(table)
     print_decoders(decoders)
+    print_channels(channels)
 
 
 def _comparison() -> Measurement:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -36,20 +37,32 @@ def compare(
             show_default="jpeg-ldpc-qam, jpeg-ldpc-qam:adaptive and deepjscc",
         ),
     ] = None,
-    channel: Annotated[str, typer.Option(help="awgn or rayleigh.")] = "awgn",
+    channel: Annotated[
+        str,
+        typer.Option(
+            help="NAME[:OPTION,...][+STAGE[:OPTION,...]]: awgn, rayleigh:csi=estimated, tdl-c:ds=100ns,v=3, "
+            "mimo:4x4,svd, uplink:users=3,rx=3,mmse, awgn+rapp:ibo=6. `semlink channels` lists them all."
+        ),
+    ] = "awgn",
     coherence: Annotated[
         str | None,
         typer.Option(
-            help="Of rayleigh: block (one gain an image), fast (one a symbol) or the number of symbols that share one.",
+            help="Of flat fading: block (one gain an image), fast (one a symbol) or the number of symbols that share "
+            "one; the same as NAME:coherence=...",
             show_default="block",
         ),
     ] = None,
     csi: Annotated[
         str | None,
-        typer.Option(help="Of rayleigh: perfect (the receiver knows the gains) or none.", show_default="perfect"),
+        typer.Option(
+            help="Of fading: perfect (the receiver knows the gains), estimated (from pilots, which are counted), "
+            "outdated or none; the same as NAME:csi=...",
+            show_default="perfect",
+        ),
     ] = None,
     equaliser: Annotated[
-        str | None, typer.Option(help="Of rayleigh with perfect CSI: zf or mmse.", show_default="zf")
+        str | None,
+        typer.Option(help="Of one antenna with CSI: zf or mmse; the same as NAME:equaliser=...", show_default="zf"),
     ] = None,
     esno: Annotated[str, typer.Option(help="Es/N0 in dB: START:STOP:STEP or A,B,C.")] = "0:20:2",
     ratio: Annotated[str, typer.Option(help="Bandwidth ratio: complex channel uses per image value.")] = "1/6",
@@ -58,7 +71,7 @@ def compare(
         int | None,
         typer.Option(
             help="Of noise and fading, for each image.",
-            show_default="what brings them to 6 images in all on awgn, 30 on rayleigh",
+            show_default="what brings them to 6 images in all on awgn, 30 on fading channels",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of noise and fading, from 0.")] = 0,
@@ -113,6 +126,16 @@ def zoo(
     run_zoo(measure=measure, as_json=json)
 
 
+@app.command()
+def channels(
+    json: Annotated[bool, typer.Option("--json", help="Print the list as JSON instead of text.")] = False,
+) -> None:
+    """List the channels and the impairments that --channel takes: their options, units and defaults."""
+    from semlink.flowgraphs.channel_list import run_channels
+
+    run_channels(as_json=json)
+
+
 bench_app = typer.Typer(help="Measure speed, and the block error rates of the digital link.")
 app.add_typer(bench_app, name="bench")
 AsJson = Annotated[bool, typer.Option("--json", help="Print the figures as JSON instead of a table.")]
@@ -141,6 +164,14 @@ def ldpc(json: AsJson = False) -> None:
     run_codes(as_json=json)
 
 
+@bench_app.command("channels")
+def bench_channels(json: AsJson = False) -> None:
+    """The channels against drawing their noise, and MIMO-OFDM against Sionna's own chain, in one run."""
+    from semlink.flowgraphs.bench_channels import run_channels
+
+    run_channels(as_json=json)
+
+
 @bench_app.command()
 def bler(
     scheme: Annotated[
@@ -161,8 +192,14 @@ def bler(
     run_bler(schemes=scheme or [], sizes=k or [], seed=seed, out=out, as_json=json)
 
 
+def _show_warning(message: Warning | str, *_: object) -> None:
+    """One line, without the place in our code."""
+    print(f"semlink: warning: {message}", file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line. A refused value or a file that cannot be had is one line and exit status 2."""
+    warnings.showwarning = _show_warning  # type: ignore[assignment]  # what follows the message is not of interest
     try:
         status = app(standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):

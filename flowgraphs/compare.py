@@ -43,6 +43,7 @@ class Tally:
     notes: dict[str, list[str]] = field(default_factory=dict)
     bits: dict[str, int] = field(default_factory=dict)  # sent, by purpose
     modes: Counter[str] = field(default_factory=Counter)  # transmission modes, by image
+    papr_db: list[float] = field(default_factory=list)
 
     def add(self, sent: Float[Tensor, "b c h w"], got: Transmission) -> None:
         """Count one batch."""
@@ -57,6 +58,7 @@ class Tally:
         for purpose, bits in got.bits.items():
             self.bits[purpose] = self.bits.get(purpose, 0) + int(bits.sum())
         self.modes.update(got.modes)
+        self.papr_db += [] if got.papr_db is None else got.papr_db.tolist()
         self.uses += sum(got.uses.values()) * len(sent)
         self.values += sent.numel()
         for topic, note in got.notes.items():
@@ -87,6 +89,7 @@ class Tally:
             "ms_ssim": float(np.mean(self.ms_ssim)),
             "mode": self.modes.most_common(1)[0][0] if self.modes else "",
             **self._shares(),
+            "papr_db": float(np.mean(self.papr_db)) if self.papr_db else math.nan,
         }
 
     def _shares(self) -> dict[str, float]:
@@ -100,7 +103,7 @@ COLUMNS = (
     "codec", "channel", "csi", "esno_db", "ratio", "psnr_db", "psnr_mean_db", "ssim", "failed", "bler", "images",
     "realisations", "seed", "psnr_db_low", "psnr_db_high", "psnr_mean_db_low", "psnr_mean_db_high",
     "bler_low", "bler_high", "ms_ssim", "coherence", "equaliser", "mode", "source_share", "padding_share", "crc_share",
-    "parity_share", "header_share",
+    "parity_share", "header_share", "spec", "papr_db",
 )  # fmt: skip
 
 
@@ -162,7 +165,8 @@ def compare(
     plan = _Plan(images, channel, realisations, seed, frozenset(pictures))
     tallies = _run_all(plan, jobs, min(workers or cores(), len(jobs)), progress)
     unlabelled = dict.fromkeys(("csi", "coherence", "equaliser"), "")
-    labels = {"channel": type(channel).__name__, **unlabelled, **getattr(channel, "labels", {}), "seed": seed}
+    name = type(channel).__name__
+    labels = {"channel": name, "spec": name, **unlabelled, **getattr(channel, "labels", {}), "seed": seed}
     rows = [
         {"codec": job.name, "esno_db": job.esno_db, **labels, **tally.row()}
         for job, tally in zip(jobs, tallies, strict=True)

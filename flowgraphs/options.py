@@ -21,14 +21,15 @@ from semlink.baselines.coders import SOURCES
 from semlink.baselines.ideal import BOUNDS, CapacityCodec
 from semlink.baselines.separate import separate_codec
 from semlink.neural import zoo
-from semlink.phy.channels import AWGN, Rayleigh
+from semlink.phy.channel_specs import parse_channel, with_options
+from semlink.phy.channels import AWGN
+from semlink.phy.frontend import Medium
 from semlink.phy.link import Channel, Codec, InformedCodec
 from semlink.phy.sources import SAMPLES, cifar10, find_images, kodak, load_image, sample_images
 
 CODECS = ("jpeg-ldpc-qam", "jpeg-ldpc-qam:adaptive", "deepjscc")
 """What is compared when nothing is said."""
 PUBLISHED = "published:"
-CHANNELS = ("awgn", "rayleigh")
 SETS = "samples, kodak, cifar10, cifar10:COUNT"
 MAX_LEVELS = 1000
 
@@ -76,22 +77,18 @@ def parse_ratio(text: str) -> float:
     return near if abs(near - ratio) < 1e-6 else ratio
 
 
-def make_channel(name: str, *, coherence: str | None, csi: str | None, equaliser: str | None) -> Channel:
-    """The channel of the options; None stands for an option not given.
+def make_channel(spec: str, *, coherence: str | None, csi: str | None, equaliser: str | None) -> Medium:
+    """The channel of a specification, with what the options beside it say; None stands for an option not given.
 
     Raises:
         ValueError: an unknown channel, or an option that it does not have or take.
     """
-    given = {"--coherence": coherence, "--csi": csi, "--equaliser": equaliser}
-    if name == "awgn":
-        if extra := [option for option, value in given.items() if value is not None]:
-            raise ValueError(f"{', '.join(extra)}: the channel awgn has no fading; use it with --channel rayleigh")
-        return AWGN()
-    if name != "rayleigh":
-        raise ValueError(f"--channel {name!r} must be one of: {', '.join(CHANNELS)}")
-    coherence = coherence or "block"
-    length = int(coherence) if coherence.isascii() and coherence.isdecimal() else coherence
-    return Rayleigh(length, csi or "perfect", equaliser or "zf")  # type: ignore[arg-type]  # checked there
+    given = {"coherence": coherence, "csi": csi, "equaliser": equaliser}
+    options = {name: value for name, value in given.items() if value is not None}
+    try:
+        return parse_channel(with_options(spec, options))
+    except ValueError as error:
+        raise ValueError(f"--channel: {error}") from error
 
 
 def check_count(option: str, value: int | None, least: int) -> None:
@@ -150,6 +147,9 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
     knowing = ideal or (digital and digital[3] in ("genie", "outage"))
     if knowing and getattr(channel, "labels", {}).get("csi") == "none":
         raise ValueError(f"--codec {name}: nobody knows the fades with --csi none")
+    on = getattr(channel, "labels", {}).get("channel")
+    if ideal and ideal[2] and ideal[2].startswith(("ergodic", "outage")) and on not in ("awgn", "rayleigh"):
+        raise ValueError(f"--codec {name}: that ceiling is of rayleigh, not of {on}; give {ideal[1]}-capacity")
     try:
         if digital:
             source, code, scheme = digital.groups()

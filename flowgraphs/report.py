@@ -74,7 +74,8 @@ def run_compare(
     published = published_curves(names, words, channel=over)
     images = load_images(words)
     try_codecs(chosen, images)
-    repeats = realisations or math.ceil((6 if channel == "awgn" else 30) / len(images))
+    still = getattr(over, "labels", {}).get("channel") == "awgn"
+    repeats = realisations or math.ceil((6 if still else 30) / len(images))
     shown = plots.some(levels)
     with writable(out) as folder:
         with progress_bar("sending", len(chosen) * len(levels)) as advance:
@@ -96,7 +97,10 @@ def add_published(table: pd.DataFrame, names: Sequence[str], ratio: float) -> pd
     like = table.iloc[0]
     rows = [
         {
-            **{column: like[column] for column in ("channel", "csi", "coherence", "equaliser", "seed", "images")},
+            **{
+                column: like[column]
+                for column in ("channel", "spec", "csi", "coherence", "equaliser", "seed", "images")
+            },
             "codec": f"{PUBLISHED}{name}",
             "esno_db": level,
             "ratio": ratio,
@@ -186,13 +190,9 @@ def _file_name(text: str) -> str:
 def describe(outcome: Comparison, mcs: str | None) -> str:
     """The conditions in one line: what a plot must state to be worth anything."""
     row = outcome.table.iloc[0]
-    channel = "AWGN"
-    if row["channel"] == "rayleigh":
-        equaliser = f", {row['equaliser'].upper()}" if row["equaliser"] else ""
-        channel = f"Rayleigh, coherence {row['coherence']}, CSI {row['csi']}{equaliser}"
     scheme = f", digital MCS {mcs}" if mcs else ""
     counts = f"images {row['images']} × realisations {row['realisations']}"
-    return f"{channel}; ratio {_fraction(row['ratio'])}{scheme}; {counts}"
+    return f"{row['spec']}; ratio {_fraction(row['ratio'])}{scheme}; {counts}"
 
 
 def _fraction(ratio: float) -> str:
@@ -218,6 +218,9 @@ def _print_comparison(outcome: Comparison, files: Sequence[str]) -> None:
                 soft_wrap=True,
                 emoji=False,
             )
+        if np.isfinite(rows["papr_db"]).any():
+            papr = f"{codec}: peak-to-average power of the symbols {rows['papr_db'].mean():.1f} dB"
+            console.print(papr, soft_wrap=True, highlight=False, emoji=False)
         if np.isfinite(rows["source_share"]).any():
             console.print(f"{codec}: {_bits(rows)}", soft_wrap=True, highlight=False, emoji=False)
         for topic, notes in outcome.notes.get(str(codec), {}).items():

@@ -1,4 +1,4 @@
-"""Single-antenna channels: additive noise and flat Rayleigh fading.
+"""Flat channels: additive noise and fading, with the receiver's knowledge of it paid for where it is not given.
 
 Noise is CN(0, N0), N0/2 per real axis, and fading has E|h|² = 1 and is never renormalised: outage is real.
 """
@@ -6,18 +6,22 @@ Noise is CN(0, N0), N0/2 per real axis, and fading has E|h|² = 1 and is never r
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import get_args
 
 import torch
 from jaxtyping import Complex
 from torch import Tensor
 
+from semlink.phy.fading import FadingLaw, NakagamiLaw, RayleighLaw, RicianLaw
+from semlink.phy.flat import FlatFading, one_of
+from semlink.phy.frontend import IDEAL, Medium, Radio, Stage
 from semlink.phy.link import Received, Rng
-from semlink.phy.rng import complex_normal, rows
-
-Csi = Literal["perfect", "none"]
-Equaliser = Literal["zf", "mmse"]
+from semlink.phy.mimo import correlate, exponential_correlation, kronecker_root
+from semlink.phy.rng import complex_normal, rows, spawn
+from semlink.phy.scheme_specs import describe_scheme
+from semlink.phy.spatial import Equaliser, Scheme, Single
 
 
 @dataclass(frozen=True)
@@ -27,73 +31,230 @@ class AWGN:
     @property
     def labels(self) -> dict[str, str]:
         """What a table says of it."""
-        return {"channel": "awgn", "csi": "perfect", "coherence": "", "equaliser": ""}
+        return {"channel": "awgn", "spec": "awgn", "csi": "perfect", "coherence": "", "equaliser": ""}
 
     def __call__(self, symbols: Complex[Tensor, "b n"], n0: float, *, rng: Rng) -> Received:
         """Add noise of variance `n0` to symbols of shape (b, n)."""
-        noise = torch.stack([complex_normal(symbols.shape[1], g) for g in rows(rng, symbols.shape[0])])
-        return Received(symbols + math.sqrt(n0) * noise.to(symbols), _constant(symbols, n0))
+        return self.carry(symbols, n0, rng=rng, radio=IDEAL)
+
+    def carry(self, symbols: Complex[Tensor, "b n"], n0: float, *, rng: Rng, radio: Radio) -> Received:
+        """The same between the stages of a radio, whose linear gain the receiver divides by."""
+        generators = rows(rng, len(symbols))
+        sent = radio.send(symbols, rng=generators)
+        noise = torch.stack([complex_normal(symbols.shape[1], g) for g in generators])
+        got = radio.receive(sent.samples + math.sqrt(n0) * noise.to(symbols), rng=generators)
+        if radio == IDEAL:
+            return Received(got.samples, torch.full_like(symbols.real, n0))
+        gain = got.gain * sent.gain
+        variance = got.gain.abs().square() * (n0 + sent.variance) + got.variance
+        power = gain.abs().square().clamp_min(1e-12)
+        return Received(got.samples * gain.conj() / power, (variance / power).expand(symbols.shape))
 
 
 @dataclass(frozen=True)
-class Rayleigh:
-    """Flat Rayleigh fading: y = h x + w, h ~ CN(0, 1), w ~ CN(0, N0).
+class _SingleAntenna(FlatFading):
+    """One antenna at each end.
 
     Args:
-        coherence: "block" for one gain an image, "fast" for one a symbol, or the number of symbols that share a gain.
-        csi: "perfect": the receiver knows h and equalises; "none": it gets y as it is and believes the channel AWGN.
-        equaliser: with perfect CSI, "zf" (y / h) or "mmse" (h* y / (|h|² + N0)). MMSE leaves a real bias
+        equaliser: with CSI, "zf" (y / h) or "mmse" (h* y / (|h|² + N0)). MMSE leaves a real bias
             |h|² / (|h|² + N0) on the symbol, handed back as `Received.bias`; taking it out gives the ZF output again,
             since with one tap the two differ by a known factor only. Either way Es/N0 of a symbol is |h|² / N0.
-
-    Raises:
-        ValueError: an option outside of these.
     """
 
-    coherence: Literal["block", "fast"] | int = "block"
-    csi: Csi = "perfect"
     equaliser: Equaliser = "zf"
 
     def __post_init__(self) -> None:
-        length = self.coherence
-        if length not in ("block", "fast") and (not isinstance(length, int) or isinstance(length, bool) or length < 1):
-            raise ValueError(f'coherence={length!r} must be "block", "fast" or a number of symbols from 1')
-        _one_of("csi", self.csi, get_args(Csi))
-        _one_of("equaliser", self.equaliser, get_args(Equaliser))
+        one_of("equaliser", self.equaliser, get_args(Equaliser))
+        super().__post_init__()
+
+    @property
+    def scheme(self) -> Scheme:
+        """One tap."""
+        return Single(self.equaliser)
+
+
+@dataclass(frozen=True)
+class Rayleigh(_SingleAntenna):
+    """Flat Rayleigh fading: y = h x + w, h ~ CN(0, 1), w ~ CN(0, N0). Options as in `FlatFading`."""
+
+    @property
+    def law(self) -> FadingLaw:
+        """CN(0, 1)."""
+        return RayleighLaw()
+
+    @property
+    def name(self) -> str:
+        """As the command line has it."""
+        return "rayleigh"
+
+
+@dataclass(frozen=True)
+class Rician(_SingleAntenna):
+    """Flat Rician fading: a direct path K times as strong as the Rayleigh scatter. Options as in `FlatFading`.
+
+    Args:
+        k_db: Rice factor K in dB.
+
+    Raises:
+        ValueError: `k_db` beyond ±60, or an option out of range.
+    """
+
+    k_db: float = 6.0
+
+    def __post_init__(self) -> None:
+        RicianLaw(self.k_db)
+        super().__post_init__()
+
+    @property
+    def law(self) -> FadingLaw:
+        """A constant and scatter."""
+        return RicianLaw(self.k_db)
+
+    @property
+    def name(self) -> str:
+        """As the command line has it."""
+        return f"rician:K={self.k_db:.12g}"
+
+
+@dataclass(frozen=True)
+class Nakagami(_SingleAntenna):
+    """Flat Nakagami-m fading: |h|² ~ Gamma(m, 1/m), uniform phase. Options as in `FlatFading`.
+
+    Args:
+        m: 1 is Rayleigh, more is milder, from 0.5 to 100.
+
+    Raises:
+        ValueError: `m` or another option out of range.
+    """
+
+    m: float = 2.0
+
+    def __post_init__(self) -> None:
+        NakagamiLaw(self.m)
+        super().__post_init__()
+
+    @property
+    def law(self) -> FadingLaw:
+        """Its own."""
+        return NakagamiLaw(self.m)
+
+    @property
+    def name(self) -> str:
+        """As the command line has it."""
+        return f"nakagami:m={self.m:.12g}"
+
+
+class Chain:
+    """A channel between impairments: `Chain(PhaseNoise(…), Rapp(…), AWGN())`.
+
+    What stands before the channel acts on what each transmit antenna sends, in that order; what stands after it acts
+    on what each receive antenna gets, noise included and before anything is equalised. The receiver knows what its
+    pilots would tell: the linear gain that the stages leave, and the variance of their distortion, image by image.
+    With CSI from pilots, the gain is what the pilots met.
+
+    Raises:
+        ValueError: not exactly one channel, one that has no place for stages, or something that is no stage.
+    """
+
+    def __init__(self, *parts: Stage | Medium) -> None:
+        media = [i for i, part in enumerate(parts) if isinstance(part, Medium)]
+        if len(media) != 1:
+            raise ValueError(f"Chain of {len(parts)} parts has {len(media)} channels; it must have exactly one")
+        (place,) = media
+        medium = parts[place]
+        assert isinstance(medium, Medium)
+        self.channel: Medium = medium
+        self.radio = Radio(_stages(parts[:place]), _stages(parts[place + 1 :]))
 
     @property
     def labels(self) -> dict[str, str]:
-        """What a table says of it."""
-        equaliser = self.equaliser if self.csi == "perfect" else ""
-        return {"channel": "rayleigh", "csi": self.csi, "coherence": str(self.coherence), "equaliser": equaliser}
+        """Those of the channel, the stages in its specification."""
+        labels: dict[str, str] = dict(getattr(self.channel, "labels", {"channel": type(self.channel).__name__}))
+        sides = ((self.radio.transmitter, "transmitter"), (self.radio.receiver, "receiver"))
+        added = [
+            stage.spec + ("" if stage.side == side else f"{',' if ':' in stage.spec else ':'}side={side}")
+            for stages, side in sides
+            for stage in stages
+        ]
+        return {**labels, "spec": "+".join([labels.get("spec") or labels["channel"], *added])}
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Those of the channel."""
+        return dict(getattr(self.channel, "notes", {}))
 
     def __call__(self, symbols: Complex[Tensor, "b n"], n0: float, *, rng: Rng) -> Received:
-        """Fade, add noise of variance `n0` and equalise as the CSI allows; symbols (b, n)."""
-        n = symbols.shape[1]
-        # Gain before noise, image after image: what an image meets does not depend on its batch.
-        draws = [(self._gain(n, g), complex_normal(n, g)) for g in rows(rng, symbols.shape[0])]
-        gain = torch.stack([h for h, _ in draws]).to(symbols)
-        received = gain * symbols + math.sqrt(n0) * torch.stack([w for _, w in draws]).to(symbols)
-        if self.csi == "none":
-            return Received(received, _constant(symbols, n0))
-        # |h| = 0 has probability zero; the floor keeps float32 finite.
-        power = gain.abs().square().clamp_min(1e-12)
-        zf, zf_n0 = received * gain.conj() / power, n0 / power
-        if self.equaliser == "zf":
-            return Received(zf, zf_n0, gain=gain)
-        bias = power / (power + n0)
-        return Received(bias * zf, bias.square() * zf_n0, gain=gain, bias=bias)
+        """Carry symbols (b, n) through the stages and the channel."""
+        return self.carry(symbols, n0, rng=rng, radio=IDEAL)
 
-    def _gain(self, n: int, rng: torch.Generator) -> Complex[Tensor, " n"]:
-        length = {"block": n, "fast": 1}.get(str(self.coherence), self.coherence)
-        assert isinstance(length, int)
-        return complex_normal(-(-n // length), rng).repeat_interleave(length)[:n]
+    def carry(self, symbols: Complex[Tensor, "b n"], n0: float, *, rng: Rng, radio: Radio) -> Received:
+        """The same within an outer radio."""
+        both = Radio(radio.transmitter + self.radio.transmitter, self.radio.receiver + radio.receiver)
+        # Stages draw before and after the channel does: each image needs a generator of its own to be independent of
+        # its batch.
+        return self.channel.carry(symbols, n0, rng=spawn(rng, len(symbols)), radio=both)
 
 
-def _constant(symbols: Tensor, n0: float) -> Tensor:
-    return torch.full(symbols.shape, n0, dtype=symbols.real.dtype, device=symbols.device)
+def _stages(parts: Sequence[object]) -> tuple[Stage, ...]:
+    stages = []
+    for part in parts:
+        if not isinstance(part, Stage):
+            raise ValueError(f"{part!r} in a Chain must be a stage, such as an impairment, or the channel")
+        stages.append(part)
+    return tuple(stages)
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} must be one of: {', '.join(allowed)}")
+@dataclass(frozen=True)
+class Mimo(FlatFading):
+    """Flat fading between several antennas, one or more users. Options as in `FlatFading`.
+
+    Args:
+        antennas: what the antennas do: a scheme of `semlink.phy.mimo` or `semlink.phy.multiuser`.
+        fading: the law of each gain.
+        tx_correlation: correlation of neighbouring transmit antennas, r^|i-j| between antennas i and j (Loyka 2001),
+            Kronecker's model; 0 for independent ones.
+        rx_correlation: the same of the receive antennas.
+
+    Raises:
+        ValueError: an option out of range.
+    """
+
+    _: KW_ONLY
+    antennas: Scheme
+    fading: FadingLaw = field(default_factory=RayleighLaw)
+    tx_correlation: float = 0.0
+    rx_correlation: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in (("tx_correlation", self.tx_correlation), ("rx_correlation", self.rx_correlation)):
+            if not 0 <= value < 1:
+                raise ValueError(f"{name}={value!r} must be from 0 to below 1")
+        super().__post_init__()
+
+    @property
+    def law(self) -> FadingLaw:
+        """Of each gain."""
+        return self.fading
+
+    @property
+    def scheme(self) -> Scheme:
+        """Of the antennas."""
+        return self.antennas
+
+    @property
+    def name(self) -> str:
+        """As the command line has it."""
+        correlated = {"tx-corr": self.tx_correlation, "rx-corr": self.rx_correlation}
+        own = {"K": self.fading.k_db} if isinstance(self.fading, RicianLaw) else {}
+        own |= {"m": self.fading.m} if isinstance(self.fading, NakagamiLaw) else {}
+        extra = [f"{key}={value:.12g}" for key, value in (own | correlated).items() if value]
+        return ",".join([describe_scheme(self.antennas), *extra])
+
+    def _couple(self, h: Complex[Tensor, "b lags g rx tx"]) -> Complex[Tensor, "b lags g rx tx"]:
+        if not self.tx_correlation and not self.rx_correlation:
+            return h
+        roots = [
+            kronecker_root(exponential_correlation(size, rho)).to(h)
+            for size, rho in ((self.antennas.rx, self.rx_correlation), (self.antennas.tx, self.tx_correlation))
+        ]
+        return correlate(h, *roots)

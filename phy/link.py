@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
+from semlink.phy.papr import papr_db
+
 Rng = torch.Generator | Sequence[torch.Generator]
 """One generator, from which the images of a batch draw one after another, or one generator an image."""
 
@@ -47,6 +49,30 @@ class Frame:
     modes: Sequence[str] = ()
 
 
+ERASED = 1e9
+"""The noise variance of a symbol that was not sent or of which nothing arrived: finite, so that nothing spreads."""
+
+
+@dataclass(frozen=True)
+class Spatial:
+    """What several antennas received, before their streams are told apart: `observed = h @ sent + CN(0, n0 I)`.
+
+    For a receiver that knows its constellation and detects the streams of a channel use jointly. Stream j of use i
+    carries symbol i·streams + j of the frame, or padding beyond its end.
+
+    Attributes:
+        observed: (b, m, rx).
+        h: (b, m, rx, streams), the scale of the sent symbols included.
+        n0: noise variance of each antenna, (b, m).
+        width: how many candidates a K-best search keeps.
+    """
+
+    observed: Complex[Tensor, "b m rx"]
+    h: Complex[Tensor, "b m rx s"]
+    n0: Float[Tensor, "b m"]
+    width: int = 16
+
+
 @dataclass(frozen=True)
 class Received:
     """What a channel hands to the decoder: `symbols = bias * sent + CN(0, n0)`, per symbol.
@@ -58,6 +84,10 @@ class Received:
         bias: real positive factor an MMSE equaliser leaves on the sent symbol, (b, n); None means 1.
         image_shape: (c, h, w) of the images, as a burst header would tell; set by `Link`.
         header: what the codec put into the burst header, one entry an image; set by `Link`.
+        uses: channel uses of one image by purpose, where the channel's system has an account of its own: "payload" for
+            the codec's symbols (fewer than n where several share a channel use), "pilot", "padding". None stands for
+            one use a symbol and no more.
+        spatial: what the antennas received, for joint detection by a codec that knows its constellation; None for none.
     """
 
     symbols: Complex[Tensor, "b n"]
@@ -66,6 +96,8 @@ class Received:
     bias: Float[Tensor, "b n"] | None = None
     image_shape: tuple[int, int, int] | None = None
     header: Sequence[object] | None = None
+    uses: Mapping[str, int] | None = None
+    spatial: Spatial | None = None
 
     def unbiased(self) -> Received:
         """The same reception scaled to `symbols = sent + CN(0, n0)`, as a demapper wants it."""
@@ -159,14 +191,15 @@ class Transmission:
     Attributes:
         image: received images, (b, c, h, w) in [0, 1].
         failed: which images were marked failed, (b,).
-        uses: the ledger: channel uses of one image by purpose.
+        uses: the ledger: channel uses of one image by purpose, the channel's pilots and padding included.
         ratio: complex channel uses / (c·h·w).
         esno_db: Es/N0 in dB at which it was sent.
         block_errors: code blocks in error of each image, (b,); None for a codec without code blocks.
         blocks: code blocks of each image, (b,).
-        notes: the codec's remarks on the accounting.
+        notes: the codec's and the channel's remarks on the accounting.
         bits: bits of each image by purpose, (b,); see `Frame`.
         modes: the transmission mode of each image; empty for a codec without any.
+        papr_db: peak over mean power of each image's symbols in dB, (b,), as the codec handed them out.
     """
 
     image: Float[Tensor, "b ..."]
@@ -179,6 +212,7 @@ class Transmission:
     notes: Mapping[str, str] = field(default_factory=dict)
     bits: Mapping[str, Int[Tensor, " b"]] = field(default_factory=dict)
     modes: Sequence[str] = ()
+    papr_db: Float[Tensor, " b"] | None = None
 
     @property
     def ledger(self) -> dict[str, int | str]:
@@ -214,26 +248,38 @@ class Link:
                 f"channel returned symbols of shape {tuple(received.symbols.shape)}, sent {tuple(frame.symbols.shape)}"
             )
         c, h, w = image.shape[1:]
+        uses = _account(frame, received)
         decoded = self.codec.decode(replace(received, image_shape=(c, h, w), header=frame.header))
         decoded = Decoded(decoded) if isinstance(decoded, Tensor) else Decoded(*decoded)
         failed = decoded.failed if decoded.failed is not None else torch.zeros(image.shape[0], dtype=torch.bool)
         return Transmission(
             image=decoded.image,
             failed=failed,
-            uses=dict(frame.uses),
-            ratio=frame.symbols.shape[1] / (c * h * w),
+            uses=uses,
+            ratio=sum(uses.values()) / (c * h * w),
             esno_db=esno_db,
             block_errors=decoded.block_errors,
             blocks=torch.as_tensor(decoded.blocks).expand(image.shape[0]),
-            notes=dict(frame.notes),
+            notes={**frame.notes, **getattr(self.channel, "notes", {})},
             bits=dict(frame.bits),
             modes=tuple(frame.modes),
+            papr_db=papr_db(frame.symbols.detach()),
         )
 
     def _encode(self, image: Float[Tensor, "b c h w"], n0: float, rng: Rng) -> Frame:
         if not isinstance(self.codec, InformedCodec):
             return self.codec.encode(image, n0)
         return self.codec.encode_informed(image, n0, lambda symbols: self.channel(symbols, n0, rng=_twin(rng)))
+
+
+def _account(frame: Frame, received: Received) -> dict[str, int]:
+    """The codec's channel uses and the channel's; where symbols share a use, the codec's purposes become one."""
+    if received.uses is None:
+        return dict(frame.uses)
+    added = {purpose: count for purpose, count in received.uses.items() if purpose != "payload"}
+    payload = received.uses["payload"]
+    own = dict(frame.uses) if payload == frame.symbols.shape[1] else {"payload": payload}
+    return {**own, **{purpose: own.get(purpose, 0) + count for purpose, count in added.items()}}
 
 
 def _twin(rng: Rng) -> Rng:

@@ -26,6 +26,18 @@ def rows(rng: Rng, count: int) -> Sequence[torch.Generator]:
     return rng
 
 
+def spawn(rng: Rng, count: int) -> list[torch.Generator]:
+    """A generator of its own for each of `count` rows, each seeded by one draw from that row's generator.
+
+    For what draws in several passes over the rows: with a single generator the rows would otherwise not draw in turn.
+    """
+    children = []
+    for parent in rows(rng, count):
+        seed = int(torch.randint(2**63 - 1, (1,), generator=parent, device=parent.device))
+        children.append(torch.Generator(device=parent.device).manual_seed(seed))
+    return children
+
+
 def complex_normal(n: int, rng: torch.Generator) -> Complex[Tensor, " n"]:
     """n draws of CN(0, 1): variance 1/2 per real axis."""
     return torch.view_as_complex(torch.randn(n, 2, generator=rng, device=rng.device)) * math.sqrt(0.5)

@@ -26,7 +26,7 @@ def qam_ber_awgn(order: int, esno_db: ArrayLike) -> Float[Array, " *shape"]:
     Source: K. Cho and D. Yoon, "On the general BER expression of one- and two-dimensional amplitude modulations",
     IEEE Trans. Commun. 50 (2002) 1074–1080, eq. (14) and (16).
     """
-    return _average_over_terms(order, esno_db, lambda x: erfc(np.sqrt(x)))
+    return average_over_terms(order, esno_db, lambda x: erfc(np.sqrt(x)))
 
 
 def qam_ber_rayleigh(order: int, esno_db: ArrayLike) -> Float[Array, " *shape"]:
@@ -40,10 +40,19 @@ def qam_ber_rayleigh(order: int, esno_db: ArrayLike) -> Float[Array, " *shape"]:
 
     Source: M. K. Simon and M.-S. Alouini, "Digital Communication over Fading Channels", 2nd ed., eq. (5.6).
     """
-    return _average_over_terms(order, esno_db, lambda x: 1.0 - np.sqrt(x / (1.0 + x)))
+    return average_over_terms(order, esno_db, lambda x: 1.0 - np.sqrt(x / (1.0 + x)))
 
 
-def _average_over_terms(order: int, esno_db: ArrayLike, term: Callable[[Array], Array]) -> Array:
+def average_over_terms(order: int, esno_db: ArrayLike, term: Callable[[Array], Array]) -> Array:
+    """Bit error rate of Gray square QAM where each erfc(sqrt(x)) of the AWGN expression becomes `term(x)`.
+
+    `term` is the mean of erfc(sqrt(x)) over the fades, as a function of x at the mean Es/N0.
+
+    Raises:
+        ValueError: `order` is not an even power of two from 4.
+
+    Source: Cho and Yoon 2002, as in `qam_ber_awgn`.
+    """
     side = math.isqrt(order)
     if order < 4 or side * side != order or side & (side - 1):
         raise ValueError(f"order={order} must be an even power of two from 4: 4, 16, 64, 256, …")

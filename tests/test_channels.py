@@ -168,7 +168,7 @@ def test_generators_by_content_give_the_same_in_any_order(name: str) -> None:
         ({"coherence": 0}, "coherence=0"),
         ({"coherence": "slow"}, "coherence='slow'"),
         ({"coherence": True}, "coherence=True"),
-        ({"csi": "some"}, "perfect, none"),
+        ({"csi": "some"}, "perfect, estimated, outdated, none"),
         ({"equaliser": "lms"}, "zf, mmse"),
     ],
 )

@@ -275,10 +275,10 @@ def test_bad_images_end_in_one_line(
         (["--esno", "20:0:2"], "--esno '20:0:2'"),
         (["--codec", "turbo"], "--codec 'turbo' must be one of: deepjscc; SOURCE-CODE-qam"),
         (["--codec", "deepjscc", "--codec", "deepjscc"], "more than once"),
-        (["--channel", "moon"], "--channel 'moon' must be one of: awgn, rayleigh"),
+        (["--channel", "moon"], "--channel: channel 'moon' must be one of: awgn, rayleigh"),
         (["--channel", "rayleigh", "--coherence", "0"], "coherence=0"),
-        (["--channel", "rayleigh", "--csi", "half"], "csi='half' must be one of: perfect, none"),
-        (["--csi", "none"], "--csi: the channel awgn has no fading"),
+        (["--channel", "rayleigh", "--csi", "half"], "csi=half must be one of: perfect, estimated, outdated, none"),
+        (["--csi", "none"], "csi: the channel awgn has no such option; these have: rayleigh"),
         (["--mcs", "8psk-1/2"], "mcs='8psk-1/2' must be one of: 4qam-1/2"),
         (["--ratio", "1/7"], "ratio=0.142857 must be, for deepjscc, one of"),
         (["--ratio", "0"], "--ratio '0'"),
@@ -291,7 +291,7 @@ def test_bad_images_end_in_one_line(
         (["--realisations", "0"], "--realisations 0 must be at least 1"),
         (["--seed", "abc"], "'--seed'"),
         (["--snr", "3"], "--snr"),
-        (["--channel", "rayleigh", "--coherence", "５"], "coherence='５'"),
+        (["--channel", "rayleigh", "--coherence", "５"], "coherence=５ must be block, fast or a whole number"),
     ],
 )
 def test_bad_options_end_in_one_line(
@@ -386,3 +386,16 @@ def test_help_answers_without_the_heavy_imports(tmp_path: Path) -> None:
         told = run(command, "--help", cwd=tmp_path)
         assert told.returncode == 0
     assert "in dB" in run("compare", "--help", cwd=tmp_path).stdout
+
+
+def test_a_warning_is_one_line_without_a_place_in_the_code(tmp_path: Path) -> None:
+    words = ["compare", "--channel", "tdl-c:ds=3000ns", "--codec", "deepjscc", "--esno", "10", "--realisations", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "semlink.flowgraphs", *words, "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = [line for line in done.stderr.splitlines() if "warning" in line.lower()]
+    assert line.startswith("semlink: warning: cp=9 samples are")
+    assert "peak-to-average power" in done.stdout

@@ -11,9 +11,10 @@ from scipy.integrate import quad
 from scipy.special import erfc
 from torch import Tensor
 
-from semlink.phy.channels import AWGN, Equaliser, Rayleigh
+from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.constellation import ORDERS, QAM
 from semlink.phy.link import Channel, esno_to_n0
+from semlink.phy.spatial import Equaliser
 from semlink.phy.theory import qam_ber_awgn, qam_ber_rayleigh
 
 Z = 4.5  # standard errors: one false alarm in 150,000

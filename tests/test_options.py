@@ -14,7 +14,7 @@ from semlink.baselines.ideal import CapacityCodec
 from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
 from semlink.baselines.separate import AdaptiveCodec, GenieCodec, SeparateCodec
 from semlink.flowgraphs import options
-from semlink.flowgraphs.options import expand, load_images, make_codecs, published_curves
+from semlink.flowgraphs.options import expand, load_images, make_channel, make_codecs, published_curves
 from semlink.flowgraphs.report import add_published
 from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.link import Codec, InformedCodec, Link
@@ -93,7 +93,15 @@ def test_published_curves_are_for_kodak_on_awgn() -> None:
 
 
 def test_published_rows_stand_beside_the_measured_ones() -> None:
-    row = {"codec": "x", "channel": "awgn", "csi": "perfect", "esno_db": 10.0, "coherence": "", "equaliser": ""}
+    row = {
+        "codec": "x",
+        "channel": "awgn",
+        "spec": "awgn",
+        "csi": "perfect",
+        "esno_db": 10.0,
+        "coherence": "",
+        "equaliser": "",
+    }
     table = pd.DataFrame([row | {"seed": 0, "images": 24, "psnr_db": 30.0, "psnr_mean_db": 31.0}])
     both = add_published(table.assign(ratio=0, failed=0, realisations=1), ["vtm"], 1 / 16)
     assert list(both["codec"]) == ["x", "published:vtm"]
@@ -111,3 +119,11 @@ def test_many_images_are_taken_in_no_time(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert time.process_time() - start < 5
     with pytest.raises(ValueError, match="given more than once"):
         load_images(["a", "b", "a"])
+
+
+def test_a_ceiling_of_rayleigh_is_not_drawn_on_another_channel() -> None:
+    channel = make_channel("mimo:2x2", coherence=None, csi=None, equaliser=None)
+    for bound in ("ergodic", "outage=0.1"):
+        with pytest.raises(ValueError, match="is of rayleigh, not of mimo; give jpeg-capacity"):
+            make_codecs([f"jpeg-capacity:{bound}"], ratio=1 / 6, mcs="4qam-1/2", channel=channel)
+    assert make_codecs(["jpeg-capacity"], ratio=1 / 6, mcs="4qam-1/2", channel=channel)

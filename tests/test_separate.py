@@ -14,9 +14,12 @@ from semlink.baselines.blocks import Plan, plan_blocks
 from semlink.baselines.jpeg import JPEG
 from semlink.baselines.mcs import MCS_TABLE, parse_mcs
 from semlink.baselines.separate import SeparateCodec, to_uint8
-from semlink.phy.channels import AWGN, Equaliser, Rayleigh
+from semlink.phy.channels import AWGN, Mimo, Rayleigh
 from semlink.phy.link import Decoded, Link, Received, channel_uses
+from semlink.phy.mimo import Multiplexing
 from semlink.phy.rng import image_rngs
+from semlink.phy.sources import sample_images
+from semlink.phy.spatial import Equaliser
 
 
 def photographs(count: int, h: int, w: int, c: int = 3) -> Tensor:
@@ -214,3 +217,14 @@ def test_bad_input_is_named() -> None:
         ValueError, match=r"received has 500 symbols; an image of 32×32×3 at ratio 0.166667 is sent in 512"
     ):
         SeparateCodec().decode(received)
+
+
+def test_joint_detection_of_several_antennas_loses_fewer_blocks_than_a_linear_one() -> None:
+    images, rngs = sample_images(), [torch.Generator().manual_seed(i) for i in range(3)]
+    lost = {}
+    for detector in ("mmse", "k-best"):
+        channel = Mimo("fast", antennas=Multiplexing(4, 4, detector))
+        got = Link(SeparateCodec(), channel)(images, 11.0, rng=[g.clone_state() for g in rngs])
+        assert got.block_errors is not None
+        lost[detector] = int(got.block_errors.sum())
+    assert lost["k-best"] < lost["mmse"]

@@ -1,0 +1,47 @@
+"""Parameters of the stages of a front end: their text for the command line, and their limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import ClassVar, get_args
+
+from semlink.phy.frontend import Side
+
+
+@dataclass(frozen=True)
+class Described:
+    """A stage whose parameters the command line knows under shorter names.
+
+    Attributes:
+        name: of the stage on the command line.
+        keys: each field that is a parameter, and its key there.
+    """
+
+    name: ClassVar[str]
+    keys: ClassVar[Mapping[str, str]]
+
+    @property
+    def spec(self) -> str:
+        """`name:key=value,…`: the first parameter, and the others where they are not at their default."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        default = {one.name: one.default for one in fields(self)}
+        shown = [field for i, field in enumerate(self.keys) if i == 0 or values[field] != default[field]]
+        return f"{self.name}:" + ",".join(f"{self.keys[field]}={_text(values[field])}" for field in shown)
+
+
+def check_number(name: str, value: object, low: float | int, high: float | int, unit: str = "") -> None:
+    """Raise ValueError unless `value` is a number from `low` to `high`, not a NaN."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(f"{name}={value!r} must be from {low:g} to {high:g} {unit}".rstrip())
+
+
+def check_side(side: str) -> None:
+    """Raise ValueError unless `side` is an end of a link."""
+    if side not in get_args(Side):
+        raise ValueError(f"side={side!r} must be one of: {', '.join(get_args(Side))}")
+
+
+def _text(value: float | int | str) -> str:
+    """The shortest text that reads back as the same number."""
+    return value if isinstance(value, str) else repr(float(value)).removesuffix(".0").replace("e-0", "e-")

@@ -1,0 +1,208 @@
+"""From symbols to antennas and back: what all multi-antenna links have in common, whatever is between the antennas.
+
+A `Scheme` maps groups of symbols to one or more channel uses of `tx` antennas (total energy 1 a use) and finds them
+again in what `rx` antennas received. A flat channel and an OFDM grid use the same schemes, over the same functions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from semlink.phy.link import ERASED, Received, Spatial
+
+Equaliser = Literal["zf", "mmse"]
+
+Rngs = Sequence[torch.Generator]
+"""One generator an image."""
+
+
+@dataclass(frozen=True)
+class Detected:
+    """`symbols = bias * sent + CN(0, n0)`, as in `Received`, by group.
+
+    Attributes:
+        symbols: (b, g, streams).
+        n0: noise variance, residual interference included, (b, g, streams), or (b, 1, streams) where all groups have
+            the same; `ERASED` for a stream that was not sent.
+        bias: real positive factor on the sent symbol, as `n0`; None means 1.
+        spatial: the observation itself, for a receiver that detects jointly with its constellation; None for none.
+    """
+
+    symbols: Complex[Tensor, "b g s"]
+    n0: Float[Tensor, "b _ s"]
+    bias: Float[Tensor, "b _ s"] | None = None
+    spatial: Spatial | None = None
+
+
+@runtime_checkable
+class Scheme(Protocol):
+    """How groups of symbols go out over `tx` antennas and are told apart behind `rx` antennas."""
+
+    @property
+    def tx(self) -> int:
+        """Transmit antennas."""
+        ...
+
+    @property
+    def rx(self) -> int:
+        """Receive antennas."""
+        ...
+
+    @property
+    def streams(self) -> int:
+        """Symbols of a group."""
+        ...
+
+    @property
+    def span(self) -> int:
+        """Channel uses that a group takes."""
+        ...
+
+    @property
+    def informed(self) -> bool:
+        """Whether the transmitter must know the channel's state."""
+        ...
+
+    @property
+    def equaliser(self) -> str:
+        """The detector's name in tables."""
+        ...
+
+    def precode(
+        self, symbols: Complex[Tensor, "b g s"], h: Complex[Tensor, "b g rx tx"] | None, n0: float, *, rng: Rngs
+    ) -> Complex[Tensor, "b g span tx"]:
+        """What the antennas send: of energy 1 a use in all (for each user, where there are several transmitters).
+
+        `h` is what the transmitter knows of the channel, at the first use of each group; None unless `informed`. `n0`
+        is the noise variance of each receive antenna. From `rng`, one generator an image, other users' symbols are
+        drawn where there are other users.
+        """
+        ...
+
+    def detect(
+        self,
+        observed: Complex[Tensor, "b g span rx"],
+        h: Complex[Tensor, "b g rx tx"],
+        noise: Float[Tensor, "b _"],
+        n0: float,
+    ) -> Detected:
+        """Tell the symbols apart, given the channel and the noise variance of each antenna in each group.
+
+        `h` is the receiver's knowledge. `n0` is what the transmitter took the noise for when it precoded.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Single:
+    """One antenna at each end, one tap, equalised by "zf" (y / h) or "mmse" (h* y / (|h|² + N0))."""
+
+    equaliser: Equaliser = "zf"
+    tx = rx = streams = span = 1
+    informed = False
+
+    def precode(
+        self,
+        symbols: Complex[Tensor, "b g 1"],
+        h: Complex[Tensor, "b g 1 1"] | None,  # noqa: ARG002
+        n0: float,  # noqa: ARG002
+        *,
+        rng: Rngs,  # noqa: ARG002
+    ) -> Complex[Tensor, "b g 1 1"]:
+        """The symbols as they are."""
+        return symbols[..., None]
+
+    def detect(
+        self,
+        observed: Complex[Tensor, "b g 1 1"],
+        h: Complex[Tensor, "b g 1 1"],
+        noise: Float[Tensor, "b _"],
+        n0: float,  # noqa: ARG002
+    ) -> Detected:
+        """Divide by the gain, and for MMSE scale by the factor that it brings."""
+        tap = h[..., 0]
+        inverse = energy(tap).clamp_min_(1e-12).reciprocal_()
+        variance = noise[..., None] * inverse
+        if self.equaliser == "zf":
+            return Detected(observed[:, :, 0] * tap.conj() * inverse, variance)
+        bias = (1 + variance).reciprocal_()
+        return Detected(observed[:, :, 0] * tap.conj() * (bias * inverse), bias.square() * variance, bias)
+
+
+def groups(n: int, scheme: Scheme) -> int:
+    """Groups that n symbols take; the last may be padded."""
+    return -(-n // scheme.streams)
+
+
+def to_antennas(
+    symbols: Complex[Tensor, "b n"], scheme: Scheme, h: Complex[Tensor, "b g rx tx"] | None, n0: float, *, rng: Rngs
+) -> Complex[Tensor, "b m tx"]:
+    """Map symbols to `groups * span` channel uses; the last group is filled up with zeros.
+
+    Stream j of group i carries symbol i·streams + j.
+    """
+    padded = F.pad(symbols, (0, -symbols.shape[1] % scheme.streams))
+    sent = scheme.precode(padded.reshape(len(symbols), -1, scheme.streams), h, n0, rng=rng)
+    return sent.flatten(1, 2)
+
+
+def from_antennas(
+    observed: Complex[Tensor, "b m rx"],
+    scheme: Scheme,
+    h: Complex[Tensor, "b g rx tx"],
+    noise: Float[Tensor, "b _"],
+    n0: float,
+    n: int,
+) -> Received:
+    """The n symbols of each image, from what `m = groups * span` channel uses brought.
+
+    `h` and `noise` are the receiver's knowledge: the channel, and the noise variance of each antenna, estimation error
+    included. Both are given by group.
+    """
+    grouped = observed.reshape(len(observed), -1, scheme.span, scheme.rx)
+    found = scheme.detect(grouped, h, noise, n0)
+    bias = None if found.bias is None else _by_symbol(found.bias, grouped.shape[1], n)
+    # A group that nothing can be made of is an erasure: infinities would spread.
+    variance = _by_symbol(found.n0.clamp(max=ERASED), grouped.shape[1], n)
+    return Received(found.symbols.flatten(1)[:, :n], variance, bias=bias, spatial=found.spatial)
+
+
+def _by_symbol(values: Float[Tensor, "b g s"], count: int, n: int) -> Float[Tensor, "b n"]:
+    return values.expand(-1, count, -1).reshape(len(values), -1)[:, :n]
+
+
+def energy(x: Complex[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+    """|x|², without the square root that `abs` takes."""
+    return x.real.square() + x.imag.square()
+
+
+def antenna_energy(scheme: Scheme) -> tuple[float, ...]:
+    """Mean energy of each transmit antenna on an element of the payload.
+
+    Measured on symbols 1 where the transmitter knows nothing; one that knows the channel shares out the energy 1.
+    """
+    if scheme.informed:
+        return (1 / scheme.tx,) * scheme.tx
+    ones = torch.ones(1, 16, scheme.streams, dtype=torch.complex64)
+    sent = scheme.precode(ones, None, 1.0, rng=[torch.Generator().manual_seed(0)])
+    return tuple(sent.abs().square().mean(dim=(0, 1, 2)).tolist())
+
+
+def check_antennas(tx: int, rx: int) -> None:
+    """Raise ValueError unless both numbers of antennas are from 1 to 256."""
+    for name, value in (("tx", tx), ("rx", rx)):
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 256:
+            raise ValueError(f"{name}={value!r} must be a whole number of antennas from 1 to 256")
+
+
+def amplitude(antennas: int) -> float:
+    """Of each of several antennas that share the energy 1 of a channel use."""
+    return 1 / math.sqrt(antennas)
