@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -17,6 +16,7 @@ from semlink.baselines.codings import code_image
 from semlink.baselines.mcs import MCS, NR_SCHEMES
 from semlink.baselines.source import Pixels, SourceCoder, grey_image
 from semlink.phy.link import Channel, esno_to_n0
+from semlink.phy.rng import probe
 
 MODES = ("adaptive", "outage", "genie")
 """What is known: the average Es/N0; that and the distribution of the fading; the fades themselves."""
@@ -29,6 +29,12 @@ VARIED_SYMBOLS = 1 << 20
 
 HOPELESS = 0.95
 """Schemes that fail more often than this are not tried."""
+
+SURE = 0.01
+"""The search for the best scheme begins with the highest rate that fails no more often than this."""
+
+WORTH = 1e-4
+"""Share of the expected squared error that no further coding is made for."""
 
 
 def image_failure(plan: Plan, esno: Float[np.ndarray, "*draws n"]) -> Float[np.ndarray, " *draws"]:
@@ -82,8 +88,7 @@ def outage_failures(symbols: int, esno_db: float, channel: Channel) -> Float[np.
     rng, total, drawn, enough = torch.Generator().manual_seed(0), np.zeros(len(NR_SCHEMES)), 0, False
     at_once = max(2, (1 << 19) // symbols)
     while drawn < DRAWS and not enough:
-        ones = torch.ones(at_once, symbols, dtype=torch.complex64)
-        received = channel(ones, esno_to_n0(esno_db), rng=rng).unbiased()
+        received = channel(probe(at_once, symbols), esno_to_n0(esno_db), rng=rng).unbiased()
         esno = 1 / received.n0.double().numpy()
         total += failures(symbols, esno).sum(axis=1)
         drawn += len(esno)
@@ -95,24 +100,35 @@ def outage_failures(symbols: int, esno_db: float, channel: Channel) -> Float[np.
 def best_scheme(source: SourceCoder, pixels: Pixels, symbols: int, failure: Float[np.ndarray, " schemes"]) -> MCS:
     """The scheme of least expected squared error for an image in a budget of channel uses.
 
-    E[MSE] = P(failure)·MSE(fallback) + (1 - P(failure))·MSE(source coding in the scheme's payload). A lower rate has
-    hardly ever the smaller coding error, which ends the search early. That a receiver shows what came before the first
-    lost block is left out of the account: with many blocks the choice is a little too careful. Where every scheme is
-    hopeless, the most robust one is sent.
+    E[MSE] = P(failure)·MSE(fallback) + (1 - P(failure))·MSE(source coding in the scheme's payload). A lower rate is
+    taken to have no smaller coding error, which ends the search early: where it could gain less than `WORTH`. That a
+    receiver shows what came before the first lost block is left out of the account: with many blocks the choice is a
+    little too careful. Where every scheme is hopeless, the most robust one is sent.
     """
     h, w, c = pixels.shape
     lost = float(np.mean((pixels.astype(np.float32) - grey_image((h, w, c))) ** 2))
-    best, least = _most_robust(symbols), math.inf
-    for mcs, fails in zip(reversed(NR_SCHEMES), reversed(list(map(float, failure))), strict=True):
-        if fails > HOPELESS or fails * lost >= least:
-            continue
-        error = code_image(source, pixels, plan_blocks(symbols, mcs).payload_bytes).mse(pixels)
-        expected = fails * lost + (1 - fails) * error
-        if expected < least:
-            best, least = mcs, expected
-        if error >= least:
+    fails = list(map(float, failure))
+    hopeful = [i for i, share in enumerate(fails) if share <= HOPELESS]
+    if not hopeful:
+        return _most_robust(symbols)
+
+    def errors(i: int) -> tuple[float, float]:
+        error = code_image(source, pixels, plan_blocks(symbols, NR_SCHEMES[i]).payload_bytes).mse(pixels)
+        return fails[i] * lost + (1 - fails[i]) * error, error
+
+    # From where the best is likely to be: schemes that fail too often are then passed over without a coding.
+    best = first = max((i for i in hopeful if fails[i] <= SURE), default=min(hopeful, key=fails.__getitem__))
+    least, error = errors(first)
+    for i in hopeful:
+        if i > first and fails[i] * lost < least and (expected := errors(i)[0]) < least:
+            best, least = i, expected
+    for i in reversed(hopeful):
+        if least - error < WORTH * least:
             break
-    return best
+        if i < first and fails[i] * lost < least:
+            expected, error = errors(i)
+            best, least = (i, expected) if expected < least else (best, least)
+    return NR_SCHEMES[best]
 
 
 def _most_robust(symbols: int) -> MCS:

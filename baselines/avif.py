@@ -31,12 +31,12 @@ class AVIF:
         Raises:
             ValueError: other than 1 or 3 channels, or a side over 16384 pixels; or Pillow was built without AVIF.
         """
-        shape = check_image(image, name="AVIF", max_side=_MAX_SIDE)
+        check_image(image, name="AVIF", max_side=_MAX_SIDE)
         return best_chroma(
+            self,
             image,
             budget,
             partial(_coding, to_picture(image)),
-            partial(self.decode, shape=shape, complete=True),
             low=0,
             high=100,
             start=45,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from concurrent.futures import Future
 
 import numpy as np
 
-from semlink.baselines.source import Pixels, Shape, SourceCoder, grey_image
+from semlink.baselines.source import Pixels, Shape, SourceCoder, content_of, grey_image
 
 _BYTES = 1 << 27
 _OVERHEAD = 900  # of an entry, beside the coding itself
@@ -68,9 +67,8 @@ class _Codings:
 
     def get(self, source: SourceCoder, pixels: Pixels, budget: int) -> Future[Coding]:
         """A coding that is made, or is being made by another thread."""
-        content = hashlib.blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=16).digest()
         h, w, c = pixels.shape
-        key = (source, content, (h, w, c), budget)
+        key = (source, content_of(pixels), (h, w, c), budget)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)

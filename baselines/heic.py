@@ -39,12 +39,12 @@ class HEIC:
         Raises:
             ValueError: other than 1 or 3 channels, or a side over 8192 pixels.
         """
-        shape = check_image(image, name="HEIC", max_side=_MAX_SIDE)
+        check_image(image, name="HEIC", max_side=_MAX_SIDE)
         return best_chroma(
+            self,
             image,
             budget,
             partial(_coding, image),
-            partial(self.decode, shape=shape, complete=True),
             low=0,
             high=100,
             start=30,

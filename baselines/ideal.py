@@ -20,6 +20,7 @@ from semlink.baselines.codings import code_image
 from semlink.baselines.separate import separate_codec, sounded_esno, to_uint8
 from semlink.baselines.source import grey_image
 from semlink.phy.link import Channel, Codec, Decoded, Frame, InformedCodec, Received, Sounding
+from semlink.phy.rng import probe
 
 BOUNDS = ("ergodic", "outage=SHARE", "4qam", "16qam", "64qam", "256qam")
 """Other rates than the capacity of the very fades: see `CapacityCodec`."""
@@ -56,7 +57,7 @@ class CapacityCodec:
         self._rate = _rate_of(bound)
 
     def encode_informed(self, image: Float[Tensor, "b c h w"], n0: float, sound: Sounding) -> Frame:
-        """Images in [0, 1] to floor(ratio·c·h·w) constant symbols each, their codings in the header.
+        """Images in [0, 1] to floor(ratio·c·h·w) Gaussian symbols each, which carry nothing, and codings in the header.
 
         Raises:
             ValueError: the images have other than 1 or 3 channels.
@@ -69,7 +70,7 @@ class CapacityCodec:
         _, c, h, w = image.shape
         what = f"capacity ({self.bound or 'of Gaussian symbols over these very fades'}), no CRC, no padding"
         notes = {"source": self.source.note((h, w, c)), "channel code": what}
-        symbols = torch.ones(esno.shape, dtype=torch.complex64, device=image.device)
+        symbols = probe(*esno.shape).to(image.device)
         source_bits = torch.tensor([8 * len(coding) for coding in codings])
         return Frame(symbols, {"payload": esno.shape[1]}, notes=notes, header=codings, bits={"source": source_bits})
 

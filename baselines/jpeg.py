@@ -59,10 +59,10 @@ class JPEG:
         """
         shape = check_image(image, name="JPEG", max_side=_MAX_SIDE)
         return best_chroma(
+            self,
             image,
             budget,
             partial(_coding, to_picture(image)),
-            partial(self.decode, shape=shape, complete=True),
             low=1,
             high=STEPS,
             start=_likely_step(budget * 8 / (shape[0] * shape[1])),

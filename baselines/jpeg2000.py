@@ -17,6 +17,7 @@ from semlink.baselines.source import (
     check_image,
     grey_image,
     is_small,
+    known_lengths,
     read_image,
     to_picture,
 )
@@ -54,7 +55,8 @@ class JPEG2000:
         shape = check_image(image, name="JPEG 2000", max_side=_MAX_SIDE)
         start = _RATIOS - round(math.log(max(1.0, image.size / max(1, budget + _overhead(shape)))) / _GROWTH)
         coding_at = partial(_coding, to_picture(image))
-        best = best_within(budget, coding_at, low=1, high=_RATIOS, start=start, growth=_GROWTH)
+        known = known_lengths(self, image)
+        best = best_within(budget, coding_at, low=1, high=_RATIOS, start=start, growth=_GROWTH, known=known)
         return best and best[1]
 
     def decode(self, data: bytes, shape: Shape, *, complete: bool) -> Pixels | None:

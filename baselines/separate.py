@@ -22,6 +22,7 @@ from semlink.phy.constellation import QAM
 from semlink.phy.kbest import kbest_llr
 from semlink.phy.link import Channel, Decoded, Frame, Received, Sounding, Spatial, channel_uses
 from semlink.phy.metrics import to_levels
+from semlink.phy.rng import probe
 from semlink.phy.scrambling import descramble_llr, scramble
 
 C_INIT = 1 << 15
@@ -225,8 +226,8 @@ def separate_codec(
 
 def sounded_esno(sound: Sounding, image: Float[Tensor, "b c h w"], ratio: float) -> Float[np.ndarray, "b n"]:
     """The Es/N0, linear, that each symbol of each image will have after equalisation."""
-    ones = torch.ones(image.shape[0], _symbols(image.shape, ratio), dtype=torch.complex64, device=image.device)
-    esno: np.ndarray = (1 / sound(ones).unbiased().n0.double()).cpu().numpy()
+    sent = probe(image.shape[0], _symbols(image.shape, ratio)).to(image.device)
+    esno: np.ndarray = (1 / sound(sent).unbiased().n0.double()).cpu().numpy()
     return esno
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -46,6 +47,8 @@ class SourceCoder(Protocol):
         """
         ...
 
+    def __hash__(self) -> int: ...
+
     def note(self, shape: Shape) -> str:
         """One sentence: which bytes are counted, and what the receiver is taken to know, for an image of this size."""
         ...
@@ -72,8 +75,34 @@ def check_image(image: Pixels, *, name: str, max_side: int) -> Shape:
     return image.shape
 
 
+def content_of(image: Pixels) -> bytes:
+    """What stands for the content of an image in a cache, but for its shape."""
+    return hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).digest()
+
+
+def known_lengths(coder: SourceCoder, image: Pixels, *, full_chroma: bool = False) -> dict[int, int]:
+    """The lengths of an image's codings by setting, as far as searches have come across them; for `best_within`.
+
+    Many budgets are asked for the same image, and slow coders tried at the same settings. Kept for the last images.
+    """
+    h, w, c = image.shape
+    return _lengths(coder, content_of(image), (h, w, c), full_chroma)
+
+
+@lru_cache(maxsize=1 << 13)  # of some kilobytes each
+def _lengths(coder: SourceCoder, content: bytes, shape: Shape, full_chroma: bool) -> dict[int, int]:  # noqa: ARG001
+    return {}
+
+
 def best_within(
-    budget: int, coding_at: Callable[[int], bytes], *, low: int, high: int, start: int, growth: float
+    budget: int,
+    coding_at: Callable[[int], bytes],
+    *,
+    low: int,
+    high: int,
+    start: int,
+    growth: float,
+    known: dict[int, int] | None = None,
 ) -> tuple[int, bytes] | None:
     """The finest setting in low … high whose coding fits, and that coding; None if not even `low` does.
 
@@ -81,21 +110,29 @@ def best_within(
     ratio exp(`growth`) with each setting, or as between the two nearest ones tried. Every third try halves what is
     left. The length is taken to rise with the setting; where it does not quite, the result still fits, and a finer
     setting that fits as well may be missed.
+
+    `known` has lengths by setting, and gets those that are found. It spares codings, but has no say in what is tried
+    next: the result depends on nothing that was asked before. A `start` that is the same for all budgets spares most.
     """
-    best: tuple[int, bytes] | None = None
+    known = {} if known is None else known
+    best: bytes | None = None
     below, above = low - 1, high + 1  # `below` fits, `above` does not, or they are out of range
     lengths: dict[int, int] = {}
     middle = start
     while above - below > 1:
         middle = min(max(middle, below + 1), above - 1)
-        coding = coding_at(middle)
-        lengths[middle] = max(1, len(coding))
-        if len(coding) <= budget:
-            below, best = middle, (middle, coding)
+        coding = None if middle in known else coding_at(middle)
+        if coding is not None:
+            known[middle] = len(coding)
+        lengths[middle] = max(1, known[middle])
+        if known[middle] <= budget:
+            below, best = middle, coding
         else:
             above = middle
         middle = (below + above) // 2 if len(lengths) % 3 == 0 else _aim(budget, lengths, below, above, growth)
-    return best
+    if below < low:
+        return None
+    return below, coding_at(below) if best is None else best
 
 
 def _aim(budget: int, lengths: dict[int, int], below: int, above: int, growth: float) -> int:
@@ -114,10 +151,10 @@ class ChromaCoding(Protocol):
 
 
 def best_chroma(
+    coder: SourceCoder,
     image: Pixels,
     budget: int,
     coding_at: ChromaCoding,
-    decode: Callable[[bytes], Pixels | None],
     *,
     low: int,
     high: int,
@@ -132,14 +169,17 @@ def best_chroma(
     `full_chroma_from`: below it 4:2:0 is nearly always better, and trying both takes twice as long. Its search starts
     `lead` settings lower.
     """
-    half = best_within(budget, coding_at, low=low, high=high, start=start, growth=growth)
+    known = known_lengths(coder, image)
+    half = best_within(budget, coding_at, low=low, high=high, start=start, growth=growth, known=known)
     if half is None or image.shape[2] == 1 or half[0] < full_chroma_from:
         return half and half[1]
     setting, coding = half
-    at_full = partial(coding_at, full_chroma=True)
-    full = best_within(budget, at_full, low=low, high=setting, start=setting - lead, growth=growth)
+    at_full, known = partial(coding_at, full_chroma=True), known_lengths(coder, image, full_chroma=True)
+    full = best_within(budget, at_full, low=low, high=setting, start=setting - lead, growth=growth, known=known)
     if full is None:
         return coding
+    h, w, c = image.shape
+    decode = partial(coder.decode, shape=(h, w, c), complete=True)
     return min(coding, full[1], key=lambda one: _squared_error(image, decode(one)))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -49,13 +50,16 @@ def code_of(mcs: MCS, k: int) -> LDPC5G:
     return LDPC5G(k, symbols * m, bits_per_symbol=m, iterations=ITERATIONS)
 
 
-def measure_point(mcs: MCS, k: int, esno_db: float, *, seed: int, most_blocks: int) -> Point:
-    """Send random blocks until there are 100 errors, or `most_blocks` blocks."""
+def measure_point(
+    mcs: MCS, k: int, esno_db: float, *, seed: int, most_blocks: int, progress: Callable[[], None] = lambda: None
+) -> Point:
+    """Send random blocks until there are 100 errors, or `most_blocks` blocks; `progress` is called at every batch."""
     code, qam, n0 = code_of(mcs, k), QAM(mcs.order), esno_to_n0(esno_db)
     key = hashlib.blake2b(f"{seed} {mcs} {k} {esno_db:.3f}".encode(), digest_size=7).digest()
     rng = torch.Generator().manual_seed(int.from_bytes(key))
     errors = blocks = 0
     while errors < ENOUGH_ERRORS and blocks < most_blocks:
+        progress()
         count = min(max(16, _BATCH_BITS // code.n), most_blocks - blocks)
         bits = torch.randint(0, 2, (count, k), generator=rng, dtype=torch.uint8)
         received = AWGN()(qam.map(code.encode(bits)), n0, rng=rng)
@@ -65,21 +69,25 @@ def measure_point(mcs: MCS, k: int, esno_db: float, *, seed: int, most_blocks: i
     return Point(esno_db, errors, blocks)
 
 
-def measure_curve(mcs: MCS, k: int, *, seed: int) -> Iterator[Point]:
-    """The waterfall, in steps of 0.1 to 0.5 dB, from more than 1 block in 2 lost to fewer than 1 in 1,000."""
+def measure_curve(mcs: MCS, k: int, *, seed: int, progress: Callable[[], None] = lambda: None) -> Iterator[Point]:
+    """The waterfall, in steps of 0.1 to 0.5 dB, from more than 1 block in 2 lost to fewer than 1 in 1,000.
+
+    `progress` is called every tenths of a second, and may raise to end it.
+    """
     step = next(step for least, step in ((4000, 0.1), (2000, 0.15), (500, 0.2), (200, 0.3), (0, 0.5)) if k >= least)
     most_blocks = max(5_000, min(30_000, 30_000_000 // k))
     capacity_db = float(esno_db_for(k / code_of(mcs, k).n * mcs.bits_per_symbol, order=mcs.order))
     start = round((capacity_db + 0.4) / step) * step
-    first = measure_point(mcs, k, round(start, 3), seed=seed, most_blocks=most_blocks)
+    measure = partial(measure_point, mcs, k, seed=seed, most_blocks=most_blocks, progress=progress)
+    first = measure(round(start, 3))
     yield first
     below, i = first, 1
     while below.bler < 0.5 and i < 40:
-        below = measure_point(mcs, k, round(start - i * step, 3), seed=seed, most_blocks=most_blocks)
+        below = measure(round(start - i * step, 3))
         yield below
         i += 1
     above, i = first, 1
     while above.bler > 1e-3 and start + i * step < capacity_db + 15:
-        above = measure_point(mcs, k, round(start + i * step, 3), seed=seed, most_blocks=most_blocks)
+        above = measure(round(start + i * step, 3))
         yield above
         i += 1

@@ -9,13 +9,22 @@ from functools import partial
 
 from PIL import Image
 
-from semlink.baselines.source import Pixels, Shape, best_within, check_image, is_small, read_image, to_picture
+from semlink.baselines.source import (
+    Pixels,
+    Shape,
+    best_within,
+    check_image,
+    is_small,
+    known_lengths,
+    read_image,
+    to_picture,
+)
 
 METHOD = 6
 """libwebp's slowest and best search."""
 
-_SETTINGS = 160  # libwebp takes fractional qualities, and its quantiser goes with their cube root
-_GROWTH = 0.03
+_SETTINGS = 254  # two to each step of libwebp's quantiser
+_START, _GROWTH = 200, 0.016  # about what photographs take at a bit per pixel, and there
 _MAX_SIDE = 16383  # 14 bits (RFC 6386 clause 9.1)
 _RIFF_BYTES, _TAG_BYTES, _START_BYTES = 20, 3, 7
 _START_CODE = b"\x9d\x01\x2a"
@@ -38,10 +47,10 @@ class WebP:
         Raises:
             ValueError: other than 1 or 3 channels, or a side over 16383 pixels.
         """
-        shape = check_image(image, name="WebP", max_side=_MAX_SIDE)
+        check_image(image, name="WebP", max_side=_MAX_SIDE)
         coding_at = partial(_coding, to_picture(image))
-        start = round(_SETTINGS * (budget * 2 / (shape[0] * shape[1])) ** (1 / 3))  # quality 25 a bit per pixel
-        best = best_within(budget, coding_at, low=0, high=_SETTINGS, start=start, growth=_GROWTH)
+        known = known_lengths(self, image)
+        best = best_within(budget, coding_at, low=0, high=_SETTINGS, start=_START, growth=_GROWTH, known=known)
         return best and best[1]
 
     def decode(self, data: bytes, shape: Shape, *, complete: bool) -> Pixels | None:
@@ -69,12 +78,22 @@ class WebP:
 
 def _coding(picture: Image.Image, setting: int) -> bytes:
     out = io.BytesIO()
-    picture.save(out, "WEBP", quality=100 * (setting / _SETTINGS) ** 3, method=METHOD)
+    picture.save(out, "WEBP", quality=_quality(setting), method=METHOD)
     file = out.getvalue()
     if not is_small((picture.height, picture.width, 1)):
         return file
     frame = file[_RIFF_BYTES : _RIFF_BYTES + int.from_bytes(file[16:20], "little")]  # without the chunk's padding
     return frame[:_TAG_BYTES] + frame[_TAG_BYTES + _START_BYTES :]
+
+
+def _quality(setting: int) -> float:
+    """The quality, fractional, at which libwebp's quantiser, from coarse to fine, stands at `setting` / `_SETTINGS`.
+
+    That share is the cube root of 2/3 of the quality up to 3/4, and from there on of 2·quality - 1 (libwebp's
+    `QualityToCompression`).
+    """
+    cube = (setting / _SETTINGS) ** 3
+    return 100 * min(cube * 3 / 2, (cube + 1) / 2)
 
 
 def _start(shape: Shape) -> bytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from io import StringIO
 from pathlib import Path
 
@@ -51,16 +52,17 @@ def _measured(keys: Sequence[Key], seed: int, out: Path) -> dict[Key, list[Point
     missing = [key for key in keys if key not in points]
     # The long ones first, or one would be left to run alone at the end.
     missing.sort(key=lambda key: -key[1])
-    pool = ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,))
+    pool, stopped = ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)), threading.Event()
     try:
-        futures = {pool.submit(_curve, key, seed): key for key in missing}
+        futures = {pool.submit(_curve, key, seed, stopped): key for key in missing}
         with progress_bar("measuring", len(missing)) as advance:
             for future in as_completed(futures):
                 points[futures[future]] = future.result()
                 write_points(points, out, seed=seed, iterations=ITERATIONS)
                 advance()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        stopped.set()  # after Ctrl-C: a curve takes minutes, and Python waits for all threads
+        pool.shutdown(wait=True, cancel_futures=True)
     return points
 
 
@@ -74,8 +76,12 @@ def _begun(out: Path, seed: int) -> dict[Key, list[Point]]:
     return read_points(text)
 
 
-def _curve(key: Key, seed: int) -> list[Point]:
-    return list(measure_curve(*key, seed=seed))
+def _curve(key: Key, seed: int, stopped: threading.Event) -> list[Point]:
+    def check() -> None:
+        if stopped.is_set():
+            raise CancelledError
+
+    return list(measure_curve(*key, seed=seed, progress=check))
 
 
 def _row(key: Key, points: Sequence[Point]) -> dict[str, object]:

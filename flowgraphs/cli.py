@@ -34,7 +34,7 @@ def compare(
             "jpeg-conv-qam:nr1-13; SOURCE-capacity, its ceiling; SOURCE-ldpc-qam:all for fixed, adaptive, outage, "
             "genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, heic. CODE: ldpc, "
             "gallager, conv, uncoded. May be repeated.",
-            show_default="jpeg-ldpc-qam, jpeg-ldpc-qam:adaptive and deepjscc",
+            show_default="jpeg-ldpc-qam, jpeg-ldpc-qam:adaptive (:outage where the channel fades) and deepjscc",
         ),
     ] = None,
     channel: Annotated[

@@ -165,8 +165,9 @@ def compare(
     plan = _Plan(images, channel, realisations, seed, frozenset(pictures))
     tallies = _run_all(plan, jobs, min(workers or cores(), len(jobs)), progress)
     unlabelled = dict.fromkeys(("csi", "coherence", "equaliser"), "")
-    name = type(channel).__name__
-    labels = {"channel": name, "spec": name, **unlabelled, **getattr(channel, "labels", {}), "seed": seed}
+    said = getattr(channel, "labels", {})
+    name = said.get("channel", type(channel).__name__)
+    labels = {"channel": name, "spec": name, **unlabelled, **said, "seed": seed}
     rows = [
         {"codec": job.name, "esno_db": job.esno_db, **labels, **tally.row()}
         for job, tally in zip(jobs, tallies, strict=True)

@@ -22,13 +22,14 @@ from semlink.baselines.ideal import BOUNDS, CapacityCodec
 from semlink.baselines.separate import separate_codec
 from semlink.neural import zoo
 from semlink.phy.channel_specs import parse_channel, with_options
-from semlink.phy.channels import AWGN
+from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.frontend import Medium
 from semlink.phy.link import Channel, Codec, InformedCodec
+from semlink.phy.rng import probe
 from semlink.phy.sources import SAMPLES, cifar10, find_images, kodak, load_image, sample_images
 
 CODECS = ("jpeg-ldpc-qam", "jpeg-ldpc-qam:adaptive", "deepjscc")
-"""What is compared when nothing is said."""
+"""What is compared when nothing is said, on awgn."""
 PUBLISHED = "published:"
 SETS = "samples, kodak, cifar10, cifar10:COUNT"
 MAX_LEVELS = 1000
@@ -86,9 +87,19 @@ def make_channel(spec: str, *, coherence: str | None, csi: str | None, equaliser
     given = {"coherence": coherence, "csi": csi, "equaliser": equaliser}
     options = {name: value for name, value in given.items() if value is not None}
     try:
-        return parse_channel(with_options(spec, options))
+        channel = parse_channel(with_options(spec, options))
+        # What a channel refuses only when it is used shows now, not in the middle of a run.
+        channel(probe(1, 64), 0.1, rng=torch.Generator().manual_seed(0))
+        return channel
     except ValueError as error:
         raise ValueError(f"--channel: {error}") from error
+
+
+def default_codecs(channel: Channel) -> tuple[str, ...]:
+    """What is compared when nothing is said: where the channel fades, its digital opponent knows its statistics."""
+    if isinstance(channel, AWGN) or getattr(channel, "labels", {}).get("csi") == "none":
+        return CODECS
+    return tuple(name.replace(":adaptive", ":outage") for name in CODECS)
 
 
 def check_count(option: str, value: int | None, least: int) -> None:
@@ -147,8 +158,9 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
     knowing = ideal or (digital and digital[3] in ("genie", "outage"))
     if knowing and getattr(channel, "labels", {}).get("csi") == "none":
         raise ValueError(f"--codec {name}: nobody knows the fades with --csi none")
-    on = getattr(channel, "labels", {}).get("channel")
-    if ideal and ideal[2] and ideal[2].startswith(("ergodic", "outage")) and on not in ("awgn", "rayleigh"):
+    known = isinstance(channel, AWGN) or (isinstance(channel, Rayleigh) and channel.csi == "perfect")
+    if ideal and ideal[2] and ideal[2].startswith(("ergodic", "outage")) and not known:
+        on = getattr(channel, "labels", {}).get("spec", type(channel).__name__)
         raise ValueError(f"--codec {name}: that ceiling is of rayleigh, not of {on}; give {ideal[1]}-capacity")
     try:
         if digital:

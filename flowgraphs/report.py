@@ -26,9 +26,9 @@ from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
 from semlink.flowgraphs import plots
 from semlink.flowgraphs.compare import CODED, Comparison, compare, find_cliff
 from semlink.flowgraphs.options import (
-    CODECS,
     PUBLISHED,
     check_count,
+    default_codecs,
     load_images,
     make_channel,
     make_codecs,
@@ -68,7 +68,7 @@ def run_compare(
     check_count("--realisations", realisations, 1)
     check_count("--seed", seed, 0)
     over = make_channel(channel, coherence=coherence, csi=csi, equaliser=equaliser)
-    names = list(codecs) or list(CODECS)
+    names = list(codecs) or list(default_codecs(over))
     share = parse_ratio(ratio)
     chosen = make_codecs(names, ratio=share, mcs=mcs, channel=over)
     published = published_curves(names, words, channel=over)

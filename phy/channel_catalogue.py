@@ -11,7 +11,7 @@ from semlink.phy.channels import AWGN, Mimo, Nakagami, Rayleigh, Rician
 from semlink.phy.estimation import Estimator
 from semlink.phy.fading import FadingLaw, NakagamiLaw, RayleighLaw, RicianLaw
 from semlink.phy.flat import Csi
-from semlink.phy.frontend import Side, Stage
+from semlink.phy.frontend import Side
 from semlink.phy.multipath import Cdl, Tdl
 from semlink.phy.multiuser import Downlink, Uplink
 from semlink.phy.ofdm import OFDM, Domain
@@ -27,10 +27,26 @@ def _fading(K: float | None = None, m: float | None = None) -> FadingLaw:  # noq
 
 
 def _moving(options: dict[str, Any]) -> dict[str, Any]:
-    """With Doppler, every channel use has a gain of its own unless something else is said."""
+    """With Doppler, every channel use has a gain of its own unless something else is said.
+
+    Raises:
+        ValueError: an option that would do nothing.
+    """
+    _needs(options, "csi", "estimated", ("pilots", "spacing", "estimator"))
+    if options.get("csi") == "none" and "equaliser" in options:
+        raise ValueError("equaliser is not for csi=none")
+    if "spacing" in options and not options.get("doppler"):
+        raise ValueError("spacing is for doppler above 0; pilots and coherence say where pilots lie without")
     if options.get("doppler") and options.get("csi") != "outdated":
         options.setdefault("coherence", "fast")
     return options
+
+
+def _needs(options: dict[str, Any], key: str, value: str, others: tuple[str, ...]) -> None:
+    """Raise ValueError if one of the others is given without this value of the option."""
+    given = [name.replace("_", "-") for name in others if name in options]
+    if given and options.get(key) != value:
+        raise ValueError(f"{', '.join(given)}: only with {key}={value}")
 
 
 def _rayleigh(**options: Any) -> Rayleigh:  # noqa: ANN401
@@ -49,15 +65,16 @@ def _mimo(
     antennas: tuple[int, int],
     scheme: str = "mmse",
     *,
-    power: str = "water-filling",
-    width: int = 16,
+    power: str | None = None,
+    width: int | None = None,
+    streams: int | None = None,
     K: float | None = None,  # noqa: N803
     m: float | None = None,
     tx_corr: float = 0.0,
     rx_corr: float = 0.0,
     **options: Any,  # noqa: ANN401
 ) -> Mimo:
-    chosen = make_mimo(*antennas, scheme, power=power, width=width)
+    chosen = make_mimo(*antennas, scheme, power=power, width=width, streams=streams)
     law = _fading(K, m)
     return Mimo(antennas=chosen, fading=law, tx_correlation=tx_corr, rx_correlation=rx_corr, **_moving(options))
 
@@ -81,21 +98,26 @@ def _ofdm(
     v: float = 0.0,
     antennas: tuple[int, int] = (1, 1),
     scheme: str = "mmse",
-    power: str = "water-filling",
-    width: int = 16,
+    power: str | None = None,
+    width: int | None = None,
+    streams: int | None = None,
     guard_low: int = 28,
     guard_high: int = 27,
     dc: str = "empty",
     spacing: float = 30e3,
     **options: Any,  # noqa: ANN401
 ) -> OFDM:
+    _needs(options, "csi", "estimated", ("estimator", "pilot_carriers", "pilot_symbols"))
     own = {key: options.pop(key) for key in ("direction", "rx_rows", "tx_rows") if key in options}
     if antennas == (1, 1) and scheme not in ("zf", "mmse"):
         raise ValueError(f"{scheme} is for several antennas; with one at each end, give zf or mmse")
+    given = {"power": power, "width": width, "streams": streams}
+    if antennas == (1, 1) and any(value is not None for value in given.values()):
+        raise ValueError(f"{', '.join(key for key, value in given.items() if value is not None)}: for several antennas")
     if antennas == (1, 1):
         chosen: Scheme = Single(scheme)  # type: ignore[arg-type]  # one of the two, as checked
     else:
-        chosen = make_mimo(*antennas, scheme, power=power, width=width)
+        chosen = make_mimo(*antennas, scheme, power=power, width=width, streams=streams)
     guards = (guard_low, guard_high)
     paths = path(profile, ds, carrier_hz=fc, speed_mps=v, **own)  # type: ignore[arg-type]  # A … E, as listed below
     return OFDM(paths, chosen, spacing_hz=spacing, guards=guards, dc=dc == "empty", **options)
@@ -111,11 +133,12 @@ _COMMON = {
     "delay": Option("age of outdated CSI", unit="channel uses", default="0"),
 }
 _EQUALISER = {"equaliser": Option("one-tap equaliser", "word", words=get_args(Equaliser), default="zf")}
-_SIDE = {"side": Option("where it acts", "word", words=get_args(Side))}
+_SIDE = {"side": Option("where it acts; each has a side of its own without", "word", words=get_args(Side))}
 _MIMO = {
     "antennas": Option("transmit x receive", "antennas", default=None),
     "scheme": Option("what they do", "word", words=DETECTORS, default="mmse"),
     "power": Option("of svd's streams", "choice", words=("water-filling", "equal"), default="water-filling"),
+    "streams": Option("of svd", "count", default="as many as there can be"),
     "width": Option("candidates of k-best", "count", default="16"),
     "K": Option("Rice factor, for Rician gains", unit="dB"),
     "m": Option("Nakagami's m, for his gains"),
@@ -131,6 +154,7 @@ _OFDM = {
     "antennas": Option("transmit x receive", "antennas", default="1x1"),
     "scheme": Option("what tells carriers and antennas apart", "word", words=DETECTORS, default="mmse"),
     "power": _MIMO["power"],
+    "streams": _MIMO["streams"],
     "width": _MIMO["width"],
     "csi": Option("what the receiver knows", "word", words=("perfect", "estimated", "none"), default="perfect"),
     "estimator": _COMMON["estimator"],
@@ -193,15 +217,7 @@ CHANNELS: Mapping[str, Entry] = {
 """Channels by name."""
 
 
-def _clock(ppm: float, delay: float = 0.0, side: Side = "receiver") -> Stage:
-    return impairments.SamplingOffset(ppm, delay, side)
-
-
-def _iq(gain: float = 0.0, phase: float = 0.0, side: Side = "receiver") -> Stage:
-    return impairments.IqImbalance(gain, phase, side)
-
-
-STAGES: Mapping[str, Entry] = {
+_OWN: Mapping[str, Entry] = {
     "rapp": Entry(
         "solid-state amplifier (Rapp)",
         {
@@ -212,8 +228,13 @@ STAGES: Mapping[str, Entry] = {
     ),
     "saleh": Entry(
         "travelling-wave tube amplifier (Saleh)",
-        {"ibo": Option("input back-off", unit="dB", default=None)},
-        lambda ibo: impairments.Saleh(ibo),
+        {
+            "ibo": Option("input back-off", unit="dB", default=None),
+            "beta-a": Option("of Saleh's amplitude", default="1.1517"),
+            "alpha-p": Option("of his phase", default="4.0033"),
+            "beta-p": Option("of his phase", default="9.104"),
+        },
+        lambda ibo, **shape: impairments.Saleh(ibo, **shape),
     ),
     "clip": Entry(
         "clipped envelope",
@@ -222,36 +243,37 @@ STAGES: Mapping[str, Entry] = {
     ),
     "phase-noise": Entry(
         "free-running oscillator",
-        {"linewidth": Option("two-sided 3 dB linewidth", unit="over the sample rate", default=None), **_SIDE},
-        lambda linewidth, side="transmitter": impairments.PhaseNoise(linewidth, side),
+        {"linewidth": Option("two-sided 3 dB linewidth", unit="over the sample rate", default=None)},
+        lambda linewidth: impairments.PhaseNoise(linewidth),
     ),
     "cfo": Entry(
         "carrier frequency offset",
-        {"offset": Option("what is left of it", unit="cycles per sample", default=None), **_SIDE},
-        lambda offset, side="receiver": impairments.CarrierOffset(offset, side=side),
+        {
+            "offset": Option("what is left of it", unit="cycles per sample", default=None),
+            "phase": Option("at the start", unit="radians", default="random"),
+        },
+        lambda offset, phase="random": impairments.CarrierOffset(offset, phase),
     ),
     "sfo": Entry(
         "sampling clock offset",
         {
             "ppm": Option("sampling period too long", unit="ppm", default=None),
             "delay": Option("timing error", unit="samples", default="0"),
-            **_SIDE,
         },
-        _clock,
+        lambda ppm, delay=0.0: impairments.SamplingOffset(ppm, delay),
     ),
     "iq": Entry(
         "gain and phase imbalance of the mixer",
         {
             "gain": Option("imbalance", unit="dB", default="0"),
             "phase": Option("imbalance", unit="degrees", default="0"),
-            **_SIDE,
         },
-        _iq,
+        lambda gain=0.0, phase=0.0: impairments.IqImbalance(gain, phase),
     ),
     "dc": Entry(
         "a constant beside the signal",
-        {"level": Option("over the mean power", unit="dB", default=None), **_SIDE},
-        lambda level, side="receiver": impairments.DcOffset(level, side),
+        {"level": Option("over the mean power", unit="dB", default=None)},
+        lambda level: impairments.DcOffset(level),
     ),
     "dac": Entry(
         "quantisation at the transmitter",
@@ -283,4 +305,5 @@ STAGES: Mapping[str, Entry] = {
         lambda jsr, kind="barrage": interference.Jammer(kind, jsr),
     ),
 }
-"""Impairments and interference by name; each acts at one side, in the order given."""
+STAGES = {name: Entry(entry.help, {**entry.options, **_SIDE}, entry.make) for name, entry in _OWN.items()}
+"""Impairments and interference by name; those of one side act in the order given."""

@@ -24,14 +24,12 @@ def parse_channel(text: str) -> Medium:
     Raises:
         ValueError: an unknown channel, stage or option, or a value out of range; the message says which exist.
     """
-    first, *others = re.split(r"\+(?=[a-z])", text.strip())
-    channel = _make(first, CHANNELS, "channel")
+    first, *others = _split(text)
+    channel, _ = _make(_in_time(first) if others else first, CHANNELS, "channel")
     stages = [_make(part, STAGES, "stage") for part in others]
     assert isinstance(channel, Medium)
-    if not stages:
-        return channel
-    sides = {side: [stage for stage in stages if getattr(stage, "side", None) == side] for side in get_args(Side)}
-    return Chain(*sides["transmitter"], channel, *sides["receiver"])
+    sides = {side: [stage for stage, where in stages if where == side] for side in get_args(Side)}
+    return Chain(*sides["transmitter"], channel, *sides["receiver"]) if stages else channel
 
 
 def with_options(text: str, options: Mapping[str, str]) -> str:
@@ -42,7 +40,7 @@ def with_options(text: str, options: Mapping[str, str]) -> str:
     """
     if not options:
         return text
-    first, plus, others = text.partition("+")
+    first, *others = _split(text)
     name, _, given = first.partition(":")
     known = CHANNELS[name].options if name in CHANNELS else {}
     told = assign(name, given, known)[0] if known else {}
@@ -53,10 +51,25 @@ def with_options(text: str, options: Mapping[str, str]) -> str:
         if key in told:
             raise ValueError(f"{key} is given twice: in the channel's specification {first!r} and beside it")
     added = ",".join(f"{key}={value}" for key, value in options.items())
-    return f"{name}:{given}{',' if given else ''}{added}{plus}{others}"
+    return "+".join([f"{name}:{given}{',' if given else ''}{added}", *others])
 
 
-def _make(text: str, table: Mapping[str, Entry], what: str) -> Medium | Stage:
+def _split(text: str) -> list[str]:
+    """The channel and the stages; the plus of a number is none between them."""
+    return re.split(r"\+(?=[A-Za-z])", text.strip())
+
+
+def _in_time(text: str) -> str:
+    """OFDM sample by sample, unless something else is said: there the stages act."""
+    name, _, given = text.partition(":")
+    options = CHANNELS[name].options if name in CHANNELS else {}
+    return with_options(
+        text, {"domain": "time"} if "domain" in set(options) - set(assign(name, given, options)[0]) else {}
+    )
+
+
+def _make(text: str, table: Mapping[str, Entry], what: str) -> tuple[Medium | Stage, str | None]:
+    """What the text describes, and the side at which it stands, for a stage."""
     name, _, given = text.partition(":")
     if name not in table:
         raise ValueError(f"{what} {name!r} must be one of: {', '.join(table)}")
@@ -64,7 +77,9 @@ def _make(text: str, table: Mapping[str, Entry], what: str) -> Medium | Stage:
     values, missing = assign(name, given, entry.options)
     if missing:
         raise ValueError(f"{text}: lacks {', '.join(f'{key} ({entry.options[key].help})' for key in missing)}")
+    side = values.pop("side", None)
     try:
-        return entry.make(**{key.replace("-", "_"): value for key, value in values.items()})
+        made = entry.make(**{key.replace("-", "_"): value for key, value in values.items()})
     except ValueError as error:
         raise ValueError(f"{text}: {error}") from error
+    return made, side or getattr(made, "side", None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, fields, is_dataclass, replace
 from typing import get_args
 
 import torch
@@ -15,10 +15,11 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from semlink.phy.fading import FadingLaw, NakagamiLaw, RayleighLaw, RicianLaw
-from semlink.phy.flat import FlatFading, one_of
-from semlink.phy.frontend import IDEAL, Medium, Radio, Stage
+from semlink.phy.flat import FlatFading
+from semlink.phy.frontend import IDEAL, Medium, Radio, Side, Stage
 from semlink.phy.link import Received, Rng
 from semlink.phy.mimo import correlate, exponential_correlation, kronecker_root
+from semlink.phy.parameters import check_choice
 from semlink.phy.rng import complex_normal, rows, spawn
 from semlink.phy.scheme_specs import describe_scheme
 from semlink.phy.spatial import Equaliser, Scheme, Single
@@ -64,7 +65,7 @@ class _SingleAntenna(FlatFading):
     equaliser: Equaliser = "zf"
 
     def __post_init__(self) -> None:
-        one_of("equaliser", self.equaliser, get_args(Equaliser))
+        check_choice("equaliser", self.equaliser, get_args(Equaliser))
         super().__post_init__()
 
     @property
@@ -159,7 +160,10 @@ class Chain:
     def __init__(self, *parts: Stage | Medium) -> None:
         media = [i for i, part in enumerate(parts) if isinstance(part, Medium)]
         if len(media) != 1:
-            raise ValueError(f"Chain of {len(parts)} parts has {len(media)} channels; it must have exactly one")
+            raise ValueError(
+                f"Chain of {len(parts)} parts has {len(media)} channels; it must have exactly one that has a place for "
+                "stages (`carry`)"
+            )
         (place,) = media
         medium = parts[place]
         assert isinstance(medium, Medium)
@@ -170,12 +174,11 @@ class Chain:
     def labels(self) -> dict[str, str]:
         """Those of the channel, the stages in its specification."""
         labels: dict[str, str] = dict(getattr(self.channel, "labels", {"channel": type(self.channel).__name__}))
-        sides = ((self.radio.transmitter, "transmitter"), (self.radio.receiver, "receiver"))
-        added = [
-            stage.spec + ("" if stage.side == side else f"{',' if ':' in stage.spec else ':'}side={side}")
-            for stages, side in sides
-            for stage in stages
-        ]
+        sides: tuple[tuple[tuple[Stage, ...], Side], ...] = (
+            (self.radio.transmitter, "transmitter"),
+            (self.radio.receiver, "receiver"),
+        )
+        added = [_at(stage, side) for stages, side in sides for stage in stages]
         return {**labels, "spec": "+".join([labels.get("spec") or labels["channel"], *added])}
 
     @property
@@ -193,6 +196,15 @@ class Chain:
         # Stages draw before and after the channel does: each image needs a generator of its own to be independent of
         # its batch.
         return self.channel.carry(symbols, n0, rng=spawn(rng, len(symbols)), radio=both)
+
+
+def _at(stage: Stage, side: Side) -> str:
+    """The specification of a stage that stands at this side."""
+    if stage.side == side:
+        return stage.spec
+    if is_dataclass(stage) and "side" in [one.name for one in fields(stage)]:
+        return replace(stage, side=side).spec
+    return f"{stage.spec}{',' if ':' in stage.spec else ':'}side={side}"
 
 
 def _stages(parts: Sequence[object]) -> tuple[Stage, ...]:
@@ -247,7 +259,8 @@ class Mimo(FlatFading):
         correlated = {"tx-corr": self.tx_correlation, "rx-corr": self.rx_correlation}
         own = {"K": self.fading.k_db} if isinstance(self.fading, RicianLaw) else {}
         own |= {"m": self.fading.m} if isinstance(self.fading, NakagamiLaw) else {}
-        extra = [f"{key}={value:.12g}" for key, value in (own | correlated).items() if value]
+        own |= {key: value for key, value in correlated.items() if value}
+        extra = [f"{key}={value:.12g}" for key, value in own.items()]
         return ",".join([describe_scheme(self.antennas), *extra])
 
     def _couple(self, h: Complex[Tensor, "b lags g rx tx"]) -> Complex[Tensor, "b lags g rx tx"]:

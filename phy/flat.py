@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float, Int
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from semlink.phy.estimation import Estimator, make_interpolator
 from semlink.phy.fading import FadingLaw, draw_scatter, scatter_correlation
-from semlink.phy.frontend import IDEAL, Distorted, Radio
+from semlink.phy.flat_frame import Crossing, Layout, Path, apply
+from semlink.phy.frontend import IDEAL, Radio
 from semlink.phy.link import Received, Rng
-from semlink.phy.rng import rows
-from semlink.phy.spatial import Scheme, Single, antenna_energy, energy, from_antennas, groups, to_antennas
+from semlink.phy.parameters import check_choice
+from semlink.phy.rng import rows, spawn
+from semlink.phy.spatial import (
+    Scheme,
+    Single,
+    add_distortion,
+    antenna_energy,
+    energy,
+    from_antennas,
+    groups,
+    to_antennas,
+)
 
 Csi = Literal["perfect", "estimated", "outdated", "none"]
+
+MAX_PILOTS = 10_000
+"""For each antenna and gain, and the most symbols between pilots."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +74,13 @@ class FlatFading:
         length = self.coherence
         if length not in ("block", "fast") and not (_is_count(length) and int(length) >= 1):
             raise ValueError(f'coherence={length!r} must be "block", "fast" or a number of channel uses from 1')
-        one_of("csi", self.csi, get_args(Csi))
-        one_of("estimator", self.estimator, get_args(Estimator))
+        check_choice("csi", self.csi, get_args(Csi))
+        check_choice("estimator", self.estimator, get_args(Estimator))
         for name, count in (("pilots", self.pilots), ("spacing", self.spacing)):
-            if not _is_count(count) or count < 1:
-                raise ValueError(f"{name}={count!r} must be a whole number from 1: CSI is not had without pilots")
+            if not _is_count(count) or not 1 <= count <= MAX_PILOTS:
+                raise ValueError(
+                    f"{name}={count!r} must be a whole number from 1 to {MAX_PILOTS}: CSI is not had without pilots"
+                )
         if not 0 <= self.doppler <= 0.5:
             raise ValueError(f"doppler={self.doppler!r} must be from 0 to 0.5 cycles per channel use")
         self._check_csi()
@@ -81,6 +97,14 @@ class FlatFading:
         if self.doppler and self.csi == "estimated" and (self.coherence != "fast" or self.pilots != 1):
             raise ValueError(
                 f"doppler={self.doppler:g} with csi='estimated' takes coherence='fast' and pilots=1; set `spacing`"
+            )
+        span, length = self.scheme.span, self.coherence
+        if isinstance(length, str):
+            length = span if length == "block" or self.doppler else 1
+        if length % span:
+            raise ValueError(
+                f"coherence={self.coherence!r} must be a multiple of {span}: {self.scheme.equaliser} spreads a group "
+                f"of symbols over {span} channel uses, and takes the gain for the same"
             )
         if self.csi == "none" and not isinstance(self.scheme, Single):
             raise ValueError("csi='none' is for one antenna at each end: several cannot be told apart without CSI")
@@ -131,18 +155,31 @@ class FlatFading:
     def carry(self, symbols: Complex[Tensor, "b n"], n0: float, *, rng: Rng, radio: Radio) -> Received:
         """The same between the stages of a radio."""
         b, n = symbols.shape
-        scheme, generators = self.scheme, rows(rng, b)
+        scheme, single = self.scheme, isinstance(self.scheme, Single)
+        # Other users' symbols are drawn after the fades and the noise of all images.
+        generators = rows(rng, b) if single else spawn(rng, b)
         layout = self._layout(groups(n, scheme) * scheme.span)
         h, late, noise = (part.to(symbols) for part in self._draw(layout, generators, n0))
-        path = _Path(layout, h, noise, radio, generators)
-        csit = self._transmitter_knowledge(path, late, n0) if scheme.informed else None
-        crossing = path.send(to_antennas(symbols, scheme, csit, n0, rng=generators))
+        path = Path(layout, h, noise, radio, generators)
+        told = self._transmitter_knowledge(path, late, n0) if scheme.informed else None
+        crossing = path.send(to_antennas(symbols, scheme, told, n0, rng=generators))
         payload = crossing.observed[:, layout.payload] if layout.heads else crossing.observed
         if self.csi == "none":
             return Received(payload[:, :, 0], torch.full_like(payload[:, :, 0].real, n0))
         known, variance = self._receiver_knowledge(path, crossing, late, n0)
-        received = from_antennas(payload, scheme, known, variance, n0, n)
-        gain = known[:, :, 0, 0].expand(b, n) if isinstance(scheme, Single) else None
+        spread = distortion = None
+        if radio == IDEAL:
+            told = None  # both ends know the same
+        elif scheme.span > 1 and self.csi != "estimated":
+            # What repeats its symbols repeats their distortion: it stays on them.
+            variance = (crossing.noise_gain[:, None] * variance[..., None] + crossing.behind[:, None]).mean(dim=2)
+            distortion = scheme.tx * crossing.before.diagonal(dim1=1, dim2=2).real.mean(dim=1)
+        else:
+            spread = self._covariance(layout, crossing, known, variance)
+        received = from_antennas(
+            payload, scheme, known, variance, n0, n, told=told, covariance=spread, distortion=distortion
+        )
+        gain = known[:, :, 0, 0].expand(b, n) if single else None
         return replace(received, gain=gain, uses=layout.account(n))
 
     def _layout(self, uses: int) -> Layout:
@@ -184,49 +221,72 @@ class FlatFading:
         return h
 
     def _transmitter_knowledge(
-        self, path: _Path, late: Complex[Tensor, "b g rx tx"], n0: float
+        self, path: Path, late: Complex[Tensor, "b g rx tx"], n0: float
     ) -> Complex[Tensor, "b m rx tx"]:
         """What the receiver would tell before the frame is sent."""
         if self.csi == "estimated" and path.radio != IDEAL:
             raise ValueError("a transmitter that knows the channel from pilots takes no impairments; use csi=perfect")
         silent = torch.zeros_like(path.noise[:, : path.layout.uses, :1]).expand(-1, -1, self.scheme.tx)
-        known, _ = self._receiver_knowledge(path, path.send(silent), late, n0)
+        ideal = replace(path, radio=IDEAL)
+        known, _ = self._receiver_knowledge(ideal, ideal.send(silent), late, n0)
         return known
 
     def _receiver_knowledge(
-        self, path: _Path, crossing: _Crossing, late: Complex[Tensor, "b g rx tx"], n0: float
+        self, path: Path, crossing: Crossing, late: Complex[Tensor, "b g rx tx"], n0: float
     ) -> tuple[Complex[Tensor, "b m rx tx"], Float[Tensor, "b m"]]:
-        """The channel at each group as the receiver has it, and the variance of all that it takes for noise."""
+        """The channel at each group as the receiver has it, and what it takes for noise but for the stages' doing."""
         if self.csi == "estimated":
-            return self._estimated(path, crossing, n0)
-        known = late if self.csi == "outdated" else path.h
-        error = 0.0
+            known, error = self._estimate(path, crossing, n0)
+            return known, n0 + self._variation + self._energy * error
+        known, kept = path.h, 1.0
         if self.csi == "outdated":
-            age = np.asarray(self.delay * self.doppler)
-            kept = float(self.law.correlation(scatter_correlation(age)))
-            known, error = kept * known, self._energy * (1 - kept**2)
+            kept = float(self.law.correlation(scatter_correlation(np.asarray(self.delay * self.doppler))))
+            known = kept * late
         known = path.layout.by_group(known, self.scheme.span)
         if path.radio != IDEAL:
             known = known * crossing.gain[:, None]
-        return known, crossing.variance(known, n0) + error * crossing.gain.abs().square().mean(dim=(1, 2))[:, None]
+        variance = n0 + self._variation + self._energy * (1 - kept**2)
+        return known, torch.full_like(known.real[:, :, 0, 0], variance)
 
-    def _estimated(
-        self, path: _Path, crossing: _Crossing, n0: float
+    def _covariance(
+        self,
+        layout: Layout,
+        crossing: Crossing,
+        known: Complex[Tensor, "b m rx tx"],
+        variance: Float[Tensor, "b m"],
+    ) -> Complex[Tensor, "b _ rx rx"]:
+        """Of all that the receiver takes for noise, stages included."""
+        if self.csi != "estimated":
+            own = crossing.noise_gain[:, None] * variance[..., None] + crossing.behind[:, None]
+            return add_distortion(own, known, crossing.before)
+        # What the stages leave beside the estimate, as the receiver finds it once it has decided on the symbols.
+        every = known if known.shape[1] == 1 else known.repeat_interleave(self.scheme.span, dim=1)
+        rest = (crossing.observed[:, layout.payload] - apply(every, crossing.sent[:, layout.payload])).detach()
+        mean = rest.mT @ rest.conj() / rest.shape[1]
+        loading = 1e-3 * energy(rest).mean(dim=(1, 2))  # of a frame shorter than there are antennas
+        return (mean + loading[:, None, None] * torch.eye(rest.shape[2]).to(mean))[:, None]
+
+    @property
+    def _variation(self) -> float:
+        """Mean energy by which a channel that moves differs from what a group of several uses began with."""
+        span = self.scheme.span
+        if span == 1 or not self.doppler or self.coherence == "block":
+            return 0.0
+        steps = np.arange(1, span) * self.doppler
+        return self._energy * float(np.sum(2 * (1 - self._correlation(steps)))) / span
+
+    def _estimate(
+        self, path: Path, crossing: Crossing, n0: float
     ) -> tuple[Complex[Tensor, "b m rx tx"], Float[Tensor, "b m"]]:
-        layout = path.layout
+        """Channel and mean squared error at each group, from the pilots."""
+        layout, power = path.layout, crossing.pilot_power
         pilots = crossing.observed[:, layout.pilots]  # (b, blocks, tx, pilots, rx)
-        noise = crossing.variance(torch.zeros_like(path.h[:, :1]), n0)[:, 0]
+        noise = crossing.pilot_noise(n0) / power
         if layout.closed:
             known, error = self._interpolate(layout, pilots[:, :, :, 0], noise)
         else:
             known, error = self._average(layout, pilots.mean(dim=3), noise)
-        if path.radio == IDEAL:
-            return known, n0 + self._energy * error
-        # What the stages leave beside the estimate, as the receiver finds it once it has decided on the symbols.
-        payload = crossing.observed[:, layout.payload]
-        every = known if known.shape[1] == 1 else known.repeat_interleave(self.scheme.span, dim=1)
-        rest = payload - apply(every, crossing.sent[:, layout.payload])
-        return known, rest.detach().abs().square().mean(dim=(1, 2))[:, None].expand(-1, known.shape[1])
+        return known, error * power[:, None]
 
     def _average(
         self, layout: Layout, observed: Complex[Tensor, "b g tx rx"], noise: Float[Tensor, " b"]
@@ -273,167 +333,10 @@ def _cached(uses: int, length: int, heads: int, tx: int, closed: bool) -> Layout
     return Layout(uses, length, heads, tx, closed)
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where the payload and the pilots of a frame lie, and which gain each slot meets.
-
-    Blocks of `length` payload uses (the last may be shorter) each follow `heads` pilots of every transmit antenna, one
-    antenna after another; a `closed` frame ends in pilots, too.
-    """
-
-    uses: int
-    length: int
-    heads: int
-    tx: int
-    closed: bool
-
-    @property
-    def blocks(self) -> int:
-        """Blocks of payload."""
-        return -(-self.uses // self.length)
-
-    @property
-    def period(self) -> int:
-        """Slots from one block to the next."""
-        return self.length + self.heads * self.tx
-
-    @property
-    def slots(self) -> int:
-        """Channel uses of the frame."""
-        return self.uses + (self.blocks + self.closed) * self.heads * self.tx
-
-    @cached_property
-    def payload(self) -> Int[Tensor, " uses"]:
-        """Slots of the payload."""
-        i = torch.arange(self.uses)
-        return i + (i // self.length + 1) * self.heads * self.tx
-
-    @cached_property
-    def pilots(self) -> Int[Tensor, "p tx heads"]:
-        """Slots of the pilots."""
-        starts = torch.arange(self.blocks + self.closed) * self.period
-        starts = starts.clamp(max=self.slots - self.heads * self.tx)  # the last block may be short
-        return starts[:, None, None] + torch.arange(self.tx * self.heads).reshape(self.tx, self.heads)
-
-    @cached_property
-    def gains(self) -> Int[Tensor, " slots"]:
-        """The gain that each slot meets."""
-        return torch.arange(self.slots) // (1 if self.closed else self.period)
-
-    def by_group(self, h: Complex[Tensor, "b g rx tx"], span: int) -> Complex[Tensor, "b m rx tx"]:
-        """The gain that each group of `span` uses begins with; one for all, and one each, as they are."""
-        if h.shape[1] == 1 or (h.shape[1] == self.uses and span == 1):
-            return h
-        return h[:, self.gains[self.payload[::span]]]
-
-    @property
-    def is_pilot(self) -> Bool[Tensor, " slots"] | None:
-        """Which slots hold pilots; None where none do."""
-        if not self.heads:
-            return None
-        mask = torch.ones(self.slots, dtype=torch.bool)
-        mask[self.payload] = False
-        return mask
-
-    def account(self, symbols: int) -> dict[str, int] | None:
-        """Channel uses by purpose; None where each symbol has one and there are no others."""
-        if self.slots == symbols:
-            return None
-        pilots = {"pilot": self.slots - self.uses} if self.heads else {}
-        return {"payload": self.uses, **pilots}
-
-
-@dataclass(frozen=True)
-class _Crossing:
-    """A frame that has crossed.
-
-    Attributes:
-        sent: what the antennas were given, (b, slots, tx).
-        observed: what the receiver's baseband has, (b, slots, rx).
-        gain: linear gain of the stages from each antenna to each, (b, rx, tx).
-        before: distortion of each transmit antenna over its linear gain, (b, tx).
-        noise_gain: what the receiver's stages make of the energy of the noise, (b, rx).
-        behind: distortion of each receive antenna, (b, rx).
-    """
-
-    sent: Complex[Tensor, "b slots tx"]
-    observed: Complex[Tensor, "b slots rx"]
-    gain: Complex[Tensor, "b rx tx"]
-    before: Float[Tensor, "b tx"]
-    noise_gain: Float[Tensor, "b rx"]
-    behind: Float[Tensor, "b rx"]
-
-    def variance(self, h: Complex[Tensor, "b m rx tx"], n0: float) -> Float[Tensor, "b m"]:
-        """Noise and distortion at a receive antenna, where the channel is `h`: the mean over antennas.
-
-        As if the distortion of several transmit antennas were white there. It comes from where the signal does, and a
-        detector lets less of it through: n0 is then too high, never too low.
-        """
-        own = (self.noise_gain * n0 + self.behind).mean(dim=1)[:, None]
-        if not self.before.any():
-            return own.expand(-1, h.shape[1])
-        return own + (energy(h) * self.before[:, None, None]).sum(dim=3).mean(dim=2)
-
-
-@dataclass(frozen=True)
-class _Path:
-    """Everything between the antennas, drawn before anything is sent."""
-
-    layout: Layout
-    h: Complex[Tensor, "b g rx tx"]
-    noise: Complex[Tensor, "b slots rx"]
-    radio: Radio
-    rng: Sequence[torch.Generator]
-
-    def send(self, payload: Complex[Tensor, "b uses tx"]) -> _Crossing:
-        """Let a frame cross, with its pilots: one antenna at a time, of energy 1."""
-        sent = self._with_pilots(payload)
-        out, gain_tx, before = self._distort(self.radio.send, sent)
-        h = self.h if self.h.shape[1] in (1, self.layout.slots) else self.h[:, self.layout.gains]
-        arrived = apply(h, out).add_(self.noise)
-        observed, gain_rx, behind = self._distort(self.radio.receive, arrived)
-        gain = gain_rx[:, :, None] * gain_tx[:, None]
-        return _Crossing(sent, observed, gain, before / energy(gain_tx).clamp_min(1e-12), energy(gain_rx), behind)
-
-    def _with_pilots(self, payload: Complex[Tensor, "b uses tx"]) -> Complex[Tensor, "b slots tx"]:
-        if not self.layout.heads:
-            return payload
-        frame = payload.new_zeros(len(payload), self.layout.slots, payload.shape[2])
-        frame = frame.index_copy(1, self.layout.payload, payload)
-        for antenna in range(self.layout.tx):
-            frame[:, self.layout.pilots[:, antenna].flatten(), antenna] = 1
-        return frame
-
-    def _distort(
-        self, stage: Callable[..., Distorted], samples: Complex[Tensor, "b slots a"]
-    ) -> tuple[Complex[Tensor, "b slots a"], Complex[Tensor, "b a"], Float[Tensor, "b a"]]:
-        b, slots, antennas = samples.shape
-        if self.radio == IDEAL:
-            ones = samples.new_ones(b, antennas)
-            return samples, ones, torch.zeros_like(ones.real)
-        rng = [g for g in self.rng for _ in range(antennas)]
-        one = stage(samples.transpose(1, 2).reshape(-1, slots), rng=rng, pilots=self.layout.is_pilot)
-        back = one.samples.reshape(b, antennas, slots).transpose(1, 2)
-        return back, one.gain.reshape(b, antennas), one.variance.reshape(b, antennas)
-
-
-def apply(h: Complex[Tensor, "b m rx tx"], sent: Complex[Tensor, "b slots tx"]) -> Complex[Tensor, "b slots rx"]:
-    """H x at every channel use; one H for all where m = 1."""
-    if h.shape[3] == 1:  # an outer product: no sum to take
-        return h[..., 0] * sent
-    return (h @ sent[..., None])[..., 0] if h.shape[1] > 1 else sent @ h[:, 0].transpose(1, 2)
-
-
 def join_spec(name: str, options: Mapping[str, object]) -> str:
     """A specification as the command line takes it: name:key=value,…; a name may have options of its own."""
     listed = ",".join(f"{key}={value}" for key, value in options.items())
     return f"{name}{',' if ':' in name else ':'}{listed}" if listed else name
-
-
-def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise ValueError unless an option has one of its values."""
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} must be one of: {', '.join(allowed)}")
 
 
 def _is_count(value: object) -> bool:

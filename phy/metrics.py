@@ -7,20 +7,26 @@ per-image PSNR is always at least as high, and both are reported wherever a swee
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import no_type_check
 
 import numpy as np
-import pytorch_msssim
 import torch
 from jaxtyping import Float
+from numba import njit
 from scipy import stats
 from torch import Tensor
+from torch.nn import functional as F
+
+from semlink.phy.parallel import run_in_threads
 
 SSIM_MIN_SIDE = 11
-_SMALL_SIDE = 96
 MS_SSIM_MIN_SIDE = 161  # five scales of an 11×11 window: (11 - 1)·2⁴ + 1
+
+_SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+_TAPS = tuple(math.exp(-(i**2) / (2 * 1.5**2)) for i in range(-5, 6))
+_WINDOW = tuple(tap / sum(_TAPS) for tap in _TAPS)
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # on 8-bit levels
 
 
 @dataclass(frozen=True)
@@ -43,12 +49,6 @@ class Rate(Estimate):
     trials: int
 
 
-def to_8bit(image: Tensor) -> Tensor:
-    """Clip to [0, 1] and round to multiples of 1/255, in double precision."""
-    # In float32 the variance of flat regions, a difference of squares, is lost in rounding.
-    return to_levels(image).double() / 255
-
-
 def to_levels(image: Tensor) -> Tensor:
     """Clip to [0, 1] and round to whole levels, 0 … 255."""
     return (image.clamp(0, 1) * 255).round()
@@ -61,8 +61,8 @@ def squared_error(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c
         ValueError: the shapes differ.
     """
     _same_shape(image, reference)
-    levels = to_levels(image).double() - to_levels(reference).double()
-    return levels.square().flatten(1).mean(dim=1) / 255**2
+    squares = (to_levels(image) - to_levels(reference)).square().flatten(1)  # whole numbers that float32 holds
+    return squares.sum(dim=1, dtype=torch.float64) / squares.shape[1] / 255**2
 
 
 def psnr(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -> float:
@@ -83,51 +83,79 @@ def ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -
     Raises:
         ValueError: the shapes differ, or a side is below `SSIM_MIN_SIDE` pixels.
     """
-    measure = _small_ssim if max(image.shape[-2:]) <= _SMALL_SIDE else pytorch_msssim.ssim
-    return _structural(measure, "SSIM", SSIM_MIN_SIDE, image, reference)
+    _check_sides("SSIM", SSIM_MIN_SIDE, image, reference)
+    return float(_similarity(to_levels(image), to_levels(reference))[0].mean())
 
 
 def ms_ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -> float:
-    """MS-SSIM (Wang et al. 2003, five scales) on 8-bit images, mean over images.
+    """MS-SSIM (Wang et al. 2003, five scales) on 8-bit images, mean over images and channels.
 
     Raises:
         ValueError: the shapes differ, or a side is below `MS_SSIM_MIN_SIDE` pixels.
     """
-    return _structural(pytorch_msssim.ms_ssim, "five-scale MS-SSIM", MS_SSIM_MIN_SIDE, image, reference)
+    _check_sides("five-scale MS-SSIM", MS_SSIM_MIN_SIDE, image, reference)
+    a, b, product = to_levels(image), to_levels(reference), np.ones(image.shape[:2])
+    for weight in _SCALE_WEIGHTS[:-1]:
+        product *= _similarity(a, b)[1].clip(min=0) ** weight
+        a, b = _halve(a), _halve(b)
+    return float((product * _similarity(a, b)[0].clip(min=0) ** _SCALE_WEIGHTS[-1]).mean())
 
 
-def _small_ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"], *, data_range: float) -> Tensor:
-    """SSIM with the window as two matrix products: on small images several times as fast as convolutions."""
-    rows, columns = _window(image.shape[-2]).to(image), _window(image.shape[-1]).to(image)
-    products = torch.stack([image, reference, image * image, reference * reference, image * reference])
-    mean, other, square, other_square, cross = rows @ (products @ columns.T)
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    variances = square - mean * mean + other_square - other * other
-    structure = (2 * (cross - mean * other) + c2) / (variances + c2)
-    luminance = (2 * mean * other + c1) / (mean * mean + other * other + c1)
-    return torch.mean(structure * luminance)
+def _halve(levels: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+    """Means of 2×2 pixels, with zeros around an odd side; of 8-bit levels float32 holds them exactly, four times."""
+    return F.avg_pool2d(levels, 2, padding=[side % 2 for side in levels.shape[-2:]])
 
 
-@lru_cache(maxsize=16)
-def _window(side: int) -> Float[Tensor, "inside side"]:
-    """The Gaussian window of SSIM along one axis, where it lies inside: a band matrix."""
-    taps = torch.exp(-torch.arange(-5, 6, dtype=torch.float64).square() / (2 * 1.5**2))
-    band = torch.zeros(side - 10, side, dtype=torch.float64)
-    for i in range(side - 10):
-        band[i, i : i + 11] = taps / taps.sum()
-    return band
+def _similarity(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -> Float[np.ndarray, "2 b c"]:
+    """SSIM, and its contrast and structure without the luminance, of each channel of each image, from levels."""
+    # One copy at most, in float32: in the kernel, where variances are differences of squares, all is float64.
+    pairs = [x.detach().float().cpu().numpy().reshape(-1, *x.shape[-2:]) for x in (image, reference)]
+    a, b = map(np.ascontiguousarray, pairs)
+    out = np.empty((len(a), 2))
+    run_in_threads(lambda i, j: _structure(a[i:j], b[i:j], out[i:j]), len(a), least=1)
+    return out.T.reshape(2, *image.shape[:2])
 
 
-def _structural(measure: Callable[..., Tensor], name: str, side: int, image: Tensor, reference: Tensor) -> float:
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+@no_type_check  # shape checks of the tests cannot be compiled
+def _structure(
+    image: Float[np.ndarray, "n h w"], reference: Float[np.ndarray, "n h w"], out: Float[np.ndarray, "n 2"]
+) -> None:
+    """The window over the rows and then over the columns, for one row of positions at a time."""
+    planes, height, width = image.shape[0], image.shape[1] - 10, image.shape[2] - 10
+    rows = np.empty((4, image.shape[2]))
+    for plane in range(planes):
+        whole, contrast = 0.0, 0.0
+        for y in range(height):
+            for x in range(image.shape[2]):
+                first, second, squares, cross = 0.0, 0.0, 0.0, 0.0
+                for i in range(11):
+                    a, b, tap = np.float64(image[plane, y + i, x]), np.float64(reference[plane, y + i, x]), _WINDOW[i]
+                    first += tap * a
+                    second += tap * b
+                    squares += tap * (a * a + b * b)
+                    cross += tap * (a * b)
+                rows[0, x], rows[1, x], rows[2, x], rows[3, x] = first, second, squares, cross
+            for x in range(width):
+                first, second, squares, cross = 0.0, 0.0, 0.0, 0.0
+                for i in range(11):
+                    tap = _WINDOW[i]  # named once: LLVM unrolls and vectorises this, and several uses of it not
+                    first += tap * rows[0, x + i]
+                    second += tap * rows[1, x + i]
+                    squares += tap * rows[2, x + i]
+                    cross += tap * rows[3, x + i]
+                means = first * first + second * second
+                here = (2 * (cross - first * second) + _C2) / (squares - means + _C2)
+                contrast += here
+                whole += here * (2 * first * second + _C1) / (means + _C1)
+        out[plane, 0], out[plane, 1] = whole / (height * width), contrast / (height * width)
+
+
+def _check_sides(name: str, side: int, image: Tensor, reference: Tensor) -> None:
     _same_shape(image, reference)
     if min(image.shape[-2:]) < side:
         size = "x".join(map(str, image.shape[-2:]))
         raise ValueError(f"image of {size}: {name} needs at least {side} pixels a side")
-    # A few at a time: the filters' intermediate results are many times an image in double precision.
-    count = max(1, (1 << 17) // (image.shape[-2] * image.shape[-1]))
-    pairs = zip(torch.split(image, count), torch.split(reference, count), strict=True)
-    parts = [measure(to_8bit(a), to_8bit(b), data_range=1.0).item() * len(a) for a, b in pairs]
-    return float(sum(parts) / len(image))
 
 
 def ber(decided: Tensor, sent: Tensor, *, confidence: float = 0.95) -> Rate:

@@ -16,8 +16,9 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from semlink.phy.link import Spatial
-from semlink.phy.mimo_filters import apply, check_choice, combine, fill_water, filter_streams, known
+from semlink.phy.mimo_filters import apply, combine, fill_water, filter_streams, known
 from semlink.phy.mimo_kernels import singular_vectors
+from semlink.phy.parameters import check_choice
 from semlink.phy.spatial import Detected, Rngs, amplitude, check_antennas
 
 Detector = Literal["mmse", "zf", "k-best"]
@@ -46,6 +47,7 @@ class Multiplexing:
     width: int = 16
     span = 1
     informed = False
+    joint = True
 
     def __post_init__(self) -> None:
         check_antennas(self.tx, self.rx)
@@ -85,6 +87,8 @@ class Multiplexing:
         h: Complex[Tensor, "b _ rx tx"],
         noise: Float[Tensor, "b _"],
         n0: float,  # noqa: ARG002
+        *,
+        told: Complex[Tensor, "b _ rx tx"] | None = None,  # noqa: ARG002
     ) -> Detected:
         """Filter by the detector's matrix; see the class for what is handed back."""
         seen = h * amplitude(self.tx)
@@ -120,6 +124,7 @@ class Svd:
     streams: int = 0
     span = 1
     informed = True
+    joint = True
     equaliser = "svd"
 
     def __init__(self, tx: int, rx: int, power: PowerAllocation = "water-filling", streams: int | None = None) -> None:
@@ -153,10 +158,17 @@ class Svd:
         h: Complex[Tensor, "b _ rx tx"],
         noise: Float[Tensor, "b _"],
         n0: float,
+        *,
+        told: Complex[Tensor, "b _ rx tx"] | None = None,
     ) -> Detected:
-        """Project on the left singular vectors and divide by the gains: what the precoder made of the same `h`."""
-        gain, beams = self._beams(h, n0)
-        return combine(observed[:, :, 0], (h @ beams).detach(), gain.square(), noise)
+        """Project on the left singular vectors and divide by the gains: what the precoder made of the same `h`.
+
+        Where the transmitter took the channel for another, the streams interfere: they are filtered as MMSE does.
+        """
+        gain, beams = self._beams(h if told is None else told, n0)
+        if told is None:
+            return combine(observed[:, :, 0], (h @ beams).detach(), gain.square(), noise)
+        return filter_streams(observed[:, :, 0], (h @ beams).detach(), noise, zero_forcing=False)
 
     @torch.no_grad()
     def _beams(
@@ -187,6 +199,7 @@ class Alamouti:
     rx: int = 1
     tx = streams = span = 2
     informed = False
+    joint = True
     equaliser = "alamouti"
 
     def __post_init__(self) -> None:
@@ -211,6 +224,8 @@ class Alamouti:
         h: Complex[Tensor, "b _ rx 2"],
         noise: Float[Tensor, "b _"],
         n0: float,  # noqa: ARG002
+        *,
+        told: Complex[Tensor, "b _ rx 2"] | None = None,  # noqa: ARG002
     ) -> Detected:
         """Combine both uses of all antennas: the pair comes out without interference, of SNR ‖H‖² / (2 N0)."""
         seen = h.detach() * amplitude(2)
@@ -238,6 +253,7 @@ class Mrc:
     rx: int
     tx = streams = span = 1
     informed = False
+    joint = True
     equaliser = "mrc"
 
     def __post_init__(self) -> None:
@@ -260,6 +276,8 @@ class Mrc:
         h: Complex[Tensor, "b _ rx 1"],
         noise: Float[Tensor, "b _"],
         n0: float,  # noqa: ARG002
+        *,
+        told: Complex[Tensor, "b _ rx 1"] | None = None,  # noqa: ARG002
     ) -> Detected:
         """h^H y / ‖h‖²."""
         return combine(observed[:, :, 0], h.detach(), h.detach().abs().square().sum(dim=-2), noise)
@@ -283,6 +301,7 @@ class Mrt:
     rx: int = 1
     streams = span = 1
     informed = True
+    joint = True
     equaliser = "mrt"
 
     def __post_init__(self) -> None:
@@ -309,9 +328,11 @@ class Mrt:
         h: Complex[Tensor, "b _ rx tx"],
         noise: Float[Tensor, "b _"],
         n0: float,  # noqa: ARG002
+        *,
+        told: Complex[Tensor, "b _ rx tx"] | None = None,
     ) -> Detected:
-        """Combine by the channel that the beam makes of the same `h`."""
-        seen = (h @ _beam(h)).detach()
+        """Combine by the channel that the beam makes of `h`."""
+        seen = (h @ _beam(h if told is None else told)).detach()
         return combine(observed[:, :, 0], seen, seen.abs().square().sum(dim=-2), noise)
 
 

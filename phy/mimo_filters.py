@@ -71,9 +71,3 @@ def known(h: Tensor | None, scheme: str) -> Tensor:
     if h is None:
         raise ValueError(f"h=None: {scheme} precoding needs the channel at the transmitter")
     return h
-
-
-def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise ValueError unless `value` is among those allowed."""
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} must be one of: {', '.join(allowed)}")

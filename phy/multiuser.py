@@ -14,8 +14,9 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from semlink.phy.link import ERASED
-from semlink.phy.mimo_filters import apply, check_choice, filter_streams, known
+from semlink.phy.mimo_filters import apply, filter_streams, known
 from semlink.phy.mimo_kernels import linear_filters
+from semlink.phy.parameters import check_choice
 from semlink.phy.rng import rows
 from semlink.phy.sic import cancel
 from semlink.phy.spatial import Detected, Rngs
@@ -43,6 +44,7 @@ class Uplink:
     detector: UplinkDetector = "zf"
     streams = span = 1
     informed = False
+    joint = True
 
     def __post_init__(self) -> None:
         _check_users(self.users, "rx", self.rx)
@@ -80,6 +82,8 @@ class Uplink:
         h: Complex[Tensor, "b _ rx users"],
         noise: Float[Tensor, "b _"],
         n0: float,  # noqa: ARG002
+        *,
+        told: Complex[Tensor, "b _ rx users"] | None = None,  # noqa: ARG002
     ) -> Detected:
         """The symbols of user 0."""
         seen = observed[:, :, 0]
@@ -93,12 +97,13 @@ class Uplink:
 
 @dataclass(frozen=True)
 class Downlink:
-    """An array that knows all channels sends to single-antenna users, of whom each knows its own channel.
+    """An array that knows all channels sends to single-antenna users.
 
     The energy of a use is 1 in all, for every realisation: the precoding matrix is scaled to Frobenius norm 1, one
     scale for all users. Matrices before that: "mrt" H^H; "zf" H^H (H H^H)^-1; "rzf" H^H (H H^H + users·N0 I)^-1 (C. B.
     Peel, B. M. Hochwald and A. L. Swindlehurst, "A vector-perturbation technique for near-capacity multiantenna
-    multiuser communication - part I", IEEE Trans. Commun. 53 (2005) 195-202).
+    multiuser communication - part I", IEEE Trans. Commun. 53 (2005) 195-202). A user is taken to know the gain of its
+    own stream and the power of the others at its antenna, as pilots along the beams would tell; those are not counted.
 
     Args:
         users: users, each a receive antenna (`rx` of the scheme).
@@ -114,6 +119,7 @@ class Downlink:
     precoder: Precoder = "rzf"
     streams = span = 1
     informed = True
+    joint = False
 
     def __post_init__(self) -> None:
         _check_users(self.users, "tx", self.tx)
@@ -156,9 +162,13 @@ class Downlink:
         h: Complex[Tensor, "b _ users tx"],
         noise: Float[Tensor, "b _"],
         n0: float,
+        *,
+        told: Complex[Tensor, "b _ users tx"] | None = None,
     ) -> Detected:
         """What user 0 makes of its own antenna: it divides by its gain, and the others' streams count as noise."""
-        gains = (h[:, :, :1] @ self._beams(h, n0))[:, :, 0].detach()  # of each stream at user 0: (b, g, users)
+        gains = (h[:, :, :1] @ self._beams(h if told is None else told, n0))[
+            :, :, 0
+        ].detach()  # of each stream at user 0: (b, g, users)
         power = gains.abs().square()
         own, foreign = power[..., :1], power[..., 1:].sum(dim=-1, keepdim=True)
         variance = (noise[..., None] + foreign) / own.clamp_min(1e-30)

@@ -30,6 +30,7 @@ from semlink.phy.ofdm_time import (
     draw_gains,
     make_line,
 )
+from semlink.phy.parameters import check_choice
 from semlink.phy.rng import complex_normal, spawn
 from semlink.phy.scheme_specs import describe_scheme
 from semlink.phy.spatial import Scheme, Single, antenna_energy, from_antennas, groups, to_antennas
@@ -72,8 +73,8 @@ class OFDM:
             interference between carriers or symbols whatever the cyclic prefix. "time": samples go through a delay
             line whose gains vary within the OFDM symbol, and through the stages of a radio; perfect CSI is then the
             mean of the gains over the window of the FFT, and n0 has the mean interference of Doppler and echoes
-            beyond the cyclic prefix in it. Distortion of several transmitters is taken for white in space, so that n0
-            errs on the high side.
+            beyond the cyclic prefix in it (of gains that change in a straight line: Doppler spread up to
+            a tenth of the carrier spacing).
 
     Raises:
         ValueError: an option out of range, no pilots with estimated CSI, pilots that leave no room for a payload, or no
@@ -98,9 +99,9 @@ class OFDM:
     domain: Domain = "frequency"
 
     def __post_init__(self) -> None:
-        _check_choice("csi", self.csi, get_args(Csi))
-        _check_choice("estimator", self.estimator, get_args(Estimator))
-        _check_choice("domain", self.domain, get_args(Domain))
+        check_choice("csi", self.csi, get_args(Csi))
+        check_choice("estimator", self.estimator, get_args(Estimator))
+        check_choice("domain", self.domain, get_args(Domain))
         check_numerology(self.numerology)
         if self.csi == "estimated":
             self._check_pilots()
@@ -214,10 +215,12 @@ class OFDM:
         if self.csi == "none":
             observed = crossed.observed.flatten(1, 2)[:, grid.payload, 0]
             return Received(observed, torch.full_like(observed.real, n0))
-        known = informed or self._know(medium, crossed, grid, n0)
+        known = self._know(medium, crossed, grid, n0)
         if radio != IDEAL and self.csi == "estimated":
-            known = replace(known, noise=self._residual(known, crossed, payload, grid))
-        return self._detect(known, crossed.observed, grid, n0)
+            known = replace(known, rest=self._residual(known, crossed, payload, grid))
+        # Without stages both ends know the same, but for what the payload does to pilots beside it.
+        same = radio == IDEAL and (self.csi == "perfect" or self.domain == "frequency")
+        return self._detect(known, None if same else informed, crossed.observed, grid, n0)
 
     def _draw(
         self, symbols: Tensor, n0: float, grid: Grid, rng: Sequence[torch.Generator], radio: Radio
@@ -272,16 +275,20 @@ class OFDM:
 
     def _residual(
         self, known: Known, crossed: Crossed, payload: Complex[Tensor, "b uses tx"], grid: Grid
-    ) -> Float[Tensor, "b s u"]:
+    ) -> Complex[Tensor, "b rx rx"]:
         """What stages leave beside the estimate, as the receiver finds it once it has decided on the symbols."""
-        sent, power = grid.fill(payload), torch.zeros(len(payload), device=payload.device)
+        sent, total = grid.fill(payload), payload.new_zeros(len(payload), self.scheme.rx, self.scheme.rx)
         mask = torch.zeros(grid.symbols * grid.used).index_fill(0, grid.payload, 1).reshape(grid.symbols, grid.used)
         for start in range(0, grid.symbols, self._piece):
             end = min(grid.symbols, start + self._piece)
             h, _ = known.at(start, end)
             rest = (crossed.observed[:, start:end] - apply(h, sent[:, start:end])).detach()
-            power = power + (rest.abs().square().mean(dim=3) * mask[start:end]).sum(dim=(1, 2))
-        return (power / grid.uses)[:, None, None].expand(-1, grid.symbols, grid.used)
+            rest = (rest * mask[start:end, :, None]).flatten(1, 2)
+            total = total + rest.mT @ rest.conj()
+        mean = total / grid.uses
+        # A little more on the diagonal: a frame may be shorter than there are antennas.
+        loading = 1e-3 * mean.diagonal(dim1=1, dim2=2).real.mean(dim=1)
+        return mean + loading[:, None, None] * torch.eye(self.scheme.rx).to(mean)
 
     def _precode(
         self,
@@ -301,14 +308,25 @@ class OFDM:
             sent.append(to_antennas(part, self.scheme, h, n0, rng=rng))
         return torch.cat(sent, dim=1)
 
-    def _detect(self, known: Known, observed: Complex[Tensor, "b s u rx"], grid: Grid, n0: float) -> Received:
+    def _detect(
+        self, known: Known, informed: Known | None, observed: Complex[Tensor, "b s u rx"], grid: Grid, n0: float
+    ) -> Received:
+        """`informed` is what the transmitter knew, where that is something else."""
         flat, parts, span = observed.flatten(1, 2), [], self.scheme.span
         for start, end, first, last in self._pieces(grid):
             at = grid.payload[::span][first:last] - start * grid.used
             h, noise = (part.flatten(1, 2)[:, at] for part in known.at(start, end))
             seen = flat[:, grid.payload[first * span : last * span]]
-            noise = noise.expand(len(seen), -1)
-            one = from_antennas(seen, self.scheme, h, noise, n0, (last - first) * self.scheme.streams)
+            noise, count = noise.expand(len(seen), -1), (last - first) * self.scheme.streams
+            told = None if informed is None else informed.at(start, end)[0].flatten(1, 2)[:, at]
+            spread = distortion = None
+            if self.scheme.span > 1 and known.crossed is not None:
+                noise, distortion = known.repeated(noise)
+            else:
+                spread = known.covariance(h, noise)
+            one = from_antennas(
+                seen, self.scheme, h, noise, n0, count, told=told, covariance=spread, distortion=distortion
+            )
             single = isinstance(self.scheme, Single)
             parts.append(replace(one, gain=h[:, :, 0, 0]) if single else one)
         return join(parts, 1)
@@ -371,8 +389,3 @@ class OFDM:
     def _energy(self) -> float:
         """Of all transmit antennas on an element."""
         return sum(antenna_energy(self.scheme))
-
-
-def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} must be one of: {', '.join(allowed)}")

@@ -12,6 +12,7 @@ from torch import Tensor
 from semlink.phy.link import Received, Spatial
 from semlink.phy.ofdm_grid import Grid
 from semlink.phy.ofdm_time import Circuits, DelayLine, Gains, convolve, demodulate, modulate
+from semlink.phy.spatial import add_distortion
 
 
 @dataclass(frozen=True)
@@ -21,31 +22,39 @@ class Crossed:
     Attributes:
         observed: what the receiver's baseband has, (b, s, u, rx).
         gain_tx, gain_rx: linear gains of the stages of each antenna, (b, tx) and (b, rx).
-        before, behind: distortion energy that they add at an element.
+        before, behind: covariance of what they add at an element, (b, tx, tx), and its energy, (b, rx).
     """
 
     observed: Complex[Tensor, "b s u rx"]
     gain_tx: Complex[Tensor, "b tx"]
     gain_rx: Complex[Tensor, "b rx"]
-    before: Float[Tensor, "b tx"]
+    before: Complex[Tensor, "b tx tx"]
     behind: Float[Tensor, "b rx"]
 
     def respond(self, h: Complex[Tensor, "b s u rx tx"]) -> Complex[Tensor, "b s u rx tx"]:
         """The channel with the stages' gains."""
         return self.gain_rx[:, None, None, :, None] * h * self.gain_tx[:, None, None, None]
 
-    def variance(self, h: Complex[Tensor, "b s u rx tx"], noise: Float[Tensor, "_ s u"]) -> Float[Tensor, "b s u"]:
-        """Noise and distortion at a receive antenna, the mean over antennas."""
-        carried = (h.abs().square() * self.before[:, None, None, None]).sum(dim=4)
-        own = self.gain_rx.abs().square()[:, None, None] * (noise[..., None] + carried)
-        return (own + self.behind[:, None, None]).mean(dim=3)
+    def covariance(self, h: Complex[Tensor, "b g rx tx"], noise: Float[Tensor, "_ g"]) -> Complex[Tensor, "b g rx rx"]:
+        """Of noise and distortion at the receive antennas, where `h` is the channel with the stages' gains."""
+        own = self.gain_rx.abs().square()[:, None] * noise[..., None] + self.behind[:, None]
+        return add_distortion(own, h, self.relative)
+
+    @property
+    def relative(self) -> Complex[Tensor, "b tx tx"]:
+        """`before` over the linear gains."""
+        gain = torch.where(self.gain_tx == 0, 1.0, self.gain_tx)
+        return self.before / (gain[:, :, None] * gain[:, None].conj())
 
     def pilot_noise(self, noise: float) -> float:
         """Noise and distortion where pilots are, for channels of mean power 1; the mean over the images."""
         if not self.before.any() and not self.behind.any():
             return noise
         power = self.gain_rx.abs().square().mean() * self.gain_tx.abs().square().mean()
-        own = self.gain_rx.abs().square() * (noise + self.before.sum(dim=1, keepdim=True)) + self.behind
+        own = (
+            self.gain_rx.abs().square() * (noise + self.before.diagonal(dim1=1, dim2=2).real.sum(dim=1, keepdim=True))
+            + self.behind
+        )
         return float(own.mean() / power)
 
 
@@ -57,18 +66,34 @@ class Known:
         response: the channel in OFDM symbols from one to another, (b, s, u, rx, tx).
         noise: variance of each receive antenna at each element, (b, s, u), or for all images (1, s, u).
         crossed: the frame that went through stages whose effect is not in `response` and `noise`; None for none.
+        rest: covariance of all that the receiver takes for noise, where it has found that out, (b, rx, rx), and
+            `noise` is not to be looked at.
     """
 
     response: Callable[[int, int], Tensor]
     noise: Float[Tensor, "_ s u"]
     crossed: Crossed | None = None
+    rest: Complex[Tensor, "b rx rx"] | None = None
+
+    def repeated(self, noise: Float[Tensor, "_ g"]) -> tuple[Float[Tensor, "b g"], Float[Tensor, " b"]]:
+        """Noise of each receive antenna, and what is on each symbol already where a group repeats its symbols."""
+        assert self.crossed is not None
+        power, tx = self.crossed.gain_rx.abs().square(), self.crossed.gain_tx.shape[1]
+        own = (power[:, None] * noise[..., None] + self.crossed.behind[:, None]).mean(dim=2)
+        return own, tx * self.crossed.relative.diagonal(dim1=1, dim2=2).real.mean(dim=1)
+
+    def covariance(
+        self, h: Complex[Tensor, "b g rx tx"], noise: Float[Tensor, "_ g"]
+    ) -> Complex[Tensor, "b _ rx rx"] | None:
+        """What the antennas take for noise; None where it is alike and independent."""
+        if self.rest is not None:
+            return self.rest[:, None]
+        return None if self.crossed is None else self.crossed.covariance(h, noise)
 
     def at(self, start: int, end: int) -> tuple[Complex[Tensor, "b s u rx tx"], Float[Tensor, "_ s u"]]:
         """Channel and noise variance in the OFDM symbols from `start` to `end`."""
         h, noise = self.response(start, end), self.noise[:, start:end]
-        if self.crossed is None:
-            return h, noise
-        return self.crossed.respond(h), self.crossed.variance(h, noise)
+        return (h if self.crossed is None else self.crossed.respond(h)), noise
 
 
 @dataclass(frozen=True)
@@ -118,12 +143,13 @@ class TimePath(FrequencyPath):
         arrived = convolve(out.samples, self.gains, self.line, self.noise.shape[2], self.piece) + self.noise
         got = self.circuits.receive(arrived, grid)
         observed = demodulate(got.samples, numerology, self.line.advance)
-        return Crossed(observed, out.gain, got.gain, out.variance, got.variance)
+        return Crossed(observed, out.gain, got.gain, out.covariance, got.covariance.diagonal(dim1=1, dim2=2).real)
 
 
 def _untouched(observed: Complex[Tensor, "b s u rx"], tx: int) -> Crossed:
     gain_tx, gain_rx = (observed.new_ones(len(observed), count) for count in (tx, observed.shape[3]))
-    return Crossed(observed, gain_tx, gain_rx, torch.zeros_like(gain_tx.real), torch.zeros_like(gain_rx.real))
+    before = torch.zeros_like(gain_tx)[:, None].expand(-1, tx, -1)
+    return Crossed(observed, gain_tx, gain_rx, before, torch.zeros_like(gain_rx.real))
 
 
 def apply(h: Complex[Tensor, "b s u rx tx"], sent: Complex[Tensor, "b s u tx"]) -> Complex[Tensor, "b s u rx"]:

@@ -253,7 +253,7 @@ class Circuits:
         """What the antennas radiate."""
         scale = math.sqrt(self.numerology.fft / self.numerology.used)
         out = self._through(self.radio.send, samples * scale, grid)
-        return Passed(out.samples / scale, out.gain, out.variance / scale**2)
+        return Passed(out.samples / scale, out.gain, out.covariance / scale**2)
 
     def receive(self, samples: Complex[Tensor, "b t a"], grid: Grid) -> Passed:
         """What the basebands of the antennas get."""
@@ -263,13 +263,14 @@ class Circuits:
         b, count, antennas = samples.shape
         if self.radio == IDEAL:
             gain = samples.new_ones(b, antennas)
-            return Passed(samples, gain, torch.zeros_like(gain.real))
+            return Passed(samples, gain, torch.zeros_like(gain)[:, None].expand(-1, antennas, -1))
         rng = [one for one in self.rng for _ in range(antennas)]
         one = stage(samples.transpose(1, 2).reshape(-1, count), rng=rng, pilots=self._pilots(grid))
         out = one.samples.reshape(b, antennas, count).transpose(1, 2)
         gain = one.gain.reshape(b, antennas)
         rest = demodulate((out - gain[:, None] * samples).detach(), self.numerology)
-        return Passed(out, gain, rest.abs().square().mean(dim=(1, 2)))
+        rest = rest.flatten(1, 2)
+        return Passed(out, gain, rest.mT @ rest.conj() / rest.shape[1])
 
     def _pilots(self, grid: Grid) -> Tensor | None:
         """Samples of the OFDM symbols that have pilots in them."""
@@ -282,8 +283,8 @@ class Circuits:
 
 @dataclass(frozen=True)
 class Passed:
-    """Samples (b, t, antennas), and the gain and in-band distortion energy of each row, (b, antennas)."""
+    """Samples (b, t, antennas), the gain of each row, and the covariance of the rows' in-band distortion."""
 
     samples: Complex[Tensor, "b t a"]
     gain: Complex[Tensor, "b a"]
-    variance: Float[Tensor, "b a"]
+    covariance: Complex[Tensor, "b a a"]

@@ -45,3 +45,9 @@ def check_side(side: str) -> None:
 def _text(value: float | int | str) -> str:
     """The shortest text that reads back as the same number."""
     return value if isinstance(value, str) else repr(float(value)).removesuffix(".0").replace("e-0", "e-")
+
+
+def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise ValueError unless `value` is among those allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} must be one of: {', '.join(allowed)}")

@@ -43,6 +43,12 @@ def complex_normal(n: int, rng: torch.Generator) -> Complex[Tensor, " n"]:
     return torch.view_as_complex(torch.randn(n, 2, generator=rng, device=rng.device)) * math.sqrt(0.5)
 
 
+def probe(count: int, n: int) -> Complex[Tensor, "count n"]:
+    """Gaussian symbols of unit mean energy, always the same: to find out what a channel does to a waveform."""
+    drawn = torch.stack([complex_normal(n, torch.Generator().manual_seed(i)) for i in range(count)])
+    return drawn * drawn.abs().square().mean(dim=1, keepdim=True).rsqrt()
+
+
 def image_rngs(seed: int, image: Float[Tensor, "b c h w"], *, realisation: int = 0) -> list[torch.Generator]:
     """One generator an image, seeded by (seed, realisation, content of the image).
 

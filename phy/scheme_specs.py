@@ -12,16 +12,21 @@ UPLINK_DETECTORS = ("mmse", "zf", "sic")
 PRECODERS = ("rzf", "zf", "mrt")
 
 
-def make_mimo(tx: int, rx: int, word: str, *, power: str = "water-filling", width: int = 16) -> Scheme:
+def make_mimo(
+    tx: int, rx: int, word: str, *, power: str | None = None, width: int | None = None, streams: int | None = None
+) -> Scheme:
     """The scheme of one user with `tx` antennas at the transmitter and `rx` at the receiver.
 
     Raises:
         ValueError: an unknown word, or numbers of antennas that it does not take.
     """
+    for name, value, owner in (("power", power, "svd"), ("streams", streams, "svd"), ("width", width, "k-best")):
+        if value is not None and word != owner:
+            raise ValueError(f"{name}={value} is for {owner}; {word} has no use for it")
     if word in ("mmse", "zf", "k-best"):
-        return Multiplexing(tx, rx, word, width)  # type: ignore[arg-type]  # one of its words
+        return Multiplexing(tx, rx, word, width or 16)  # type: ignore[arg-type]  # one of its words
     if word == "svd":
-        return Svd(tx, rx, power)  # type: ignore[arg-type]  # checked there
+        return Svd(tx, rx, power or "water-filling", streams)  # type: ignore[arg-type]  # checked there
     if word == "mrt":
         return Mrt(tx, rx)
     if word not in DETECTORS:
@@ -43,6 +48,8 @@ def describe_scheme(scheme: Scheme) -> str:
     extra = ""
     if isinstance(scheme, Svd) and scheme.power != "water-filling":
         extra = f",power={scheme.power}"
+    if isinstance(scheme, Svd) and scheme.streams != min(scheme.tx, scheme.rx):
+        extra += f",streams={scheme.streams}"
     if isinstance(scheme, Multiplexing) and scheme.detector == "k-best" and scheme.width != 16:
         extra = f",width={scheme.width}"
     return f"mimo:{scheme.tx}x{scheme.rx},{scheme.equaliser}{extra}"

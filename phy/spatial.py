@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -72,6 +72,11 @@ class Scheme(Protocol):
         ...
 
     @property
+    def joint(self) -> bool:
+        """Whether one receiver has all receive antennas, or each is a receiver by itself."""
+        ...
+
+    @property
     def equaliser(self) -> str:
         """The detector's name in tables."""
         ...
@@ -93,10 +98,13 @@ class Scheme(Protocol):
         h: Complex[Tensor, "b g rx tx"],
         noise: Float[Tensor, "b _"],
         n0: float,
+        *,
+        told: Complex[Tensor, "b _ rx tx"] | None = None,
     ) -> Detected:
         """Tell the symbols apart, given the channel and the noise variance of each antenna in each group.
 
-        `h` is the receiver's knowledge. `n0` is what the transmitter took the noise for when it precoded.
+        `h` is the receiver's knowledge. `n0` is what the transmitter took the noise for when it precoded, and `told`
+        what an informed one took the channel for; None for `h` itself.
         """
         ...
 
@@ -108,6 +116,7 @@ class Single:
     equaliser: Equaliser = "zf"
     tx = rx = streams = span = 1
     informed = False
+    joint = True
 
     def precode(
         self,
@@ -126,6 +135,8 @@ class Single:
         h: Complex[Tensor, "b g 1 1"],
         noise: Float[Tensor, "b _"],
         n0: float,  # noqa: ARG002
+        *,
+        told: Complex[Tensor, "b _ 1 1"] | None = None,  # noqa: ARG002
     ) -> Detected:
         """Divide by the gain, and for MMSE scale by the factor that it brings."""
         tap = h[..., 0]
@@ -161,18 +172,63 @@ def from_antennas(
     noise: Float[Tensor, "b _"],
     n0: float,
     n: int,
+    *,
+    told: Complex[Tensor, "b _ rx tx"] | None = None,
+    covariance: Complex[Tensor, "b _ rx rx"] | None = None,
+    distortion: Float[Tensor, " b"] | None = None,
 ) -> Received:
     """The n symbols of each image, from what `m = groups * span` channel uses brought.
 
     `h` and `noise` are the receiver's knowledge: the channel, and the noise variance of each antenna, estimation error
-    included. Both are given by group.
+    included, by group. With `covariance`, what the antennas take for noise is not alike and independent, and `noise`
+    is not looked at. `told` is what an informed transmitter took the channel for; None for `h` itself. `distortion` is
+    what each symbol had on it when it was sent, and no combining takes off.
     """
     grouped = observed.reshape(len(observed), -1, scheme.span, scheme.rx)
-    found = scheme.detect(grouped, h, noise, n0)
+    if covariance is not None:
+        grouped, h = _whiten(grouped, h, covariance if scheme.joint else _diagonal(covariance))
+        noise = torch.ones_like(grouped.real[:, :1, 0, 0])
+    found = scheme.detect(grouped, h, noise, n0, told=told)
+    if distortion is not None:
+        factor = 1.0 if found.bias is None else found.bias.square()
+        found = replace(found, n0=found.n0 + factor * distortion[:, None, None])
     bias = None if found.bias is None else _by_symbol(found.bias, grouped.shape[1], n)
     # A group that nothing can be made of is an erasure: infinities would spread.
     variance = _by_symbol(found.n0.clamp(max=ERASED), grouped.shape[1], n)
     return Received(found.symbols.flatten(1)[:, :n], variance, bias=bias, spatial=found.spatial)
+
+
+def add_distortion(
+    own: Float[Tensor, "b _ rx"], h: Complex[Tensor, "b g rx tx"], before: Complex[Tensor, "b tx tx"]
+) -> Complex[Tensor, "b g rx rx"]:
+    """Covariance of noise of each receive antenna's `own`, and distortion of the transmit antennas behind `h`.
+
+    `before` is the covariance of the distortion over the linear gains. What a transmit antenna adds to its signal
+    arrives the way the signal does: no combining tells them apart.
+    """
+    carried = h @ before[:, None] @ h.mH
+    return carried + torch.diag_embed(own).to(h)
+
+
+def distortion_covariance(
+    sent: Complex[Tensor, "b m tx"], out: Complex[Tensor, "b m tx"], gain: Complex[Tensor, "b tx"]
+) -> Complex[Tensor, "b tx tx"]:
+    """Of what the transmit antennas add to `gain * sent`, over their gains: antennas that send alike distort alike."""
+    rest = (out / torch.where(gain == 0, 1.0, gain)[:, None] - sent).detach()
+    return rest.mT @ rest.conj() / sent.shape[1]
+
+
+def _diagonal(covariance: Complex[Tensor, "b g rx rx"]) -> Complex[Tensor, "b g rx rx"]:
+    return torch.diag_embed(covariance.diagonal(dim1=-2, dim2=-1))
+
+
+def _whiten(
+    observed: Complex[Tensor, "b g span rx"], h: Complex[Tensor, "b _ rx tx"], covariance: Complex[Tensor, "b _ rx rx"]
+) -> tuple[Complex[Tensor, "b g span rx"], Complex[Tensor, "b _ rx tx"]]:
+    """Observation and channel with the noise made white, of variance 1."""
+    root = torch.linalg.cholesky(covariance.detach())
+    seen = torch.linalg.solve_triangular(root, observed.mT, upper=False).mT
+    return seen, torch.linalg.solve_triangular(root, h.expand(-1, max(len(root[0]), h.shape[1]), -1, -1), upper=False)
 
 
 def _by_symbol(values: Float[Tensor, "b g s"], count: int, n: int) -> Float[Tensor, "b n"]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from semlink.baselines.adaptation import (
     HOPELESS,
+    WORTH,
     average_failures,
     best_scheme,
     failures,
@@ -74,7 +75,7 @@ def test_the_choice_has_the_least_expected_error(esno_db: float) -> None:
         chosen = NR_SCHEMES.index(best_scheme(source, pixels, symbols, fails))
         if fails.min() <= HOPELESS:
             tried = [value for value, p in zip(expected, fails, strict=True) if p <= HOPELESS]
-            assert expected[chosen] == pytest.approx(min(tried))
+            assert expected[chosen] <= (1 + 2 * WORTH) * min(tried)
         else:
             assert chosen == 0
 

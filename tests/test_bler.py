@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from semlink.baselines import bler
 from semlink.baselines.bler import Curve, curve, curves, gap_db, read_points, stored_points, write_points
 from semlink.baselines.mcs import MCS, MCS_TABLE, NR_SCHEMES
 from semlink.baselines.waterfall import ITERATIONS, Point, block_sizes, code_of, measure_curve, measure_point
+from semlink.flowgraphs import bench_bler
 
 Z = 4.5
 ALL = [(mcs, k) for mcs in NR_SCHEMES for k in block_sizes(mcs)]
@@ -84,6 +88,43 @@ def test_the_code_still_does_what_is_stored(name: str, k: int) -> None:
 def test_a_fifth_of_a_decibel_is_caught(name: str, k: int) -> None:
     mcs, point = stored(name, k)
     assert deviation(mcs, k, point, -0.2) > Z
+
+
+def test_ctrl_c_ends_the_curves_that_are_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first curve comes at once, a second would take 20 seconds: what interrupts between them does not wait."""
+    begun = threading.Event()
+
+    def curve_of(mcs: MCS, k: int, *, seed: int, progress: Callable[[], None]) -> Iterator[Point]:
+        if k == 64:
+            begun.wait(10)
+            yield from stored_points()[mcs, k]
+            return
+        begun.set()
+        for _ in range(2000):
+            progress()
+            time.sleep(0.01)
+
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench_bler, "cores", lambda: 2)
+    monkeypatch.setattr(bench_bler, "measure_curve", curve_of)
+    monkeypatch.setattr(bench_bler, "write_points", interrupt)
+    start = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        bench_bler.run_bler(schemes=["nr1-9"], sizes=[64, 512], seed=0, out=tmp_path / "bler.csv", as_json=True)
+    assert begun.is_set()
+    assert time.perf_counter() - start < 10
+
+
+def test_progress_is_called_at_every_batch_and_may_end_it() -> None:
+    calls = []
+    point = measure_point(NR_SCHEMES[10], 64, 30.0, seed=0, most_blocks=12_000, progress=lambda: calls.append(1))
+    assert (point.errors, point.blocks) == (0, 12_000)
+    assert len(calls) > 2
+    curve_of = measure_curve(NR_SCHEMES[10], 64, seed=0, progress=lambda: (_ for _ in ()).throw(TimeoutError))
+    with pytest.raises(TimeoutError):
+        next(curve_of)
 
 
 def test_the_fit_recovers_a_known_curve() -> None:

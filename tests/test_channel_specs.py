@@ -16,6 +16,7 @@ from semlink.phy.channels import AWGN, Chain, Mimo, Nakagami, Rayleigh, Rician
 from semlink.phy.impairments import Rapp
 from semlink.phy.mimo import Alamouti, Multiplexing, Svd
 from semlink.phy.multiuser import Downlink, Uplink
+from semlink.phy.rng import probe
 from semlink.phy.spec_options import UNITS
 
 
@@ -64,6 +65,8 @@ EXAMPLES = (
     "cdl-c:2x2,uplink,rx-rows=2", "tdl-c:time,spacing=15kHz,cp=16,dc=used+rapp:ibo=6",
     "awgn+rapp:ibo=6,p=3+saleh:ibo=8+clip:level=3+dac:bits=6,headroom=9", "awgn+cfo:offset=0.0001+sfo:ppm=20",
     "awgn+iq:gain=0.5,phase=3+dc:level=-30+adc:bits=6+interferer:sir=10+jammer:tone,jsr=-5",
+    "mimo:2x2,K=0", "mimo:4x4,svd,streams=2", "awgn+adc:bits=5,side=transmitter+rapp:ibo=3,side=receiver",
+    "awgn+saleh:ibo=6,beta-a=2,alpha-p=3+cfo:offset=0,phase=0", "tdl-c+rapp:ibo=6", "rician:K=+6+clip:level=+2",
     "rayleigh:coherence=7,estimated+jammer:pilot,jsr=-10+phase-noise:linewidth=1e-5,side=receiver",
 )  # fmt: skip
 
@@ -108,6 +111,16 @@ def test_a_label_reads_back_as_the_same_channel(text: str) -> None:
         ("mimo:2x2,K=3,m=2", "give one of them"),
         ("mimo:2x2,csi=none", "csi='none'"),
         ("uplink:users=4,rx=3,zf", "users=4"),
+        ("rayleigh:pilots=3", "pilots: only with csi=estimated"),
+        ("rayleigh:estimator=ls", "estimator: only with csi=estimated"),
+        ("rayleigh:estimated,spacing=4", "spacing is for doppler above 0"),
+        ("rayleigh:none,equaliser=mmse", "equaliser is not for csi=none"),
+        ("rayleigh:estimated,pilots=1000000000", "must be a whole number from 1 to 10000"),
+        ("tdl-c:pilot-carriers=0", "pilot-carriers: only with csi=estimated"),
+        ("tdl-c:power=equal", "power: for several antennas"),
+        ("mimo:4x4,power=equal", "power=equal is for svd"),
+        ("mimo:4x4,mmse,width=3", "width=3 is for k-best"),
+        ("awgn+Rapp:ibo=3", "stage 'Rapp' must be one of: rapp"),
         ("awgn+rapp", "rapp: lacks ibo (input back-off)"),
         ("awgn+adc:bits=0", "bits=0"),
         ("rayleigh+rapp:ibo=99", "ibo_db=99"),
@@ -146,3 +159,47 @@ def test_the_list_of_channels_names_every_option() -> None:
     listed = json.loads(CliRunner().invoke(app, ["channels", "--json"]).stdout)
     assert set(listed["channels"]) == set(CHANNELS)
     assert set(listed["stages"]) == set(STAGES)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("awgn+jammer:pilot,jsr=0", "the frame has no pilots to jam"),
+        ("tdl-c:domain=frequency+rapp:ibo=6", "time"),
+        ("cdl-a:3x3,rx-rows=2", "rows"),
+        ("mimo:4x4,svd,estimated+rapp:ibo=3", "takes no impairments"),
+    ],
+)
+def test_what_a_channel_refuses_in_use_shows_before_a_run(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make_channel(text, coherence=None, csi=None, equaliser=None)
+
+
+@pytest.mark.parametrize("name", sorted(CHANNELS))
+def test_every_channel_is_the_same_in_any_batching(name: str) -> None:
+    channel = parse_channel({"mimo": "mimo:2x2"}.get(name, name))
+    sent = torch.randn(3, 40, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    whole = channel(sent, 0.1, rng=torch.Generator().manual_seed(1))
+    rng = torch.Generator().manual_seed(1)
+    parts = [channel(part, 0.1, rng=rng) for part in (sent[:1], sent[1:])]
+    torch.testing.assert_close(whole.symbols, torch.cat([p.symbols for p in parts]), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(whole.n0, torch.cat([p.n0 for p in parts]), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mimo:1x8,mrc+rapp:ibo=0", "uplink:users=3,rx=16,mmse,fast+rapp:ibo=0", "mimo:2x4,alamouti+rapp:ibo=0",
+        "mimo:8x1,mrt+rapp:ibo=0", "tdl-c:8x1,mrt+rapp:ibo=0", "tdl-c:2x4,alamouti+rapp:ibo=0",
+        "tdl-c:1x8,mrc+rapp:ibo=0", "tdl-c:2x8,mmse+rapp:ibo=0", "tdl-c:4x4,svd,power=equal+cfo:offset=0,transmitter",
+        "mimo:4x4,svd,power=equal,fast+iq:gain=3", "awgn+clip:level=0", "awgn+rapp:ibo=0",
+        "rayleigh:fast,mmse+interferer:sir=6", "mimo:1x4,mrc,fast+adc:bits=3",
+    ],
+)  # fmt: skip
+def test_noise_variance_handed_back_holds_behind_stages(text: str) -> None:
+    """Mean error over what is promised, symbols weighed as a decoder would; 0.8 dB is allowed for the averaging."""
+    sent = probe(60, 512)
+    got = parse_channel(text)(sent, 0.01, rng=[torch.Generator().manual_seed(i) for i in range(60)]).unbiased()
+    weight = 1 / (0.01 + got.n0)
+    ratio = ((got.symbols - sent).abs().square() * weight).mean() / (got.n0 * weight).mean()
+    assert 0.83 < ratio < 1.2

@@ -14,10 +14,12 @@ from semlink.phy.channels import AWGN, Chain, Mimo, Nakagami, Rayleigh, Rician
 from semlink.phy.estimation import make_interpolator
 from semlink.phy.fading import NakagamiLaw, RayleighLaw, RicianLaw, draw_scatter, scatter_correlation
 from semlink.phy.frontend import Distorted, Medium, Side
+from semlink.phy.impairments import CarrierOffset
 from semlink.phy.link import Channel, Frame, Link, Received, esno_to_n0, normalise_power
-from semlink.phy.mimo import Multiplexing, Svd
-from semlink.phy.multiuser import Uplink
+from semlink.phy.mimo import Alamouti, Mrc, Mrt, Multiplexing, Svd
+from semlink.phy.multiuser import Downlink, Uplink
 from semlink.phy.rng import image_rngs
+from semlink.phy.spatial import Scheme
 
 MOVING = 0.01
 KNOWING: dict[str, Medium] = {
@@ -38,6 +40,8 @@ KNOWING: dict[str, Medium] = {
     "2x2, doppler": Mimo("fast", "estimated", antennas=Multiplexing(2, 2), doppler=MOVING),
     "2x3, rician": Mimo(7, antennas=Multiplexing(2, 3), fading=RicianLaw(3)),
     "uplink": Mimo(7, "estimated", antennas=Uplink(2, 3)),
+    "downlink": Mimo(7, antennas=Downlink(2, 4, "mrt")),
+    "alamouti, doppler": Mimo("fast", antennas=Alamouti(2), doppler=0.04),
 }
 
 
@@ -151,6 +155,8 @@ def test_pilots_are_in_the_ledger_as_counted_by_hand() -> None:
         (Rayleigh("fast", "estimated", doppler=MOVING, spacing=16), {"payload": n, "pilot": 5 + 1}),
         (Mimo("block", "estimated", antennas=Multiplexing(4, 4), pilots=2), {"payload": 18, "pilot": 8}),
         (Mimo(antennas=Multiplexing(2, 2)), {"payload": 35}),
+        (Mimo(5, "estimated", antennas=Multiplexing(2, 2)), {"payload": 35, "pilot": 14}),
+        (Mimo(2, "estimated", antennas=Multiplexing(2, 2)), {"payload": 35, "pilot": 36}),
     ]
     for channel, uses in cases:
         assert channel(symbols(2, n), 0.1, rng=generator()).uses == uses
@@ -260,6 +266,11 @@ CHAINED: dict[str, Callable[[Doubling], Chain]] = {
     "fast, both": lambda stage: Chain(stage, Rayleigh("fast"), stage),
     "mmse, before": lambda stage: Chain(stage, Rayleigh("fast", equaliser="mmse")),
     "2x2, after": lambda stage: Chain(Mimo("fast", antennas=Multiplexing(2, 2)), stage),
+    "1x8 mrc, before": lambda stage: Chain(stage, Mimo("fast", antennas=Mrc(8))),
+    "8x1 mrt, both": lambda stage: Chain(stage, Mimo(antennas=Mrt(8)), stage),
+    "uplink, before": lambda stage: Chain(stage, Mimo("fast", antennas=Uplink(3, 8))),
+    "downlink, both": lambda stage: Chain(stage, Mimo("fast", antennas=Downlink(3, 6)), stage),
+    "1x4 mrc, pilots": lambda stage: Chain(stage, Mimo("block", "estimated", antennas=Mrc(4), pilots=8)),
     "svd, both": lambda stage: Chain(stage, Mimo("fast", antennas=Svd(2, 2, "equal")), stage),
     "7, pilots": lambda stage: Chain(stage, Rayleigh(7, "estimated", pilots=4, estimator="ls")),
     "outdated": lambda stage: Chain(Rayleigh("fast", "outdated", doppler=MOVING, delay=5), stage),
@@ -269,9 +280,7 @@ CHAINED: dict[str, Callable[[Doubling], Chain]] = {
 @pytest.mark.parametrize("name", CHAINED)
 def test_a_chain_hands_back_the_noise_with_the_distortion_in_it(name: str) -> None:
     ratio, spread = error_ratio(CHAINED[name](Doubling()), 8.0)
-    # The distortion of several transmit antennas is taken for white at the receiver. It is not: n0 is too high there.
-    slack = 0.3 if name == "svd, both" else 0.0
-    assert 1 - slack - 4 * spread <= ratio <= 1 + 4 * spread
+    assert abs(ratio - 1) <= 4 * spread + 2e-3  # where it is measured, it is a thousandth too high: diagonal loading
 
 
 def test_a_chain_says_which_samples_are_pilots() -> None:
@@ -361,3 +370,26 @@ def test_bad_options_of_the_other_laws_and_of_several_antennas() -> None:
         Mimo(csi="none", antennas=Multiplexing(2, 2))
     with pytest.raises(ValueError, match="takes no impairments"):
         Chain(Doubling(), Mimo(csi="estimated", antennas=Svd(2, 2)))(symbols(1, 8), 0.1, rng=generator())
+
+
+@pytest.mark.parametrize("channel", [Mimo(antennas=Uplink(3, 3)), Mimo(7, antennas=Downlink(2, 4)), *KNOWING.values()])
+def test_one_generator_for_all_images_gives_the_same_in_any_batching(channel: Medium) -> None:
+    sent = symbols(4, 28)
+    whole = channel(sent, 0.1, rng=generator(5)).symbols
+    rng = generator(5)
+    parts = [channel(part, 0.1, rng=rng).symbols for part in (sent[:1], sent[1:])]
+    torch.testing.assert_close(whole, torch.cat(parts), rtol=1e-3, atol=1e-3)
+
+
+def test_symbols_of_a_group_that_meet_two_gains_are_refused() -> None:
+    for coherence in ("fast", 3):
+        with pytest.raises(ValueError, match="must be a multiple of 2"):
+            Mimo(coherence, antennas=Alamouti(2))  # type: ignore[arg-type]
+    Mimo(4, antennas=Alamouti(2))
+
+
+@pytest.mark.parametrize("antennas", [Svd(4, 4, "equal"), Mrt(4), Downlink(3, 4, "zf")], ids=str)
+def test_a_transmitter_that_does_not_know_of_its_own_phases_misses_its_beams(antennas: Scheme) -> None:
+    """A random carrier phase at each antenna: the receiver is told of the interference that comes of it."""
+    ratio, spread = error_ratio(Chain(CarrierOffset(0.0), Mimo(antennas=antennas)), 20.0)
+    assert abs(ratio - 1) <= 4 * spread

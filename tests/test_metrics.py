@@ -48,34 +48,71 @@ def test_ssim_of_shifted_grey_is_its_closed_form() -> None:
 def noisy_pair() -> tuple[torch.Tensor, torch.Tensor]:
     image = sample_images()[:1, :, :190, :170]
     noise = 0.1 * torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
-    return image, metrics.to_8bit(image + noise).float()
+    return image, metrics.to_levels(image + noise) / 255
+
+
+def reference_ms_ssim(x: torch.Tensor, y: torch.Tensor) -> float:
+    """Wang et al. 2003: contrast and structure at scales 1 to 5, luminance at the last, with their exponents."""
+    x, y, product = metrics.to_levels(x).double() / 255, metrics.to_levels(y).double() / 255, torch.ones(1).double()
+    taps = torch.exp(-((torch.arange(11.0).double() - 5) ** 2) / 4.5)
+    taps /= taps.sum()
+    c = x.shape[1]
+    window = torch.outer(taps, taps).expand(c, 1, 11, 11)
+    for scale, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
+        mx, my, xx, yy, xy = (F.conv2d(z, window, groups=c) for z in (x, y, x * x, y * y, x * y))
+        contrast = (2 * (xy - mx * my) + 0.03**2) / (xx - mx**2 + yy - my**2 + 0.03**2)
+        luminance = (2 * mx * my + 0.01**2) / (mx**2 + my**2 + 0.01**2) if scale == 4 else 1
+        product = product * (contrast * luminance).mean(dim=(2, 3)).clamp(min=0) ** weight
+        x, y = (F.avg_pool2d(z, 2, padding=[s % 2 for s in z.shape[2:]]) for z in (x, y))
+    return float(product.mean())
 
 
 def test_ssim_is_that_of_scikit_image() -> None:
     """Its implementation of Wang et al., which also averages where the window lies inside the image."""
     image, noisy = noisy_pair()
-    a, b = (x[0].permute(1, 2, 0).double().numpy() for x in (image, noisy))
-    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
+    a, b = (metrics.to_levels(x)[0].permute(1, 2, 0).double().numpy() for x in (image, noisy))
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255.0}
     expected = structural_similarity(a, b, channel_axis=2, **options)
-    assert metrics.ssim(noisy, image) == pytest.approx(expected, abs=1e-5)
+    assert metrics.ssim(noisy, image) == pytest.approx(expected, abs=1e-9)
     assert expected < 0.9
 
 
 def test_ms_ssim_is_the_product_over_five_scales() -> None:
-    """Wang et al. 2003: contrast and structure at scales 1 to 5, luminance at the last, with their exponents."""
     image, noisy = noisy_pair()
-    x, y, expected = image.double(), noisy.double(), torch.ones(1, 3).double()
-    taps = torch.exp(-((torch.arange(11.0).double() - 5) ** 2) / 4.5)
-    taps /= taps.sum()
-    window = torch.outer(taps, taps).expand(3, 1, 11, 11)
-    for scale, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
-        mx, my, xx, yy, xy = (F.conv2d(z, window, groups=3) for z in (x, y, x * x, y * y, x * y))
-        contrast = (2 * (xy - mx * my) + 0.03**2) / (xx - mx**2 + yy - my**2 + 0.03**2)
-        luminance = (2 * mx * my + 0.01**2) / (mx**2 + my**2 + 0.01**2) if scale == 4 else 1
-        expected *= (contrast * luminance).mean(dim=(2, 3)) ** weight
-        x, y = (F.avg_pool2d(z, 2, padding=[s % 2 for s in z.shape[2:]]) for z in (x, y))
-    assert metrics.ms_ssim(noisy, image) == pytest.approx(expected.mean().item(), abs=1e-5)
+    for h, w in ((190, 170), (161, 163), (188, 161)):  # odd sides at several scales
+        part = image[:, :, :h, :w], noisy[:, :, :h, :w]
+        assert metrics.ms_ssim(*part) == pytest.approx(reference_ms_ssim(*part), abs=1e-9)
+    assert metrics.ms_ssim(noisy, image) == pytest.approx(metrics.ms_ssim(image, noisy), abs=1e-12)
     assert metrics.ms_ssim(image, image) == pytest.approx(1.0)
+    assert metrics.ms_ssim(1 - image, image) == pytest.approx(reference_ms_ssim(1 - image, image), abs=1e-9)
+
+
+def test_structure_of_bright_flat_images_survives_the_difference_of_squares() -> None:
+    """Variances of a fraction of a level, of levels near 255: float32 would lose them."""
+    rng = torch.Generator().manual_seed(2)
+    image, other = (250 / 255 + torch.randint(0, 2, (1, 1, 176, 176), generator=rng) / 255 for _ in range(2))
+    a, b = (metrics.to_levels(x)[0, 0].double().numpy() for x in (image, other))
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255.0}
+    assert metrics.ssim(image, other) == pytest.approx(structural_similarity(a, b, **options), abs=1e-9)
+    assert metrics.ms_ssim(image, other) == pytest.approx(reference_ms_ssim(image, other), abs=1e-9)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_similarity_is_the_mean_over_images_however_they_are_stored(
+    monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    images = sample_images()
+    noise = 0.05 * torch.randn(images.shape, generator=torch.Generator().manual_seed(3))
+    for measure in (metrics.ssim, metrics.ms_ssim):
+        single = [measure(a[None], b[None]) for a, b in zip(images + noise, images, strict=True)]
+        assert len({round(one, 3) for one in single}) == len(single)
+        assert measure(images + noise, images) == pytest.approx(np.mean(single), abs=1e-12)
+        grey = measure((images + noise)[:, 1:2], images[:, 1:2])  # not in one piece
+        assert grey == pytest.approx(measure((images + noise)[:, 1:2].clone(), images[:, 1:2].clone()), abs=1e-15)
+        assert measure((images + noise).double(), images.double()) == pytest.approx(np.mean(single), abs=1e-5)
+        turned = measure((images + noise).mT, images.mT)
+        assert turned == pytest.approx(np.mean(single), abs=1e-12)
 
 
 def test_small_images_have_no_structural_similarity() -> None:
