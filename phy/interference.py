@@ -70,7 +70,8 @@ class Jammer(Described):
 
     Attributes:
         kind: "barrage" is white Gaussian noise; "tone" a complex sinusoid of random frequency and phase; "pilot"
-            Gaussian noise on the pilots alone (of OFDM, on the samples of the OFDM symbols that have any), each of n/p times the mean power where p of n samples are pilots.
+            Gaussian noise on the pilots alone (of OFDM, on the samples of the OFDM symbols that have any), each of n/p
+            times the mean power where p of n samples are pilots.
         jsr_db: power of the jammer over the average received signal power 1, in dB.
 
     Raises:
