@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
             rows["esno_db"], rows["psnr_db_low"], rows["psnr_db_high"], color=colour, alpha=0.2, linewidth=0
         )
     axes.set(xlabel="Es/N0 (dB), average per complex symbol", ylabel="PSNR (dB), from the mean squared error")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(_wrapped(title, 100), fontsize=10)
     axes.grid(alpha=0.3)
     marked = any("cliff" in str(label) for label in axes.get_legend_handles_labels()[1])
     title_of_legend = "cliff: below it more than half of the images fail" if marked else None
@@ -74,12 +75,18 @@ def draw_contact_sheet(comparison: Comparison, title: str, path: Path) -> None:
             for axes, level in zip(row[1:], esno_db, strict=True):
                 got = comparison.pictures[name, codec, level]
                 _show(axes, got, f"{level:g} dB: {_psnr(got, sent):.1f} dB PSNR")
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(_wrapped(title, 90), fontsize=10)
     figure.savefig(path, dpi=110, format="png")
 
 
 def _psnr(image: Pixels, reference: Pixels) -> float:
     return to_db(float(np.mean((image / 255 - reference / 255) ** 2)))
+
+
+def _wrapped(title: str, width: int) -> str:
+    """In lines that the picture is wide enough for; a channel's specification may be long."""
+    parts = title.replace(",", ", ").replace(",  ", ", ")
+    return "\n".join(textwrap.wrap(parts, width, break_on_hyphens=False))
 
 
 def _show(axes: Axes, image: Pixels, title: str) -> None:
