@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -91,12 +93,20 @@ def compare(
 def train(
     recipe: Annotated[Path, typer.Argument(help="A TOML file of settings, such as neural/recipes/deepjscc-6.toml.")],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, the log and the weights.")],
+    images: Annotated[
+        Path | None,
+        typer.Option(help="A folder of images to train on, in place of CIFAR-10 and the recipe's photographs."),
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="Stop after so long, with a checkpoint to go on from.")] = math.inf,
 ) -> None:
     """Train a codec, or go on from the checkpoint in the folder. CIFAR-10 and photographs come from SEMLINK_DATA."""
-    from semlink.neural.train import read_recipe
+    from semlink.neural.recipe import read_recipe
     from semlink.neural.train import train as run
 
-    typer.echo(f"weights: {run(read_recipe(recipe), out)}")
+    settings = read_recipe(recipe)
+    if images is not None:
+        settings = replace(settings, images=str(images), cifar10=False)
+    typer.echo(f"weights: {run(settings, out, minutes=minutes)}")
 
 
 @app.command()

@@ -88,7 +88,7 @@ class DeepJSCC(nn.Module):
         """
         check_size(image)
         with torch.no_grad():
-            symbols = self.symbols(image, torch.full((image.shape[0],), n0))
+            symbols = self.symbols(image, torch.full((image.shape[0],), n0, device=image.device))
         notes = {"receiver": "image size known", "transmitter": "average Es/N0 known"}
         return Frame(symbols, {"payload": symbols.shape[1]}, power="exact", notes=notes)
 
@@ -96,6 +96,10 @@ class DeepJSCC(nn.Module):
         """Decode to images of the size the burst header tells (a square one where there is no header)."""
         with torch.no_grad():
             return Decoded(self.reconstruct(received.unbiased(), received.shape_for(self.ratio)))
+
+    def hidden_weights(self) -> list[nn.Parameter]:
+        """What Muon is to train: the kernels of the convolutions."""
+        return [p for p in self.parameters() if p.ndim == 4]
 
     def symbols(self, image: Float[Tensor, "b 3 h w"], n0: Float[Tensor, " b"]) -> Complex[Tensor, "b n"]:
         """What `encode` sends, differentiable and with an average noise variance for each image."""
@@ -105,8 +109,8 @@ class DeepJSCC(nn.Module):
         level = noise_level(n0[:, None])
         for stage in self.encoder:
             x = stage(x, level)
-        real, imag = self.to_symbols(x).flatten(2).chunk(2, dim=1)  # (b, cell_symbols, cells) each
-        return normalise_power(torch.complex(real, imag).flatten(1)[:, self.sent(h, w)])
+        real, imag = self.to_symbols(x).float().flatten(2).chunk(2, dim=1)  # (b, cell_symbols, cells) each
+        return normalise_power(torch.complex(real, imag).flatten(1)[:, self.sent(h, w).to(image.device)])
 
     def reconstruct(self, received: Received, shape: tuple[int, int, int]) -> Float[Tensor, "b 3 h w"]:
         """What `decode` shows, differentiable; `received` without bias."""
@@ -115,12 +119,12 @@ class DeepJSCC(nn.Module):
         weight = 1 / (1 + received.n0)  # Wiener factor of each symbol; one that was not sent has weight 0
         seen = torch.stack([received.symbols.real * weight, received.symbols.imag * weight, weight], dim=1)
         grid = seen.new_zeros(seen.shape[0], 3, self.cell_symbols * rows * columns)
-        grid = grid.index_copy(2, self.sent(h, w), seen)
+        grid = grid.index_copy(2, self.sent(h, w).to(seen.device), seen)
         x = grid.reshape(-1, 3 * self.cell_symbols, rows, columns)
         level = noise_level(received.n0)
         for stage in self.decoder:
             x = stage(x, level)
-        return torch.sigmoid(self.to_pixels(x))[:, :, :h, :w]
+        return torch.sigmoid(self.to_pixels(x).float())[:, :, :h, :w]
 
     def sent(self, h: int, w: int) -> Int[Tensor, " n"]:
         """Indices of the padded latent that are sent: those of the cells with the most true pixels, in latent order."""
