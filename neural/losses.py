@@ -9,7 +9,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from semlink.neural.deepjscc import noise_level
+from semlink.neural.fixed_rate import noise_level
 from semlink.neural.models import Network
 from semlink.neural.recipe import CHANNELS, Settings
 from semlink.phy.channels import Rayleigh

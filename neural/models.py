@@ -10,10 +10,18 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from semlink.neural.deepjscc import DeepJSCC
+from semlink.neural.published import ADJSCC, PlainDeepJSCC
 from semlink.neural.swin import ConvSwin
+from semlink.neural.swin_gsc import SwinGSC
 from semlink.phy.link import Decoded, Frame, Received
 
-MODELS: Mapping[str, type[nn.Module]] = {"deepjscc": DeepJSCC, "swin": ConvSwin}
+MODELS: Mapping[str, type[nn.Module]] = {
+    "deepjscc": DeepJSCC,
+    "swin": ConvSwin,
+    "swin-gsc": SwinGSC,
+    "adjscc": ADJSCC,
+    "deepjscc-plain": PlainDeepJSCC,
+}
 
 
 @runtime_checkable

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from semlink.neural.models import build
+from semlink.neural.models import RateAdaptive, build
 from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.link import Channel
 
@@ -68,7 +68,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         _check(self)
-        build(self.model, self.network)
+        adaptive = isinstance(build(self.model, self.network), RateAdaptive)
+        if self.rates and not adaptive:
+            raise ValueError(f"rates={self.rates!r} must be empty: model {self.model} has one rate")
 
 
 def _check(settings: Settings) -> None:
@@ -106,8 +108,6 @@ def _check_lists(settings: Settings) -> None:
     rates = settings.rates
     if not isinstance(rates, tuple) or not all(isinstance(k, int) and 2 <= k <= 16 for k in rates):
         raise ValueError(f"rates={rates!r} must be whole numbers from 2 to 16")
-    if rates and settings.model == "deepjscc":
-        raise ValueError(f"rates={rates!r} must be empty: model deepjscc has one rate")
     loss = settings.loss
     if not isinstance(loss, Mapping) or not loss or set(loss) - set(LOSSES):
         raise ValueError(f"loss={loss!r} must be a table of: {', '.join(LOSSES)}")

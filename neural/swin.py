@@ -25,7 +25,7 @@ from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semlink.neural.deepjscc import noise_level
+from semlink.neural.fixed_rate import noise_level
 from semlink.neural.grid import (
     CELL,
     MAX_RATIO,

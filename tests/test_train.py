@@ -277,6 +277,22 @@ def test_training_lowers_the_loss_and_raises_the_psnr(tmp_path: Path, data: Data
     assert load_image(pictures[-1]).shape == (1, 3, 6 * 32, 5 * 32)
 
 
+@pytest.mark.parametrize(
+    ("model", "network"),
+    [
+        ("deepjscc-plain", {"cell_symbols": 8}),
+        ("adjscc", {"cell_symbols": 8, "width": 16}),
+        ("swin-gsc", {}),
+    ],
+)
+def test_the_published_networks_learn(tmp_path: Path, data: Data, model: str, network: dict[str, Any]) -> None:
+    settings = replace(SETTINGS, model=model, network=network, optimiser="adam", lr=3e-3, even_out=False)
+    settings = replace(settings, steps=60, checkpoint_every=15, large_share=0.0, esno_db=(10.0, 10.0))
+    train(settings, tmp_path, data=data)
+    rows = log(tmp_path)
+    assert float(rows[-1]["loss"]) < 0.6 * float(rows[0]["loss"])
+
+
 def test_the_average_is_what_is_published(tmp_path: Path, data: Data) -> None:
     got = weights(SWIN, tmp_path, data)
     state = torch.load(tmp_path / "checkpoint.pt")
@@ -348,7 +364,7 @@ def test_the_recipes_are_complete(path: Path) -> None:
         ("name = 'x'\nsnr = 3", "snr must be among: name, model"),
         ("name = ", "recipe"),
         ("name = 'x'", "network: lacks cell_symbols, which deepjscc needs"),
-        ("name = 'x'\nmodel = 'swim'", "model='swim' must be one of: deepjscc, swin"),
+        ("name = 'x'\nmodel = 'swim'", "model='swim' must be one of: deepjscc, swin, swin-gsc"),
         ("name = 'x'\nmodel = 'swin'\nnetwork = {depht = 3}", "depht must be, for swin, among: ratio, widths"),
         ("name = 'x'\nmodel = 'swin'\nnetwork = {ratio = 0.5}", "ratio=0.5 must be, for swin, from 1/24 to 1/3"),
         ("name = 'x'\nmodel = 'swin'\nnetwork = {widths = [8, 9]}", "must be a multiple of heads=4"),
