@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Complex, Float
@@ -38,31 +38,47 @@ def batch_loss(
             sent = model.symbols(image, per_image, ratio=rate / 48)  # type: ignore[call-arg]
         else:
             sent = model.symbols(image, per_image)
-    rng = rng if image.device.type == "cpu" else _twin(rng, image.device)
-    arrived = [
-        transmit(settings.channels[which], symbols, noise, rng)
-        for which, symbols, noise in zip(picked, torch.split(sent, size), n0, strict=True)
-    ]
-    received = Received(torch.cat([r.symbols for r in arrived]), torch.cat([r.n0 for r in arrived]))
+    names = [settings.channels[which] for which in picked]
+    if image.device.type == "cpu":
+        parts = zip(names, torch.split(sent, size), n0, strict=True)
+        received = joined([CHANNELS[name](symbols, noise, rng=rng) for name, symbols, noise in parts])
+    else:
+        each = [name for name in names for _ in range(size)][:b]
+        received = transmit(each, sent, per_image, _twin(rng, image.device))
     with torch.autocast(image.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
         got = model.reconstruct(received, (c, h, w))
     error = image_errors(got, image, settings.loss)
     return (error * importance(received.n0, rate)).mean() if settings.even_out else error.mean()
 
 
-def transmit(name: str, symbols: Complex[Tensor, "b n"], n0: float, rng: torch.Generator) -> Received:
-    """Send symbols over a channel of `CHANNELS`; on a GPU in one go and not image after image."""
-    if symbols.device.type == "cpu":
-        return CHANNELS[name](symbols, n0, rng=rng)
-    return in_one_row(name, symbols, n0, rng)
+def transmit(
+    names: Sequence[str], symbols: Complex[Tensor, "b n"], n0: Float[Tensor, " b"], rng: torch.Generator
+) -> Received:
+    """Send each image over a channel of `CHANNELS` at a noise variance of its own: in one go for each channel.
+
+    The same channels as `CHANNELS`' own calls, and other draws: a GPU has no time to draw for image after image.
+    """
+    arrived, order = [], []
+    for name in sorted(set(names)):
+        rows = torch.tensor([i for i, other in enumerate(names) if other == name], device=symbols.device)
+        arrived.append(_in_one_row(name, symbols[rows], n0[rows], rng))
+        order.append(rows)
+    received, back = joined(arrived), torch.cat(order).argsort()
+    return Received(received.symbols[back], received.n0[back])
 
 
-def in_one_row(name: str, symbols: Complex[Tensor, "b n"], n0: float, rng: torch.Generator) -> Received:
-    """Send all images as one row of symbols: the same channel, drawn at once and so otherwise."""
+def _in_one_row(name: str, symbols: Tensor, n0: Tensor, rng: torch.Generator) -> Received:
     b, n = symbols.shape
     channel = Rayleigh(n) if name == "rayleigh-block" else CHANNELS[name]  # still a gain for each image
-    received = channel(symbols.reshape(1, -1), n0, rng=rng)
-    return Received(received.symbols.reshape(b, n), received.n0.reshape(b, n))
+    # What arrives is linear in symbols and noise: over its own standard deviation all noise is alike.
+    spread = n0.sqrt()[:, None]
+    received = channel((symbols / spread).reshape(1, -1), 1.0, rng=rng)
+    return Received(received.symbols.reshape(b, n) * spread, received.n0.reshape(b, n) * n0[:, None])
+
+
+def joined(parts: Sequence[Received]) -> Received:
+    """Receptions of several images as one."""
+    return Received(torch.cat([r.symbols for r in parts]), torch.cat([r.n0 for r in parts]))
 
 
 def importance(n0: Float[Tensor, "b n"], rate: int = 0) -> Float[Tensor, " b"]:

@@ -44,9 +44,7 @@ class Log:
 
 
 def validate(model: Network, images: UInt8[Tensor, "v 3 h w"]) -> dict[int, float]:
-    """PSNR in dB over AWGN, from the mean squared error over the images, by Es/N0; of no image, nothing."""
-    if not len(images):
-        return {}
+    """PSNR in dB over AWGN, from the mean squared error over the images, by Es/N0 in dB."""
     return {level: to_db(sum(_errors(model, images, level)) / len(images)) for level in ESNO_DB}
 
 
@@ -56,7 +54,7 @@ def save_pictures(model: Network, images: UInt8[Tensor, "v 3 h w"], path: Path) 
     rows = [shown, *(_received(model, shown, level) for level in ESNO_DB)]
     tiles = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)  # (3, rows·h, columns·w)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(to_levels(tiles).to(torch.uint8).permute(1, 2, 0).numpy().astype(np.uint8)).save(path)
+    Image.fromarray(to_levels(tiles).to("cpu", torch.uint8).permute(1, 2, 0).numpy().astype(np.uint8)).save(path)
 
 
 def _errors(model: Network, images: UInt8[Tensor, "v 3 h w"], esno_db: float) -> list[float]:

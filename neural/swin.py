@@ -297,7 +297,7 @@ class ConvSwin(nn.Module):
         n = symbols_at(h, w, self.ratio if ratio is None else ratio)
         x = to_cells(image) * 2 - 1
         condition = _condition(n0[:, None], n, h, w)
-        allocation = self.allocation(condition).exp()[:, :, None, None]
+        allocation = _exact(self.allocation, condition).exp()[:, :, None, None]
         latents = _exact(self.analysis, x) * allocation + self.encoder(x, condition)
         real, imag = latents.unflatten(1, (MAX_SYMBOLS, 2)).unbind(dim=2)  # (b, symbols, rows, columns) each
         sent = sent_indices(h, w, n).to(image.device)
@@ -316,7 +316,8 @@ class ConvSwin(nn.Module):
         condition = _condition(received.n0, n, h, w)
         size = self.nominal[torch.div(sent, rows * columns, rounding_mode="floor")].mean().sqrt()
         latents = grid[:, :2].transpose(1, 2).flatten(1, 2) * size  # (b, latents, rows, columns)
-        cell = _exact(self.synthesis, latents * self.expectation(condition).exp()[:, :, None, None])
+        expectation = _exact(self.expectation, condition).exp()[:, :, None, None]
+        cell = _exact(self.synthesis, latents * expectation)
         cell = cell + self.decoder(grid.flatten(1, 2), condition)
         return F.pixel_shuffle(cell * 0.5 + 0.5, CELL)[:, :, :h, :w]
 

@@ -191,14 +191,17 @@ def _loop(run: Run, data: Data, deadline: float) -> None:
         if log and (last or run.step % settings.checkpoint_every == 0):
             run.save()
             due = last or run.step % settings.validate_every == 0
-            figures = validate(cast(Network, run.averaged()), data.validation.cpu()) if due else {}
+            figures = _validate(run, data) if due and len(data.validation) else {}
             log.add(run.step, sum(losses) / len(losses), figures)
             losses.clear()
-            if due and len(data.validation):
-                path = run.out / "samples" / f"{run.step:07d}.png"
-                save_pictures(cast(Network, run.averaged()), data.validation.cpu(), path)
         if last:
             return
+
+
+def _validate(run: Run, data: Data) -> dict[int, float]:
+    model = cast(Network, run.averaged().to(run.device))
+    save_pictures(model, data.validation, run.out / "samples" / f"{run.step:07d}.png")
+    return validate(model, data.validation)
 
 
 def _overdue(run: Run, deadline: float) -> bool:

@@ -6,8 +6,8 @@ import pytest
 import pytorch_msssim
 import torch
 
-from semlink.neural import losses
-from semlink.neural.losses import image_errors, importance, in_one_row, structural_errors, transmit
+from semlink.neural.losses import image_errors, importance, joined, structural_errors, transmit
+from semlink.neural.recipe import CHANNELS
 from semlink.phy.metrics import ssim
 from semlink.phy.sources import sample_images
 
@@ -59,16 +59,27 @@ def test_importance_grows_with_esno_and_rate() -> None:
     torch.testing.assert_close(importance(n0, 8), weight)
 
 
-@pytest.mark.parametrize("channel", losses.CHANNELS)
-def test_a_gpu_draws_channels_of_the_same_kind(channel: str) -> None:
-    """All images in one row: the same distribution of noise, and gains that change where they should."""
-    symbols = torch.ones(40, 64, dtype=torch.complex64)
-    row_by_row = transmit(channel, symbols, 0.5, torch.Generator().manual_seed(0))
-    got = in_one_row(channel, symbols, 0.5, torch.Generator().manual_seed(0))
-    for received in (row_by_row, got):
-        # Noise over its own standard deviation: unit variance, whatever the gains.
+@pytest.mark.parametrize("name", CHANNELS)
+def test_all_images_in_one_go_meet_the_same_channel(name: str) -> None:
+    """The same noise, over its own standard deviation, and gains that change where they should."""
+    symbols, n0 = torch.full((40, 64), 1 + 1j), torch.linspace(0.01, 2, 40)
+    rng = torch.Generator().manual_seed(0)
+    one_by_one = joined([CHANNELS[name](symbols[i : i + 1], v, rng=rng) for i, v in enumerate(n0.tolist())])
+    got = transmit([name] * 40, symbols, n0, rng)
+    for received in (one_by_one, got):
         unit = (received.symbols - symbols).abs().square() / received.n0
         assert unit.mean().item() == pytest.approx(1, abs=5 / math.sqrt(unit.numel()))
-    changes = [(r.n0.diff(dim=1) != 0).float().mean(dim=1) for r in (row_by_row, got)]
+        inverse_gain = (n0[:, None] / received.n0).mean().item()  # E|h|² = 1
+        gains = {"awgn": math.inf, "rayleigh-block": 40, "rayleigh-16": 160, "rayleigh-fast": 2560}[name]
+        assert inverse_gain == pytest.approx(1, abs=1e-4 + 5 / math.sqrt(gains))
+    changes = [(r.n0.diff(dim=1) != 0).float().mean(dim=1) for r in (one_by_one, got)]
     torch.testing.assert_close(changes[0], changes[1])
-    assert (got.n0[:, -1] != got.n0[:, 0].roll(-1)).all() or channel == "awgn"
+
+
+def test_each_image_keeps_its_place_and_its_noise() -> None:
+    symbols, n0 = torch.arange(12.0)[:, None].expand(12, 50).to(torch.complex64), 10.0 ** torch.arange(-12.0, 0.0)
+    names = ["awgn", "rayleigh-fast", "awgn", "rayleigh-block"] * 3
+    got = transmit(names, symbols, n0, torch.Generator().manual_seed(0))
+    for i, name in enumerate(names):
+        assert (got.symbols[i] - i).abs().mean() < 10 * got.n0[i].sqrt().mean()
+        assert (name == "awgn") == torch.allclose(got.n0[i], n0[i], atol=0)
