@@ -14,6 +14,7 @@ from semlink.neural.models import Network
 from semlink.neural.recipe import CHANNELS, Settings
 from semlink.phy.channels import Rayleigh
 from semlink.phy.link import Received, esno_to_n0
+from semlink.phy.perceptual import st_lpips_distances
 
 Scores = Callable[[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]], Float[Tensor, " b"]]
 WINDOW = 11
@@ -95,7 +96,11 @@ def image_errors(
     image: Float[Tensor, "b 3 h w"], reference: Float[Tensor, "b 3 h w"], parts: Mapping[str, float]
 ) -> Float[Tensor, " b"]:
     """The weighted sum of an image's errors by name."""
-    known: Mapping[str, Scores] = {"mse": squared_errors, "ms-ssim": structural_errors}
+    known: Mapping[str, Scores] = {
+        "mse": squared_errors,
+        "ms-ssim": structural_errors,
+        "st-lpips": st_lpips_distances,
+    }
     errors = [weight * known[name](image, reference) for name, weight in parts.items() if weight]
     return errors[0] if len(errors) == 1 else torch.stack(errors).sum(dim=0)
 

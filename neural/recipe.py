@@ -18,7 +18,7 @@ CHANNELS: Mapping[str, Channel] = {
     "rayleigh-16": Rayleigh(16),
     "rayleigh-fast": Rayleigh("fast"),
 }
-LOSSES = ("mse", "ms-ssim")
+LOSSES = ("mse", "ms-ssim", "st-lpips")
 CHOICES = {
     "optimiser": ("muon", "adam"),
     "schedule": ("cosine", "constant", "drop"),

@@ -18,6 +18,8 @@ from jaxtyping import Float
 from scipy import stats
 from torch import Tensor
 
+from semlink.phy.perceptual import st_lpips_distances
+
 SSIM_MIN_SIDE = 11
 _SMALL_SIDE = 96
 MS_SSIM_MIN_SIDE = 161  # five scales of an 11×11 window: (11 - 1)·2⁴ + 1
@@ -94,6 +96,17 @@ def ms_ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]
         ValueError: the shapes differ, or a side is below `MS_SSIM_MIN_SIDE` pixels.
     """
     return _structural(pytorch_msssim.ms_ssim, "five-scale MS-SSIM", MS_SSIM_MIN_SIDE, image, reference)
+
+
+def st_lpips(image: Float[Tensor, "b 3 h w"], reference: Float[Tensor, "b 3 h w"]) -> float:
+    """ST-LPIPS (Ghildyal and Liu, ECCV 2022; AlexNet) on 8-bit images, mean over images; lower is better.
+
+    Raises:
+        ValueError: the shapes differ, a side is below 21 pixels, or the extra `semlink[st-lpips]` is not installed.
+    """
+    pairs = zip(torch.split(to_levels(image) / 255, 1), torch.split(to_levels(reference) / 255, 1), strict=True)
+    with torch.no_grad():
+        return float(np.mean([st_lpips_distances(a, b).item() for a, b in pairs]))
 
 
 def _small_ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"], *, data_range: float) -> Tensor:

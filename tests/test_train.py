@@ -260,6 +260,7 @@ def test_training_lowers_the_loss(tmp_path: Path, data: Data) -> None:
         {"precision": "bf16"},
         {"channels_last": True},
         {"loss": {"mse": 1.0, "ms-ssim": 0.02}},
+        {"loss": {"mse": 1.0, "st-lpips": 0.005}},
         {"optimiser": "adam", "lr": 1e-2},
     ],
     ids=str,
@@ -420,7 +421,7 @@ def test_the_recipes_are_complete(path: Path) -> None:
                 ("optimiser = 'sgd'", "muon, adam"),
                 ("rates = [1]", "whole numbers from 2 to 16"),
                 ("esno_db = [3, 1]", "the lower one first"),
-                ("loss = {lpips = 1}", "must be a table of: mse, ms-ssim"),
+                ("loss = {lpips = 1}", "must be a table of: mse, ms-ssim, st-lpips"),
                 ("loss = {mse = 0}", "not all of them 0"),
                 ("channels = ['awgn', 'moon']", "awgn, rayleigh-block"),
             )
