@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import pytorch_msssim
 import torch
 from jaxtyping import Float
 from scipy import stats
@@ -85,6 +84,8 @@ def ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -
     Raises:
         ValueError: the shapes differ, or a side is below `SSIM_MIN_SIDE` pixels.
     """
+    import pytorch_msssim  # here and not above: training imports this module, and does without the package
+
     measure = _small_ssim if max(image.shape[-2:]) <= _SMALL_SIDE else pytorch_msssim.ssim
     return _structural(measure, "SSIM", SSIM_MIN_SIDE, image, reference)
 
@@ -95,6 +96,8 @@ def ms_ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]
     Raises:
         ValueError: the shapes differ, or a side is below `MS_SSIM_MIN_SIDE` pixels.
     """
+    import pytorch_msssim
+
     return _structural(pytorch_msssim.ms_ssim, "five-scale MS-SSIM", MS_SSIM_MIN_SIDE, image, reference)
 
 

@@ -472,3 +472,11 @@ def test_a_gpu_that_is_not_there_is_named(tmp_path: Path, data: Data) -> None:
         pytest.skip("there is one")
     with pytest.raises(ValueError, match="device='cuda' must be 'cpu' on this machine"):
         train(replace(SETTINGS, device="cuda"), tmp_path, data=data)
+
+
+def test_training_needs_neither_sionna_nor_numba() -> None:
+    """A machine with a GPU may have PyTorch and little else."""
+    absent = ("sionna", "numba", "pytorch_msssim", "matplotlib", "pandas", "typer")
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import semlink.neural.train"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
