@@ -31,7 +31,7 @@ def compare(
     codec: Annotated[
         list[str] | None,
         typer.Option(
-            help="deepjscc; SOURCE-CODE-qam[:SCHEME], such as jpeg-ldpc-qam, webp-ldpc-qam:adaptive, "
+            help="deepjscc; swin; SOURCE-CODE-qam[:SCHEME], such as jpeg-ldpc-qam, webp-ldpc-qam:adaptive, "
             "jpeg-conv-qam:nr1-13; SOURCE-capacity, its ceiling; SOURCE-ldpc-qam:all for fixed, adaptive, outage, "
             "genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, heic. CODE: ldpc, "
             "gallager, conv, uncoded. May be repeated.",

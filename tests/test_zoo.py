@@ -24,8 +24,8 @@ needs_data = pytest.mark.skipif("SEMLINK_DATA" not in os.environ, reason="SEMLIN
 
 
 def test_what_ships() -> None:
-    assert zoo.names() == ["deepjscc"]
-    assert sorted(card.ratio for card in CARDS.values()) == pytest.approx([1 / 12, 1 / 6])
+    assert zoo.names() == ["deepjscc", "swin"]
+    assert sorted(card.ratio for card in CARDS.values()) == pytest.approx([1 / 12, 1 / 6, 1 / 6])
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -51,6 +51,12 @@ def test_the_figures_never_fall_with_esno(name: str) -> None:
 
 def test_the_bar_at_10_db() -> None:
     assert CARDS["deepjscc-6"].figures["CIFAR-10 test, AWGN"]["10"] >= 29.0
+
+
+def test_swin_is_the_better_one_everywhere() -> None:
+    for label, figures in CARDS["swin"].figures.items():
+        assert all(value > CARDS["deepjscc-6"].figures[label][level] for level, value in figures.items())
+    assert CARDS["swin"].figures["CIFAR-10 test, AWGN"]["10"] >= 30.0
 
 
 def check_golden(path: Path, measured: dict[str, float]) -> None:
@@ -85,7 +91,7 @@ def test_figures_on_the_samples(name: str) -> None:
 
 
 def test_unknown_names_and_ratios_list_what_there_is() -> None:
-    with pytest.raises(ValueError, match="'swim' must be one of: deepjscc"):
+    with pytest.raises(ValueError, match="'swim' must be one of: deepjscc, swin"):
         zoo.load("swim")
     with pytest.raises(ValueError, match=r"ratio=0.25 must be, for deepjscc, one of: 1/12, 1/6"):
         zoo.load("deepjscc", ratio=0.25)
