@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +32,7 @@ def compare(
     codec: Annotated[
         list[str] | None,
         typer.Option(
-            help="deepjscc; SOURCE-CODE-qam[:SCHEME], such as jpeg-ldpc-qam, webp-ldpc-qam:adaptive, "
+            help="deepjscc; swin; SOURCE-CODE-qam[:SCHEME], such as jpeg-ldpc-qam, webp-ldpc-qam:adaptive, "
             "jpeg-conv-qam:nr1-13; SOURCE-capacity, its ceiling; SOURCE-ldpc-qam:all for fixed, adaptive, outage, "
             "genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, heic. CODE: ldpc, "
             "gallager, conv, uncoded. May be repeated.",
@@ -104,12 +106,20 @@ def compare(
 def train(
     recipe: Annotated[Path, typer.Argument(help="A TOML file of settings, such as neural/recipes/deepjscc-6.toml.")],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, the log and the weights.")],
+    images: Annotated[
+        Path | None,
+        typer.Option(help="A folder of images to train on, in place of CIFAR-10 and the recipe's photographs."),
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="Stop after so long, with a checkpoint to go on from.")] = math.inf,
 ) -> None:
     """Train a codec, or go on from the checkpoint in the folder. CIFAR-10 and photographs come from SEMLINK_DATA."""
-    from semlink.neural.train import read_recipe
+    from semlink.neural.recipe import read_recipe
     from semlink.neural.train import train as run
 
-    typer.echo(f"weights: {run(read_recipe(recipe), out)}")
+    settings = read_recipe(recipe)
+    if images is not None:
+        settings = replace(settings, images=str(images), cifar10=False)
+    typer.echo(f"weights: {run(settings, out, minutes=minutes)}")
 
 
 @app.command()

@@ -16,16 +16,16 @@ from torch import Tensor, nn
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
-def orthogonalise(matrix: Float[Tensor, "m n"], *, rounds: int = 5) -> Float[Tensor, "m n"]:
-    """The matrix with its singular values brought near 1 (within about 0.7 … 1.2)."""
-    if matrix.shape[0] > matrix.shape[1]:
-        return orthogonalise(matrix.T, rounds=rounds).T
+def orthogonalise(matrix: Float[Tensor, "*batch m n"], *, rounds: int = 5) -> Float[Tensor, "*batch m n"]:
+    """The matrices with their singular values brought near 1 (within about 0.7 … 1.2)."""
+    if matrix.shape[-2] > matrix.shape[-1]:
+        return orthogonalise(matrix.mT, rounds=rounds).mT
     a, b, c = COEFFICIENTS
-    x = matrix / (matrix.norm() + 1e-7)
+    x = matrix / (matrix.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     # Every round multiplies x from the left by a polynomial in x xᵀ, and those commute: all rounds can be run on the
     # small Gram matrix, and the long x is touched only at the ends.
-    eye = torch.eye(x.shape[0], dtype=x.dtype, device=x.device)
-    gram, product = x @ x.T, eye
+    eye = torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
+    gram, product = x @ x.mT, eye
     for _ in range(rounds):
         factor = a * eye + b * gram + c * gram @ gram
         gram, product = factor @ gram @ factor, factor @ product
@@ -43,14 +43,29 @@ class Muon(torch.optim.Optimizer):
     def step(self) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient."""
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, parameter.grad, group["lr"], group["momentum"])
+            having = [p for p in group["params"] if p.grad is not None]
+            for alike in _by_shape(having) if having and having[0].is_cuda else [[p] for p in having]:
+                self._update(alike, group["lr"], group["momentum"])
 
-    def _update(self, parameter: nn.Parameter, gradient: Tensor, lr: float, momentum: float) -> None:
+    def _update(self, parameters: list[nn.Parameter], lr: float, momentum: float) -> None:
+        """Update parameters of one shape: several at once on a GPU, where small products are all waiting."""
+        directions = [self._direction(p, momentum) for p in parameters]
+        stacked = len(directions) > 1
+        updates = orthogonalise(torch.stack(directions)) if stacked else [orthogonalise(directions[0])]
+        for parameter, update in zip(parameters, updates, strict=True):
+            parameter.add_(update.view_as(parameter), alpha=-lr * 0.2 * max(update.shape) ** 0.5)
+
+    def _direction(self, parameter: nn.Parameter, momentum: float) -> Float[Tensor, "m n"]:
+        assert parameter.grad is not None
         state = self.state[parameter]
         if not state:
             state["average"] = torch.zeros_like(parameter)
-        average = state["average"].lerp_(gradient, 1 - momentum)
-        update = orthogonalise(gradient.lerp(average, momentum).flatten(1))
-        parameter.add_(update.view_as(parameter), alpha=-lr * 0.2 * max(update.shape) ** 0.5)
+        average = state["average"].lerp_(parameter.grad, 1 - momentum)
+        return parameter.grad.lerp(average, momentum).flatten(1)
+
+
+def _by_shape(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
+    shapes: dict[tuple[int, ...], list[nn.Parameter]] = {}
+    for parameter in parameters:
+        shapes.setdefault(tuple(parameter.shape), []).append(parameter)
+    return list(shapes.values())

@@ -1,297 +1,303 @@
-"""Train DeepJSCC: `semlink train RECIPE.toml --out RUN`, resumable at any kill with the same result.
+"""Train a network: `semlink train RECIPE.toml --out RUN`, resumable at any kill with the same result.
 
 Every step draws from a generator seeded by (seed, step), so a run continued from its checkpoint takes the very steps
-of an uninterrupted one; on one CPU, with one number of threads, the weights are the same bit for bit.
+of an uninterrupted one; on one CPU, with one number of threads, the weights are the same bit for bit. Under
+`torchrun --no-python --nproc-per-node N semlink train …` each of N processes takes its share of every batch.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-import tomllib
+import os
+import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from jaxtyping import Float, UInt8
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
+from torch import distributed as dist
 
-from semlink.neural.deepjscc import DeepJSCC, noise_level
+from semlink.neural import zoo
+from semlink.neural.data import Data, draw_batch, training_images
+from semlink.neural.losses import batch_loss
+from semlink.neural.models import Network, build
 from semlink.neural.muon import Muon
-from semlink.neural.zoo import Card, sha256, write_card
-from semlink.phy.channels import AWGN, Rayleigh
-from semlink.phy.link import Channel, Received, esno_to_n0
-from semlink.phy.metrics import to_levels
-from semlink.phy.sources import DataError, cifar10_bytes, data_folder, find_images, load_image
+from semlink.neural.recipe import Settings
+from semlink.neural.runlog import Log, save_pictures, validate
 
-CHANNELS: dict[str, Channel] = {
-    "awgn": AWGN(),
-    "rayleigh-block": Rayleigh("block"),
-    "rayleigh-16": Rayleigh(16),
-    "rayleigh-fast": Rayleigh("fast"),
-}
-Optimisers = tuple[Muon, torch.optim.Adam]
-Data = tuple[UInt8[Tensor, "n 3 32 32"], UInt8[Tensor, "m 3 128 128"]]
-SMALL = 32  # pixels a side, as CIFAR-10's
-LARGE = 128
+Optimisers = tuple[torch.optim.Optimizer, ...]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """All that decides the weights. A recipe is a TOML file of these fields."""
-
-    name: str
-    cell_symbols: int  # 8: ratio 1/6; 4: ratio 1/12
-    widths: tuple[int, int] = (32, 64)
-    steps: int = 40_000
-    batch: int = 64
-    groups: int = 8  # parts of a batch, each with a channel and an Es/N0 of its own
-    lr_conv: float = 4e-3  # of Muon, for the convolutions
-    lr: float = 1e-3  # of Adam, for the rest
-    warmup: int = 500
-    init: str = ""  # weights to start from, a path seen from the working folder; none for random ones
-    seed: int = 0
-    threads: int = 1  # of the CPU; another number rounds otherwise, and gives other weights
-    esno_db: tuple[float, float] = (-1.0, 21.0)  # drawn uniformly; a little beyond the 0 … 20 dB of use
-    channels: tuple[str, ...] = ("awgn", "awgn", "awgn", "rayleigh-block", "rayleigh-16", "rayleigh-fast")
-    photographs: int = 25_000  # 32x32 crops of natural photographs beside CIFAR-10's 50,000
-    large_photographs: int = 3_000  # 128x128 crops of them
-    large_share: float = 0.25  # of the steps: see `draw_batch`
-    checkpoint_every: int = 500
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.channels, tuple) or not self.channels or set(self.channels) - set(CHANNELS):
-            raise ValueError(f"channels={self.channels!r} must be some of: {', '.join(CHANNELS)}")
-        for field in ("cell_symbols", "steps", "batch", "groups", "threads", "warmup", "checkpoint_every"):
-            value = getattr(self, field)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{field}={value!r} must be a whole number from 1")
-        for field, length in (("widths", 2), ("esno_db", 2)):
-            value = getattr(self, field)
-            if (
-                not isinstance(value, tuple)
-                or len(value) != length
-                or not all(isinstance(x, int | float) for x in value)
-            ):
-                raise ValueError(f"{field}={value!r} must be {length} numbers")
-        for field in ("lr", "lr_conv", "large_share", "seed", "photographs", "large_photographs"):
-            value = getattr(self, field)
-            if not isinstance(value, int | float) or value < 0:
-                raise ValueError(f"{field}={value!r} must be a number from 0")
+class TrainingError(ValueError):
+    """A training that cannot go on; the message says why and what is kept."""
 
 
-def read_recipe(path: str | Path) -> Settings:
-    """The settings in a TOML file.
+class Run:
+    """A training in a folder: the network, its optimisers and average, and the checkpoint they are kept in."""
 
-    Raises:
-        ValueError: the file is missing or no TOML, or it has a field that `Settings` lacks or lacks one it needs.
-    """
-    try:
-        values = tomllib.loads(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"recipe {path}: {error}") from error
-    allowed = [field.name for field in fields(Settings)]
-    if unknown := set(values) - set(allowed):
-        raise ValueError(f"recipe {path}: {', '.join(sorted(unknown))} must be among: {', '.join(allowed)}")
-    if missing := {"name", "cell_symbols"} - set(values):
-        raise ValueError(f"recipe {path}: lacks {', '.join(sorted(missing))}")
-    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    return Settings(**given)
+    def __init__(self, settings: Settings, out: Path) -> None:
+        self.settings, self.out, self.step = settings, out, 0
+        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        torch.manual_seed(settings.seed)  # for the initial weights alone
+        self.model = build(settings.model, settings.network)
+        if settings.init:
+            zoo.read_weights(self.model, zoo.find_weights(settings.init))
+        self.model.to(self.device)
+        if settings.channels_last:
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimisers = make_optimisers(self.model, settings)
+        self.average = {key: value.clone() for key, value in self.model.state_dict().items()} if settings.ema else {}
+        self._resume()
+        if settings.compile:
+            for part in self.model.children():
+                part.compile()
+
+    @property
+    def device(self) -> str:
+        """Where the network lives."""
+        return self.settings.device if self.settings.device == "cpu" else f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+
+    @property
+    def network(self) -> Network:
+        """The network as what it is beside a module."""
+        return cast(Network, self.model)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file that the training goes on from."""
+        return self.out / "checkpoint.pt"
+
+    def advance(self, data: Data) -> float:
+        """Take one step; return its loss.
+
+        Raises:
+            TrainingError: the loss or its gradient is not finite.
+        """
+        settings, step = self.settings, self.step + 1
+        # A process's own draws; the CPU's generator heeds 32 bits of a seed.
+        rng = torch.Generator().manual_seed(settings.seed * 1_000_000_007 + step + 100_000_007 * self.rank)
+        loss = batch_loss(self.network, draw_batch(data, settings, rng, share=self.world), settings, rng)
+        self.model.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        if self.world > 1:
+            average_over_processes(gradients)
+        norm = nn.utils.get_total_norm(gradients)
+        if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
+            raise TrainingError(
+                f"step {step}: loss {loss.item():g}, its gradient {norm.item():g}: training stops. "
+                f"{self._kept()}; try a lower lr and lr_conv"
+            )
+        if settings.clip:
+            nn.utils.clip_grads_with_norm_(self.model.parameters(), settings.clip, norm)
+        for optimiser in self.optimisers:
+            optimiser.param_groups[0]["lr"] = optimiser.defaults["lr"] * schedule(step, settings)
+            optimiser.step()
+        self.step = step
+        if self.average:
+            self._average()
+        return loss.item()
+
+    def save(self) -> None:
+        """Write the checkpoint beside the one before and put it in its place, which a full disk cannot half do.
+
+        Raises:
+            TrainingError: it cannot be written, or the weights are not finite; the checkpoint before stays.
+        """
+        if not all(bool(value.isfinite().all()) for value in self.model.state_dict().values()):
+            raise TrainingError(f"step {self.step}: weights are not finite: training stops. {self._kept()}")
+        state: dict[str, Any] = {"settings": asdict(self.settings), "step": self.step}
+        state |= {"model": self.model.state_dict(), "average": self.average}
+        state["optimisers"] = [optimiser.state_dict() for optimiser in self.optimisers]
+        partial = self.checkpoint.with_suffix(".part")
+        try:
+            with partial.open("wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self.checkpoint)
+        except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
+            partial.unlink(missing_ok=True)
+            raise TrainingError(f"checkpoint {self.checkpoint}: {error}. {self._kept()}") from error
+
+    def averaged(self) -> nn.Module:
+        """A copy of the network on the CPU, with the averaged weights where there is an average."""
+        model = build(self.settings.model, self.settings.network)
+        model.load_state_dict(self.average or self.model.state_dict())
+        return model.eval().requires_grad_(False)
+
+    def _average(self) -> None:
+        # At first the average follows closely: it forgets the random weights.
+        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(self.average.values()), list(self.model.state_dict().values()), 1 - decay)
+
+    def _resume(self) -> None:
+        if not self.checkpoint.is_file():
+            return
+        try:
+            state = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
+        except Exception as error:  # a damaged file raises any of a dozen types
+            raise ValueError(f"checkpoint {self.checkpoint} is damaged ({error}); remove it to begin anew") from error
+        if state["settings"] != asdict(self.settings):
+            raise ValueError(f"checkpoint {self.checkpoint} is of other settings; choose another folder or remove it")
+        self.model.load_state_dict(state["model"])
+        self.average = state["average"]
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        self.step = int(state["step"])
+
+    def _kept(self) -> str:
+        return f"{self.checkpoint} is the last good one" if self.checkpoint.is_file() else "there is no checkpoint yet"
 
 
-def train(settings: Settings, out: Path, *, data: Data | None = None) -> Path:
+def train(settings: Settings, out: Path, *, data: Data | None = None, minutes: float = math.inf) -> Path:
     """Train, or go on from `out/checkpoint.pt`, and write `out/NAME.safetensors` and its card; return its path.
 
+    Beside them lie `log.csv` (the mean loss since the row before, PSNR in dB of the validation images over AWGN by
+    Es/N0) and, at each validation, a picture in `samples/`. After `minutes` the training stops with a checkpoint, and
+    what is written are the weights so far.
+
     Raises:
-        ValueError: the checkpoint in `out` is of other settings.
+        TrainingError: the loss is no longer finite, or the checkpoint cannot be written; the one before is kept.
+        ValueError: the checkpoint in `out` is of other settings, or the weights to start from do not fit.
         DataError: the training data are not to be had.
     """
     out.mkdir(parents=True, exist_ok=True)
-    data = training_images(settings) if data is None else data
     torch.set_num_threads(settings.threads)
-    torch.manual_seed(settings.seed)  # for the initial weights alone
-    model = DeepJSCC(settings.cell_symbols, settings.widths)
-    if settings.init:
-        _initialise(model, Path(settings.init))
-    optimisers = make_optimisers(model, settings)
-    start = _resume(out / "checkpoint.pt", settings, model, optimisers)
+    if joined := _join(settings):
+        dist.init_process_group("nccl" if settings.device == "cuda" else "gloo")
+    try:
+        if settings.device == "cuda":
+            _prepare_gpu()
+        run = Run(settings, out)
+        data = (training_images(settings) if data is None else data).to(run.device)
+        _loop(run, data, time.monotonic() + 60 * minutes)
+        return publish(run) if run.rank == 0 else out / f"{settings.name}.safetensors"
+    finally:
+        if joined:
+            dist.destroy_process_group()
+
+
+def _loop(run: Run, data: Data, deadline: float) -> None:
+    settings = run.settings
+    log = Log(run.out / "log.csv", run.step) if run.rank == 0 else None
     losses: list[float] = []
-    for step, loss in _steps(settings, start, model, optimisers, data):
+    for loss in _steps(run, data):
         losses.append(loss)
-        if step % settings.checkpoint_every == 0 or step == settings.steps:
-            _log(out / "log.csv", step, sum(losses) / len(losses))
+        last = run.step == settings.steps or _overdue(run, deadline)
+        if log and (last or run.step % settings.checkpoint_every == 0):
+            run.save()
+            due = last or run.step % settings.validate_every == 0
+            figures = _validate(run, data) if due and len(data.validation) else {}
+            log.add(run.step, sum(losses) / len(losses), figures)
             losses.clear()
-            _save(out / "checkpoint.pt", settings, step, model, optimisers)
-    return publish(model, settings, out)
+        if last:
+            return
 
 
-def publish(model: DeepJSCC, settings: Settings, out: Path) -> Path:
+def _validate(run: Run, data: Data) -> dict[int, float]:
+    model = cast(Network, run.averaged().to(run.device))
+    save_pictures(model, data.validation, run.out / "samples" / f"{run.step:07d}.png")
+    return validate(model, data.validation)
+
+
+def _overdue(run: Run, deadline: float) -> bool:
+    if run.world == 1 or math.isinf(deadline):
+        return time.monotonic() > deadline
+    late = torch.tensor(float(time.monotonic() > deadline), device=run.device)
+    dist.all_reduce(late, dist.ReduceOp.MAX)  # all stop at the same step, or some would wait for ever
+    return bool(late)
+
+
+def _steps(run: Run, data: Data) -> Iterator[float]:
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[shown]}"))
+    with Progress(*columns, TimeRemainingColumn(), disable=run.rank > 0) as progress:
+        bar = progress.add_task("", total=run.settings.steps, completed=run.step, shown="")
+        while run.step < run.settings.steps:
+            loss = run.advance(data)
+            progress.update(bar, completed=run.step, shown=f"loss {loss:.4f}")
+            yield loss
+
+
+def publish(run: Run) -> Path:
     """Write the weights in float16 and their card, as `neural/weights/` holds them; return the path of the weights."""
-    weights = out / f"{settings.name}.safetensors"
-    weights.write_bytes(save({key: value.half().contiguous() for key, value in model.state_dict().items()}))
-    before = Path(settings.init or "none").with_suffix(".json")  # the card of the stage before
-    earlier = json.loads(before.read_text())["command"] + "; " if before.is_file() else ""
-    card = Card(
+    settings = run.settings
+    weights = run.out / f"{settings.name}.safetensors"
+    model = run.averaged()
+    zoo.write_weights(model, weights)
+    command = f"semlink train neural/recipes/{settings.name}.toml --out runs/{settings.name}"
+    command += f" --images {settings.images}" if settings.images else ""
+    earlier = zoo.earlier_command(settings.init)
+    card = zoo.Card(
         name=settings.name,
-        codec="deepjscc",
-        ratio=model.ratio,
-        cell_symbols=settings.cell_symbols,
-        widths=settings.widths,
+        codec=settings.model,
+        ratio=cast(Network, model).ratio,
+        ratios=zoo.ratios_of(model),
+        network=dict(settings.network),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        data=f"CIFAR-10 training set; from 1,000 photographs of ImageNet, {settings.photographs:,} crops of 32x32 and "
-        f"{settings.large_photographs:,} of 128x128",
-        command=earlier + f"semlink train neural/recipes/{settings.name}.toml --out runs/{settings.name}",
-        sha256=sha256(weights),
+        data=describe_data(settings),
+        command=f"{earlier}; {command}" if earlier else command,
+        sha256=zoo.sha256(weights),
     )
-    write_card(card, out)
+    zoo.write_card(card, run.out)
     return weights
 
 
-def training_images(settings: Settings) -> Data:
-    """CIFAR-10's training images with 32×32 crops of the photographs in `SEMLINK_DATA/natural1000`, and 128×128 crops.
-
-    A crop is taken at a random place and scale: 1 … 4 times the small size, 1 … 2 times the large one.
-    """
-    cifar = cifar10_bytes("train")
-    if settings.photographs == settings.large_photographs == 0:
-        return cifar, torch.empty(0, 3, LARGE, LARGE, dtype=torch.uint8)
-    folder = data_folder()
-    if folder is None or not (folder / "natural1000").is_dir():
-        raise DataError("photographs: set SEMLINK_DATA to a folder that holds natural1000/, or ask for 0 of them")
-    rng = torch.Generator().manual_seed(settings.seed)
-    paths = find_images(folder / "natural1000")
-    small, large = [], []
-    for i, path in enumerate(paths):
-        image = load_image(path)
-        small += [crop(image, SMALL, 4.0, rng) for _ in range(i, settings.photographs, len(paths))]
-        large += [crop(image, LARGE, 2.0, rng) for _ in range(i, settings.large_photographs, len(paths))]
-    none = torch.empty(0, 3, LARGE, LARGE, dtype=torch.uint8)
-    return torch.cat([cifar, *(one[None] for one in small)]), torch.cat([none, *(one[None] for one in large)])
+def describe_data(settings: Settings) -> str:
+    """What a card says of the training data."""
+    parts = []
+    if settings.cifar10:
+        kept = f" without its last {settings.validation:,}" if settings.validation else ""
+        parts.append(f"CIFAR-10 training set{kept}")
+    if settings.photographs or settings.large_photographs:
+        source = settings.images or "1,000 photographs of ImageNet"
+        parts.append(
+            f"from {source}, {settings.photographs:,} crops of 32x32 and {settings.large_photographs:,} of 128x128"
+        )
+    return "; ".join(parts)
 
 
-def crop(image: Float[Tensor, "1 3 h w"], side: int, most: float, rng: torch.Generator) -> UInt8[Tensor, "3 s s"]:
-    """A random square of side 1 … `most` times `side` (log-uniform), as far as the image goes, resized to `side`."""
-    h, w = image.shape[-2:]
-    taken = min(round(side * most ** torch.rand((), generator=rng).item()), h, w)
-    top, left = (int(torch.randint(length - taken + 1, (), generator=rng)) for length in (h, w))
-    square = image[:, :, top : top + taken, left : left + taken]
-    square = F.interpolate(square, (side, side), mode="bilinear", antialias=True, align_corners=False)
-    return to_levels(square[0]).to(torch.uint8)
-
-
-def draw_batch(data: Data, settings: Settings, rng: torch.Generator) -> Float[Tensor, "b 3 h w"]:
-    """A batch of 32×32 images or, now and then, of larger ones with as many pixels in all.
-
-    The attention modules see the mean of each feature, and the normalised energy is shared out over the image: both
-    are steadier in a large image. A network trained on 32×32 alone washes out the colours of a photograph.
-    """
-    small, large = data
-    if len(large) and torch.rand((), generator=rng) < settings.large_share:
-        side = LARGE >> int(torch.randint(2, (), generator=rng))
-        count = max(1, settings.batch * SMALL**2 // side**2)
-        top, left = torch.randint(LARGE - side + 1, (2,), generator=rng).tolist()
-        picked = large[torch.randint(len(large), (count,), generator=rng), :, top : top + side, left : left + side]
-    else:
-        picked = small[torch.randint(len(small), (settings.batch,), generator=rng)]
-    image = picked.float() / 255
-    return image.flip(3) if torch.rand((), generator=rng) < 0.5 else image
-
-
-def batch_loss(
-    model: DeepJSCC, image: Float[Tensor, "b 3 h w"], settings: Settings, rng: torch.Generator
-) -> Float[Tensor, ""]:
-    """Mean squared error over a batch whose groups meet random channels and Es/N0, weighted to even out the noise."""
-    size = -(-image.shape[0] // settings.groups)
-    groups = -(-image.shape[0] // size)
-    low, high = settings.esno_db
-    n0 = [esno_to_n0(low + (high - low) * u) for u in torch.rand(groups, generator=rng).tolist()]
-    picked = torch.randint(len(settings.channels), (groups,), generator=rng).tolist()
-    sent = model.symbols(image, torch.tensor(n0).repeat_interleave(size)[: image.shape[0]])
-    arrived = [
-        CHANNELS[settings.channels[which]](symbols, noise, rng=rng)
-        for which, symbols, noise in zip(picked, torch.split(sent, size), n0, strict=True)
-    ]
-    received = Received(torch.cat([r.symbols for r in arrived]), torch.cat([r.n0 for r in arrived]))
-    c, h, w = image.shape[1:]
-    error = (model.reconstruct(received, (c, h, w)) - image).square().flatten(1).mean(dim=1)
-    # A trained model gains about 0.65 dB of PSNR a dB of Es/N0: without the weight the noisiest images are the loss.
-    weight = 10 ** (2.2 + 0.65 * noise_level(received.n0)[:, 0].clamp(-0.5, 2.2))
-    return (error * weight).mean()
-
-
-def make_optimisers(model: DeepJSCC, settings: Settings) -> Optimisers:
-    """Muon for the convolutions, where it converges in far fewer steps than Adam, and Adam for the rest."""
-    convolutions = [p for p in model.parameters() if p.ndim == 4]
-    rest = [p for p in model.parameters() if p.ndim != 4]
-    return Muon(convolutions, lr=settings.lr_conv), torch.optim.Adam(rest, lr=settings.lr)
-
-
-def _steps(
-    settings: Settings, start: int, model: DeepJSCC, optimisers: Optimisers, data: Data
-) -> Iterator[tuple[int, float]]:
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[shown]}"))
-    with Progress(*columns, TimeRemainingColumn()) as progress:
-        bar = progress.add_task("", total=settings.steps, completed=start, shown="")
-        for step in range(start + 1, settings.steps + 1):
-            rng = torch.Generator().manual_seed(settings.seed * 1_000_000_007 + step)
-            loss = batch_loss(model, draw_batch(data, settings, rng), settings, rng)
-            model.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for optimiser in optimisers:
-                optimiser.param_groups[0]["lr"] = optimiser.defaults["lr"] * schedule(step, settings)
-                optimiser.step()
-            progress.update(bar, completed=step, shown=f"loss {loss.item():.4f}")
-            yield step, loss.item()
+def make_optimisers(model: nn.Module, settings: Settings) -> Optimisers:
+    """Muon for the hidden weights, where it converges in far fewer steps than Adam, and Adam for the rest; or Adam."""
+    hidden = cast(Network, model).hidden_weights() if settings.optimiser == "muon" else []
+    ids = {id(p) for p in hidden}
+    rest = [p for p in model.parameters() if id(p) not in ids]
+    adam = torch.optim.Adam(rest, lr=settings.lr, weight_decay=settings.weight_decay)
+    return (Muon(hidden, lr=settings.lr_conv), adam) if hidden else (adam,)
 
 
 def schedule(step: int, settings: Settings) -> float:
-    """Share of the learning rate at a step: a linear rise, then half a cosine down to 0."""
-    return min(1.0, step / settings.warmup) * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+    """Share of the learning rate at a step: a linear rise over `warmup`, then as `settings.schedule` says."""
+    rise = min(1.0, step / settings.warmup)
+    if settings.schedule == "cosine":
+        return rise * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+    if settings.schedule == "drop":
+        return rise * (0.1 if step > 0.64 * settings.steps else 1.0)
+    return rise
 
 
-def _save(path: Path, settings: Settings, step: int, model: DeepJSCC, optimisers: Optimisers) -> None:
-    partial = path.with_suffix(".part")
-    state = {"settings": asdict(settings), "step": step, "model": model.state_dict()}
-    torch.save(state | {"optimisers": [optimiser.state_dict() for optimiser in optimisers]}, partial)
-    partial.replace(path)
+def average_over_processes(gradients: list[Tensor]) -> None:
+    """Replace gradients by their means over the processes, in one message."""
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
-def _initialise(model: DeepJSCC, path: Path) -> None:
-    if not path.is_file():
-        raise ValueError(f"init={str(path)!r}: no such file; train it first")
-    try:
-        model.load_state_dict({key: value.float() for key, value in load_file(path).items()})
-    except (RuntimeError, SafetensorError) as error:
-        raise ValueError(f"init={str(path)!r}: no weights of this network ({error})") from error
+def _join(settings: Settings) -> bool:
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1 and settings.batch % world:
+        raise ValueError(f"batch={settings.batch} must be a multiple of the {world} processes")
+    return world > 1
 
 
-def _resume(path: Path, settings: Settings, model: DeepJSCC, optimisers: Optimisers) -> int:
-    if not path.is_file():
-        return 0
-    try:
-        state = torch.load(path, weights_only=True)
-    except Exception as error:  # a damaged file raises any of a dozen types
-        raise ValueError(f"checkpoint {path} is damaged ({error}); remove it to begin anew") from error
-    if state["settings"] != asdict(settings):
-        raise ValueError(f"checkpoint {path} is of other settings; choose another folder or remove it")
-    model.load_state_dict(state["model"])
-    for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
-        optimiser.load_state_dict(saved)
-    return int(state["step"])
-
-
-def _log(path: Path, step: int, loss: float) -> None:
-    new = not path.is_file()
-    with path.open("a", newline="") as file:
-        rows = csv.writer(file)
-        if new:
-            rows.writerow(["step", "loss"])
-        rows.writerow([step, f"{loss:.6f}"])
+def _prepare_gpu() -> None:
+    if not torch.cuda.is_available():
+        raise ValueError("device='cuda' must be 'cpu' on this machine: PyTorch finds no GPU")
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True

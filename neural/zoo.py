@@ -1,7 +1,7 @@
 """The trained models that ship with the package.
 
-Beside each weights file lies a card of the same name, `NAME.json`: ratio, shape of the network, parameters, training
-data and command, SHA-256 of the weights, and figures measured by `semlink zoo --measure NAME`.
+Beside each weights file lies a card of the same name, `NAME.json`: ratio, arguments of the network, parameters,
+training data and command, SHA-256 of the weights, and figures measured by `semlink zoo --measure NAME`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import Any, cast
 
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
 
-from semlink.neural.deepjscc import DeepJSCC
+from semlink.neural.models import Network, RateAdaptive, build
 
 PACKAGE = "semlink.neural.weights"
 
@@ -27,33 +30,44 @@ class Card:
 
     Attributes:
         name: of the weights file, such as "deepjscc-6".
-        codec: of the network, as `load` and the command line call it.
-        ratio: complex channel uses / (c·h·w).
-        cell_symbols, widths: arguments of `DeepJSCC`.
+        codec: of the network, as `load`, a recipe and the command line call it.
+        ratio: complex channel uses / (c·h·w); of a rate-adaptive model, that of the figures.
+        network: arguments of the network's class.
         parameters: their number.
         data: what it was trained on.
         command: what trained it.
         sha256: of the weights file.
+        ratios: lowest and highest ratio of a rate-adaptive model; None for one of a fixed ratio.
         figures: by "SET CHANNEL", PSNR in dB (from the mean squared error) by Es/N0 in dB.
     """
 
     name: str
     codec: str
     ratio: float
-    cell_symbols: int
-    widths: tuple[int, int]
+    network: Mapping[str, Any]
     parameters: int
     data: str
     command: str
     sha256: str
+    ratios: tuple[float, float] | None = None
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def serves(self, ratio: float) -> bool:
+        """Whether the model can be had at a ratio."""
+        low, high = self.ratios or (self.ratio, self.ratio)
+        return low - 1e-6 < ratio < high + 1e-6
+
+    @property
+    def offer(self) -> str:
+        """The ratio, or the range of ratios, in words."""
+        return " to ".join(f"1/{1 / ratio:g}" for ratio in self.ratios or (self.ratio,))
 
 
 def cards() -> dict[str, Card]:
     """The cards of all models, by name."""
     with _folder() as folder:
         read = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    return {card["name"]: Card(**{**card, "widths": tuple(card["widths"])}) for card in read}
+    return {card["name"]: Card(**{**card, "ratios": card["ratios"] and tuple(card["ratios"])}) for card in read}
 
 
 def names() -> list[str]:
@@ -61,31 +75,76 @@ def names() -> list[str]:
     return sorted({card.codec for card in cards().values()})
 
 
-def load(name: str, *, ratio: float = 1 / 6) -> DeepJSCC:
+def load(name: str, *, ratio: float = 1 / 6) -> Network:
     """The trained codec `name` at a ratio, ready to use on the CPU.
 
     Raises:
-        ValueError: no such codec or no such ratio (the message lists what there is), or weights whose hash is not the
-            one on the card.
+        ValueError: no such codec or no such ratio (the message lists what there is), weights whose hash is not the
+            one on the card, or that are not of this network.
     """
     if name not in names():
         raise ValueError(f"codec {name!r} must be one of: {', '.join(names())}")
-    having = {card.ratio: card for card in cards().values() if card.codec == name}
-    fitting = [card for known, card in having.items() if abs(known - ratio) < 1e-6]
+    having = sorted((card for card in cards().values() if card.codec == name), key=lambda card: card.ratio)
+    fitting = [card for card in having if card.serves(ratio)]
     if not fitting:
-        raise ValueError(
-            f"ratio={ratio:g} must be, for {name}, one of: {', '.join(f'1/{1 / r:g}' for r in sorted(having))}"
-        )
+        raise ValueError(f"ratio={ratio:g} must be, for {name}, one of: {', '.join(card.offer for card in having)}")
     card = fitting[0]
-    model = DeepJSCC(card.cell_symbols, card.widths)
+    model = build(card.codec, card.network)
+    if isinstance(model, RateAdaptive):
+        model.ratio = ratio
     with _folder() as folder:
         path = folder / f"{card.name}.safetensors"
         if sha256(path) != card.sha256:
             raise ValueError(
                 f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version"
             )
+        read_weights(model, path)
+    return cast(Network, model.eval().requires_grad_(False))
+
+
+def ratios_of(model: nn.Module) -> tuple[float, float] | None:
+    """Lowest and highest ratio of a rate-adaptive model; None for one of a fixed ratio."""
+    return (model.min_ratio, model.max_ratio) if isinstance(model, RateAdaptive) else None
+
+
+def write_weights(model: nn.Module, path: Path) -> None:
+    """Write a network's weights in float16."""
+    path.write_bytes(save({key: value.half().contiguous() for key, value in model.state_dict().items()}))
+
+
+def read_weights(model: nn.Module, path: Path) -> None:
+    """Read a network's weights.
+
+    Raises:
+        ValueError: no such file, it is damaged, or it has keys or shapes that are not the network's.
+    """
+    if not path.is_file():
+        raise ValueError(f"weights {path}: no such file; train it first")
+    try:
         model.load_state_dict({key: value.float() for key, value in load_file(path).items()})
-    return model.eval().requires_grad_(False)
+    except (RuntimeError, SafetensorError) as error:
+        raise ValueError(f"weights {path}: no weights of this network ({error})") from error
+
+
+def find_weights(where: str) -> Path:
+    """The weights file at a path, or of the model NAME in the package for "zoo:NAME".
+
+    Raises:
+        ValueError: no such model.
+    """
+    name = where.removeprefix("zoo:")
+    if name == where:
+        return Path(where)
+    if name not in cards():
+        raise ValueError(f"init={where!r} must be a path or one of: {', '.join(f'zoo:{card}' for card in cards())}")
+    with _folder() as folder:
+        return folder / f"{name}.safetensors"
+
+
+def earlier_command(where: str) -> str:
+    """What trained the weights that a training starts from, as their card says; empty where there is none."""
+    card = find_weights(where).with_suffix(".json") if where else Path()
+    return str(json.loads(card.read_text())["command"]) if card.is_file() else ""
 
 
 def write_card(card: Card, folder: Path) -> None:

@@ -18,10 +18,8 @@ from semlink.phy.fading import FadingLaw, NakagamiLaw, RayleighLaw, RicianLaw
 from semlink.phy.flat import FlatFading
 from semlink.phy.frontend import IDEAL, Medium, Radio, Side, Stage
 from semlink.phy.link import Received, Rng
-from semlink.phy.mimo import correlate, exponential_correlation, kronecker_root
 from semlink.phy.parameters import check_choice
 from semlink.phy.rng import complex_normal, rows, spawn
-from semlink.phy.scheme_specs import describe_scheme
 from semlink.phy.spatial import Equaliser, Scheme, Single
 
 
@@ -256,6 +254,8 @@ class Mimo(FlatFading):
     @property
     def name(self) -> str:
         """As the command line has it."""
+        from semlink.phy.scheme_specs import describe_scheme  # here and not above: one antenna needs no Numba
+
         correlated = {"tx-corr": self.tx_correlation, "rx-corr": self.rx_correlation}
         own = {"K": self.fading.k_db} if isinstance(self.fading, RicianLaw) else {}
         own |= {"m": self.fading.m} if isinstance(self.fading, NakagamiLaw) else {}
@@ -266,6 +266,8 @@ class Mimo(FlatFading):
     def _couple(self, h: Complex[Tensor, "b lags g rx tx"]) -> Complex[Tensor, "b lags g rx tx"]:
         if not self.tx_correlation and not self.rx_correlation:
             return h
+        from semlink.phy.mimo import correlate, exponential_correlation, kronecker_root
+
         roots = [
             kronecker_root(exponential_correlation(size, rho)).to(h)
             for size, rho in ((self.antennas.rx, self.rx_correlation), (self.antennas.tx, self.tx_correlation))

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from semlink.neural.deepjscc import DeepJSCC, noise_level
+from semlink.neural.deepjscc import DeepJSCC
+from semlink.neural.fixed_rate import noise_level
 from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.link import Link, Received, channel_uses
 

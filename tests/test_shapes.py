@@ -13,7 +13,9 @@ PACKAGES = ["semlink.phy", "semlink.neural", "semlink.baselines"]
 with install_import_hook(PACKAGES, "beartype.beartype"):
     from semlink.baselines.separate import SeparateCodec
     from semlink.neural.deepjscc import DeepJSCC
-    from semlink.neural.train import Settings, batch_loss
+    from semlink.neural.losses import batch_loss
+    from semlink.neural.recipe import Settings
+    from semlink.neural.swin import ConvSwin
     from semlink.phy import metrics
     from semlink.phy.channels import AWGN, Rayleigh
     from semlink.phy.link import Link
@@ -22,11 +24,13 @@ with install_import_hook(PACKAGES, "beartype.beartype"):
 
 image = sample_images()[:2, :, :60, :50].contiguous()
 model = DeepJSCC(8, (4, 6))
-for codec in (SeparateCodec(mcs="64qam-2/3"), model):
+swin = ConvSwin(widths=(8, 8), depths=(1, 2), window=4)
+for codec in (SeparateCodec(mcs="64qam-2/3"), model, swin):
     for channel in (AWGN(), Rayleigh(7, equaliser="mmse"), Rayleigh(csi="none")):
         got = Link(codec, channel)(image, 20.0, rng=image_rngs(0, image))
         metrics.psnr(got.image, image), metrics.ssim(got.image, image)
-batch_loss(model, image, Settings("x", 8), torch.Generator())
+batch_loss(model, image, Settings("x", network={"cell_symbols": 8}), torch.Generator())
+batch_loss(swin, image, Settings("x", "swin", rates=(8,), loss={"mse": 1.0, "ms-ssim": 1.0}), torch.Generator())
 try:
     metrics.psnr_estimate(torch.zeros(3))
 except Exception as error:

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from semlink.flowgraphs import measure
 from semlink.neural import zoo
+from semlink.neural.models import build
 from semlink.phy.channels import AWGN, Rayleigh
-from semlink.phy.link import Link
+from semlink.phy.link import Link, channel_uses
 from semlink.phy.metrics import psnr
 from semlink.phy.sources import cifar10, sample_images
 
@@ -22,8 +24,8 @@ needs_data = pytest.mark.skipif("SEMLINK_DATA" not in os.environ, reason="SEMLIN
 
 
 def test_what_ships() -> None:
-    assert zoo.names() == ["deepjscc"]
-    assert sorted(card.ratio for card in CARDS.values()) == pytest.approx([1 / 12, 1 / 6])
+    assert zoo.names() == ["deepjscc", "swin"]
+    assert sorted(card.ratio for card in CARDS.values()) == pytest.approx([1 / 12, 1 / 6, 1 / 6])
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -31,7 +33,7 @@ def test_every_card_is_true(name: str) -> None:
     card, path = CARDS[name], WEIGHTS / f"{name}.safetensors"
     tensors = load_file(path)
     assert card.sha256 == zoo.sha256(path)
-    assert path.stat().st_size < 2_000_000
+    assert path.stat().st_size <= 12_000_000
     assert card.parameters == sum(tensor.numel() for tensor in tensors.values())
     assert all(tensor.dtype == torch.float16 for tensor in tensors.values())
     assert (WEIGHTS.parent / "recipes" / f"{name}.toml").is_file()
@@ -49,6 +51,12 @@ def test_the_figures_never_fall_with_esno(name: str) -> None:
 
 def test_the_bar_at_10_db() -> None:
     assert CARDS["deepjscc-6"].figures["CIFAR-10 test, AWGN"]["10"] >= 29.0
+
+
+def test_swin_is_the_better_one_everywhere() -> None:
+    for label, figures in CARDS["swin"].figures.items():
+        assert all(value > CARDS["deepjscc-6"].figures[label][level] for level, value in figures.items())
+    assert CARDS["swin"].figures["CIFAR-10 test, AWGN"]["10"] >= 30.0
 
 
 def check_golden(path: Path, measured: dict[str, float]) -> None:
@@ -83,10 +91,45 @@ def test_figures_on_the_samples(name: str) -> None:
 
 
 def test_unknown_names_and_ratios_list_what_there_is() -> None:
-    with pytest.raises(ValueError, match="'swim' must be one of: deepjscc"):
+    with pytest.raises(ValueError, match="'swim' must be one of: deepjscc, swin"):
         zoo.load("swim")
     with pytest.raises(ValueError, match=r"ratio=0.25 must be, for deepjscc, one of: 1/12, 1/6"):
         zoo.load("deepjscc", ratio=0.25)
+
+
+def test_a_rate_adaptive_card_serves_a_range() -> None:
+    card = replace(CARDS["deepjscc-6"], ratios=(1 / 24, 1 / 3))
+    assert [card.serves(ratio) for ratio in (0.04, 1 / 24, 0.1, 1 / 3, 0.34)] == [False, True, True, True, False]
+    assert (card.offer, CARDS["deepjscc-6"].offer) == ("1/24 to 1/3", "1/6")
+
+
+def test_a_rate_adaptive_model_comes_at_any_of_its_ratios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = {"widths": [8, 12], "depths": [1, 1]}
+    model = build("swin", network)
+    zoo.write_weights(model, tmp_path / "s.safetensors")
+    ratios, digest = zoo.ratios_of(model), zoo.sha256(tmp_path / "s.safetensors")
+    zoo.write_card(zoo.Card("s", "swin", 1 / 6, network, 0, "none", "none", digest, ratios), tmp_path)
+    monkeypatch.setattr(zoo.resources, "files", lambda package: tmp_path)
+    for ratio in (1 / 24, 0.1, 1 / 3):
+        frame = zoo.load("swin", ratio=ratio).encode(torch.rand(1, 3, 32, 32), 0.1)
+        assert frame.symbols.shape[1] == channel_uses((3, 32, 32), ratio)
+    with pytest.raises(ValueError, match=r"ratio=0.5 must be, for swin, one of: 1/24 to 1/3"):
+        zoo.load("swin", ratio=0.5)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    model, path = build("deepjscc", {"cell_symbols": 8, "widths": [4, 6]}), tmp_path / "w.safetensors"
+    state = {key: value.half() for key, value in model.state_dict().items()}
+    first = next(iter(state))
+    save_file({key: value for key, value in state.items() if key != first}, path)
+    with pytest.raises(ValueError, match=f"no weights of this network (?s:.*)Missing key(?s:.*){first}"):
+        zoo.read_weights(model, path)
+    save_file(state | {"extra": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match=r"Unexpected key(?s:.*)extra"):
+        zoo.read_weights(model, path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="no weights of this network"):
+        zoo.read_weights(model, path)
 
 
 def test_damaged_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

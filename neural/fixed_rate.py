@@ -1,0 +1,114 @@
+"""What the codecs of one fixed rate share: cells of pixels and of symbols, padding, power, and which cells are sent."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Complex, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from semlink.neural.grid import check_image_size
+from semlink.phy.link import Decoded, Frame, Received, channel_uses, normalise_power
+
+
+class FixedRate(nn.Module):
+    """A `Codec`: images of any size of at least 8 pixels a side to `cell_symbols` symbols for each cell of pixels.
+
+    Args:
+        name: what errors call it.
+        cell: pixels a side of a cell.
+        cell_symbols: complex symbols for each.
+
+    Images whose sides are no multiples of a cell's are padded by reflection and cropped back. The padding costs
+    nothing: the symbols beyond floor(ratio·3·h·w), those of the cells with the fewest true pixels, are not sent, and
+    the decoder takes them as erased. The receiver is assumed to know the image size, as the digital chain's is.
+    """
+
+    knows_noise = True  # whether the transmitter makes use of the average Es/N0
+
+    def __init__(self, name: str, *, cell: int, cell_symbols: int) -> None:
+        super().__init__()
+        self.name, self.cell, self.cell_symbols = name, cell, cell_symbols
+        self.ratio = cell_symbols / (3 * cell**2)
+
+    def analyse(
+        self, image: Float[Tensor, "b 3 h w"], level: Float[Tensor, "b 1"]
+    ) -> Float[Tensor, "b k rows columns"]:
+        """Pixels in whole cells to latents of cells: the real parts of the symbols, then the imaginary ones.
+
+        `level` is the Es/N0 as `noise_level` expresses it.
+        """
+        raise NotImplementedError
+
+    def synthesise(
+        self, seen: Float[Tensor, "b k rows columns"], level: Float[Tensor, "b 1"]
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Real parts, imaginary parts and Wiener factors of the received symbols to pixels."""
+        raise NotImplementedError
+
+    def encode(self, image: Float[Tensor, "b 3 h w"], n0: float) -> Frame:
+        """Encode images into floor(ratio·3·h·w) symbols each, normalised to unit mean energy.
+
+        Raises:
+            ValueError: images that are not RGB or have a side below 8 pixels.
+        """
+        check_image_size(image, self.name)
+        with torch.no_grad():
+            symbols = self.symbols(image, torch.full((image.shape[0],), n0, device=image.device))
+        notes = {"receiver": "image size known"}
+        if self.knows_noise:
+            notes["transmitter"] = "average Es/N0 known"
+        return Frame(symbols, {"payload": symbols.shape[1]}, power="exact", notes=notes)
+
+    def decode(self, received: Received) -> Decoded:
+        """Decode to images of the size the burst header tells (a square one where there is no header)."""
+        with torch.no_grad():
+            return Decoded(self.reconstruct(received.unbiased(), received.shape_for(self.ratio)).clamp(0, 1))
+
+    def hidden_weights(self) -> list[nn.Parameter]:
+        """What Muon is to train: the kernels of the convolutions."""
+        return [p for p in self.parameters() if p.ndim == 4]
+
+    def symbols(self, image: Float[Tensor, "b 3 h w"], n0: Float[Tensor, " b"]) -> Complex[Tensor, "b n"]:
+        """What `encode` sends, differentiable and with an average noise variance for each image."""
+        h, w = image.shape[-2:]
+        padded = F.pad(image, (0, -w % self.cell, 0, -h % self.cell), mode="reflect")
+        latents = self.analyse(padded, noise_level(n0[:, None])).float()
+        real, imag = latents.flatten(2).chunk(2, dim=1)  # (b, cell_symbols, cells) each
+        return normalise_power(torch.complex(real, imag).flatten(1)[:, self.sent(h, w).to(image.device)])
+
+    def reconstruct(self, received: Received, shape: tuple[int, int, int]) -> Float[Tensor, "b 3 h w"]:
+        """What `decode` shows, differentiable; `received` without bias."""
+        h, w = shape[1:]
+        rows, columns = -(-h // self.cell), -(-w // self.cell)
+        weight = 1 / (1 + received.n0)  # Wiener factor of each symbol; one that was not sent has weight 0
+        seen = torch.stack([received.symbols.real * weight, received.symbols.imag * weight, weight], dim=1)
+        grid = seen.new_zeros(seen.shape[0], 3, self.cell_symbols * rows * columns)
+        grid = grid.index_copy(2, self.sent(h, w).to(seen.device), seen)
+        x = grid.reshape(-1, 3 * self.cell_symbols, rows, columns)
+        return self.synthesise(x, noise_level(received.n0)).float()[:, :, :h, :w]
+
+    def sent(self, h: int, w: int) -> Int[Tensor, " n"]:
+        """Indices of the padded latent that are sent: those of the cells with the most true pixels, in latent order."""
+        rows, columns = (
+            self.cell - F.relu(self.cell * torch.arange(1, -(-side // self.cell) + 1) - side) for side in (h, w)
+        )
+        covered = torch.outer(rows, columns).flatten().repeat(self.cell_symbols)
+        order = torch.argsort(covered, descending=True, stable=True)
+        return order[: channel_uses((3, h, w), self.ratio)].sort().values
+
+
+def unweighted(seen: Float[Tensor, "b k rows columns"]) -> Float[Tensor, "b m rows columns"]:
+    """The symbols as they arrived, for a decoder that knows nothing of noise: of `synthesise`'s input, no weights.
+
+    Where symbols of an image differ in noise, by fading, the weaker ones keep their Wiener factor relative to that of
+    the best one: a zero-forced symbol of a deep fade would drown all others.
+    """
+    real, imag, weight = seen.chunk(3, dim=1)
+    best = weight.amax(dim=(1, 2, 3), keepdim=True)
+    return torch.cat([real, imag], dim=1) / best
+
+
+def noise_level(n0: Float[Tensor, "b n"]) -> Float[Tensor, "b 1"]:
+    """Mean Es/N0 in units of 10 dB, each symbol's limited to −20 … 30 dB: the networks' view of the noise."""
+    return -torch.log10(n0.clamp(1e-3, 1e2)).mean(dim=1, keepdim=True)

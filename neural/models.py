@@ -1,0 +1,86 @@
+"""The networks by name: what a recipe and a card call them, and what training asks of each."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+from semlink.neural.deepjscc import DeepJSCC
+from semlink.neural.published import ADJSCC, PlainDeepJSCC
+from semlink.neural.swin import ConvSwin
+from semlink.neural.swin_gsc import SwinGSC
+from semlink.phy.link import Decoded, Frame, Received
+
+MODELS: Mapping[str, type[nn.Module]] = {
+    "deepjscc": DeepJSCC,
+    "swin": ConvSwin,
+    "swin-gsc": SwinGSC,
+    "adjscc": ADJSCC,
+    "deepjscc-plain": PlainDeepJSCC,
+}
+
+
+@runtime_checkable
+class Network(Protocol):
+    """A codec that can be trained: differentiable both ways, and a `torch.nn.Module`."""
+
+    ratio: float
+
+    def symbols(self, image: Float[Tensor, "b 3 h w"], n0: Float[Tensor, " b"]) -> Complex[Tensor, "b n"]:
+        """What `encode` sends, with an average noise variance for each image."""
+        ...
+
+    def reconstruct(self, received: Received, shape: tuple[int, int, int]) -> Float[Tensor, "b 3 h w"]:
+        """What `decode` shows; `received` without bias."""
+        ...
+
+    def encode(self, image: Float[Tensor, "b c h w"], n0: float) -> Frame:
+        """As a `Codec`."""
+        ...
+
+    def decode(self, received: Received) -> Decoded:
+        """As a `Codec`."""
+        ...
+
+    def hidden_weights(self) -> list[nn.Parameter]:
+        """What Muon is to train; Adam trains the rest."""
+        ...
+
+
+@runtime_checkable
+class RateAdaptive(Protocol):
+    """A network with one set of weights for any ratio in a range, which it may be asked for by `ratio=`."""
+
+    ratio: float
+    min_ratio: float
+    max_ratio: float
+
+
+def build(model: str, network: Mapping[str, Any]) -> nn.Module:
+    """The network `model` with random weights and the arguments `network`; lists count as tuples.
+
+    Raises:
+        ValueError: an unknown model, or an argument that it lacks or cannot take.
+    """
+    if model not in MODELS:
+        raise ValueError(f"model={model!r} must be one of: {', '.join(MODELS)}")
+    allowed = inspect.signature(MODELS[model]).parameters
+    if unknown := set(network) - set(allowed):
+        raise ValueError(f"network: {', '.join(sorted(unknown))} must be, for {model}, among: {', '.join(allowed)}")
+    needed = {name for name, parameter in allowed.items() if parameter.default is inspect.Parameter.empty}
+    if missing := needed - set(network):
+        raise ValueError(f"network: lacks {', '.join(sorted(missing))}, which {model} needs")
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in network.items()}
+    try:
+        return MODELS[model](**given)
+    except (TypeError, IndexError, RuntimeError, ZeroDivisionError) as error:
+        raise ValueError(f"network={dict(network)}: {model} cannot be built of it ({error})") from error
+
+
+def parameters(model: nn.Module) -> int:
+    """Number of trained values."""
+    return sum(parameter.numel() for parameter in model.parameters())
