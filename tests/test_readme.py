@@ -15,10 +15,16 @@ from semlink.neural import zoo
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+PYTHON = [text for language, text in BLOCKS if language == "python"]
+
+
+@pytest.mark.parametrize("code", [text for text in PYTHON if "class Thumbnail:" not in text])
+def test_the_other_examples_run(code: str) -> None:
+    exec(compile(code, "README.md", "exec"), {})
 
 
 def test_the_own_codec_runs(tmp_path: Path) -> None:
-    (code,) = [text for language, text in BLOCKS if language == "python"]
+    (code,) = [text for text in PYTHON if "class Thumbnail:" in text]
     (tmp_path / "own_codec.py").write_text(code)
     done = subprocess.run([sys.executable, "own_codec.py"], capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -30,7 +36,7 @@ def test_the_own_codec_runs(tmp_path: Path) -> None:
 
 
 def test_its_class_is_twenty_lines() -> None:
-    (code,) = [text for language, text in BLOCKS if language == "python"]
+    (code,) = [text for text in PYTHON if "class Thumbnail:" in text]
     assert len(code.split("class Thumbnail:")[1].split("images =")[0].strip().splitlines()) <= 20
 
 
@@ -45,12 +51,19 @@ def test_the_make_targets_exist() -> None:
 )
 def test_the_commands_parse(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command of the README, up to where the work would begin."""
-    from semlink.flowgraphs import bench, bench_bler, bench_codes, cli, options, report
+    from semlink.flowgraphs import bench, bench_bler, bench_channels, bench_codes, channel_list, cli, options, report
 
     begun: list[object] = []
     monkeypatch.setattr(options, "_images", lambda word: {word: None})
     monkeypatch.setattr(report, "try_codecs", lambda codecs, images: begun.append(codecs) or sys.exit(0))
-    runs = ((report, "run_zoo"), (bench, "run_bench"), (bench_codes, "run_codes"), (bench_bler, "run_bler"))
+    runs = (
+        (report, "run_zoo"),
+        (channel_list, "run_channels"),
+        (bench, "run_bench"),
+        (bench_channels, "run_channels"),
+        (bench_codes, "run_codes"),
+        (bench_bler, "run_bler"),
+    )
     for module, name in runs:
         monkeypatch.setattr(module, name, lambda **given: begun.append(given))
     monkeypatch.setattr(sys, "argv", shlex.split(line, comments=True))
