@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
@@ -11,7 +13,7 @@ from semlink.neural.grid import check_image_size
 from semlink.phy.link import Decoded, Frame, Received, channel_uses, normalise_power
 
 
-class FixedRate(nn.Module):
+class FixedRate(nn.Module, ABC):
     """A `Codec`: images of any size of at least 8 pixels a side to `cell_symbols` symbols for each cell of pixels.
 
     Args:
@@ -31,6 +33,7 @@ class FixedRate(nn.Module):
         self.name, self.cell, self.cell_symbols = name, cell, cell_symbols
         self.ratio = cell_symbols / (3 * cell**2)
 
+    @abstractmethod
     def analyse(
         self, image: Float[Tensor, "b 3 h w"], level: Float[Tensor, "b 1"]
     ) -> Float[Tensor, "b k rows columns"]:
@@ -38,13 +41,12 @@ class FixedRate(nn.Module):
 
         `level` is the Es/N0 as `noise_level` expresses it.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def synthesise(
         self, seen: Float[Tensor, "b k rows columns"], level: Float[Tensor, "b 1"]
     ) -> Float[Tensor, "b 3 h w"]:
         """Real parts, imaginary parts and Wiener factors of the received symbols to pixels."""
-        raise NotImplementedError
 
     def encode(self, image: Float[Tensor, "b 3 h w"], n0: float) -> Frame:
         """Encode images into floor(ratio·3·h·w) symbols each, normalised to unit mean energy.

@@ -17,6 +17,7 @@ network, the nested order of the latents (`semlink.neural.grid`), and the decode
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
 
@@ -135,7 +136,7 @@ class Size:
     mlp_ratio: float
 
 
-class Trunk(nn.Module):
+class Trunk(nn.Module, ABC):
     """What both ways share: the condition's embedding, the blocks, and how far a cell sees."""
 
     def __init__(self, size: Size) -> None:
@@ -160,9 +161,9 @@ class Trunk(nn.Module):
         tile = max(1, TILE // self.window) * self.window
         return by_tiles(lambda part: self.whole(part, embedding), x, reach=self.reach, tile=tile)
 
+    @abstractmethod
     def whole(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Cells to cells in one piece."""
-        raise NotImplementedError
 
     def convolve(self, x: Float[Tensor, "b d h w"], embedding: Tensor) -> Float[Tensor, "b d h w"]:
         """The blocks at half resolution."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property, lru_cache
@@ -95,7 +96,7 @@ def time_correlation(paths: Paths, dt_s: Float[Array, "*s"]) -> Complex[Array, "
 
 
 @dataclass(frozen=True)
-class DelayProfile:
+class DelayProfile(ABC):
     """What tapped and clustered delay lines have in common.
 
     Args:
@@ -165,19 +166,19 @@ class DelayProfile:
         return time_correlation(self, dt_s)
 
     @property
+    @abstractmethod
     def components(self) -> tuple[Component, ...]:
         """The paths by autocorrelation in time; the line of sight is one by itself."""
-        raise NotImplementedError
 
+    @abstractmethod
     def taps(
         self, count: int, step_s: float, rng: torch.Generator, *, rx: int = 1, tx: int = 1
     ) -> Complex[Tensor, "rx tx p count"]:
         """Gains of the paths between all antennas at the times 0, step_s, …, (count - 1)·step_s."""
-        raise NotImplementedError
 
     @property
-    def _kind(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _kind(self) -> str: ...
 
     @property
     def _table(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import lru_cache
@@ -38,7 +39,7 @@ MAX_PILOTS = 10_000
 
 
 @dataclass(frozen=True)
-class FlatFading:
+class FlatFading(ABC):
     """Gains that multiply the symbols, and noise: y = H x + w at every channel use.
 
     Args:
@@ -110,19 +111,19 @@ class FlatFading:
             raise ValueError("csi='none' is for one antenna at each end: several cannot be told apart without CSI")
 
     @property
+    @abstractmethod
     def law(self) -> FadingLaw:
         """The distribution of the gains."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def scheme(self) -> Scheme:
         """What the antennas do."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """Name and own parameters, as the command line takes them."""
-        raise NotImplementedError
 
     @property
     def labels(self) -> dict[str, str]:

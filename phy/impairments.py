@@ -12,14 +12,14 @@ import cmath
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from semlink.phy.frontend import Distorted, Side, regress
-from semlink.phy.parameters import Described, check_number, check_side
+from semlink.phy.parameters import Described, check_choice, check_number
 from semlink.phy.resampling import resample
 from semlink.phy.rng import rows
 
@@ -158,7 +158,7 @@ class CarrierOffset(Described):
         check_number("offset", self.offset, -0.5, 0.5, "cycles per sample")
         if self.phase != "random":
             check_number("phase", self.phase, -2 * math.pi, 2 * math.pi, 'radians, or "random"')
-        check_side(self.side)
+        check_choice("side", self.side, get_args(Side))
 
     def __call__(self, samples: Complex[Tensor, "b n"], *, rng: Rngs, pilots: Pilots = None) -> Distorted:  # noqa: ARG002
         """Turn samples (b, n)."""
@@ -196,7 +196,7 @@ class PhaseNoise(Described):
 
     def __post_init__(self) -> None:
         check_number("linewidth", self.linewidth, 0, 0.5, "of the sample rate")
-        check_side(self.side)
+        check_choice("side", self.side, get_args(Side))
 
     def __call__(self, samples: Complex[Tensor, "b n"], *, rng: Rngs, pilots: Pilots = None) -> Distorted:  # noqa: ARG002
         """Turn samples (b, n)."""
@@ -231,7 +231,7 @@ class SamplingOffset(Described):
     def __post_init__(self) -> None:
         check_number("ppm", self.ppm, -10_000, 10_000)
         check_number("delay", self.delay, -1000, 1000, "samples")
-        check_side(self.side)
+        check_choice("side", self.side, get_args(Side))
 
     def __call__(self, samples: Complex[Tensor, "b n"], *, rng: Rngs, pilots: Pilots = None) -> Distorted:  # noqa: ARG002
         """Resample samples (b, n)."""
@@ -268,7 +268,7 @@ class IqImbalance(Described):
     def __post_init__(self) -> None:
         check_number("gain_db", self.gain_db, -20, 20, "dB")
         check_number("phase_deg", self.phase_deg, -90, 90, "degrees")
-        check_side(self.side)
+        check_choice("side", self.side, get_args(Side))
 
     def __call__(self, samples: Complex[Tensor, "b n"], *, rng: Rngs, pilots: Pilots = None) -> Distorted:  # noqa: ARG002
         """Add their image to samples (b, n)."""
@@ -297,7 +297,7 @@ class DcOffset(Described):
 
     def __post_init__(self) -> None:
         check_number("level_db", self.level_db, -200, 60, "dB")
-        check_side(self.side)
+        check_choice("side", self.side, get_args(Side))
 
     def __call__(self, samples: Complex[Tensor, "b n"], *, rng: Rngs, pilots: Pilots = None) -> Distorted:  # noqa: ARG002
         """Add the constant to samples (b, n)."""

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Complex
 from torch import Tensor
 
 from semlink.phy.frontend import Distorted, Side
-from semlink.phy.parameters import Described, check_number
+from semlink.phy.parameters import Described, check_choice, check_number
 from semlink.phy.rng import complex_normal, rows
 
 Jamming = Literal["barrage", "tone", "pilot"]
@@ -85,8 +85,7 @@ class Jammer(Described):
     side: ClassVar[Side] = "receiver"
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Jamming):
-            raise ValueError(f"kind={self.kind!r} must be one of: {', '.join(get_args(Jamming))}")
+        check_choice("kind", self.kind, get_args(Jamming))
         check_number("jsr_db", self.jsr_db, -100, 60, "dB")
 
     def __call__(

@@ -19,6 +19,7 @@ from scipy import special
 from torch import Tensor
 
 from semlink.phy.delay_profile import Component, DelayProfile
+from semlink.phy.parameters import check_choice
 from semlink.phy.rng import complex_normal
 
 Array = np.ndarray
@@ -119,8 +120,7 @@ class Cdl(DelayProfile):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.direction not in get_args(Direction):
-            raise ValueError(f"direction={self.direction!r} must be one of: {', '.join(get_args(Direction))}")
+        check_choice("direction", self.direction, get_args(Direction))
         for name, rows in (("rx_rows", self.rx_rows), ("tx_rows", self.tx_rows)):
             if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
                 raise ValueError(f"{name}={rows!r} must be a whole number of rows from 1")

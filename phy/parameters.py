@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import ClassVar, get_args
-
-from semlink.phy.frontend import Side
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -34,12 +32,6 @@ def check_number(name: str, value: object, low: float | int, high: float | int, 
     """Raise ValueError unless `value` is a number from `low` to `high`, not a NaN."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
         raise ValueError(f"{name}={value!r} must be from {low:g} to {high:g} {unit}".rstrip())
-
-
-def check_side(side: str) -> None:
-    """Raise ValueError unless `side` is an end of a link."""
-    if side not in get_args(Side):
-        raise ValueError(f"side={side!r} must be one of: {', '.join(get_args(Side))}")
 
 
 def _text(value: float | int | str) -> str:
