@@ -1,4 +1,4 @@
-"""Speed on this machine: a default comparison, the codecs, a whole test set, the channel decoders, the channels."""
+"""Speed on this machine: a default comparison, a whole test set, the codecs, decoders, channels and networks."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from torch import Tensor
 from semlink.baselines.separate import SeparateCodec
 from semlink.flowgraphs.bench_channels import measure_channels, print_channels
 from semlink.flowgraphs.bench_codes import measure_decoders, print_decoders
+from semlink.flowgraphs.bench_neural import measure_neural, print_neural
 from semlink.flowgraphs.timing import seconds
 from semlink.neural import zoo
 from semlink.phy.channels import AWGN
@@ -38,19 +39,20 @@ class Measurement:
 
 
 def run_bench(*, as_json: bool, out: Path | None) -> None:
-    """`semlink bench`: everything, decoders and channels included; minutes."""
+    """`semlink bench`: everything, decoders, channels and networks included; minutes."""
     results = [_comparison(), *_links()]
     folder = data_folder()
     if folder is None or not (folder / "cifar10").is_dir():
         Console(stderr=True).print("left out: CIFAR-10's test set; set SEMLINK_DATA", soft_wrap=True)
     else:
         results += [*_cifar10(1000), *_cifar10(10_000)]
-    decoders, channels = measure_decoders(), measure_channels()
+    decoders, channels, networks = measure_decoders(), measure_channels(), measure_neural()
     report = {
         "threads": torch.get_num_threads(),
         "measurements": [asdict(result) for result in results],
         "decoders": [asdict(decoder) for decoder in decoders],
         "channels": [asdict(channel) for channel in channels],
+        "neural": [asdict(network) for network in networks],
     }
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -66,6 +68,7 @@ def run_bench(*, as_json: bool, out: Path | None) -> None:
     Console().print(table)
     print_decoders(decoders)
     print_channels(channels)
+    print_neural(networks)
 
 
 def _comparison() -> Measurement:

@@ -32,11 +32,11 @@ def compare(
     codec: Annotated[
         list[str] | None,
         typer.Option(
-            help="deepjscc; swin; SOURCE-CODE-qam[:SCHEME], such as jpeg-ldpc-qam, webp-ldpc-qam:adaptive, "
-            "jpeg-conv-qam:nr1-13; SOURCE-capacity, its ceiling; SOURCE-ldpc-qam:all for fixed, adaptive, outage, "
-            "genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, heic. CODE: ldpc, "
-            "gallager, conv, uncoded. May be repeated.",
-            show_default="jpeg-ldpc-qam, jpeg-ldpc-qam:adaptive (:outage where the channel fades) and deepjscc",
+            help="A model of `semlink zoo`, such as swin; SOURCE-CODE-qam[:SCHEME], such as jpeg-ldpc-qam, "
+            "webp-ldpc-qam:adaptive, jpeg-conv-qam:nr1-13; SOURCE-capacity, its ceiling; SOURCE-ldpc-qam:all for "
+            "fixed, adaptive, outage, genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, "
+            "heic. CODE: ldpc, gallager, conv, uncoded. May be repeated.",
+            show_default="jpeg-ldpc-qam, jpeg-ldpc-qam:adaptive (:outage where the channel fades), deepjscc and swin",
         ),
     ] = None,
     channel: Annotated[
@@ -76,6 +76,15 @@ def compare(
             show_default="what brings them to 6 images in all on awgn, 30 on fading channels",
         ),
     ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A perceptual metric to measure as well, lower is better: st-lpips (needs semlink[st-lpips]) or lpips "
+            "(AlexNet, version 0.1; needs semlink[lpips], and torchvision's alexnet-owt-7be5be79.pth, whose path "
+            "SEMLINK_LPIPS_TRUNK gives). May be repeated.",
+            show_default="none",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of noise and fading, from 0.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for compare.csv, compare.png, contact.png and received/.")] = Path(
         "out"
@@ -96,6 +105,7 @@ def compare(
         ratio=ratio,
         mcs=mcs,
         realisations=realisations,
+        metrics=metric or [],
         seed=seed,
         out=out,
         as_json=json,
@@ -134,6 +144,26 @@ def zoo(
     from semlink.flowgraphs.report import run_zoo
 
     run_zoo(measure=measure, as_json=json)
+
+
+@app.command()
+def export(
+    codec: Annotated[str, typer.Argument(help="One of `semlink zoo`, such as deepjscc or swin.")],
+    ratio: Annotated[
+        str | None,
+        typer.Option(
+            help="Complex channel uses per image value, fixed in the files.",
+            show_default="1/6, or that of the model named",
+        ),
+    ] = None,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the images in pixels, fixed in the files.")] = "32x32",
+    out: Annotated[Path, typer.Option(help="Folder for NAME-encoder.onnx and NAME-decoder.onnx.")] = Path("out"),
+    name: Annotated[str | None, typer.Option(help="NAME of the files.", show_default="the codec's")] = None,
+) -> None:
+    """Write a trained codec as two ONNX files in float32: batches of any size, one image size and one ratio."""
+    from semlink.flowgraphs.export import run_export
+
+    run_export(codec=codec, ratio=ratio, size=size, name=name, out=out)
 
 
 @app.command()
@@ -180,6 +210,17 @@ def bench_channels(json: AsJson = False) -> None:
     from semlink.flowgraphs.bench_channels import run_channels
 
     run_channels(as_json=json)
+
+
+@bench_app.command("neural")
+def bench_neural(
+    threads: Annotated[int, typer.Option(help="Of each contestant; 1: by processor time, more: by the clock.")] = 1,
+    json: AsJson = False,
+) -> None:
+    """The neural codecs against plain PyTorch and ONNX Runtime with the same weights, in one run: images a second."""
+    from semlink.flowgraphs.bench_neural import run_neural
+
+    run_neural(threads=threads, as_json=json)
 
 
 @bench_app.command()

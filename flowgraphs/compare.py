@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from semlink.phy import metrics
 from semlink.phy.link import Channel, Codec, InformedCodec, Link, Transmission, check_image
+from semlink.phy.perceptual import METRICS
 from semlink.phy.rng import image_rngs
 
 Pixels = UInt8[np.ndarray, "h w c"]
@@ -34,6 +35,7 @@ class Tally:
     squared_errors: list[list[float]] = field(default_factory=list)  # by realisation, then image
     ssim: list[float] = field(default_factory=list)
     ms_ssim: list[float] = field(default_factory=list)
+    perceptual: dict[str, list[list[float]]] = field(default_factory=dict)  # by metric, realisation, then image
     failed: int = 0
     block_errors: int = 0
     blocks: int = 0
@@ -45,8 +47,16 @@ class Tally:
     modes: Counter[str] = field(default_factory=Counter)  # transmission modes, by image
     papr_db: list[float] = field(default_factory=list)
 
-    def add(self, sent: Float[Tensor, "b c h w"], got: Transmission) -> None:
-        """Count one batch."""
+    def begin_realisation(self, perceptual: Iterable[str]) -> None:
+        """What is added from here on is of another realisation, with distances by these perceptual metrics."""
+        self.squared_errors.append([])
+        for name in perceptual:
+            self.perceptual.setdefault(name, []).append([])
+
+    def add(self, sent: Float[Tensor, "b c h w"], got: Transmission, distances: Mapping[str, Sequence[float]]) -> None:
+        """Count one batch, with the distance of each image by perceptual metric."""
+        for name, values in distances.items():
+            self.perceptual[name][-1] += values
         self.squared_errors[-1] += metrics.squared_error(got.image, sent).tolist()
         side = min(sent.shape[-2:])
         self.ssim += [metrics.ssim(got.image, sent) if side >= metrics.SSIM_MIN_SIDE else math.nan] * len(sent)
@@ -90,7 +100,17 @@ class Tally:
             "mode": self.modes.most_common(1)[0][0] if self.modes else "",
             **self._shares(),
             "papr_db": float(np.mean(self.papr_db)) if self.papr_db else math.nan,
+            **self._distances(),
         }
+
+    def _distances(self) -> dict[str, float]:
+        """The means of the perceptual metrics with their intervals, unknown (NaN) where not measured."""
+        columns: dict[str, float] = {}
+        for name in METRICS:
+            values = np.array(self.perceptual.get(name, [[math.nan]])).T  # (images, realisations)
+            mean, column = metrics.mean_estimate(values), column_of(name)
+            columns |= {column: mean.value, f"{column}_low": mean.low, f"{column}_high": mean.high}
+        return columns
 
     def _shares(self) -> dict[str, float]:
         """What the coded bits are spent on, and what the header costs beside them, as shares of the coded bits."""
@@ -99,11 +119,17 @@ class Tally:
         return {**shares, "header_share": self.bits.get("header", 0) / coded if coded else math.nan}
 
 
+def column_of(metric: str) -> str:
+    """The column of the table for a perceptual metric; with _low and _high its interval."""
+    return metric.replace("-", "_")
+
+
 COLUMNS = (
     "codec", "channel", "csi", "esno_db", "ratio", "psnr_db", "psnr_mean_db", "ssim", "failed", "bler", "images",
     "realisations", "seed", "psnr_db_low", "psnr_db_high", "psnr_mean_db_low", "psnr_mean_db_high",
     "bler_low", "bler_high", "ms_ssim", "coherence", "equaliser", "mode", "source_share", "padding_share", "crc_share",
     "parity_share", "header_share", "spec", "papr_db",
+    *(column_of(name) + end for name in METRICS for end in ("", "_low", "_high")),
 )  # fmt: skip
 
 
@@ -116,12 +142,14 @@ class Comparison:
         pictures: some received images of the first realisation, 8-bit levels (h, w, c), by (image, codec, Es/N0).
         sent: the images, (1, c, h, w), by name.
         notes: each codec's remarks on the accounting, by codec and topic.
+        metrics: the perceptual metrics that were asked for.
     """
 
     table: pd.DataFrame
     pictures: Mapping[tuple[str, str, float], Pixels]
     sent: Mapping[str, Tensor]
     notes: Mapping[str, Mapping[str, Sequence[str]]]
+    metrics: Sequence[str] = ()
 
 
 def compare(
@@ -133,6 +161,7 @@ def compare(
     realisations: int = 1,
     seed: int = 0,
     pictures: Collection[float] = (),
+    metrics: Sequence[str] = (),
     workers: int | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> Comparison:
@@ -149,11 +178,13 @@ def compare(
         realisations: of fading and noise, for every image.
         seed: of the channel.
         pictures: the Es/N0 of which received images are kept, of the first `SHOWN` images.
+        metrics: perceptual metrics to measure as well, of "st-lpips" and "lpips"; lower is better.
         workers: threads that share out the codecs and Es/N0; None for as many as there are cores.
         progress: called after each codec and Es/N0, of which there are len(codecs)·len(esno_db).
 
     Raises:
-        ValueError: no image, codec or Es/N0, or what `Link` raises.
+        ValueError: no image, codec or Es/N0, an unknown metric or one whose weights are not to be had, images that
+            are not RGB with one, or what `Link` raises.
     """
     for name, given in (("images", images), ("codecs", codecs), ("esno_db", esno_db)):
         if not len(given):
@@ -162,7 +193,7 @@ def compare(
         if value is not None and value < 1:
             raise ValueError(f"{name}={value} must be at least 1")
     jobs = [_Job(name, codec, level) for name, codec in codecs.items() for level in esno_db]
-    plan = _Plan(images, channel, realisations, seed, frozenset(pictures))
+    plan = _Plan(images, channel, realisations, seed, frozenset(pictures), _perceptual(metrics, images))
     tallies = _run_all(plan, jobs, min(workers or cores(), len(jobs)), progress)
     unlabelled = dict.fromkeys(("csi", "coherence", "equaliser"), "")
     said = getattr(channel, "labels", {})
@@ -182,7 +213,14 @@ def compare(
         for topic, said in tally.notes.items():
             known = notes.setdefault(job.name, {}).setdefault(topic, [])
             known += [note for note in said if note not in known]
-    return Comparison(pd.DataFrame(rows)[list(COLUMNS)], received, images, notes)
+    return Comparison(pd.DataFrame(rows)[list(COLUMNS)], received, images, notes, tuple(plan.perceptual))
+
+
+def _perceptual(names: Sequence[str], images: Mapping[str, Tensor]) -> dict[str, metrics.Perceptual]:
+    for name, image in images.items():
+        if names and image.shape[1] != 3:
+            raise ValueError(f"image {name}: {image.shape[1]} channels; {', '.join(names)} must have 3, RGB")
+    return {name: metrics.Perceptual(name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -199,6 +237,7 @@ class _Plan:
     realisations: int
     seed: int
     pictures: frozenset[float]
+    perceptual: Mapping[str, metrics.Perceptual]
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self, job: _Job) -> Tally:
@@ -206,16 +245,24 @@ class _Plan:
         link, tally = Link(job.codec, self.channel), Tally()
         shown = set(list(self.images)[:SHOWN]) if job.esno_db in self.pictures else set()
         for realisation in range(self.realisations):
-            tally.squared_errors.append([])
+            tally.begin_realisation(self.perceptual)
             for names, batch in batches(self.images):
                 if self.stopped.is_set():
                     return tally
                 got = link(batch, job.esno_db, rng=image_rngs(self.seed, batch, realisation=realisation))
-                tally.add(batch, got)
+                # A batch holds the same images every time: the name of its first stands for it.
+                tally.add(batch, got, self._distances(got.image, batch, names[0]))
                 if realisation == 0:
                     received = zip(names, torch.split(got.image, 1), strict=True)
                     tally.pictures |= {name: pixels(image) for name, image in received if name in shown}
         return tally
+
+    def _distances(self, got: Tensor, sent: Tensor, key: str) -> dict[str, list[float]]:
+        side, unknown = min(sent.shape[-2:]), [math.nan] * len(sent)
+        return {
+            name: metric(got, sent, key=key).tolist() if side >= metric.least_side else unknown
+            for name, metric in self.perceptual.items()
+        }
 
 
 def _run_all(plan: _Plan, jobs: Sequence[_Job], workers: int, progress: Callable[[], None]) -> list[Tally]:

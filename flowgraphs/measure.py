@@ -16,7 +16,7 @@ from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.link import Channel, Codec
 from semlink.phy.sources import cifar10
 
-ESNO_DB = tuple(range(0, 21, 2))
+ESNO_DB = (0, 2, 4, 5, 6, 8, 10, 12, 14, 15, 16, 18, 20)
 CONDITIONS: Mapping[str, Channel] = {
     "CIFAR-10 test, AWGN": AWGN(),
     "CIFAR-10 test, Rayleigh block, perfect CSI": Rayleigh("block"),
@@ -47,7 +47,7 @@ def measure_card(name: str, progress: Callable[[], None] = lambda: None) -> zoo.
     cards = zoo.cards()
     if name not in cards:
         raise ValueError(f"--measure {name!r} must be one of: {', '.join(cards)}")
-    codec = zoo.load(cards[name].codec, ratio=cards[name].ratio)
+    codec = zoo.load(name)
     images = cifar10("test")
     figures = {
         label: psnr_curve(codec, channel, images, ESNO_DB, progress=progress) for label, channel in CONDITIONS.items()

@@ -25,10 +25,11 @@ from semlink.phy.channel_specs import parse_channel, with_options
 from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.frontend import Medium
 from semlink.phy.link import Channel, Codec, InformedCodec
+from semlink.phy.perceptual import METRICS, MissingWeightsError
 from semlink.phy.rng import probe
 from semlink.phy.sources import SAMPLES, cifar10, find_images, kodak, load_image, sample_images
 
-CODECS = ("jpeg-ldpc-qam", "jpeg-ldpc-qam:adaptive", "deepjscc")
+CODECS = ("jpeg-ldpc-qam", "jpeg-ldpc-qam:adaptive", "deepjscc", "swin")
 """What is compared when nothing is said, on awgn."""
 PUBLISHED = "published:"
 SETS = "samples, kodak, cifar10, cifar10:COUNT"
@@ -108,11 +109,27 @@ def check_count(option: str, value: int | None, least: int) -> None:
         raise ValueError(f"{option} {value} must be at least {least}")
 
 
+def parse_metrics(names: Sequence[str]) -> list[str]:
+    """Perceptual metrics by name, each once.
+
+    Raises:
+        ValueError: an unknown one, or one whose weights are not to be had.
+    """
+    for name in names:
+        if name not in METRICS:
+            raise ValueError(f"--metric {name!r} must be one of: {', '.join(METRICS)}")
+        try:
+            METRICS[name].load()
+        except MissingWeightsError as error:
+            raise ValueError(f"--metric {name}: {error}") from error
+    return list(dict.fromkeys(names))
+
+
 def codec_forms() -> str:
     """What --codec takes, in one line."""
     sources, codes = "|".join(SOURCES), "|".join(CODES)
     return (
-        f"{', '.join(sorted(zoo_codecs()))}; SOURCE-CODE-qam[:SCHEME] with SOURCE {sources}, CODE {codes}, and SCHEME "
+        f"{', '.join(zoo.names())}; SOURCE-CODE-qam[:SCHEME] with SOURCE {sources}, CODE {codes}, and SCHEME "
         f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13; SOURCE-capacity[:{'|'.join(BOUNDS)}]; "
         f"SOURCE-ldpc-qam:all for "
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
@@ -121,8 +138,8 @@ def codec_forms() -> str:
 
 
 def zoo_codecs() -> set[str]:
-    """Names of the neural codecs."""
-    return {card.codec for card in zoo.cards().values()}
+    """Names that the neural codecs go by."""
+    return {*zoo.names(), *zoo.cards()}
 
 
 def make_codecs(names: Sequence[str], *, ratio: float, mcs: str, channel: Channel) -> dict[str, Codec | InformedCodec]:

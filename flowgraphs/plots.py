@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from semlink.flowgraphs.compare import Comparison, Pixels, find_cliff, pixels
+from semlink.flowgraphs.compare import Comparison, Pixels, column_of, find_cliff, pixels
 from semlink.phy.metrics import to_db
+from semlink.phy.perceptual import METRICS
 
 # Okabe and Ito's, told apart by all.
 COLOURS = (
@@ -29,17 +31,28 @@ MARKERS = "osD^vP"
 
 
 def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
-    """PSNR (from the mean squared error) against Es/N0 with 95 % bands, and the cliff of every codec that has one."""
-    figure = Figure(figsize=(8, 5.2), layout="constrained")
+    """PSNR (from the mean squared error) against Es/N0 with 95 % bands, and the cliff of every codec that has one.
+
+    A panel below for every perceptual metric that was measured.
+    """
+    measured = [name for name in comparison.metrics if np.isfinite(comparison.table[column_of(name)]).any()]
+    heights = [5.2, *[3.2] * len(measured)]
+    figure = Figure(figsize=(8, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for i, (codec, rows) in enumerate(comparison.table.groupby("codec", sort=False)):
-        rows = rows.sort_values("esno_db")
-        colour = COLOURS[i % len(COLOURS)]
+    panels = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    _draw_psnr(comparison, panels[0])
+    panels[0].set_title(_wrapped(title, 100), fontsize=10)
+    for axes, name in zip(panels[1:], measured, strict=True):
+        _draw_distances(comparison, column_of(name), axes)
+        axes.set(ylabel=f"{METRICS[name].label}, lower is better")
+    panels[-1].set(xlabel="Es/N0 (dB), average per complex symbol")
+    figure.savefig(path, dpi=150, format="png")
+
+
+def _draw_psnr(comparison: Comparison, axes: Axes) -> None:
+    for codec, rows, colour, style in _curves(comparison):
         published = not np.isfinite(rows["psnr_db"]).any()
-        bound = published or "-capacity" in str(codec)
-        style = ":" if bound else MARKERS[i % len(MARKERS)] + "-"
-        label = f"{codec} at capacity (mean of images)" if published else str(codec)
+        label = f"{codec} at capacity (mean of images)" if published else codec
         cliff = find_cliff(rows)
         if cliff is not None:
             label += f", cliff at {cliff:.1f} dB"
@@ -48,13 +61,31 @@ def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
         axes.fill_between(
             rows["esno_db"], rows["psnr_db_low"], rows["psnr_db_high"], color=colour, alpha=0.2, linewidth=0
         )
-    axes.set(xlabel="Es/N0 (dB), average per complex symbol", ylabel="PSNR (dB), from the mean squared error")
-    axes.set_title(_wrapped(title, 100), fontsize=10)
+    axes.set(ylabel="PSNR (dB), from the mean squared error")
     axes.grid(alpha=0.3)
     marked = any("cliff" in str(label) for label in axes.get_legend_handles_labels()[1])
     title_of_legend = "cliff: below it more than half of the images fail" if marked else None
     axes.legend(loc="best", fontsize=8, title=title_of_legend, title_fontsize=7)
-    figure.savefig(path, dpi=150, format="png")
+
+
+def _draw_distances(comparison: Comparison, column: str, axes: Axes) -> None:
+    """A perceptual metric with its 95 % bands, in decades where no distance is 0; published curves have none."""
+    least = comparison.table[column].min()
+    if least > 0:
+        axes.set_yscale("log")
+    for _, rows, colour, style in _curves(comparison):
+        axes.plot(rows["esno_db"], rows[column], style, color=colour)
+        low = rows[f"{column}_low"].clip(lower=least / 2)  # an interval may reach below 0, where there are no decades
+        axes.fill_between(rows["esno_db"], low, rows[f"{column}_high"], color=colour, alpha=0.2, linewidth=0)
+    axes.grid(alpha=0.3)
+
+
+def _curves(comparison: Comparison) -> Iterator[tuple[str, pd.DataFrame, str, str]]:
+    """Each codec's rows with its colour and its style of line: dotted for what only bounds or is only published."""
+    for i, (codec, rows) in enumerate(comparison.table.groupby("codec", sort=False)):
+        bound = "-capacity" in str(codec) or not np.isfinite(rows["psnr_db"]).any()
+        style = ":" if bound else MARKERS[i % len(MARKERS)] + "-"
+        yield str(codec), rows.sort_values("esno_db"), COLOURS[i % len(COLOURS)], style
 
 
 def draw_contact_sheet(comparison: Comparison, title: str, path: Path) -> None:

@@ -24,7 +24,7 @@ from torch import Tensor
 from semlink.baselines.capacity import shannon
 from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
 from semlink.flowgraphs import plots
-from semlink.flowgraphs.compare import CODED, Comparison, compare, find_cliff
+from semlink.flowgraphs.compare import CODED, Comparison, column_of, compare, find_cliff
 from semlink.flowgraphs.options import (
     PUBLISHED,
     check_count,
@@ -33,11 +33,13 @@ from semlink.flowgraphs.options import (
     make_channel,
     make_codecs,
     parse_esno,
+    parse_metrics,
     parse_ratio,
     published_curves,
 )
 from semlink.phy.channels import AWGN
 from semlink.phy.link import Codec, InformedCodec, esno_to_n0
+from semlink.phy.perceptual import METRICS
 
 FILES = ("compare.csv", "compare.png", "contact.png")
 
@@ -54,6 +56,7 @@ def run_compare(
     ratio: str,
     mcs: str,
     realisations: int | None,
+    metrics: Sequence[str],
     seed: int,
     out: Path,
     as_json: bool,
@@ -67,6 +70,7 @@ def run_compare(
     levels = parse_esno(esno)
     check_count("--realisations", realisations, 1)
     check_count("--seed", seed, 0)
+    measured = parse_metrics(metrics)
     over = make_channel(channel, coherence=coherence, csi=csi, equaliser=equaliser)
     names = list(codecs) or list(default_codecs(over))
     share = parse_ratio(ratio)
@@ -80,7 +84,15 @@ def run_compare(
     with writable(out) as folder:
         with progress_bar("sending", len(chosen) * len(levels)) as advance:
             outcome = compare(
-                images, chosen, over, levels, realisations=repeats, seed=seed, pictures=shown, progress=advance
+                images,
+                chosen,
+                over,
+                levels,
+                realisations=repeats,
+                seed=seed,
+                pictures=shown,
+                metrics=measured,
+                progress=advance,
             )
         outcome = replace(outcome, table=add_published(outcome.table, published, share))
         fixed = any(re.fullmatch(r".*-qam", name) for name in chosen)
@@ -201,16 +213,12 @@ def _fraction(ratio: float) -> str:
 
 def _print_comparison(outcome: Comparison, files: Sequence[str]) -> None:
     console = Console()
-    table = Table(title="PSNR in dB from the mean squared error (95 % interval); failed images of those sent")
-    table.add_column("Es/N0 (dB)", justify="right")
-    by_codec = dict(list(outcome.table.groupby("codec", sort=False)))
-    for codec in by_codec:
-        table.add_column(str(codec), justify="right")
-    for level in sorted(set(outcome.table["esno_db"])):
-        cells = [_cell(rows[rows["esno_db"] == level].iloc[0]) for rows in by_codec.values()]
-        table.add_row(f"{level:g}", *cells)
-    console.print(table)
-    for codec, rows in by_codec.items():
+    title = "PSNR in dB from the mean squared error (95 % interval); failed images of those sent"
+    console.print(_by_codec(outcome, title, _cell))
+    for metric in outcome.metrics:
+        title = f"{METRICS[metric].label} (95 % interval); lower is better"
+        console.print(_by_codec(outcome, title, partial(_distance_cell, column_of(metric))))
+    for codec, rows in outcome.table.groupby("codec", sort=False):
         cliff = find_cliff(rows)
         if cliff is not None:
             console.print(
@@ -226,6 +234,19 @@ def _print_comparison(outcome: Comparison, files: Sequence[str]) -> None:
         for topic, notes in outcome.notes.get(str(codec), {}).items():
             console.print(f"{codec}: {topic}: {'; or: '.join(notes)}", soft_wrap=True, highlight=False, emoji=False)
     console.print("written: " + ", ".join(files), soft_wrap=True, highlight=False, emoji=False)
+
+
+def _by_codec(outcome: Comparison, title: str, cell: Callable[[pd.Series], str]) -> Table:
+    """A row for every Es/N0, a column for every codec."""
+    table = Table(title=title)
+    table.add_column("Es/N0 (dB)", justify="right")
+    by_codec = dict(list(outcome.table.groupby("codec", sort=False)))
+    for codec in by_codec:
+        table.add_column(str(codec), justify="right")
+    for level in sorted(set(outcome.table["esno_db"])):
+        cells = [cell(rows[rows["esno_db"] == level].iloc[0]) for rows in by_codec.values()]
+        table.add_row(f"{level:g}", *cells)
+    return table
 
 
 def _bits(rows: pd.DataFrame) -> str:
@@ -245,6 +266,14 @@ def _cell(row: pd.Series) -> str:
     known = math.isfinite(row["psnr_db_low"])
     interval = f" ({row['psnr_db_low']:.2f} … {row['psnr_db_high']:.2f})" if known else ""
     return f"{row['psnr_db']:.2f}{interval}{failed}"
+
+
+def _distance_cell(column: str, row: pd.Series) -> str:
+    if not math.isfinite(row[column]):
+        return "–"
+    known = math.isfinite(row[f"{column}_low"])
+    interval = f" ({row[f'{column}_low']:.4f} … {row[f'{column}_high']:.4f})" if known else ""
+    return f"{row[column]:.4f}{interval}"
 
 
 def _as_json(outcome: Comparison, files: Sequence[str]) -> dict[str, object]:
@@ -272,9 +301,15 @@ def run_zoo(*, measure: str | None, as_json: bool) -> None:
     console = Console()
     for card in cards:
         console.print(
-            f"[bold]{card.name}[/bold]: {card.codec}, ratio {_fraction(card.ratio)}, {card.parameters:,} parameters"
+            f"[bold]{card.name}[/bold]: {card.codec}, ratio {card.offer}, {card.parameters:,} parameters, "
+            f"{zoo.find_weights(f'zoo:{card.name}').stat().st_size / 1e6:.2f} MB",
+            soft_wrap=True,
         )
-        console.print(f"  data: {card.data}\n  trained by: {card.command}\n  SHA-256: {card.sha256}", soft_wrap=True)
+        console.print(
+            f"  data: {card.data}\n  channel: {card.channel}\n  trained by: {card.command}\n  SHA-256: {card.sha256}\n"
+            f"  measured by: semlink zoo --measure {card.name}, at ratio {_fraction(card.ratio)}",
+            soft_wrap=True,
+        )
         for condition, figures in card.figures.items():
             values = ", ".join(f"{level} dB: {value:.2f}" for level, value in figures.items())
             console.print(f"  PSNR in dB, {condition}: {values}", soft_wrap=True, highlight=False, emoji=False)

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from semlink.neural.fixed_rate import FixedRate
+from semlink.neural.inference import channels_last, double
 
 Conv = TypeVar("Conv", nn.Conv2d, nn.ConvTranspose2d)
 
@@ -74,7 +75,7 @@ class DeepJSCC(FixedRate):
         self, image: Float[Tensor, "b 3 h w"], level: Float[Tensor, "b 1"]
     ) -> Float[Tensor, "b k rows columns"]:
         """Pixels to latents."""
-        x = image * 2 - 1
+        x = channels_last(image * 2 - 1)
         for stage in self.encoder:
             x = stage(x, level)
         latents: Tensor = self.to_symbols(x)
@@ -84,10 +85,10 @@ class DeepJSCC(FixedRate):
         self, seen: Float[Tensor, "b k rows columns"], level: Float[Tensor, "b 1"]
     ) -> Float[Tensor, "b 3 h w"]:
         """Received symbols with their Wiener factors to pixels."""
-        x = seen
+        x = channels_last(seen)
         for stage in self.decoder:
             x = stage(x, level)
-        return torch.sigmoid(self.to_pixels(x))
+        return torch.sigmoid(double(self.to_pixels, x))
 
 
 def _down(inputs: int, outputs: int) -> nn.Conv2d:

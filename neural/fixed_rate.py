@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semlink.neural.grid import check_image_size
-from semlink.phy.link import Decoded, Frame, Received, channel_uses, normalise_power
+from semlink.phy.link import Decoded, Frame, Received, channel_uses
 
 
 class FixedRate(nn.Module, ABC):
@@ -73,22 +73,31 @@ class FixedRate(nn.Module, ABC):
 
     def symbols(self, image: Float[Tensor, "b 3 h w"], n0: Float[Tensor, " b"]) -> Complex[Tensor, "b n"]:
         """What `encode` sends, differentiable and with an average noise variance for each image."""
-        h, w = image.shape[-2:]
-        padded = F.pad(image, (0, -w % self.cell, 0, -h % self.cell), mode="reflect")
-        latents = self.analyse(padded, noise_level(n0[:, None])).float()
-        real, imag = latents.flatten(2).chunk(2, dim=1)  # (b, cell_symbols, cells) each
-        return normalise_power(torch.complex(real, imag).flatten(1)[:, self.sent(h, w).to(image.device)])
+        return as_symbols(self.to_pairs(image, n0, self.sent(*image.shape[-2:])))
 
     def reconstruct(self, received: Received, shape: tuple[int, int, int]) -> Float[Tensor, "b 3 h w"]:
         """What `decode` shows, differentiable; `received` without bias."""
-        h, w = shape[1:]
+        return self.from_pairs(as_pairs(received.symbols), received.n0, self.sent(*shape[1:]), shape[1:])
+
+    def to_pairs(
+        self, image: Float[Tensor, "b 3 h w"], n0: Float[Tensor, " b"], sent: Int[Tensor, " n"]
+    ) -> Float[Tensor, "b n 2"]:
+        """`symbols` as pairs of real and imaginary part, given which of the latents are `sent`."""
+        h, w = image.shape[-2:]
+        padded = F.pad(image, (0, -w % self.cell, 0, -h % self.cell), mode="reflect")
+        latents = self.analyse(padded, noise_level(n0[:, None])).float()
+        parts = latents.reshape(latents.shape[0], 2, -1)  # (b, 2, symbols · cells)
+        return unit_energy(parts[:, :, sent.to(image.device)].transpose(1, 2))
+
+    def from_pairs(
+        self, pairs: Float[Tensor, "b n 2"], n0: Float[Tensor, "b n"], sent: Int[Tensor, " n"], size: tuple[int, int]
+    ) -> Float[Tensor, "b 3 h w"]:
+        """`reconstruct` from pairs of real and imaginary part, given which of the latents were `sent`."""
+        h, w = size
         rows, columns = -(-h // self.cell), -(-w // self.cell)
-        weight = 1 / (1 + received.n0)  # Wiener factor of each symbol; one that was not sent has weight 0
-        seen = torch.stack([received.symbols.real * weight, received.symbols.imag * weight, weight], dim=1)
-        grid = seen.new_zeros(seen.shape[0], 3, self.cell_symbols * rows * columns)
-        grid = grid.index_copy(2, self.sent(h, w).to(seen.device), seen)
+        grid = spread(pairs, n0, sent, self.cell_symbols * rows * columns)
         x = grid.reshape(-1, 3 * self.cell_symbols, rows, columns)
-        return self.synthesise(x, noise_level(received.n0)).float()[:, :, :h, :w]
+        return self.synthesise(x, noise_level(n0)).float()[:, :, :h, :w]
 
     def sent(self, h: int, w: int) -> Int[Tensor, " n"]:
         """Indices of the padded latent that are sent: those of the cells with the most true pixels, in latent order."""
@@ -111,6 +120,38 @@ def unweighted(seen: Float[Tensor, "b k rows columns"]) -> Float[Tensor, "b m ro
     return torch.cat([real, imag], dim=1) / best
 
 
+def as_pairs(symbols: Complex[Tensor, "b n"]) -> Float[Tensor, "b n 2"]:
+    """Real and imaginary part of each symbol."""
+    return torch.view_as_real(symbols.resolve_conj())
+
+
+def as_symbols(pairs: Float[Tensor, "b n 2"]) -> Complex[Tensor, "b n"]:
+    """Symbols of real and imaginary parts."""
+    return torch.view_as_complex(pairs.contiguous())
+
+
+def unit_energy(pairs: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n 2"]:
+    """`normalise_power` of symbols that are pairs of reals."""
+    energy = pairs.square().sum(dim=2, keepdim=True).mean(dim=1, keepdim=True)
+    return pairs * energy.clamp_min(1e-12).rsqrt()
+
+
+def spread(
+    pairs: Float[Tensor, "b n 2"], n0: Float[Tensor, "b n"], sent: Int[Tensor, " n"], latents: int
+) -> Float[Tensor, "b 3 latents"]:
+    """Real parts, imaginary parts and Wiener factors 1 / (1 + N0) in their places; all 0 where nothing was sent."""
+    weight = 1 / (1 + n0[:, :, None])
+    seen = torch.cat([pairs * weight, weight], dim=2).transpose(1, 2)  # (b, 3, n)
+    return seen.new_zeros(seen.shape[0], 3, latents).index_copy(2, sent.to(seen.device), seen)
+
+
 def noise_level(n0: Float[Tensor, "b n"]) -> Float[Tensor, "b 1"]:
     """Mean Es/N0 in units of 10 dB, each symbol's limited to −20 … 30 dB: the networks' view of the noise."""
     return -torch.log10(n0.clamp(1e-3, 1e2)).mean(dim=1, keepdim=True)
+
+
+def in_float32(layer: nn.Module, x: Tensor) -> Tensor:
+    """The layer in float32 whatever the precision of the rest: its rounding errors go to the image as they are."""
+    with torch.autocast(x.device.type, enabled=False):
+        y: Tensor = layer(x.float())
+        return y

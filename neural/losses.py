@@ -9,6 +9,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from semlink.neural.diffusion.sft import absolute_errors
 from semlink.neural.fixed_rate import noise_level
 from semlink.neural.models import Network
 from semlink.neural.recipe import CHANNELS, Settings
@@ -25,31 +26,48 @@ def batch_loss(
     model: Network, image: Float[Tensor, "b 3 h w"], settings: Settings, rng: torch.Generator
 ) -> Float[Tensor, ""]:
     """Mean error over a batch whose groups meet random channels and Es/N0; `rng` is one of the CPU."""
-    b, c, h, w = image.shape
-    size = -(-b // settings.groups)
-    groups = -(-b // size)
-    low, high = settings.esno_db
-    n0 = [esno_to_n0(low + (high - low) * u) for u in torch.rand(groups, generator=rng).tolist()]
-    picked = torch.randint(len(settings.channels), (groups,), generator=rng).tolist()
-    per_image = torch.tensor(n0).repeat_interleave(size)[:b].to(image.device)
+    _, c, h, w = image.shape
+    bf16 = settings.precision == "bf16"
+    _, received, rate = over_channels(model, image, settings, rng, bf16=bf16)
+    with torch.autocast(image.device.type, torch.bfloat16, enabled=bf16):
+        got = model.reconstruct(received, (c, h, w))
+    error = image_errors(got, image, settings.loss)
+    return (error * importance(received.n0, rate)).mean() if settings.even_out else error.mean()
+
+
+def over_channels(
+    model: Network, image: Float[Tensor, "b 3 h w"], settings: Settings, rng: torch.Generator, *, bf16: bool
+) -> tuple[Complex[Tensor, "b n"], Received, int]:
+    """Symbols of a batch, what arrives of them over the settings' channels, and the rate that was drawn (0 for none).
+
+    `bf16`: whether the convolutions of the encoder are to be in bf16 (autocast).
+    """
+    size, n0, names = draw_conditions(len(image), settings, rng)
+    per_image = torch.tensor(n0).repeat_interleave(size)[: len(image)].to(image.device)
     rate = 0
-    with torch.autocast(image.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+    with torch.autocast(image.device.type, torch.bfloat16, enabled=bf16):
         if settings.rates:
             rate = settings.rates[int(torch.randint(len(settings.rates), (), generator=rng))]
             sent = model.symbols(image, per_image, ratio=rate / 48)  # type: ignore[call-arg]
         else:
             sent = model.symbols(image, per_image)
-    names = [settings.channels[which] for which in picked]
     if image.device.type == "cpu":
         parts = zip(names, torch.split(sent, size), n0, strict=True)
         received = joined([CHANNELS[name](symbols, noise, rng=rng) for name, symbols, noise in parts])
     else:
-        each = [name for name in names for _ in range(size)][:b]
+        each = [name for name in names for _ in range(size)][: len(image)]
         received = transmit(each, sent, per_image, _twin(rng, image.device))
-    with torch.autocast(image.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-        got = model.reconstruct(received, (c, h, w))
-    error = image_errors(got, image, settings.loss)
-    return (error * importance(received.n0, rate)).mean() if settings.even_out else error.mean()
+    return sent, received, rate
+
+
+def draw_conditions(images: int, settings: Settings, rng: torch.Generator) -> tuple[int, list[float], list[str]]:
+    """Images of a group, and the average noise variance and the channel of each group of a batch."""
+    size = -(-images // settings.groups)
+    groups = -(-images // size)
+    low, high = settings.esno_db
+    n0 = [esno_to_n0(low + (high - low) * u) for u in torch.rand(groups, generator=rng).tolist()]
+    picked = torch.randint(len(settings.channels), (groups,), generator=rng).tolist()
+    return size, n0, [settings.channels[which] for which in picked]
 
 
 def transmit(
@@ -98,6 +116,7 @@ def image_errors(
     """The weighted sum of an image's errors by name."""
     known: Mapping[str, Scores] = {
         "mse": squared_errors,
+        "l1": absolute_errors,
         "ms-ssim": structural_errors,
         "st-lpips": st_lpips_distances,
     }

@@ -15,7 +15,7 @@ from semlink.neural.swin import ConvSwin
 from semlink.neural.swin_gsc import SwinGSC
 from semlink.phy.link import Decoded, Frame, Received
 
-MODELS: Mapping[str, type[nn.Module]] = {
+MODELS: dict[str, type[nn.Module]] = {
     "deepjscc": DeepJSCC,
     "swin": ConvSwin,
     "swin-gsc": SwinGSC,
@@ -58,6 +58,21 @@ class RateAdaptive(Protocol):
     ratio: float
     min_ratio: float
     max_ratio: float
+
+
+OWN = frozenset(MODELS)
+"""The names of this package's networks."""
+
+
+def register(name: str, network: type[nn.Module]) -> None:
+    """Let recipes, cards and `build` know a class of one's own, which meets `Network`; a later one takes its place.
+
+    Raises:
+        ValueError: the name of one of this package's networks.
+    """
+    if name in OWN:
+        raise ValueError(f"name={name!r} must be none of: {', '.join(sorted(OWN))}")
+    MODELS[name] = network
 
 
 def build(model: str, network: Mapping[str, Any]) -> nn.Module:

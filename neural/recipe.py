@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from semlink.neural.diffusion.catalogue import TASKS, build_receiver
 from semlink.neural.models import RateAdaptive, build
 from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.link import Channel
@@ -18,8 +19,9 @@ CHANNELS: Mapping[str, Channel] = {
     "rayleigh-16": Rayleigh(16),
     "rayleigh-fast": Rayleigh("fast"),
 }
-LOSSES = ("mse", "ms-ssim", "st-lpips")
+LOSSES = ("mse", "ms-ssim", "st-lpips", "l1")
 CHOICES = {
+    "task": ("codec", *TASKS),
     "optimiser": ("muon", "adam"),
     "schedule": ("cosine", "constant", "drop"),
     "precision": ("float32", "bf16"),
@@ -65,9 +67,16 @@ class Settings:
     validation: int = 0  # images of CIFAR-10's training set that are kept from training and measured, the last ones
     checkpoint_every: int = 500
     validate_every: int = 2_000
+    task: str = "codec"  # what is trained: a codec, or a receiver behind a frozen one: see `TASKS`
+    codec: str = ""  # the frozen one: zoo:NAME, or a weights file with its card beside it, or any name if it is given
 
     def __post_init__(self) -> None:
         _check(self)
+        if self.task != "codec":
+            _check_receiver(self)
+            return
+        if self.codec:
+            raise ValueError(f"codec={self.codec!r} must be empty: task='codec' trains one and freezes none")
         adaptive = isinstance(build(self.model, self.network), RateAdaptive)
         if self.rates and not adaptive:
             raise ValueError(f"rates={self.rates!r} must be empty: model {self.model} has one rate")
@@ -93,10 +102,17 @@ def _check(settings: Settings) -> None:
     for name in ("channels_last", "compile", "even_out", "cifar10"):
         if not isinstance(getattr(settings, name), bool):
             raise ValueError(f"{name}={getattr(settings, name)!r} must be true or false")
-    for name in ("name", "init", "images"):
+    for name in ("name", "init", "images", "codec"):
         if not isinstance(getattr(settings, name), str):
             raise ValueError(f"{name}={getattr(settings, name)!r} must be a string")
     _check_lists(settings)
+
+
+def _check_receiver(settings: Settings) -> None:
+    _one_of("model", settings.model, TASKS[settings.task])
+    build_receiver(settings.model, settings.network)
+    if not settings.codec:
+        raise ValueError(f"codec='' must name a codec: task={settings.task!r} trains a receiver behind a frozen one")
 
 
 def _check_lists(settings: Settings) -> None:

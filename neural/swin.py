@@ -18,15 +18,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import torch
-from jaxtyping import Bool, Complex, Float, Int
+from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semlink.neural.fixed_rate import noise_level
+from semlink.neural.fixed_rate import as_pairs, as_symbols, in_float32, noise_level, spread, unit_energy
 from semlink.neural.grid import (
     CELL,
     MAX_RATIO,
@@ -40,13 +41,16 @@ from semlink.neural.grid import (
     symbols_at,
     to_cells,
 )
-from semlink.phy.link import Decoded, Frame, Received, normalise_power
+from semlink.neural.inference import by_parts
+from semlink.neural.windows import join_windows, relative_positions, split_windows, visible
+from semlink.phy.link import Decoded, Frame, Received
 
 LATENTS = 2 * MAX_SYMBOLS  # reals of a cell
 PIXELS = 3 * CELL**2  # values of a cell
 CONDITIONS = 3
 EMBEDDING = 64
-TILE = 128  # cells a side
+TILE = 256  # cells a side
+CELLS, TOKENS = 4096, 2048  # at once, of images and of windows, without gradients: their features fit into caches
 
 
 class WindowAttention(nn.Module):
@@ -65,25 +69,40 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Float[Tensor, "b rows columns d"]) -> Float[Tensor, "b rows columns d"]:
         """Attend; rows and columns that fill no window are padded with tokens that nobody sees."""
-        b, rows, columns, d = x.shape
-        k = self.window
-        shift = self.shift if max(rows, columns) > k else 0  # one window sees all there is
-        x = F.pad(x, (0, 0, 0, -columns % k, 0, -rows % k))
-        high, wide = x.shape[1] // k, x.shape[2] // k
-        if shift:
-            x = x.roll((-shift, -shift), (1, 2))
-        tokens = x.reshape(b, high, k, wide, k, d).transpose(2, 3).reshape(-1, k * k, d)
-        query, key, value = self.qkv(tokens).reshape(-1, k * k, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
-        bias = self.bias[:, self.offsets][None].to(query.dtype)  # (1, heads, k², k²)
-        if shift or (rows, columns) != (high * k, wide * k):
-            seen = visible(rows, columns, window=k, shift=shift, device=x.device)
-            bias = bias.masked_fill(~seen[:, None], -1e4).repeat(b, 1, 1, 1)
-        tokens = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        tokens = self.out(tokens.transpose(1, 2).reshape(-1, k * k, d))
-        x = tokens.reshape(b, high, wide, k, k, d).transpose(2, 3).reshape(b, high * k, wide * k, d)
-        if shift:
-            x = x.roll((shift, shift), (1, 2))
-        return x[:, :rows, :columns]
+        return self.within(self.attend, x)
+
+    def within(
+        self, network: Callable[..., Tensor], x: Float[Tensor, "b rows columns d"], *conditions: Float[Tensor, "b e"]
+    ) -> Float[Tensor, "b rows columns d"]:
+        """`network(tokens, bias, *conditions)`, `bias` as `attend` takes it, on the windows and put together again."""
+        b, rows, columns, _ = x.shape
+        shift = self.shift if max(rows, columns) > self.window else 0  # one window sees all there is
+        tokens = split_windows(x, window=self.window, shift=shift)
+        bias = self.biases(rows, columns, shift)
+        bias = bias.repeat(b, 1, 1, 1) if len(bias) > 1 else bias
+        windows = -(-rows // self.window) * -(-columns // self.window)
+        each = [values[:, None, None].expand(-1, windows, -1, -1).flatten(0, 1) for values in conditions]
+        tokens = by_parts(network, tokens, bias, *each, size=max(1, TOKENS // self.window**2))
+        return join_windows(tokens, rows, columns, window=self.window, shift=shift)
+
+    def biases(self, rows: int, columns: int, shift: int) -> Float[Tensor, "windows heads tokens tokens"]:
+        """What is added to the attention's logits in each window of an image; in all of them alike if there is one."""
+        bias = self.bias[:, self.offsets][None]
+        if not (shift or rows % self.window or columns % self.window):
+            return bias
+        seen = visible(rows, columns, window=self.window, shift=shift, device=bias.device)
+        return bias.masked_fill(~seen[:, None], -1e4)
+
+    def attend(
+        self, tokens: Float[Tensor, "windows tokens d"], bias: Float[Tensor, "#windows heads tokens tokens"]
+    ) -> Float[Tensor, "windows tokens d"]:
+        """Each token to those of its window."""
+        d = tokens.shape[2]
+        split = self.qkv(tokens).unflatten(2, (3, self.heads, d // self.heads))
+        query, key, value = split.permute(2, 0, 3, 1, 4)  # (windows, heads, tokens, d / heads)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
+        attended: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        return attended
 
 
 class SwinBlock(nn.Module):
@@ -102,10 +121,20 @@ class SwinBlock(nn.Module):
         self, x: Float[Tensor, "b rows columns d"], embedding: Float[Tensor, "b e"]
     ) -> Float[Tensor, "b rows columns d"]:
         """Features of the same shape; `embedding` as `Trunk` makes it of the condition."""
-        x = x + self.attention(self.attention_norm(x))
-        scale, shift = self.modulation(embedding)[:, None, None].chunk(2, dim=-1)
-        added: Tensor = self.contract(F.gelu(self.expand(self.mlp_norm(x)) * (1 + scale) + shift))
-        return x + added
+        scale, shift = self.modulation(embedding).chunk(2, dim=-1)
+        return self.attention.within(self.each, x, 1 + scale, shift)
+
+    def each(
+        self,
+        tokens: Float[Tensor, "windows tokens d"],
+        bias: Float[Tensor, "#windows heads tokens tokens"],
+        scale: Float[Tensor, "windows 1 hidden"],
+        shift: Float[Tensor, "windows 1 hidden"],
+    ) -> Float[Tensor, "windows tokens d"]:
+        """The block on the tokens of windows."""
+        tokens = tokens + self.attention.attend(self.attention_norm(tokens), bias)
+        added: Tensor = self.contract(F.gelu(torch.addcmul(shift, self.expand(self.mlp_norm(tokens)), scale)))
+        return tokens + added
 
 
 class ConvBlock(nn.Module):
@@ -121,7 +150,7 @@ class ConvBlock(nn.Module):
     def forward(self, x: Float[Tensor, "b d h w"], embedding: Float[Tensor, "b e"]) -> Float[Tensor, "b d h w"]:
         """Features of the same shape."""
         scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
-        added: Tensor = self.second(F.gelu(self.first(x) * (1 + scale) + shift))
+        added: Tensor = self.second(F.gelu(torch.addcmul(shift, self.first(x), 1 + scale)))
         return x + added
 
 
@@ -159,7 +188,8 @@ class Trunk(nn.Module, ABC):
         if torch.is_grad_enabled():
             return self.whole(x, embedding)
         tile = max(1, TILE // self.window) * self.window
-        return by_tiles(lambda part: self.whole(part, embedding), x, reach=self.reach, tile=tile)
+        images = max(1, CELLS // x[0, 0].numel())
+        return by_tiles(lambda y: by_parts(self.whole, y, embedding, size=images), x, reach=self.reach, tile=tile)
 
     @abstractmethod
     def whole(self, x: Tensor, embedding: Tensor) -> Tensor:
@@ -287,38 +317,48 @@ class ConvSwin(nn.Module):
     def hidden_weights(self) -> list[nn.Parameter]:
         """What Muon is to train: the matrices and kernels of the trunks, without those of the condition."""
         named = [pair for trunk in (self.encoder, self.decoder) for pair in trunk.named_parameters()]
-        conditional = ("embed.", "modulation.")
-        return [p for name, p in named if name.endswith("weight") and p.ndim >= 2 and not _has(name, conditional)]
+        named = [(name, p) for name, p in named if "embed." not in name and "modulation." not in name]
+        return [p for name, p in named if name.endswith("weight") and p.ndim >= 2]
 
     def symbols(
         self, image: Float[Tensor, "b 3 h w"], n0: Float[Tensor, " b"], *, ratio: float | None = None
     ) -> Complex[Tensor, "b n"]:
         """What `encode` sends, differentiable, with an average noise variance for each image, at `ratio`."""
-        h, w = image.shape[-2:]
-        n = symbols_at(h, w, self.ratio if ratio is None else ratio)
-        x = to_cells(image) * 2 - 1
-        condition = _condition(n0[:, None], n, h, w)
-        allocation = _exact(self.allocation, condition).exp()[:, :, None, None]
-        latents = _exact(self.analysis, x) * allocation + self.encoder(x, condition)
-        real, imag = latents.unflatten(1, (MAX_SYMBOLS, 2)).unbind(dim=2)  # (b, symbols, rows, columns) each
-        sent = sent_indices(h, w, n).to(image.device)
-        return normalise_power(torch.complex(real.flatten(1)[:, sent], imag.flatten(1)[:, sent]))
+        return as_symbols(self.to_pairs(image, n0, self.sent(*image.shape[-2:], ratio=ratio)))
 
     def reconstruct(self, received: Received, shape: tuple[int, int, int]) -> Float[Tensor, "b 3 h w"]:
         """What `decode` shows before clipping, differentiable; `received` without bias."""
-        h, w = shape[1:]
-        b, n = received.symbols.shape
+        sent = sent_indices(*shape[1:], received.symbols.shape[1])
+        return self.from_pairs(as_pairs(received.symbols), received.n0, sent, shape[1:])
+
+    def sent(self, h: int, w: int, *, ratio: float | None = None) -> Int[Tensor, " n"]:
+        """Which (symbol, cell) pairs of an image are sent, see `sent_indices`; at the codec's ratio or another one."""
+        return sent_indices(h, w, symbols_at(h, w, self.ratio if ratio is None else ratio))
+
+    def to_pairs(
+        self, image: Float[Tensor, "b 3 h w"], n0: Float[Tensor, " b"], sent: Int[Tensor, " n"]
+    ) -> Float[Tensor, "b n 2"]:
+        """`symbols` as pairs of real and imaginary part, given which of the latents are `sent`."""
+        x = to_cells(image) * 2 - 1
+        condition = _condition(n0[:, None], len(sent), *image.shape[-2:])
+        allocation = in_float32(self.allocation, condition).exp()[:, :, None, None]
+        latents = in_float32(self.analysis, x) * allocation + self.encoder(x, condition)
+        parts = latents.unflatten(1, (MAX_SYMBOLS, 2)).transpose(1, 2).flatten(2)  # (b, 2, symbols · cells)
+        return unit_energy(parts[:, :, sent.to(image.device)].transpose(1, 2))
+
+    def from_pairs(
+        self, pairs: Float[Tensor, "b n 2"], n0: Float[Tensor, "b n"], sent: Int[Tensor, " n"], size: tuple[int, int]
+    ) -> Float[Tensor, "b 3 h w"]:
+        """`reconstruct` from pairs of real and imaginary part, given which of the latents were `sent`."""
+        h, w = size
         rows, columns = cells(h, w)
-        sent = sent_indices(h, w, n).to(received.n0.device)
-        weight = 1 / (1 + received.n0)  # Wiener factor of each symbol; one that was not sent has weight 0
-        seen = torch.stack([received.symbols.real * weight, received.symbols.imag * weight, weight], dim=1)
-        grid = seen.new_zeros(b, 3, MAX_SYMBOLS * rows * columns).index_copy(2, sent, seen)
-        grid = grid.reshape(b, 3, MAX_SYMBOLS, rows, columns)
-        condition = _condition(received.n0, n, h, w)
-        size = self.nominal[torch.div(sent, rows * columns, rounding_mode="floor")].mean().sqrt()
-        latents = grid[:, :2].transpose(1, 2).flatten(1, 2) * size  # (b, latents, rows, columns)
-        expectation = _exact(self.expectation, condition).exp()[:, :, None, None]
-        cell = _exact(self.synthesis, latents * expectation)
+        sent = sent.to(n0.device)
+        grid = spread(pairs, n0, sent, MAX_SYMBOLS * rows * columns).reshape(-1, 3, MAX_SYMBOLS, rows, columns)
+        condition = _condition(n0, len(sent), h, w)
+        scale = self.nominal[torch.div(sent, rows * columns, rounding_mode="floor")].mean().sqrt()
+        latents = grid[:, :2].transpose(1, 2).flatten(1, 2) * scale  # (b, latents, rows, columns)
+        expectation = in_float32(self.expectation, condition).exp()[:, :, None, None]
+        cell = in_float32(self.synthesis, latents * expectation)
         cell = cell + self.decoder(grid.flatten(1, 2), condition)
         return F.pixel_shuffle(cell * 0.5 + 0.5, CELL)[:, :, :h, :w]
 
@@ -338,48 +378,11 @@ def transform() -> tuple[Float[Tensor, "latents pixels"], Float[Tensor, " latent
     return (vectors * sign).float(), values.flip(0)[:LATENTS].float()
 
 
-def relative_positions(window: int) -> Int[Tensor, "tokens tokens"]:
-    """Index of the relative position of each pair of tokens of a window, 0 … (2·window − 1)² − 1."""
-    step = torch.arange(window)
-    apart = step[:, None] - step + window - 1
-    both = apart[:, None, :, None] * (2 * window - 1) + apart[None, :, None, :]
-    return both.reshape(window**2, window**2)
-
-
-def visible(
-    rows: int, columns: int, *, window: int, shift: int, device: torch.device | str = "cpu"
-) -> Bool[Tensor, "windows tokens tokens"]:
-    """Which tokens of a window see which: not the padding, nor what the cyclic shift has brought from the other side.
-
-    Rows and columns are those before padding to whole windows.
-    """
-    sides = []
-    for length in (rows, columns):
-        padded = length + -length % window
-        place = torch.arange(padded, device=device).roll(-shift)
-        wrapped = torch.arange(padded, device=device) >= padded - shift
-        sides.append(torch.where(place < length, wrapped.long(), 2))  # 0, 1: two images apart; 2: padding
-    region = (sides[0][:, None] * 3 + sides[1]).reshape(len(sides[0]) // window, window, -1, window)
-    tokens: Tensor = region.transpose(1, 2).reshape(-1, window**2)
-    return tokens[:, :, None] == tokens[:, None, :]
-
-
 def _condition(n0: Float[Tensor, "b n"], n: int, h: int, w: int) -> Float[Tensor, "b 3"]:
     """Es/N0 and its square, about 10 dB, and the rate in octaves about 1/6."""
     level = noise_level(n0) - 1
     rate = math.log2(6 * n / (3 * h * w))
     return torch.cat([level, level.square(), torch.full_like(level, rate)], dim=1)
-
-
-def _exact(layer: nn.Module, x: Tensor) -> Tensor:
-    """The layer in float32 whatever the precision of the rest: its rounding errors go to the image as they are."""
-    with torch.autocast(x.device.type, enabled=False):
-        y: Tensor = layer(x.float())
-        return y
-
-
-def _has(name: str, parts: tuple[str, ...]) -> bool:
-    return any(part in name for part in parts)
 
 
 def _small(conv: nn.Conv2d) -> nn.Conv2d:

@@ -7,26 +7,32 @@ of an uninterrupted one; on one CPU, with one number of threads, the weights are
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from jaxtyping import Float, UInt8
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch import distributed as dist
 
 from semlink.neural import zoo
 from semlink.neural.data import Data, draw_batch, training_images
+from semlink.neural.diffusion.catalogue import ReceiverCard, build_receiver, load_codec, write_receiver_card
+from semlink.neural.diffusion.objectives import over_awgn, receive_by, receiver_loss
+from semlink.neural.diffusion.sft import SFT
 from semlink.neural.losses import batch_loss
-from semlink.neural.models import Network, build
+from semlink.neural.models import Network, RateAdaptive, build, parameters
 from semlink.neural.muon import Muon
 from semlink.neural.recipe import Settings
 from semlink.neural.runlog import Log, save_pictures, validate
+from semlink.phy.link import Codec
 
 Optimisers = tuple[torch.optim.Optimizer, ...]
 
@@ -38,14 +44,16 @@ class TrainingError(ValueError):
 class Run:
     """A training in a folder: the network, its optimisers and average, and the checkpoint they are kept in."""
 
-    def __init__(self, settings: Settings, out: Path) -> None:
+    def __init__(self, settings: Settings, out: Path, codec: Codec | None = None) -> None:
         self.settings, self.out, self.step = settings, out, 0
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         torch.manual_seed(settings.seed)  # for the initial weights alone
-        self.model = build(settings.model, settings.network)
+        self.model = self._build()
         if settings.init:
             zoo.read_weights(self.model, zoo.find_weights(settings.init))
         self.model.to(self.device)
+        self.codec = self._frozen(codec)
+        self.codec_psnr_db: dict[int, float] = {}
         if settings.channels_last:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimisers = make_optimisers(self.model, settings)
@@ -79,7 +87,7 @@ class Run:
         settings, step = self.settings, self.step + 1
         # A process's own draws; the CPU's generator heeds 32 bits of a seed.
         rng = torch.Generator().manual_seed(settings.seed * 1_000_000_007 + step + 100_000_007 * self.rank)
-        loss = batch_loss(self.network, draw_batch(data, settings, rng, share=self.world), settings, rng)
+        loss = self._loss(draw_batch(data, settings, rng, share=self.world), rng)
         self.model.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
@@ -113,21 +121,59 @@ class Run:
         state |= {"model": self.model.state_dict(), "average": self.average}
         state["optimisers"] = [optimiser.state_dict() for optimiser in self.optimisers]
         partial = self.checkpoint.with_suffix(".part")
+        packed = io.BytesIO()  # torch.save into a file would turn a full disk into words about its own insides
+        torch.save(state, packed)
         try:
             with partial.open("wb") as file:
-                torch.save(state, file)
+                file.write(packed.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(self.checkpoint)
-        except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
+        except OSError as error:
             partial.unlink(missing_ok=True)
             raise TrainingError(f"checkpoint {self.checkpoint}: {error}. {self._kept()}") from error
 
     def averaged(self) -> nn.Module:
         """A copy of the network on the CPU, with the averaged weights where there is an average."""
-        model = build(self.settings.model, self.settings.network)
+        model = self._build()
         model.load_state_dict(self.average or self.model.state_dict())
         return model.eval().requires_grad_(False)
+
+    def validate(self, images: UInt8[Tensor, "v 3 h w"]) -> dict[str, dict[int, float]]:
+        """PSNR in dB by Es/N0, of a receiver beside the codec alone; and a picture in `samples/`."""
+        model, codec = self.averaged().to(self.device), self.codec
+        receive = over_awgn(cast(Network, model)) if codec is None else receive_by(model, codec, self.settings)
+        save_pictures(receive, images, self.out / "samples" / f"{self.step:07d}.png")
+        figures = {"psnr_db": validate(receive, images)}
+        if codec is not None:
+            self.codec_psnr_db = self.codec_psnr_db or validate(over_awgn(codec), images)
+            figures["codec_psnr_db"] = self.codec_psnr_db
+        return figures
+
+    def _build(self) -> nn.Module:
+        settings = self.settings
+        if settings.task == "codec":
+            return build(settings.model, settings.network)
+        model = build_receiver(settings.model, settings.network)
+        if settings.task == "sft-2":
+            cast(SFT, model).oracle.requires_grad_(False)
+        return model
+
+    def _frozen(self, codec: Codec | None) -> Codec | None:
+        """The codec in front of a receiver: the given one, or that of the settings."""
+        if self.settings.task == "codec":
+            return None
+        codec = load_codec(self.settings.codec) if codec is None else codec
+        if self.settings.rates and not isinstance(codec, RateAdaptive):
+            raise ValueError(f"rates={self.settings.rates!r} must be empty: {self.settings.codec} has one rate")
+        if isinstance(codec, nn.Module):
+            codec.to(self.device).eval().requires_grad_(False)
+        return codec
+
+    def _loss(self, image: Float[Tensor, "b 3 h w"], rng: torch.Generator) -> Tensor:
+        if self.codec is None:
+            return batch_loss(self.network, image, self.settings, rng)
+        return receiver_loss(self.model, self.codec, image, self.settings, rng)
 
     def _average(self) -> None:
         # At first the average follows closely: it forgets the random weights.
@@ -141,7 +187,7 @@ class Run:
             state = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
         except Exception as error:  # a damaged file raises any of a dozen types
             raise ValueError(f"checkpoint {self.checkpoint} is damaged ({error}); remove it to begin anew") from error
-        if state["settings"] != asdict(self.settings):
+        if defaults() | state["settings"] != asdict(self.settings):
             raise ValueError(f"checkpoint {self.checkpoint} is of other settings; choose another folder or remove it")
         self.model.load_state_dict(state["model"])
         self.average = state["average"]
@@ -153,8 +199,13 @@ class Run:
         return f"{self.checkpoint} is the last good one" if self.checkpoint.is_file() else "there is no checkpoint yet"
 
 
-def train(settings: Settings, out: Path, *, data: Data | None = None, minutes: float = math.inf) -> Path:
+def train(
+    settings: Settings, out: Path, *, data: Data | None = None, codec: Codec | None = None, minutes: float = math.inf
+) -> Path:
     """Train, or go on from `out/checkpoint.pt`, and write `out/NAME.safetensors` and its card; return its path.
+
+    A receiver is trained behind the frozen `codec`, where one is given (any `Codec`, such as a digital one, of which
+    `settings.codec` is then but the name), or behind the one that `settings.codec` finds.
 
     Beside them lie `log.csv` (the mean loss since the row before, PSNR in dB of the validation images over AWGN by
     Es/N0) and, at each validation, a picture in `samples/`. After `minutes` the training stops with a checkpoint, and
@@ -172,7 +223,7 @@ def train(settings: Settings, out: Path, *, data: Data | None = None, minutes: f
     try:
         if settings.device == "cuda":
             _prepare_gpu()
-        run = Run(settings, out)
+        run = Run(settings, out, codec)
         data = (training_images(settings) if data is None else data).to(run.device)
         _loop(run, data, time.monotonic() + 60 * minutes)
         return publish(run) if run.rank == 0 else out / f"{settings.name}.safetensors"
@@ -183,7 +234,8 @@ def train(settings: Settings, out: Path, *, data: Data | None = None, minutes: f
 
 def _loop(run: Run, data: Data, deadline: float) -> None:
     settings = run.settings
-    log = Log(run.out / "log.csv", run.step) if run.rank == 0 else None
+    series = ("psnr_db",) if run.codec is None else ("psnr_db", "codec_psnr_db")
+    log = Log(run.out / "log.csv", run.step, series=series) if run.rank == 0 else None
     losses: list[float] = []
     for loss in _steps(run, data):
         losses.append(loss)
@@ -191,17 +243,11 @@ def _loop(run: Run, data: Data, deadline: float) -> None:
         if log and (last or run.step % settings.checkpoint_every == 0):
             run.save()
             due = last or run.step % settings.validate_every == 0
-            figures = _validate(run, data) if due and len(data.validation) else {}
+            figures = run.validate(data.validation) if due and len(data.validation) else {}
             log.add(run.step, sum(losses) / len(losses), figures)
             losses.clear()
         if last:
             return
-
-
-def _validate(run: Run, data: Data) -> dict[int, float]:
-    model = cast(Network, run.averaged().to(run.device))
-    save_pictures(model, data.validation, run.out / "samples" / f"{run.step:07d}.png")
-    return validate(model, data.validation)
 
 
 def _overdue(run: Run, deadline: float) -> bool:
@@ -231,19 +277,47 @@ def publish(run: Run) -> Path:
     command = f"semlink train neural/recipes/{settings.name}.toml --out runs/{settings.name}"
     command += f" --images {settings.images}" if settings.images else ""
     earlier = zoo.earlier_command(settings.init)
+    command = f"{earlier}; {command}" if earlier else command
+    if settings.task != "codec":
+        _publish_receiver(run, weights, command)
+        return weights
     card = zoo.Card(
         name=settings.name,
         codec=settings.model,
         ratio=cast(Network, model).ratio,
         ratios=zoo.ratios_of(model),
         network=dict(settings.network),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=parameters(model),
         data=describe_data(settings),
-        command=f"{earlier}; {command}" if earlier else command,
+        channel=describe_channels(settings),
+        command=command,
         sha256=zoo.sha256(weights),
     )
     zoo.write_card(card, run.out)
     return weights
+
+
+def _publish_receiver(run: Run, weights: Path, command: str) -> None:
+    settings = run.settings
+    card = ReceiverCard(
+        name=settings.name,
+        model=settings.model,
+        network=dict(settings.network),
+        parameters=parameters(run.model),
+        task=settings.task,
+        codec=settings.codec,
+        data=describe_data(settings),
+        channel=describe_channels(settings),
+        command=command,
+        sha256=zoo.sha256(weights),
+    )
+    write_receiver_card(card, run.out)
+
+
+def defaults() -> dict[str, Any]:
+    """The settings that a recipe may leave out. A checkpoint of before a field was there is one with its default."""
+    having = [one for one in fields(Settings) if one.default is not MISSING or one.default_factory is not MISSING]
+    return {one.name: one.default if one.default_factory is MISSING else one.default_factory() for one in having}
 
 
 def describe_data(settings: Settings) -> str:
@@ -258,6 +332,15 @@ def describe_data(settings: Settings) -> str:
             f"from {source}, {settings.photographs:,} crops of 32x32 and {settings.large_photographs:,} of 128x128"
         )
     return "; ".join(parts)
+
+
+def describe_channels(settings: Settings) -> str:
+    """What a card says of the channels of the training: each one's share of it, and the Es/N0."""
+    count = len(settings.channels)
+    shares = [f"{name} {settings.channels.count(name)}/{count}" for name in dict.fromkeys(settings.channels)]
+    low, high = settings.esno_db
+    levels = f"{low:g} dB" if low == high else f"{low:g} to {high:g} dB"
+    return f"{', '.join(shares) if len(shares) > 1 else settings.channels[0]}; Es/N0 {levels}"
 
 
 def make_optimisers(model: nn.Module, settings: Settings) -> Optimisers:

@@ -1,7 +1,7 @@
 """The trained models that ship with the package.
 
 Beside each weights file lies a card of the same name, `NAME.json`: ratio, arguments of the network, parameters,
-training data and command, SHA-256 of the weights, and figures measured by `semlink zoo --measure NAME`.
+training data, channels and command, SHA-256 of the weights, and figures measured by `semlink zoo --measure NAME`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Card:
         network: arguments of the network's class.
         parameters: their number.
         data: what it was trained on.
+        channel: the channels and Es/N0 it was trained for.
         command: what trained it.
         sha256: of the weights file.
         ratios: lowest and highest ratio of a rate-adaptive model; None for one of a fixed ratio.
@@ -47,6 +48,7 @@ class Card:
     network: Mapping[str, Any]
     parameters: int
     data: str
+    channel: str
     command: str
     sha256: str
     ratios: tuple[float, float] | None = None
@@ -66,40 +68,83 @@ class Card:
 def cards() -> dict[str, Card]:
     """The cards of all models, by name."""
     with _folder() as folder:
-        read = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    return {card["name"]: Card(**{**card, "ratios": card["ratios"] and tuple(card["ratios"])}) for card in read}
+        return {card.name: card for card in map(_read_card, sorted(folder.glob("*.json")))}
+
+
+def _read_card(path: Path) -> Card:
+    values = json.loads(path.read_text())
+    return Card(**{**values, "ratios": values["ratios"] and tuple(values["ratios"])})
 
 
 def names() -> list[str]:
-    """The codecs that `load` knows."""
-    return sorted({card.codec for card in cards().values()})
+    """What `load` and the command line call the models: the codec, or where that is not enough, each one's own name."""
+    return sorted({_short_name(card) for card in cards().values()})
 
 
-def load(name: str, *, ratio: float = 1 / 6) -> Network:
-    """The trained codec `name` at a ratio, ready to use on the CPU.
+def load_run(folder: str | Path, name: str, *, ratio: float | None = None) -> Network:
+    """The codec that a training has written to `folder` as `NAME.safetensors` and its card.
+
+    Raises:
+        ValueError: no such files, a ratio that the codec does not have, or weights that are not those of the card.
+    """
+    path = Path(folder) / f"{name}.json"
+    if not path.is_file():
+        raise ValueError(f"card {path}: no such file; `semlink train` writes it")
+    card = _read_card(path)
+    if ratio is not None and not card.serves(ratio):
+        raise ValueError(f"ratio={ratio:g} must be, for {name}, {card.offer}")
+    return _build(card, path.with_suffix(".safetensors"), ratio)
+
+
+def load(name: str, *, ratio: float | None = None) -> Network:
+    """A trained codec, ready to use on the CPU.
+
+    Args:
+        name: one of `names()`, such as "swin", or of one model, such as "deepjscc-12".
+        ratio: complex channel uses / (c·h·w); None for 1/6 or, where a model is named, its own.
 
     Raises:
         ValueError: no such codec or no such ratio (the message lists what there is), weights whose hash is not the
             one on the card, or that are not of this network.
     """
-    if name not in names():
-        raise ValueError(f"codec {name!r} must be one of: {', '.join(names())}")
-    having = sorted((card for card in cards().values() if card.codec == name), key=lambda card: card.ratio)
-    fitting = [card for card in having if card.serves(ratio)]
-    if not fitting:
-        raise ValueError(f"ratio={ratio:g} must be, for {name}, one of: {', '.join(card.offer for card in having)}")
-    card = fitting[0]
+    card = find_card(name, ratio=ratio)
+    with _folder() as folder:
+        return _build(card, folder / f"{card.name}.safetensors", ratio)
+
+
+def _build(card: Card, path: Path, ratio: float | None) -> Network:
     model = build(card.codec, card.network)
     if isinstance(model, RateAdaptive):
-        model.ratio = ratio
-    with _folder() as folder:
-        path = folder / f"{card.name}.safetensors"
-        if sha256(path) != card.sha256:
-            raise ValueError(
-                f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version"
-            )
-        read_weights(model, path)
+        model.ratio = card.ratio if ratio is None else ratio
+    if path.is_file() and sha256(path) != card.sha256:
+        raise ValueError(f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version")
+    read_weights(model, path)
     return cast(Network, model.eval().requires_grad_(False))
+
+
+def find_card(name: str, *, ratio: float | None = None) -> Card:
+    """The card of what `load` loads.
+
+    Raises:
+        ValueError: no such codec or no such ratio.
+    """
+    having = sorted((card for card in cards().values() if _short_name(card) == name), key=lambda card: card.ratio)
+    own = cards().get(name)
+    if own is not None and own not in having:
+        having, ratio = [own], own.ratio if ratio is None else ratio
+    if not having:
+        raise ValueError(f"codec {name!r} must be one of: {', '.join(names())}")
+    wanted = 1 / 6 if ratio is None else ratio
+    fitting = [card for card in having if card.serves(wanted)]
+    if not fitting:
+        raise ValueError(f"ratio={wanted:g} must be, for {name}, one of: {', '.join(card.offer for card in having)}")
+    return fitting[0]
+
+
+def _short_name(card: Card) -> str:
+    """That of the codec, unless several of its models serve the same ratio."""
+    fellows = [other for other in cards().values() if other.codec == card.codec and other.name != card.name]
+    return card.name if any(card.serves(other.ratio) or other.serves(card.ratio) for other in fellows) else card.codec
 
 
 def ratios_of(model: nn.Module) -> tuple[float, float] | None:

@@ -7,6 +7,8 @@ per-image PSNR is always at least as high, and both are reported wherever a swee
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +17,12 @@ from jaxtyping import Float
 from scipy import stats
 from torch import Tensor
 
-from semlink.phy.perceptual import st_lpips_distances
+from semlink.phy.perceptual import METRICS
 
 SSIM_MIN_SIDE = 11
 MS_SSIM_MIN_SIDE = 161  # five scales of an 11×11 window: (11 - 1)·2⁴ + 1
+CHUNK_PIXELS = 1 << 16  # that go through a perceptual network at once: its features stay near the caches
+KEEP_BYTES = 1 << 29  # of a perceptual metric's features of references: some 2,500 images of 32×32, 8 of 512×768
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,85 @@ def st_lpips(image: Float[Tensor, "b 3 h w"], reference: Float[Tensor, "b 3 h w"
     Raises:
         ValueError: the shapes differ, a side is below 21 pixels, or the extra `semlink[st-lpips]` is not installed.
     """
-    pairs = zip(torch.split(to_levels(image) / 255, 1), torch.split(to_levels(reference) / 255, 1), strict=True)
-    with torch.no_grad():
-        return float(np.mean([st_lpips_distances(a, b).item() for a, b in pairs]))
+    return float(Perceptual("st-lpips")(image, reference).mean())
+
+
+def lpips(image: Float[Tensor, "b 3 h w"], reference: Float[Tensor, "b 3 h w"]) -> float:
+    """LPIPS (Zhang et al., CVPR 2018; AlexNet, version 0.1) on 8-bit images, mean over images; lower is better.
+
+    Raises:
+        ValueError: the shapes differ, a side is below 31 pixels, the extra `semlink[lpips]` is not installed, or
+            SEMLINK_LPIPS_TRUNK does not name torchvision's weights of AlexNet.
+    """
+    return float(Perceptual("lpips")(image, reference).mean())
+
+
+class Perceptual:
+    """A learned metric on 8-bit images: a distance for each; 0 for equal ones, lower is better.
+
+    References that are met again and again under one key go through the network once: their features are kept, first
+    come, as far as `keep_bytes` go. Threads may share one.
+
+    Args:
+        name: one of `semlink.phy.perceptual.METRICS`.
+        keep_bytes: for the features of references.
+
+    Raises:
+        ValueError: no such metric.
+        MissingWeightsError: its weights are not to be had.
+    """
+
+    def __init__(self, name: str, *, keep_bytes: int = KEEP_BYTES) -> None:
+        if name not in METRICS:
+            raise ValueError(f"metric {name!r} must be one of: {', '.join(METRICS)}")
+        self._metric = METRICS[name]
+        self._metric.load()
+        self._room = keep_bytes
+        self._kept: dict[Hashable, list[Tensor]] = {}
+        self._lock = threading.Lock()
+
+    @torch.no_grad()
+    def __call__(
+        self, image: Float[Tensor, "b 3 h w"], reference: Float[Tensor, "b 3 h w"], *, key: Hashable = None
+    ) -> Float[Tensor, " b"]:
+        """The distance of each image from its reference.
+
+        Args:
+            image: clipped to [0, 1] and rounded to 8 bits first.
+            reference: likewise.
+            key: names this very reference for later calls; None for one that will not be met again.
+
+        Raises:
+            ValueError: the shapes differ, or a side is below `least_side`.
+        """
+        _same_shape(image, reference)
+        count = max(1, CHUNK_PIXELS // (image.shape[-2] * image.shape[-1]))
+        pairs = zip(torch.split(image, count), torch.split(reference, count), strict=True)
+        parts = [
+            self._metric.between(self._features(a), self._reference_features(b, None if key is None else (key, i)))
+            for i, (a, b) in enumerate(pairs)
+        ]
+        return torch.cat(parts)
+
+    @property
+    def least_side(self) -> int:
+        """Pixels that an image must have on both sides."""
+        return self._metric.least_side
+
+    def _features(self, image: Tensor) -> list[Tensor]:
+        return self._metric.features(to_levels(image) / 255)
+
+    def _reference_features(self, reference: Tensor, key: Hashable) -> list[Tensor]:
+        features = self._kept.get(key)
+        if features is not None:
+            return features
+        features = self._features(reference)
+        size = sum(x.nbytes for x in features)
+        with self._lock:
+            if key is not None and key not in self._kept and size <= self._room:
+                self._kept[key] = features
+                self._room -= size
+        return features
 
 
 def _check_sides(name: str, side: int, image: Tensor, reference: Tensor) -> None:

@@ -88,8 +88,8 @@ def test_the_command_writes_table_curves_and_pictures(pictures: list[str], tmp_p
     table = pd.read_csv(out / "compare.csv")
     assert list(table.columns)[: len(DESIGN)] == DESIGN
     assert list(table.columns) == list(COLUMNS)
-    assert len(table) == len(printed["rows"]) == 9
-    assert set(table["codec"]) == {"jpeg-ldpc-qam", "jpeg-ldpc-qam:adaptive", "deepjscc"}
+    assert len(table) == len(printed["rows"]) == 12
+    assert set(table["codec"]) == {"jpeg-ldpc-qam", "jpeg-ldpc-qam:adaptive", "deepjscc", "swin"}
     assert (table["ratio"] <= 1 / 6).all()
     assert (table["images"] == 3).all()
     assert (table["realisations"] == 2).all()

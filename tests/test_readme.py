@@ -51,7 +51,18 @@ def test_the_make_targets_exist() -> None:
 )
 def test_the_commands_parse(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command of the README, up to where the work would begin."""
-    from semlink.flowgraphs import bench, bench_bler, bench_channels, bench_codes, channel_list, cli, options, report
+    from semlink.flowgraphs import (
+        bench,
+        bench_bler,
+        bench_channels,
+        bench_codes,
+        bench_neural,
+        channel_list,
+        cli,
+        export,
+        options,
+        report,
+    )
 
     begun: list[object] = []
     monkeypatch.setattr(options, "_images", lambda word: {word: None})
@@ -62,6 +73,8 @@ def test_the_commands_parse(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
         (bench, "run_bench"),
         (bench_channels, "run_channels"),
         (bench_codes, "run_codes"),
+        (bench_neural, "run_neural"),
+        (export, "run_export"),
         (bench_bler, "run_bler"),
     )
     for module, name in runs:
@@ -76,7 +89,7 @@ def test_the_commands_parse(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_table_is_the_zoos() -> None:
     for card in zoo.cards().values():
         for label, figures in card.figures.items():
-            cells = " | ".join(f"{figures[level]:.2f}" for level in ("0", "4", "10", "14", "20"))
+            cells = " | ".join(f"{figures[level]:.2f}" for level in ("0", "5", "10", "15", "20"))
             assert f"| {card.name} | {label.removeprefix('CIFAR-10 test, ')} | {cells} |" in README
 
 

@@ -1,0 +1,124 @@
+"""The receivers' networks by name, the training tasks they fit, and the files that a training leaves of them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from torch import nn
+
+from semlink.neural import zoo
+from semlink.neural.diffusion.cddm import SymbolDenoiser
+from semlink.neural.diffusion.control import ResidualCNN
+from semlink.neural.diffusion.refiner import Refiner
+from semlink.neural.diffusion.sft import CONFIGS, SFT
+from semlink.neural.models import Network, build
+
+RECEIVERS: Mapping[str, Callable[..., nn.Module]] = {
+    **{name: partial(SFT, **config) for name, config in CONFIGS.items()},
+    "cddm": SymbolDenoiser,
+    "residual-cnn": ResidualCNN,
+}
+TASKS: Mapping[str, tuple[str, ...]] = {
+    "sft-1": tuple(CONFIGS),
+    "sft-2": tuple(CONFIGS),
+    "cddm": ("cddm",),
+    "control": ("residual-cnn",),
+}
+"""Which networks each training task takes: both stages of semantic fine-tuning, channel denoising, and the control."""
+
+
+@dataclass(frozen=True)
+class ReceiverCard:
+    """What is known of a trained receiver.
+
+    Attributes:
+        name: of the weights file.
+        model: of the network, one of `RECEIVERS`.
+        network: arguments of the network's class.
+        parameters: their number, those that only training needs included.
+        task: one of `TASKS`.
+        codec: the frozen codec that it was trained behind.
+        data: what it was trained on.
+        channel: the channels and Es/N0 it was trained for.
+        command: what trained it.
+        sha256: of the weights file.
+        figures: by condition, what was measured by Es/N0 in dB.
+    """
+
+    name: str
+    model: str
+    network: Mapping[str, Any]
+    parameters: int
+    task: str
+    codec: str
+    data: str
+    channel: str
+    command: str
+    sha256: str
+    figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+def build_receiver(model: str, network: Mapping[str, Any]) -> nn.Module:
+    """The network `model` with random weights and the arguments `network`; lists count as tuples.
+
+    Raises:
+        ValueError: an unknown model, or an argument that it lacks or cannot take.
+    """
+    if model not in RECEIVERS:
+        raise ValueError(f"model={model!r} must be one of: {', '.join(RECEIVERS)}")
+    allowed = inspect.signature(RECEIVERS[model]).parameters
+    if unknown := set(network) - set(allowed):
+        raise ValueError(f"network: {', '.join(sorted(unknown))} must be, for {model}, among: {', '.join(allowed)}")
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in network.items()}
+    try:
+        return RECEIVERS[model](**given)
+    except (TypeError, IndexError, RuntimeError, ZeroDivisionError) as error:
+        raise ValueError(f"network={dict(network)}: {model} cannot be built of it ({error})") from error
+
+
+def load_codec(where: str) -> Network:
+    """A trained codec with frozen weights: "zoo:NAME", or the path of a weights file with its card beside it.
+
+    Raises:
+        ValueError: neither of the two, or weights that are not those of the card's network.
+    """
+    if where.startswith("zoo:"):
+        return zoo.load(where.removeprefix("zoo:"))
+    card = Path(where).with_suffix(".json")
+    if Path(where).suffix != ".safetensors" or not card.is_file():
+        raise ValueError(
+            f"codec={where!r} must be zoo:NAME or a weights file with its card beside it; any other codec is handed to "
+            "`train` by the caller (codec=…)"
+        )
+    told = json.loads(card.read_text())
+    model = build(told["codec"], told["network"])
+    zoo.read_weights(model, Path(where))
+    return cast(Network, model.eval().requires_grad_(False))
+
+
+def load_receiver(path: str | Path) -> Refiner | SymbolDenoiser:
+    """A trained receiver, ready to use on the CPU, from its weights file and the card beside it.
+
+    Raises:
+        ValueError: no such files, weights whose hash is not the one on the card, or that are not of its network.
+    """
+    path = Path(path)
+    if not path.with_suffix(".json").is_file() or not path.is_file():
+        raise ValueError(f"receiver {path}: the weights file or its card {path.stem}.json is missing; train it first")
+    card = json.loads(path.with_suffix(".json").read_text())
+    if zoo.sha256(path) != card["sha256"]:
+        raise ValueError(f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version")
+    model = build_receiver(card["model"], card["network"])
+    zoo.read_weights(model, path)
+    return cast("Refiner | SymbolDenoiser", model.eval().requires_grad_(False))
+
+
+def write_receiver_card(card: ReceiverCard, folder: Path) -> None:
+    """Write `NAME.json` beside the weights."""
+    (folder / f"{card.name}.json").write_text(json.dumps(asdict(card), indent=2) + "\n")
