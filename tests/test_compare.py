@@ -103,7 +103,7 @@ def test_the_command_writes_table_curves_and_pictures(pictures: list[str], tmp_p
     entropy_coded, whole_file = printed["notes"]["jpeg-ldpc-qam"]["source"]  # of 48×48 and of 72×72
     assert "entropy-coded" in entropy_coded
     assert "whole JPEG file" in whole_file
-    assert len(list((out / "received").iterdir())) == 3 * 3 * 3
+    assert len(list((out / "received").iterdir())) == 3 * 4 * 3
     for name in ("compare.png", "contact.png"):
         with Image.open(out / name) as picture:
             assert min(picture.size) > 400
