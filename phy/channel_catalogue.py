@@ -18,6 +18,7 @@ from semlink.phy.ofdm import OFDM, Domain
 from semlink.phy.scheme_specs import DETECTORS, PRECODERS, UPLINK_DETECTORS, make_mimo
 from semlink.phy.spatial import Equaliser, Scheme, Single
 from semlink.phy.spec_options import Entry, Option
+from semlink.phy.waveform_channel import Kind, WaveformChannel
 
 
 def _fading(K: float | None = None, m: float | None = None) -> FadingLaw:  # noqa: N803 - Rice's K
@@ -173,6 +174,15 @@ _ARRAY = {
     "rx-rows": Option("rows of the receiving array", "count", default="1"),
     "tx-rows": Option("rows of the transmitting array", "count", default="1"),
 }
+_WAVEFORM = {
+    "kind": Option("single carrier, or OFDM with the carriers of 802.11a", "word", words=get_args(Kind), default="sc"),
+    "cfo": Option("carrier frequency offset", unit="cycles per symbol; with ofdm, carriers", default="0"),
+    "ppm": Option("sampling period too long", unit="ppm", default="0"),
+    "taps": Option("echoes, with ofdm, every second sample, each 3 dB weaker", "count", default="1"),
+    "segment": Option("payload symbols of a burst at most", "count", default="4096"),
+    "sps": Option("samples per symbol, with sc", "count", default="4"),
+    "rolloff": Option("of the root-raised-cosine pulses, with sc", default="0.25"),
+}
 _USERS = {"users": Option("single-antenna users; the others send QPSK", "count", default="3")}
 
 CHANNELS: Mapping[str, Entry] = {
@@ -210,6 +220,11 @@ CHANNELS: Mapping[str, Entry] = {
             **_COMMON,
         },
         _downlink,
+    ),
+    "waveform": Entry(
+        "bursts sample by sample over white noise: the receiver finds timing, frequency, phase and gain by itself",
+        _WAVEFORM,
+        WaveformChannel,
     ),
     **{f"tdl-{profile.lower()}": Entry(_TDL, _OFDM, partial(_ofdm, Tdl, profile)) for profile in "ABCDE"},
     **{f"cdl-{profile.lower()}": Entry(_CDL, {**_OFDM, **_ARRAY}, partial(_ofdm, Cdl, profile)) for profile in "ABCDE"},
