@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Complex, Float
@@ -81,9 +81,18 @@ def build(model: str, network: Mapping[str, Any]) -> nn.Module:
     Raises:
         ValueError: an unknown model, or an argument that it lacks or cannot take.
     """
-    if model not in MODELS:
-        raise ValueError(f"model={model!r} must be one of: {', '.join(MODELS)}")
-    allowed = inspect.signature(MODELS[model]).parameters
+    return build_of(MODELS, model, network)
+
+
+def build_of(known: Mapping[str, Callable[..., nn.Module]], model: str, network: Mapping[str, Any]) -> nn.Module:
+    """`build` from what is `known` by name.
+
+    Raises:
+        ValueError: as `build`.
+    """
+    if model not in known:
+        raise ValueError(f"model={model!r} must be one of: {', '.join(known)}")
+    allowed = inspect.signature(known[model]).parameters
     if unknown := set(network) - set(allowed):
         raise ValueError(f"network: {', '.join(sorted(unknown))} must be, for {model}, among: {', '.join(allowed)}")
     needed = {name for name, parameter in allowed.items() if parameter.default is inspect.Parameter.empty}
@@ -91,7 +100,7 @@ def build(model: str, network: Mapping[str, Any]) -> nn.Module:
         raise ValueError(f"network: lacks {', '.join(sorted(missing))}, which {model} needs")
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in network.items()}
     try:
-        return MODELS[model](**given)
+        return known[model](**given)
     except (TypeError, IndexError, RuntimeError, ZeroDivisionError) as error:
         raise ValueError(f"network={dict(network)}: {model} cannot be built of it ({error})") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,7 +16,7 @@ from semlink.neural.diffusion.cddm import SymbolDenoiser
 from semlink.neural.diffusion.control import ResidualCNN
 from semlink.neural.diffusion.refiner import Refiner
 from semlink.neural.diffusion.sft import CONFIGS, SFT
-from semlink.neural.models import Network, build
+from semlink.neural.models import Network, build_of
 
 RECEIVERS: Mapping[str, Callable[..., nn.Module]] = {
     **{name: partial(SFT, **config) for name, config in CONFIGS.items()},
@@ -70,16 +69,7 @@ def build_receiver(model: str, network: Mapping[str, Any]) -> nn.Module:
     Raises:
         ValueError: an unknown model, or an argument that it lacks or cannot take.
     """
-    if model not in RECEIVERS:
-        raise ValueError(f"model={model!r} must be one of: {', '.join(RECEIVERS)}")
-    allowed = inspect.signature(RECEIVERS[model]).parameters
-    if unknown := set(network) - set(allowed):
-        raise ValueError(f"network: {', '.join(sorted(unknown))} must be, for {model}, among: {', '.join(allowed)}")
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in network.items()}
-    try:
-        return RECEIVERS[model](**given)
-    except (TypeError, IndexError, RuntimeError, ZeroDivisionError) as error:
-        raise ValueError(f"network={dict(network)}: {model} cannot be built of it ({error})") from error
+    return build_of(RECEIVERS, model, network)
 
 
 def load_codec(where: str) -> Network:
@@ -96,10 +86,7 @@ def load_codec(where: str) -> Network:
             f"codec={where!r} must be zoo:NAME or a weights file with its card beside it; any other codec is handed to "
             "`train` by the caller (codec=…)"
         )
-    told = json.loads(card.read_text())
-    model = build(told["codec"], told["network"])
-    zoo.read_weights(model, Path(where))
-    return cast(Network, model.eval().requires_grad_(False))
+    return zoo.load_run(card.parent, card.stem)
 
 
 def load_receiver(path: str | Path) -> Refiner | SymbolDenoiser:
