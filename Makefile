@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: compare test test-fast lint bench wheel clean
+# GNU Radio runs under the Python that it was installed for.
+RADIO ?= /usr/bin/python3
+
+.PHONY: compare test test-fast lint bench radio radio-pictures wheel clean
 compare: $(STAMP)
 	$(BIN)/semlink compare --out out
 
@@ -21,6 +24,13 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/semlink bench --out out/bench.json
+
+# The flowgraphs under GNU Radio (apt: gnuradio python3-zmq python3-pil), codecs in `semlink worker`.
+radio: $(STAMP)
+	SEMLINK_RADIO_PYTHON=$(RADIO) $(BIN)/pytest tests/test_radio.py tests/test_radio_line.py tests/test_worker.py
+
+radio-pictures:
+	PYTHONPATH=tests/typing_root xvfb-run -a $(RADIO) -m semlink.flowgraphs.radio.render --out flowgraphs/radio/pictures
 
 wheel: $(STAMP)
 	$(BIN)/python -m build --wheel

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import importlib
+import re
+from collections.abc import Callable
 
 from semlink.baselines.source import SourceCoder
 
-SOURCES = {
+SOURCES: dict[str, str | Callable[[], SourceCoder]] = {
     "jpeg": "JPEG",
     "jpeg2000": "JPEG2000",
     "webp": "WebP",
     "avif": "AVIF",
     "heic": "HEIC",
 }
-"""Class of each source coder, by its name, which is also the module's."""
+"""Class of each source coder, by its name, which is also the module's; or what makes one that was registered."""
+
+
+def register(name: str, make: Callable[[], SourceCoder]) -> None:
+    """Have a source coder of one's own under a name, for `SeparateCodec` and SOURCE-CODE-qam alike.
+
+    Raises:
+        ValueError: a name with other than small letters and digits, or one that is taken.
+    """
+    if not re.fullmatch("[a-z][a-z0-9]*", name):
+        raise ValueError(f"name={name!r} must be small letters and digits, such as bpg")
+    if SOURCES.get(name, make) is not make:
+        raise ValueError(f"name={name!r} must be none of: {', '.join(SOURCES)}")
+    SOURCES[name] = make
 
 
 def find_source(name: str) -> SourceCoder:
@@ -24,6 +39,8 @@ def find_source(name: str) -> SourceCoder:
     """
     if name not in SOURCES:
         raise ValueError(f"source={name!r} must be one of: {', '.join(SOURCES)}")
-    module = importlib.import_module(f"semlink.baselines.{name}")
-    coder: SourceCoder = getattr(module, SOURCES[name])()
+    made = SOURCES[name]
+    if not isinstance(made, str):
+        return made()
+    coder: SourceCoder = getattr(importlib.import_module(f"semlink.baselines.{name}"), made)()
     return coder

@@ -67,7 +67,7 @@ def measure_neural(
     """
     if threads < 1:
         raise ValueError(f"threads={threads} must be at least 1")
-    with _threads(threads):
+    with limited_threads(threads):
         known = [name for name in codecs if name in zoo.names()]
         return [row for name in known for size in sizes for row in _measure(name, size, threads)]
 
@@ -154,7 +154,8 @@ def _onnx(codec: Network, image: Tensor, received: Received, threads: int) -> tu
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def limited_threads(count: int) -> Iterator[None]:
+    """PyTorch on so many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

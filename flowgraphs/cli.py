@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import warnings
 from dataclasses import replace
@@ -35,7 +36,9 @@ def compare(
             help="A model of `semlink zoo`, such as swin; SOURCE-CODE-qam[:SCHEME], such as jpeg-ldpc-qam, "
             "webp-ldpc-qam:adaptive, jpeg-conv-qam:nr1-13; SOURCE-capacity, its ceiling; SOURCE-ldpc-qam:all for "
             "fixed, adaptive, outage, genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, "
-            "heic. CODE: ldpc, gallager, conv, uncoded. May be repeated.",
+            "heic. CODE: ldpc, gallager, conv, uncoded. Any of them, but published ones, +RECEIVER[:steps=N,"
+            "sampler=ddim|mean|ancestral,seed=N]: a receiver of `semlink zoo` or the path of its weights, such as "
+            "swin+sft-swin:steps=1. May be repeated.",
             show_default="jpeg-ldpc-qam, jpeg-ldpc-qam:adaptive (:outage where the channel fades), deepjscc and swin",
         ),
     ] = None,
@@ -85,10 +88,22 @@ def compare(
             show_default="none",
         ),
     ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            help="Of one reception, by every CODEC+RECEIVER that samples: their mean and their spread, as pictures in "
+            "received/.",
+            show_default="none",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of noise and fading, from 0.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder for compare.csv, compare.png, contact.png and received/.")] = Path(
-        "out"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for compare.csv, compare.png, contact.png and received/, and margins.csv where a receiver is "
+            "compared with its codec."
+        ),
+    ] = Path("out"),
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")] = False,
 ) -> None:
     """Send images with several codecs over one channel: a table, curves and the received pictures."""
@@ -106,6 +121,133 @@ def compare(
         mcs=mcs,
         realisations=realisations,
         metrics=metric or [],
+        samples=samples,
+        seed=seed,
+        out=out,
+        as_json=json,
+    )
+
+
+@app.command()
+def check(
+    block: Annotated[
+        str,
+        typer.Argument(
+            help="MODULE:NAME of a codec or channel, a codec that --codec takes, or one that --channel takes."
+        ),
+    ],
+    ratio: Annotated[str, typer.Option(help="Bandwidth ratio of a codec that takes one.")] = "1/6",
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> int:
+    """Measure whether a codec or channel keeps the contract: power, ledger, noise, batches. Exit status 1 if not."""
+    from semlink.flowgraphs.check_command import run_check
+
+    return run_check(block, ratio=ratio, as_json=json)
+
+
+@app.command()
+def sweep(
+    study: Annotated[Path, typer.Argument(help="A TOML file: images, codecs, channels, esno_db, ratios, ...")],
+    out: Annotated[Path, typer.Option(help="Results folder; a run that was stopped goes on from it.")],
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes; 0 to send in this one.", show_default="one a core")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="A Dask scheduler whose workers do it instead, such as tcp://host:8786 (needs semlink[cluster]).",
+            show_default="none",
+        ),
+    ] = None,
+    resource: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What the scheduler's workers must offer, such as GPU=1. May be repeated.", show_default="none"
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a very large grid.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Write table.csv beside table.parquet.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+) -> int:
+    """Run a study: every codec on every channel at every ratio and Es/N0. Exit status 1 where a point has an error."""
+    from semlink.flowgraphs.studies.commands import run_sweep
+
+    return run_sweep(
+        study,
+        out,
+        workers=workers,
+        scheduler=scheduler,
+        resources=resource or [],
+        yes=yes,
+        csv=csv,
+        as_json=json,
+    )
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Argument(help="Results folder of `semlink sweep`.")],
+    out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),
+) -> None:
+    """Write a report of a study as one HTML file: curves, a slider through what was received, table, definitions."""
+    from semlink.flowgraphs.studies.commands import run_report
+
+    run_report(results, out)
+
+
+@app.command()
+def figure(
+    results: Annotated[Path, typer.Argument(help="Results folder of `semlink sweep`.")],
+    out: Annotated[Path, typer.Option(help="The figure: .png, .pdf or .svg.")],
+    quantity: Annotated[
+        str, typer.Option(help="psnr_db, psnr_mean_db, ssim, ms_ssim, st_lpips, lpips, bler or outage.")
+    ] = "psnr_db",
+    over: Annotated[str, typer.Option(help="esno_db, ebno_db (of digital codecs) or ratio.")] = "esno_db",
+) -> None:
+    """Draw a figure of a study for a column of an IEEE paper: 3.5 inches wide, fonts embedded."""
+    from semlink.flowgraphs.studies.commands import run_figure
+
+    run_figure(results, out, quantity=quantity, over=over)
+
+
+@app.command()
+def gsc(
+    figure: Annotated[
+        int, typer.Option(help="Of the paper: 4 PSNR, 5 perceptual distance (ST-LPIPS), 6 pictures of NGF and GSC.")
+    ],
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            "--gsc",
+            help="CODEC+RECEIVER that stands for GSC; the codec alone is NGF.",
+            show_default="swin-gsc+sft-gsc, or swin+sft-swin",
+        ),
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(help="As for compare, such as cifar10:500.", show_default="cifar10:1000, for 6 cifar10:3"),
+    ] = None,
+    esno: Annotated[
+        str | None,
+        typer.Option(
+            help="Es/N0 in dB: START:STOP:STEP or A,B,C; those of the claims are added.",
+            show_default="0:15:3, for 6 0,5,10,15",
+        ),
+    ] = None,
+    realisations: Annotated[int, typer.Option(help="Of noise and fading, for each image.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of noise and fading, from 0.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for figureN-awgn.csv, .png and so on.")] = Path("out"),
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of tables.")] = False,
+) -> None:
+    """Repeat a figure of GSC's paper (arXiv 2408.05112) over AWGN and Rayleigh fading, with its claims beside ours."""
+    from semlink.flowgraphs.gsc import run_gsc
+
+    run_gsc(
+        figure=figure,
+        gsc=codec,
+        images=images,
+        esno=esno,
+        realisations=realisations,
         seed=seed,
         out=out,
         as_json=json,
@@ -122,25 +264,30 @@ def train(
     ] = None,
     minutes: Annotated[float, typer.Option(help="Stop after so long, with a checkpoint to go on from.")] = math.inf,
 ) -> None:
-    """Train a codec, or go on from the checkpoint in the folder. CIFAR-10 and photographs come from SEMLINK_DATA."""
+    """Train a codec or a receiver, or go on from the checkpoint in the folder.
+
+    CIFAR-10 and photographs come from SEMLINK_DATA. A receiver is trained behind the frozen codec that its recipe
+    names: a network, or a digital link such as jpeg-ldpc-qam:adaptive at ratio 1/6.
+    """
+    from semlink.flowgraphs.options import frozen_codec
     from semlink.neural.recipe import read_recipe
     from semlink.neural.train import train as run
 
     settings = read_recipe(recipe)
     if images is not None:
         settings = replace(settings, images=str(images), cifar10=False)
-    typer.echo(f"weights: {run(settings, out, minutes=minutes)}")
+    typer.echo(f"weights: {run(settings, out, codec=frozen_codec(settings), minutes=minutes)}")
 
 
 @app.command()
 def zoo(
     measure: Annotated[
         str | None,
-        typer.Option(help="Measure the figures of a model on CIFAR-10's test set and write them to its card."),
+        typer.Option(help="Measure the figures of a model or receiver on CIFAR-10's test set; write them to its card."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON instead of a table.")] = False,
 ) -> None:
-    """List the trained models: size, ratio, data, hash, training command and measured figures."""
+    """List the trained models and receivers: size, ratio, data, hash, training command and measured figures."""
     from semlink.flowgraphs.report import run_zoo
 
     run_zoo(measure=measure, as_json=json)
@@ -174,6 +321,45 @@ def channels(
     from semlink.flowgraphs.channel_list import run_channels
 
     run_channels(as_json=json)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    options_metavar="grc-path | examples-path | transmit IMAGE... | receive [--help]",
+)
+def radio(context: typer.Context) -> None:
+    """Images over recordings, a simulated link or a radio; what GNU Radio needs to find the blocks."""
+    from semlink.flowgraphs.radio.apps import run
+
+    run(context.args, name="semlink radio")
+
+
+@app.command()
+def worker(
+    address: Annotated[
+        str, typer.Option(help="Where to listen, as ZeroMQ has it; port * is one that is free.")
+    ] = "tcp://127.0.0.1:5555",
+    batch: Annotated[int, typer.Option(help="Requests that are served at once, at most.")] = 16,
+    queue: Annotated[int, typer.Option(help="Requests that wait, at most; more are refused.")] = 64,
+    threads: Annotated[int | None, typer.Option(help="Of the processor.", show_default="as many as cores")] = None,
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A codec to load before the first request: swin, jpeg-ldpc-qam:adaptive; or one of your own to add, "
+            "user:48=FOLDER/NAME to user:63=FOLDER/NAME, with what `semlink train` wrote. May be repeated.",
+            show_default="none; each is loaded when it is first asked for",
+        ),
+    ] = None,
+    report: Annotated[
+        float | None, typer.Option(help="Seconds from one report on standard error to the next.", show_default="none")
+    ] = None,
+) -> None:
+    """Encode and decode for flowgraphs of GNU Radio, over ZeroMQ; SIGTERM or Ctrl-C ends it when it has answered."""
+    # Else PyTorch's threads burn the cores that the flowgraph needs while they wait for each other. Read when it loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from semlink.flowgraphs.worker import run_worker
+
+    run_worker(address=address, batch=batch, queue=queue, threads=threads, codecs=codec or [], report_s=report)
 
 
 bench_app = typer.Typer(help="Measure speed, and the block error rates of the digital link.")
@@ -221,6 +407,41 @@ def bench_neural(
     from semlink.flowgraphs.bench_neural import run_neural
 
     run_neural(threads=threads, as_json=json)
+
+
+@bench_app.command("radio")
+def bench_radio(
+    threads: Annotated[
+        int | None, typer.Option(help="Of the worker.", show_default="as many as there are cores")
+    ] = None,
+    json: AsJson = False,
+    out: Annotated[Path | None, typer.Option(help="File for the figures as JSON.", show_default="none")] = None,
+) -> None:
+    """Codecs through a worker process, in symbols a second and latency, and the burst receivers: about a minute."""
+    from semlink.flowgraphs.bench_radio import run_radio
+
+    run_radio(threads=threads, as_json=json, out=out)
+
+
+@bench_app.command("receivers")
+def bench_receivers(
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            help="CODEC+RECEIVER, such as swin+sft-swin, of which every sampler and number of steps is measured.",
+            show_default="none: the networks' sizes and speed alone",
+        ),
+    ] = None,
+    channel: Annotated[str, typer.Option(help="As for compare.")] = "awgn",
+    esno: Annotated[float, typer.Option(help="Es/N0 in dB.")] = 5.0,
+    images: Annotated[int, typer.Option(help="Of CIFAR-10's test set, the first ones.")] = 500,
+    threads: Annotated[int, typer.Option(help="1: speed by processor time, more: by the clock.")] = 2,
+    json: AsJson = False,
+) -> None:
+    """Receivers: PSNR, ST-LPIPS and images a second over steps and samplers, and the refiners' parameters and speed."""
+    from semlink.flowgraphs.bench_receivers import run_receivers
+
+    run_receivers(codec=codec, channel=channel, esno_db=esno, images=images, threads=threads, as_json=json)
 
 
 @bench_app.command()

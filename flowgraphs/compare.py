@@ -22,6 +22,7 @@ from semlink.phy.perceptual import METRICS
 from semlink.phy.rng import image_rngs
 
 Pixels = UInt8[np.ndarray, "h w c"]
+Scores = Float[np.ndarray, "images realisations"]
 
 BATCH_PIXELS = 1 << 19  # of one batch: what keeps the networks' features within the caches and a few hundred MB
 CODED = ("source", "padding", "crc", "parity")  # what the coded bits of a digital codec are spent on
@@ -143,6 +144,9 @@ class Comparison:
         sent: the images, (1, c, h, w), by name.
         notes: each codec's remarks on the accounting, by codec and topic.
         metrics: the perceptual metrics that were asked for.
+        errors: squared errors of every transmission, by (codec, Es/N0): images, in the same order everywhere, by
+            realisations.
+        distances: likewise of every perceptual metric, by (metric, codec, Es/N0).
     """
 
     table: pd.DataFrame
@@ -150,6 +154,8 @@ class Comparison:
     sent: Mapping[str, Tensor]
     notes: Mapping[str, Mapping[str, Sequence[str]]]
     metrics: Sequence[str] = ()
+    errors: Mapping[tuple[str, float], Scores] = field(default_factory=dict)
+    distances: Mapping[tuple[str, str, float], Scores] = field(default_factory=dict)
 
 
 def compare(
@@ -213,7 +219,20 @@ def compare(
         for topic, said in tally.notes.items():
             known = notes.setdefault(job.name, {}).setdefault(topic, [])
             known += [note for note in said if note not in known]
-    return Comparison(pd.DataFrame(rows)[list(COLUMNS)], received, images, notes, tuple(plan.perceptual))
+    done = list(zip(jobs, tallies, strict=True))
+    return Comparison(
+        pd.DataFrame(rows)[list(COLUMNS)],
+        received,
+        images,
+        notes,
+        tuple(plan.perceptual),
+        errors={(job.name, job.esno_db): np.array(tally.squared_errors).T for job, tally in done},
+        distances={
+            (metric, job.name, job.esno_db): np.array(values).T
+            for job, tally in done
+            for metric, values in tally.perceptual.items()
+        },
+    )
 
 
 def _perceptual(names: Sequence[str], images: Mapping[str, Tensor]) -> dict[str, metrics.Perceptual]:

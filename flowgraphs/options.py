@@ -7,8 +7,10 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -20,7 +22,12 @@ from semlink.baselines.blocks import CODES
 from semlink.baselines.coders import SOURCES
 from semlink.baselines.ideal import BOUNDS, CapacityCodec
 from semlink.baselines.separate import separate_codec
+from semlink.flowgraphs import receiver_specs
+from semlink.flowgraphs.own_blocks import is_own, make_own, own_names, register_sources
 from semlink.neural import zoo
+from semlink.neural.diffusion.zoo import receiver_names
+from semlink.neural.recipe import Settings
+from semlink.phy.channel_catalogue import CHANNELS
 from semlink.phy.channel_specs import parse_channel, with_options
 from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.frontend import Medium
@@ -34,6 +41,7 @@ CODECS = ("jpeg-ldpc-qam", "jpeg-ldpc-qam:adaptive", "deepjscc", "swin")
 PUBLISHED = "published:"
 SETS = "samples, kodak, cifar10, cifar10:COUNT"
 MAX_LEVELS = 1000
+DEFAULT_MCS = "16qam-1/2"
 
 
 def parse_esno(text: str) -> list[float]:
@@ -88,12 +96,41 @@ def make_channel(spec: str, *, coherence: str | None, csi: str | None, equaliser
     given = {"coherence": coherence, "csi": csi, "equaliser": equaliser}
     options = {name: value for name, value in given.items() if value is not None}
     try:
-        channel = parse_channel(with_options(spec, options))
+        channel = own_channel(spec) or parse_channel(with_options(spec, options))
         # What a channel refuses only when it is used shows now, not in the middle of a run.
         channel(probe(1, 64), 0.1, rng=torch.Generator().manual_seed(0))
         return channel
     except ValueError as error:
         raise ValueError(f"--channel: {error}") from error
+
+
+def own_channel(spec: str) -> Medium | None:
+    """The channel that a name of an entry point or MODULE:NAME stands for; None where it is neither.
+
+    Raises:
+        ValueError: it cannot be had, or is no channel.
+    """
+    if spec.partition(":")[0] in CHANNELS or not is_own(spec, "channels"):
+        return None
+    channel = make_own(spec, "channels")
+    if not callable(channel):
+        raise ValueError(f"{spec} is no channel: it must be callable, channel(symbols, n0, rng=...)")
+    return cast(Medium, channel)
+
+
+def make_codec_of_own(name: str, ratio: float) -> Codec | InformedCodec:
+    """The codec that a name of an entry point or MODULE:NAME stands for; a class is given `ratio` if it takes one.
+
+    Raises:
+        ValueError: it cannot be had, or is no codec.
+    """
+    try:
+        codec = make_own(name, "codecs", ratio=ratio)
+    except ValueError as error:
+        raise ValueError(f"--codec {error}") from error
+    if not isinstance(codec, Codec | InformedCodec):
+        raise ValueError(f"--codec {name} is no codec: it must have encode(image, n0) and decode(received)")
+    return codec
 
 
 def default_codecs(channel: Channel) -> tuple[str, ...]:
@@ -133,7 +170,9 @@ def codec_forms() -> str:
         f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13; SOURCE-capacity[:{'|'.join(BOUNDS)}]; "
         f"SOURCE-ldpc-qam:all for "
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
-        f"{'|'.join(kodak_rd.names())}"
+        f"{'|'.join(kodak_rd.names())}; {receiver_specs.FORM} with RECEIVER "
+        f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; MODULE:NAME for a codec of one's own"
+        + "".join(f", {name}" for name in own_names("codecs"))
     )
 
 
@@ -148,6 +187,7 @@ def make_codecs(names: Sequence[str], *, ratio: float, mcs: str, channel: Channe
     Raises:
         ValueError: an unknown or repeated codec, or a ratio or scheme it does not have.
     """
+    register_sources()
     names = expand(names)
     for name in names:
         if names.count(name) > 1:
@@ -155,7 +195,8 @@ def make_codecs(names: Sequence[str], *, ratio: float, mcs: str, channel: Channe
     own = [name for name in names if not name.startswith(PUBLISHED)]
     if not own:
         raise ValueError(f"--codec {names[0]}: a published curve is drawn beside another codec; give one")
-    return {name: _make_codec(name, ratio=ratio, mcs=mcs, channel=channel) for name in own}
+    make = partial(_make_codec, ratio=ratio, mcs=mcs, channel=channel)
+    return {name: receiver_specs.build(name, make) for name in own}
 
 
 def expand(names: Sequence[str]) -> list[str]:
@@ -189,7 +230,24 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
         raise ValueError(f"--codec {name}: {error}") from error
     if name in zoo_codecs():
         return zoo.load(name, ratio=ratio)
+    if is_own(name, "codecs"):
+        return make_codec_of_own(name, ratio)
     raise ValueError(f"--codec {name!r} must be one of: {codec_forms()}")
+
+
+def frozen_codec(settings: Settings) -> Codec | None:
+    """The codec that a receiver's recipe names, at ratio 1/6, where it is no network: those training finds itself.
+
+    Raises:
+        ValueError: an unknown one, or one that needs to know the fades.
+    """
+    name = settings.codec
+    if settings.task == "codec" or name.startswith("zoo:") or name.endswith(".safetensors"):
+        return None
+    codec = make_codecs([name], ratio=1 / 6, mcs=DEFAULT_MCS, channel=AWGN())[name]
+    if isinstance(codec, InformedCodec) or not isinstance(codec, Codec):
+        raise ValueError(f"codec={name!r} must not need the fades to encode; give SOURCE-CODE-qam:adaptive, say")
+    return codec
 
 
 def published_curves(names: Sequence[str], words: Sequence[str], *, channel: Channel) -> list[str]:

@@ -7,7 +7,7 @@ import math
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -37,11 +37,16 @@ from semlink.flowgraphs.options import (
     parse_ratio,
     published_curves,
 )
+from semlink.flowgraphs.receiver_report import margin_table, margins, printed
+from semlink.flowgraphs.uncertainty import BRIGHTNESS, Spread, check_samples, samplers, spreads
+from semlink.flowgraphs.uncertainty import describe as describe_spreads
 from semlink.phy.channels import AWGN
 from semlink.phy.link import Codec, InformedCodec, esno_to_n0
 from semlink.phy.perceptual import METRICS
 
 FILES = ("compare.csv", "compare.png", "contact.png")
+MARGINS = "margins.csv"  # of receivers, where there are any
+Sampled = Mapping[tuple[str, str, float], Spread]
 
 
 def run_compare(
@@ -60,6 +65,7 @@ def run_compare(
     seed: int,
     out: Path,
     as_json: bool,
+    samples: int | None = None,
 ) -> None:
     """`semlink compare`: everything is checked before anything is sent, and all files are written at the end.
 
@@ -77,6 +83,7 @@ def run_compare(
     chosen = make_codecs(names, ratio=share, mcs=mcs, channel=over)
     published = published_curves(names, words, channel=over)
     images = load_images(words)
+    check_samples(samples, chosen)
     try_codecs(chosen, images)
     still = getattr(over, "labels", {}).get("channel") == "awgn"
     repeats = realisations or math.ceil((6 if still else 30) / len(images))
@@ -95,12 +102,16 @@ def run_compare(
                 progress=advance,
             )
         outcome = replace(outcome, table=add_published(outcome.table, published, share))
-        fixed = any(re.fullmatch(r".*-qam", name) for name in chosen)
-        files = write_comparison(outcome, mcs if fixed else None, folder)
+        sampled: dict[tuple[str, str, float], Spread] = {}
+        if samples is not None:
+            with progress_bar("sampling", len(samplers(chosen)) * len(shown)) as advance:
+                sampled = spreads(images, chosen, over, shown, count=samples, seed=seed, progress=advance)
+        fixed = any(re.fullmatch(r"[^+]*-qam(\+.*)?", name) for name in chosen)
+        files = write_comparison(outcome, mcs if fixed else None, folder, sampled)
     if as_json:
-        print(json.dumps(_as_json(outcome, [str(out / name) for name in files]), indent=2, allow_nan=False))
+        print(json.dumps(_as_json(outcome, [str(out / name) for name in files], sampled), indent=2, allow_nan=False))
     else:
-        _print_comparison(outcome, [str(out / name) for name in files if "/" not in name])
+        _print_comparison(outcome, [str(out / name) for name in files if "/" not in name], sampled)
 
 
 def add_published(table: pd.DataFrame, names: Sequence[str], ratio: float) -> pd.DataFrame:
@@ -146,8 +157,12 @@ def try_codecs(codecs: Mapping[str, Codec | InformedCodec], images: Mapping[str,
 
 
 @contextmanager
-def writable(out: Path) -> Iterator[Path]:
+def writable(out: Path, *, stale: Sequence[str] = ("received", MARGINS)) -> Iterator[Path]:
     """A folder to write to, whose files move to `out` when all has gone well; otherwise nothing is left behind.
+
+    Args:
+        out: the folder that they move to.
+        stale: what an earlier run may have left there, and must not mix with this one's.
 
     Raises:
         OSError: `out` cannot be made or written, or holds a file or folder of another kind under a name it needs.
@@ -162,7 +177,11 @@ def writable(out: Path) -> Iterator[Path]:
         try:
             _refuse_clashes(out)
             yield folder
-            shutil.rmtree(out / "received", ignore_errors=True)  # of an earlier run: they must not mix
+            for path in map(out.joinpath, stale):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
             for path in folder.iterdir():
                 path.replace(out / path.name)
             made = []
@@ -175,24 +194,31 @@ def writable(out: Path) -> Iterator[Path]:
 
 
 def _refuse_clashes(out: Path) -> None:
-    for name in FILES:
+    for name in (*FILES, MARGINS):
         if (out / name).is_dir():
             raise OSError(f"--out {out}: {name} is a folder there; give another folder")
     if (out / "received").exists() and not (out / "received").is_dir():
         raise OSError(f"--out {out}: received is a file there; give another folder")
 
 
-def write_comparison(outcome: Comparison, mcs: str | None, folder: Path) -> list[str]:
-    """Write compare.csv, compare.png, contact.png and received/*.png; return their names."""
+def write_comparison(outcome: Comparison, mcs: str | None, folder: Path, sampled: Sampled) -> list[str]:
+    """Write compare.csv, compare.png, contact.png, margins.csv where there are any, and received/*.png; their names."""
     title = describe(outcome, mcs)
     outcome.table.to_csv(folder / "compare.csv", index=False)
     plots.draw_curves(outcome, title, folder / "compare.png")
     plots.draw_contact_sheet(outcome, title, folder / "contact.png")
+    found = margins(outcome)
+    if found:
+        margin_table(found).to_csv(folder / MARGINS, index=False)
     (folder / "received").mkdir()
     number = {name: f"{i}-{_file_name(Path(name).stem)}" for i, name in enumerate(outcome.sent)}
-    for (image, codec, level), picture in outcome.pictures.items():
-        plots.write_image(picture, folder / "received" / f"{number[image]}_{_file_name(codec)}_{level:g}dB.png")
-    return [*FILES, *sorted(f"received/{path.name}" for path in (folder / "received").iterdir())]
+    pictures = {(*key, ""): picture for key, picture in outcome.pictures.items()}
+    for key, one in sampled.items():
+        pictures |= {(*key, "_mean"): one.mean, (*key, "_spread"): one.spread}
+    for (image, codec, level, end), picture in pictures.items():
+        plots.write_image(picture, folder / "received" / f"{number[image]}_{_file_name(codec)}_{level:g}dB{end}.png")
+    written = sorted(f"received/{path.name}" for path in (folder / "received").iterdir())
+    return [*FILES, *[MARGINS] * bool(found), *written]
 
 
 def _file_name(text: str) -> str:
@@ -211,13 +237,15 @@ def _fraction(ratio: float) -> str:
     return f"1/{round(1 / ratio)}" if abs(1 / ratio - round(1 / ratio)) < 0.01 else f"{ratio:.4g}"
 
 
-def _print_comparison(outcome: Comparison, files: Sequence[str]) -> None:
+def _print_comparison(outcome: Comparison, files: Sequence[str], sampled: Sampled) -> None:
     console = Console()
     title = "PSNR in dB from the mean squared error (95 % interval); failed images of those sent"
-    console.print(_by_codec(outcome, title, _cell))
+    console.print(by_codec(outcome, title, psnr_cell))
     for metric in outcome.metrics:
         title = f"{METRICS[metric].label} (95 % interval); lower is better"
-        console.print(_by_codec(outcome, title, partial(_distance_cell, column_of(metric))))
+        console.print(by_codec(outcome, title, partial(distance_cell, column_of(metric))))
+    for table in printed(outcome, margins(outcome)):
+        console.print(table)
     for codec, rows in outcome.table.groupby("codec", sort=False):
         cliff = find_cliff(rows)
         if cliff is not None:
@@ -233,18 +261,21 @@ def _print_comparison(outcome: Comparison, files: Sequence[str]) -> None:
             console.print(f"{codec}: {_bits(rows)}", soft_wrap=True, highlight=False, emoji=False)
         for topic, notes in outcome.notes.get(str(codec), {}).items():
             console.print(f"{codec}: {topic}: {'; or: '.join(notes)}", soft_wrap=True, highlight=False, emoji=False)
+    for line in describe_spreads(sampled):
+        where = f"; received/*_mean.png and *_spread.png, {BRIGHTNESS} times as bright"
+        console.print(line + where, soft_wrap=True, highlight=False, emoji=False)
     console.print("written: " + ", ".join(files), soft_wrap=True, highlight=False, emoji=False)
 
 
-def _by_codec(outcome: Comparison, title: str, cell: Callable[[pd.Series], str]) -> Table:
+def by_codec(outcome: Comparison, title: str, cell: Callable[[pd.Series], str]) -> Table:
     """A row for every Es/N0, a column for every codec."""
     table = Table(title=title)
     table.add_column("Es/N0 (dB)", justify="right")
-    by_codec = dict(list(outcome.table.groupby("codec", sort=False)))
-    for codec in by_codec:
+    rows_of = dict(list(outcome.table.groupby("codec", sort=False)))
+    for codec in rows_of:
         table.add_column(str(codec), justify="right")
     for level in sorted(set(outcome.table["esno_db"])):
-        cells = [cell(rows[rows["esno_db"] == level].iloc[0]) for rows in by_codec.values()]
+        cells = [cell(rows[rows["esno_db"] == level].iloc[0]) for rows in rows_of.values()]
         table.add_row(f"{level:g}", *cells)
     return table
 
@@ -259,7 +290,8 @@ def _bits(rows: pd.DataFrame) -> str:
     return "coded bits: " + ", ".join(parts)
 
 
-def _cell(row: pd.Series) -> str:
+def psnr_cell(row: pd.Series) -> str:
+    """PSNR of a row with its interval, and how many images failed."""
     if not math.isfinite(row["psnr_db"]):
         return f"{row['psnr_mean_db']:.2f} (mean of images)" if math.isfinite(row["psnr_mean_db"]) else "–"
     failed = f", {row['failed']}/{row['images'] * row['realisations']} failed" if row["failed"] else ""
@@ -268,7 +300,8 @@ def _cell(row: pd.Series) -> str:
     return f"{row['psnr_db']:.2f}{interval}{failed}"
 
 
-def _distance_cell(column: str, row: pd.Series) -> str:
+def distance_cell(column: str, row: pd.Series) -> str:
+    """A perceptual distance of a row with its interval."""
     if not math.isfinite(row[column]):
         return "–"
     known = math.isfinite(row[f"{column}_low"])
@@ -276,27 +309,38 @@ def _distance_cell(column: str, row: pd.Series) -> str:
     return f"{row[column]:.4f}{interval}"
 
 
-def _as_json(outcome: Comparison, files: Sequence[str]) -> dict[str, object]:
-    rows = [
-        {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
-        for row in outcome.table.to_dict(orient="records")
+def _as_json(outcome: Comparison, files: Sequence[str], sampled: Sampled) -> dict[str, object]:
+    rows = [_finite(row) for row in outcome.table.to_dict(orient="records")]
+    cliffs = {str(codec): find_cliff(of) for codec, of in outcome.table.groupby("codec", sort=False)}
+    told: dict[str, object] = {"rows": rows, "cliff_db": cliffs, "notes": outcome.notes, "files": list(files)}
+    beyond = [_finite(asdict(one)) for one in margins(outcome)]
+    spread = [
+        {"image": image, "codec": codec, "esno_db": level, "spread": one.average, "most": one.most}
+        for (image, codec, level), one in sampled.items()
     ]
-    by_codec = outcome.table.groupby("codec", sort=False)
-    cliffs = {str(codec): find_cliff(rows_of) for codec, rows_of in by_codec}
-    return {"rows": rows, "cliff_db": cliffs, "notes": outcome.notes, "files": list(files)}
+    return told | ({"margins": beyond} if beyond else {}) | ({"samples": spread} if spread else {})
+
+
+def _finite(row: Mapping[Hashable, object] | Mapping[str, object]) -> dict[Hashable, object]:
+    """A row for JSON, which knows no NaN."""
+    unknown = {key for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)}
+    return {key: None if key in unknown else value for key, value in row.items()}
 
 
 def run_zoo(*, measure: str | None, as_json: bool) -> None:
     """`semlink zoo`."""
     from semlink.flowgraphs import measure as measuring
+    from semlink.flowgraphs.zoo_list import print_receivers
     from semlink.neural import zoo
+    from semlink.neural.diffusion.zoo import receiver_cards
 
     if measure is not None:
-        with progress_bar("measuring", len(measuring.CONDITIONS) * len(measuring.ESNO_DB)) as advance:
-            measuring.measure_card(measure, advance)
+        with progress_bar("measuring", measuring.jobs(measure)) as advance:
+            measuring.measure(measure, advance)
     cards = zoo.cards().values()
     if as_json:
-        print(json.dumps([asdict(card) for card in cards], indent=2))
+        receivers = receiver_cards().values()
+        print(json.dumps([asdict(card) for card in cards] + [asdict(card) for card in receivers], indent=2))
         return
     console = Console()
     for card in cards:
@@ -313,6 +357,7 @@ def run_zoo(*, measure: str | None, as_json: bool) -> None:
         for condition, figures in card.figures.items():
             values = ", ".join(f"{level} dB: {value:.2f}" for level, value in figures.items())
             console.print(f"  PSNR in dB, {condition}: {values}", soft_wrap=True, highlight=False, emoji=False)
+    print_receivers(console)
 
 
 @contextmanager

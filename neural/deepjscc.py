@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from semlink.neural.fixed_rate import FixedRate
+from semlink.neural.grid import check_whole
 from semlink.neural.inference import channels_last, double
 
 Conv = TypeVar("Conv", nn.Conv2d, nn.ConvTranspose2d)
@@ -58,11 +59,15 @@ class DeepJSCC(FixedRate):
 
     Args:
         cell_symbols: complex symbols for each 4×4 RGB pixels: 8 is a ratio of 1/6, 4 of 1/12.
-        widths: features at half and at quarter resolution.
+        widths: features at half and at quarter resolution, from 2.
+
+    Raises:
+        ValueError: a size out of range.
     """
 
     def __init__(self, cell_symbols: int, widths: tuple[int, int] = (32, 64)) -> None:
         super().__init__("deepjscc", cell=4, cell_symbols=cell_symbols)
+        check_whole("widths", widths, count=2, least=2)
         a, b = widths
         self.encoder = nn.ModuleList([Stage(_down(3, a)), Stage(_down(a, b)), Stage(_flat(b, b)), Stage(_flat(b, b))])
         self.to_symbols = _flat(b, 2 * cell_symbols)

@@ -9,7 +9,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semlink.neural.grid import check_image_size
+from semlink.neural.grid import check_rgb, check_whole
 from semlink.phy.link import Decoded, Frame, Received, channel_uses
 
 
@@ -21,6 +21,9 @@ class FixedRate(nn.Module, ABC):
         cell: pixels a side of a cell.
         cell_symbols: complex symbols for each.
 
+    Raises:
+        ValueError: `cell_symbols` below 1.
+
     Images whose sides are no multiples of a cell's are padded by reflection and cropped back. The padding costs
     nothing: the symbols beyond floor(ratio·3·h·w), those of the cells with the fewest true pixels, are not sent, and
     the decoder takes them as erased. The receiver is assumed to know the image size, as the digital chain's is.
@@ -30,6 +33,7 @@ class FixedRate(nn.Module, ABC):
 
     def __init__(self, name: str, *, cell: int, cell_symbols: int) -> None:
         super().__init__()
+        check_whole("cell_symbols", cell_symbols)
         self.name, self.cell, self.cell_symbols = name, cell, cell_symbols
         self.ratio = cell_symbols / (3 * cell**2)
 
@@ -52,9 +56,9 @@ class FixedRate(nn.Module, ABC):
         """Encode images into floor(ratio·3·h·w) symbols each, normalised to unit mean energy.
 
         Raises:
-            ValueError: images that are not RGB or have a side below 8 pixels.
+            ValueError: images that are not RGB, float32 in [0, 1], or have a side below 8 pixels.
         """
-        check_image_size(image, self.name)
+        check_rgb(image, self.name)
         with torch.no_grad():
             symbols = self.symbols(image, torch.full((image.shape[0],), n0, device=image.device))
         notes = {"receiver": "image size known"}
@@ -139,7 +143,13 @@ def unit_energy(pairs: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n 2"]:
 def spread(
     pairs: Float[Tensor, "b n 2"], n0: Float[Tensor, "b n"], sent: Int[Tensor, " n"], latents: int
 ) -> Float[Tensor, "b 3 latents"]:
-    """Real parts, imaginary parts and Wiener factors 1 / (1 + N0) in their places; all 0 where nothing was sent."""
+    """Real parts, imaginary parts and Wiener factors 1 / (1 + N0) in their places; all 0 where nothing was sent.
+
+    Raises:
+        ValueError: another number of symbols than of places.
+    """
+    if pairs.shape[1] != len(sent):
+        raise ValueError(f"{pairs.shape[1]} symbols received; an image of this size and ratio has {len(sent)}")
     weight = 1 / (1 + n0[:, :, None])
     seen = torch.cat([pairs * weight, weight], dim=2).transpose(1, 2)  # (b, 3, n)
     return seen.new_zeros(seen.shape[0], 3, latents).index_copy(2, sent.to(seen.device), seen)

@@ -7,14 +7,14 @@ otherwise on another machine or by another version of PyTorch's sort.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from semlink.phy.link import channel_uses
+from semlink.phy.link import channel_uses, check_image
 
 CELL = 4  # pixels a side
 MIN_SIDE = 8  # pixels: below this an image is mostly padding
@@ -24,8 +24,11 @@ _EVEN = 144  # a multiple of all possible counts of true pixels in a cell: produ
 _GOLDEN = 2654435769  # odd, 2³² over the golden ratio: multiples of it modulo 2³² are all different and well spread
 
 
-def check_image_size(image: Float[Tensor, "b c h w"], codec: str) -> None:
-    """Raise ValueError unless the images are RGB with sides of at least `MIN_SIDE` pixels."""
+def check_rgb(image: Tensor, codec: str) -> None:
+    """Raise ValueError unless the images are float32 (b, 3, h, w) in [0, 1], of at least `MIN_SIDE` pixels a side."""
+    check_image(image)
+    if image.dtype != torch.float32:
+        raise ValueError(f"image has dtype {image.dtype}; {codec} takes torch.float32")
     c, h, w = image.shape[1:]
     if c != 3 or min(h, w) < MIN_SIDE:
         raise ValueError(
@@ -37,6 +40,14 @@ def check_ratio(ratio: float, codec: str) -> None:
     """Raise ValueError unless `MIN_RATIO` ≤ ratio ≤ `MAX_RATIO`."""
     if not MIN_RATIO - 1e-6 <= ratio <= MAX_RATIO + 1e-6:
         raise ValueError(f"ratio={ratio:g} must be, for {codec}, from 1/24 to 1/3")
+
+
+def check_whole(name: str, value: int | Sequence[int], *, count: int = 1, least: int = 1) -> None:
+    """Raise ValueError unless an argument of a network is a whole number from `least`, or `count` of them."""
+    values: Sequence[object] = value if count > 1 and isinstance(value, Sequence) else [value]
+    if len(values) != count or not all(isinstance(one, int) and one >= least for one in values):
+        wanted = "a whole number" if count == 1 else f"{count} whole numbers"
+        raise ValueError(f"{name}={value!r} must be {wanted} from {least}")
 
 
 def cells(h: int, w: int) -> tuple[int, int]:
@@ -60,9 +71,9 @@ def sent_indices(h: int, w: int, n: int) -> Int[Tensor, " n"]:
     covered = torch.outer(*true).flatten()
     symbol = torch.arange(MAX_SYMBOLS)
     spread = torch.arange(len(covered)) * _GOLDEN % 2**32
-    keys = (2 * symbol[:, None] + 1) * (_EVEN // covered) * 2**32 + spread  # (symbols, cells)
-    order = keys.flatten().argsort()
-    return order[:n].sort().values
+    keys = ((2 * symbol[:, None] + 1) * (_EVEN // covered) * 2**32 + spread).flatten()  # (symbols · cells,)
+    last = keys.kthvalue(min(n, len(keys))).values if n else -1  # a sort would take longer than some of the network
+    return (keys <= last).nonzero().flatten()
 
 
 def symbols_at(h: int, w: int, ratio: float) -> int:

@@ -143,8 +143,8 @@ def structural_errors(image: Float[Tensor, "b 3 h w"], reference: Float[Tensor, 
     count = next(n for n in range(len(SCALES), 0, -1) if side >> (n - 1) >= WINDOW)
     total = torch.ones_like(image[:, 0, 0, 0])[:, None]
     for scale in range(count):
-        luminance, structure = _ssim_parts(image, reference)
-        value = luminance * structure if scale == count - 1 else structure
+        whole, structure = _ssim_parts(image, reference)
+        value = whole if scale == count - 1 else structure
         # Below 0 a power has no real value; a gradient of 0 there would never let go of it.
         total = total * value.clamp_min(1e-4) ** (SCALES[scale] / sum(SCALES[:count]))
         if scale < count - 1:
@@ -154,6 +154,7 @@ def structural_errors(image: Float[Tensor, "b 3 h w"], reference: Float[Tensor, 
 
 
 def _ssim_parts(image: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """SSIM, and its contrast and structure without the luminance, of each channel of each image, (b, c)."""
     taps = torch.exp(-torch.arange(-5.0, 6.0, device=image.device).square() / (2 * 1.5**2))
     taps = (taps / taps.sum()).expand(image.shape[1], 1, -1)
 
@@ -164,8 +165,7 @@ def _ssim_parts(image: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     variances = smooth(image * image) - mean**2 + smooth(reference * reference) - other**2
     structure = (2 * (smooth(image * reference) - mean * other) + 0.03**2) / (variances + 0.03**2)
     luminance = (2 * mean * other + 0.01**2) / (mean**2 + other**2 + 0.01**2)
-    # pytorch_msssim averages the product at the last scale, not the factors.
-    return (luminance * structure).mean(dim=(2, 3)) / structure.mean(dim=(2, 3)), structure.mean(dim=(2, 3))
+    return (luminance * structure).mean(dim=(2, 3)), structure.mean(dim=(2, 3))
 
 
 def _twin(rng: torch.Generator, device: torch.device) -> torch.Generator:

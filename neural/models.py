@@ -101,7 +101,7 @@ def build_of(known: Mapping[str, Callable[..., nn.Module]], model: str, network:
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in network.items()}
     try:
         return known[model](**given)
-    except (TypeError, IndexError, RuntimeError, ZeroDivisionError) as error:
+    except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"network={dict(network)}: {model} cannot be built of it ({error})") from error
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semlink.neural.fixed_rate import FixedRate, unweighted
+from semlink.neural.grid import check_whole
 
 
 class PlainDeepJSCC(FixedRate):
@@ -82,6 +83,7 @@ class ADJSCC(FixedRate):
 
     def __init__(self, cell_symbols: int, width: int = 256) -> None:
         super().__init__("adjscc", cell=4, cell_symbols=cell_symbols)
+        check_whole("width", width)
         latents, d = 2 * cell_symbols, width
         down = [(3, d, 9, 2), (d, d, 5, 2), (d, d, 5, 1), (d, d, 5, 1), (d, latents, 5, 1)]
         up = [(latents, d, 5, 1), (d, d, 5, 1), (d, d, 5, 1), (d, d, 5, 2), (d, 3, 9, 2)]

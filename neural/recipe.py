@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -19,6 +20,7 @@ CHANNELS: Mapping[str, Channel] = {
     "rayleigh-16": Rayleigh(16),
     "rayleigh-fast": Rayleigh("fast"),
 }
+MOST_DB = 100  # of Es/N0, either way: far beyond what the networks tell apart
 LOSSES = ("mse", "ms-ssim", "st-lpips", "l1")
 CHOICES = {
     "task": ("codec", *TASKS),
@@ -48,7 +50,7 @@ class Settings:
     warmup: int = 500
     ema: float = 0.0  # decay of the average of the weights that is published; 0 for the weights themselves
     init: str = ""  # weights to start from: a path seen from the working folder, or zoo:NAME; none for random ones
-    seed: int = 0
+    seed: int = 0  # below 2^32
     threads: int = 1  # of the CPU; another number rounds otherwise, and gives other weights
     device: str = "cpu"
     precision: str = "float32"  # or bf16 for the convolutions (autocast)
@@ -105,6 +107,10 @@ def _check(settings: Settings) -> None:
     for name in ("name", "init", "images", "codec"):
         if not isinstance(getattr(settings, name), str):
             raise ValueError(f"{name}={getattr(settings, name)!r} must be a string")
+    if settings.name in ("", "..") or settings.name != Path(settings.name).name:
+        raise ValueError(f"name={settings.name!r} must be a file name without a folder")
+    if settings.seed >= 2**32:
+        raise ValueError(f"seed={settings.seed} must be below 2^32")
     _check_lists(settings)
 
 
@@ -116,19 +122,22 @@ def _check_receiver(settings: Settings) -> None:
 
 
 def _check_lists(settings: Settings) -> None:
-    if not isinstance(settings.channels, tuple) or not settings.channels or set(settings.channels) - set(CHANNELS):
-        raise ValueError(f"channels={settings.channels!r} must be some of: {', '.join(CHANNELS)}")
+    channels = settings.channels
+    if not isinstance(channels, tuple) or not channels or any(name not in tuple(CHANNELS) for name in channels):
+        raise ValueError(f"channels={channels!r} must be some of: {', '.join(CHANNELS)}")
     limits = settings.esno_db
-    if not (isinstance(limits, tuple) and len(limits) == 2 and all(map(_is_number, limits)) and limits[0] <= limits[1]):
+    if not (isinstance(limits, tuple) and len(limits) == 2 and all(map(_is_number, limits))):
         raise ValueError(f"esno_db={limits!r} must be 2 numbers, the lower one first")
+    if not -MOST_DB <= limits[0] <= limits[1] <= MOST_DB:
+        raise ValueError(f"esno_db={limits!r} must be from -{MOST_DB} to {MOST_DB} dB, the lower one first")
     rates = settings.rates
     if not isinstance(rates, tuple) or not all(isinstance(k, int) and 2 <= k <= 16 for k in rates):
         raise ValueError(f"rates={rates!r} must be whole numbers from 2 to 16")
     loss = settings.loss
     if not isinstance(loss, Mapping) or not loss or set(loss) - set(LOSSES):
         raise ValueError(f"loss={loss!r} must be a table of: {', '.join(LOSSES)}")
-    if not all(_is_number(weight) and weight >= 0 for weight in loss.values()) or not any(loss.values()):
-        raise ValueError(f"loss={dict(loss)!r} must have weights from 0, not all of them 0")
+    if not all(_is_number(weight) and 0 <= weight < math.inf for weight in loss.values()) or not any(loss.values()):
+        raise ValueError(f"loss={dict(loss)!r} must have finite weights from 0, not all of them 0")
     if not isinstance(settings.network, Mapping):
         raise ValueError(f"network={settings.network!r} must be a table")
 

@@ -35,13 +35,14 @@ from semlink.neural.grid import (
     MIN_RATIO,
     by_tiles,
     cells,
-    check_image_size,
     check_ratio,
+    check_rgb,
+    check_whole,
     sent_indices,
     symbols_at,
     to_cells,
 )
-from semlink.neural.inference import by_parts
+from semlink.neural.inference import by_parts, channels_last
 from semlink.neural.windows import join_windows, relative_positions, split_windows, visible
 from semlink.phy.link import Decoded, Frame, Received
 
@@ -164,6 +165,16 @@ class Size:
     window: int
     mlp_ratio: float
 
+    def __post_init__(self) -> None:
+        check_whole("widths", self.widths, count=2)
+        check_whole("depths", self.depths, count=2, least=0)
+        check_whole("heads", self.heads)
+        check_whole("window", self.window)
+        if self.widths[1] % self.heads:
+            raise ValueError(f"widths={self.widths}: the second must be a multiple of heads={self.heads}")
+        if round(self.mlp_ratio * self.widths[1]) < 1:
+            raise ValueError(f"mlp_ratio={self.mlp_ratio!r} must leave the MLP a feature")
+
 
 class Trunk(nn.Module, ABC):
     """What both ways share: the condition's embedding, the blocks, and how far a cell sees."""
@@ -221,7 +232,7 @@ class Encoder(Trunk):
 
     def whole(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Cells to cells in one piece."""
-        x = F.pixel_unshuffle(F.pixel_shuffle(x, CELL), 2)  # (b, 12, 2·rows, 2·columns)
+        x = channels_last(F.pixel_unshuffle(F.pixel_shuffle(x, CELL), 2))  # (b, 12, 2·rows, 2·columns)
         x = self.merge(self.convolve(self.enter(x), embedding))
         latents: Tensor = self.leave(self.attend(x, embedding))
         return latents.float()
@@ -280,8 +291,6 @@ class ConvSwin(nn.Module):
     ) -> None:
         super().__init__()
         check_ratio(ratio, "swin")
-        if widths[1] % heads:
-            raise ValueError(f"widths={widths}: the second must be a multiple of heads={heads}")
         self.ratio = ratio
         analysis, energy = transform()
         self.analysis = nn.Conv2d(PIXELS, LATENTS, 1, bias=False)
@@ -299,9 +308,9 @@ class ConvSwin(nn.Module):
         """Encode images into floor(ratio·3·h·w) symbols each, normalised to unit mean energy.
 
         Raises:
-            ValueError: images that are not RGB or have a side below 8 pixels, or a ratio out of range.
+            ValueError: a ratio out of range, or images that are not RGB, float32 in [0, 1], 8 pixels a side or more.
         """
-        check_image_size(image, "swin")
+        check_rgb(image, "swin")
         check_ratio(self.ratio, "swin")
         with torch.no_grad():
             symbols = self.symbols(image, torch.full((image.shape[0],), n0, device=image.device))

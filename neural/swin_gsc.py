@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semlink.neural.fixed_rate import FixedRate, unweighted
+from semlink.neural.grid import check_whole
 from semlink.neural.swin import WindowAttention
 
 PATCH = 4  # pixels a side of a token of the first stage
@@ -60,6 +61,12 @@ class SwinGSC(FixedRate):
     ) -> None:
         width, window = 32, 2
         super().__init__("swin-gsc", cell=2 * PATCH, cell_symbols=width)
+        check_whole("depths", depths, count=2, least=0)
+        check_whole("heads", heads, count=2)
+        if width % heads[0] or 2 * width % heads[1]:
+            raise ValueError(f"heads={heads}: the first must divide {width}, the second {2 * width}")
+        if round(mlp_ratio * width) < 1:
+            raise ValueError(f"mlp_ratio={mlp_ratio!r} must leave the MLP a feature")
 
         def stage(i: int, features: int) -> nn.Sequential:
             block = partial(ReluBlock, features, heads=heads[i], window=window, mlp_ratio=mlp_ratio)

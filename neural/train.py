@@ -10,8 +10,9 @@ from __future__ import annotations
 import io
 import math
 import os
+import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any, cast
@@ -57,7 +58,8 @@ class Run:
         if settings.channels_last:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimisers = make_optimisers(self.model, settings)
-        self.average = {key: value.clone() for key, value in self.model.state_dict().items()} if settings.ema else {}
+        floats = {key: value for key, value in self.model.state_dict().items() if value.is_floating_point()}
+        self.average = {key: value.clone() for key, value in floats.items()} if settings.ema else {}
         self._resume()
         if settings.compile:
             for part in self.model.children():
@@ -136,7 +138,7 @@ class Run:
     def averaged(self) -> nn.Module:
         """A copy of the network on the CPU, with the averaged weights where there is an average."""
         model = self._build()
-        model.load_state_dict(self.average or self.model.state_dict())
+        model.load_state_dict({**self.model.state_dict(), **self.average})  # what counts things has no average
         return model.eval().requires_grad_(False)
 
     def validate(self, images: UInt8[Tensor, "v 3 h w"]) -> dict[str, dict[int, float]]:
@@ -178,17 +180,22 @@ class Run:
     def _average(self) -> None:
         # At first the average follows closely: it forgets the random weights.
         decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(list(self.average.values()), list(self.model.state_dict().values()), 1 - decay)
+        state = self.model.state_dict()
+        torch._foreach_lerp_(list(self.average.values()), [state[key] for key in self.average], 1 - decay)
 
     def _resume(self) -> None:
         if not self.checkpoint.is_file():
             return
         try:
             state = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
-        except Exception as error:  # a damaged file raises any of a dozen types
-            raise ValueError(f"checkpoint {self.checkpoint} is damaged ({error}); remove it to begin anew") from error
-        if defaults() | state["settings"] != asdict(self.settings):
+            if known := defaults() | dict(state["settings"]) == asdict(self.settings):
+                self._restore(state)
+        except Exception as error:  # a damaged file, or one of another kind, raises any of a dozen types
+            raise ValueError(f"checkpoint {self.checkpoint} is damaged ({error!r}); remove it to begin anew") from error
+        if not known:
             raise ValueError(f"checkpoint {self.checkpoint} is of other settings; choose another folder or remove it")
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.average = state["average"]
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
@@ -217,10 +224,11 @@ def train(
         DataError: the training data are not to be had.
     """
     out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(settings.threads)
+    threads = torch.get_num_threads()
     if joined := _join(settings):
         dist.init_process_group("nccl" if settings.device == "cuda" else "gloo")
     try:
+        torch.set_num_threads(settings.threads)
         if settings.device == "cuda":
             _prepare_gpu()
         run = Run(settings, out, codec)
@@ -228,6 +236,7 @@ def train(
         _loop(run, data, time.monotonic() + 60 * minutes)
         return publish(run) if run.rank == 0 else out / f"{settings.name}.safetensors"
     finally:
+        torch.set_num_threads(threads)
         if joined:
             dist.destroy_process_group()
 
@@ -275,7 +284,7 @@ def publish(run: Run) -> Path:
     model = run.averaged()
     zoo.write_weights(model, weights)
     command = f"semlink train neural/recipes/{settings.name}.toml --out runs/{settings.name}"
-    command += f" --images {settings.images}" if settings.images else ""
+    command += f" --images {shlex.quote(settings.images)}" if settings.images else ""
     earlier = zoo.earlier_command(settings.init)
     command = f"{earlier}; {command}" if earlier else command
     if settings.task != "codec":

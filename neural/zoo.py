@@ -72,8 +72,11 @@ def cards() -> dict[str, Card]:
 
 
 def _read_card(path: Path) -> Card:
-    values = json.loads(path.read_text())
-    return Card(**{**values, "ratios": values["ratios"] and tuple(values["ratios"])})
+    try:
+        values = json.loads(path.read_text())
+        return Card(**{**values, "ratios": values["ratios"] and tuple(values["ratios"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"card {path}: no card of a codec, or a damaged one ({error!r})") from error
 
 
 def names() -> list[str]:
@@ -85,7 +88,8 @@ def load_run(folder: str | Path, name: str, *, ratio: float | None = None) -> Ne
     """The codec that a training has written to `folder` as `NAME.safetensors` and its card.
 
     Raises:
-        ValueError: no such files, a ratio that the codec does not have, or weights that are not those of the card.
+        ValueError: no such files, a card that is none of a codec, a ratio that the codec does not have, or weights
+            that are not those of the card.
     """
     path = Path(folder) / f"{name}.json"
     if not path.is_file():

@@ -238,20 +238,37 @@ class Link:
             ValueError: image out of shape or range, Es/N0 not finite, symbols off in power, or a ledger that does not
                 add up.
         """
+        return self.carry(self.encode(image, esno_db, rng=rng), image.shape[1:], esno_db, rng=rng)
+
+    def encode(self, image: Float[Tensor, "b c h w"], esno_db: float, *, rng: Rng) -> Frame:
+        """What the codec sends of a batch of images at an Es/N0 in dB, power and ledger checked.
+
+        From `rng` nothing is drawn; a codec that knows the fades is shown what `carry` will draw from it.
+
+        Raises:
+            ValueError: as for the whole.
+        """
         check_image(image)
-        n0 = esno_to_n0(esno_db)
-        frame = self._encode(image, n0, rng)
+        frame = self._encode(image, esno_to_n0(esno_db), rng)
         check_frame(frame, image.shape[0])
-        received = self.channel(frame.symbols, n0, rng=rng)
+        return frame
+
+    def carry(self, frame: Frame, image_shape: Sequence[int], esno_db: float, *, rng: Rng) -> Transmission:
+        """Send a frame of images of shape (c, h, w) and decode what arrives: the second half of the whole.
+
+        Raises:
+            ValueError: as for the whole.
+        """
+        received = self.channel(frame.symbols, esno_to_n0(esno_db), rng=rng)
         if received.symbols.shape != frame.symbols.shape:
             raise ValueError(
                 f"channel returned symbols of shape {tuple(received.symbols.shape)}, sent {tuple(frame.symbols.shape)}"
             )
-        c, h, w = image.shape[1:]
+        c, h, w = image_shape
         uses = _account(frame, received)
         decoded = self.codec.decode(replace(received, image_shape=(c, h, w), header=frame.header))
         decoded = Decoded(decoded) if isinstance(decoded, Tensor) else Decoded(*decoded)
-        failed = decoded.failed if decoded.failed is not None else torch.zeros(image.shape[0], dtype=torch.bool)
+        failed = decoded.failed if decoded.failed is not None else torch.zeros(len(frame.symbols), dtype=torch.bool)
         return Transmission(
             image=decoded.image,
             failed=failed,
@@ -259,7 +276,7 @@ class Link:
             ratio=sum(uses.values()) / (c * h * w),
             esno_db=esno_db,
             block_errors=decoded.block_errors,
-            blocks=torch.as_tensor(decoded.blocks).expand(image.shape[0]),
+            blocks=torch.as_tensor(decoded.blocks).expand(len(frame.symbols)),
             notes={**frame.notes, **getattr(self.channel, "notes", {})},
             bits=dict(frame.bits),
             modes=tuple(frame.modes),

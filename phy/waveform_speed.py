@@ -42,7 +42,9 @@ class ReceiverSpeed:
 
 
 def measure_receivers(*, symbols: int = 4096, bursts: int = 50, piece: int = 32768) -> list[ReceiverSpeed]:
-    """Both waveforms at 20 dB with a carrier offset and 20 ppm; some seconds, on one core.
+    """Both waveforms at 20 dB with a carrier offset and 20 ppm; some seconds, on one core and by processor time.
+
+    NumPy's linear algebra must have one thread (OPENBLAS_NUM_THREADS=1): more only wait for each other.
 
     Args:
         symbols: payload of a burst.
@@ -57,9 +59,9 @@ def _measure(name: str, waveform: Waveform, symbols: int, bursts: int, piece: in
     rng = np.random.default_rng(0)
     payload = (rng.standard_normal((bursts * symbols, 2)) @ [1, 1j]) * np.sqrt(0.5)
     parts = split(payload, BurstHeader(height=1, width=1), longest=symbols)
-    begin = time.perf_counter()
+    begin = time.process_time()
     sent = np.concatenate([waveform.modulate(*part) for part in parts])
-    transmitting = time.perf_counter() - begin
+    transmitting = time.process_time() - begin
     stream = Loopback(n0=10 ** (-_ESNO_DB / 10), cfo=1e-3, ppm=20, delay=1000.5)(sent, rng=rng)
     _run(waveform, stream[: 4 * piece], piece)  # tables are made at first use
     receiving, found = _run(waveform, stream, piece)
@@ -79,8 +81,8 @@ def _measure(name: str, waveform: Waveform, symbols: int, bursts: int, piece: in
 def _run(waveform: Waveform, stream: Samples, piece: int) -> tuple[float, int]:
     """Seconds, and bursts found."""
     receiver = BurstReceiver(waveform)
-    begin = time.perf_counter()
+    begin = time.process_time()
     for start in range(0, len(stream), piece):
         receiver.push(stream[start : start + piece])
     receiver.flush()
-    return time.perf_counter() - begin, receiver.counts.received
+    return time.process_time() - begin, receiver.counts.received

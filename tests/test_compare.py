@@ -273,7 +273,7 @@ def test_bad_images_end_in_one_line(
         (["--esno", "nan"], "--esno 'nan'"),
         (["--esno", ""], "--esno ''"),
         (["--esno", "20:0:2"], "--esno '20:0:2'"),
-        (["--codec", "turbo"], "--codec 'turbo' must be one of: deepjscc, swin; SOURCE-CODE-qam"),
+        (["--codec", "turbo"], "--codec 'turbo' must be one of: deepjscc, deepjscc-plain-10, "),
         (["--codec", "deepjscc", "--codec", "deepjscc"], "more than once"),
         (["--channel", "moon"], "--channel: channel 'moon' must be one of: awgn, rayleigh"),
         (["--channel", "rayleigh", "--coherence", "0"], "coherence=0"),

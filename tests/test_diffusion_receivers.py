@@ -53,7 +53,7 @@ def sft() -> SFT:
 class Brighter:
     """Adds the noise level and a draw of its own, so that both can be read off the image."""
 
-    channels = 3
+    channels, least_side, draws = 3, 8, True
 
     def __init__(self) -> None:
         self.levels: list[float] = []
@@ -173,7 +173,7 @@ def test_bad_decoded_images_are_refused() -> None:
         Refined(Half(broken), Brighter()).decode(received)
     with pytest.raises(ValueError, match="image with 1 channels: the refiner takes 3"):
         Refined(Half(images(2)[:, :1]), sft()).decode(received)
-    with pytest.raises(ValueError, match="at least 8x8"):
+    with pytest.raises(ValueError, match="at least 8x8 pixels"):
         Refined(Half(images(2, side=7)), sft()).decode(received)
     with pytest.raises(ValueError, match="not logits"):
         Refined(Half(torch.rand(2, 10)), sft()).decode(received)

@@ -14,11 +14,12 @@ from safetensors.torch import load_file
 from semlink.baselines.separate import SeparateCodec
 from semlink.neural import train as training
 from semlink.neural.data import Data
-from semlink.neural.diffusion.catalogue import load_codec, load_receiver
+from semlink.neural.diffusion.catalogue import load_codec
 from semlink.neural.diffusion.cddm import SymbolDenoiser
 from semlink.neural.diffusion.objectives import degrade, receiver_loss
 from semlink.neural.diffusion.receivers import Refined
 from semlink.neural.diffusion.sft import SFT
+from semlink.neural.diffusion.zoo import load_receiver
 from semlink.neural.fixed_rate import noise_level
 from semlink.neural.losses import importance
 from semlink.neural.recipe import Settings, read_recipe

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from semlink.neural.fixed_rate import FixedRate, unweighted
-from semlink.neural.models import build, parameters
+from semlink.neural.models import Network, build, parameters
 from semlink.neural.published import ADJSCC, GDN, Above, PlainDeepJSCC
 from semlink.neural.swin_gsc import SwinGSC
 from semlink.phy.channels import AWGN, Rayleigh
@@ -73,6 +73,16 @@ def test_which_codecs_heed_the_noise(name: str, heeds: bool) -> None:
     assert ("transmitter" in frames[0].notes) is heeds
 
 
+def test_adjscc_is_told_the_esno_in_db() -> None:
+    codec, told = make("adjscc"), []
+    for module in codec.modules():
+        if hasattr(module, "squeeze"):
+            module.squeeze.register_forward_hook(lambda _layer, given, _out: told.append(given[0][0, -1].item()))
+    symbols = codec.encode(torch.rand(1, 3, 32, 32, generator=generator()), 0.05).symbols
+    codec.decode(Received(symbols, torch.full(symbols.shape, 0.5)))
+    assert told == pytest.approx([13.01] * 4 + [3.01] * 4, abs=0.01)
+
+
 def test_symbols_come_as_they_are_where_all_are_alike() -> None:
     symbols = torch.randn(2, 6, 3, 3, generator=generator())
     factor = torch.tensor([0.9, 0.2]).reshape(2, 1, 1, 1).expand(2, 3, 3, 3)
@@ -104,3 +114,25 @@ def test_the_bound_lets_gradients_out_and_not_further_in() -> None:
     Above.apply(x, 0.2).mul(torch.tensor([1.0, 1.0, -1.0])).sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [1.0, 0.0, -1.0]
+
+
+@pytest.mark.parametrize("name", [*CODECS, "deepjscc", "swin"])
+def test_what_no_codec_can_take_is_named(name: str) -> None:
+    """Also without a `Link`, which looks at the images itself."""
+    networks = {"deepjscc": {"cell_symbols": 8, "widths": (4, 6)}, "swin": {"widths": (8, 12), "depths": (1, 1)}}
+    codec = build(name, networks[name]) if name in networks else make(name)
+    assert isinstance(codec, Network)
+    good = torch.rand(1, 3, 16, 16, generator=generator())
+    for image, said in (
+        (good[0], r"image has shape \(3, 16, 16\)"),
+        (good[:0], r"image has shape \(0, 3, 16, 16\)"),
+        (good * torch.nan, r"image spans \[nan, nan\]"),
+        (good * 255, r"it must lie in \[0, 1\]"),
+        (good.byte(), "torch.uint8"),
+        (good.double(), f"image has dtype torch.float64; {name} takes torch.float32"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            codec.encode(image, 0.1)
+    symbols = torch.ones(1, 300, dtype=torch.complex64)
+    with pytest.raises(ValueError, match="300 symbols received; an image of this size and ratio has"):
+        codec.decode(Received(symbols, torch.ones(1, 300), image_shape=(3, 16, 16)))

@@ -57,12 +57,19 @@ def test_the_commands_parse(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
         bench_channels,
         bench_codes,
         bench_neural,
+        bench_radio,
+        bench_receivers,
         channel_list,
+        check_command,
         cli,
         export,
+        gsc,
         options,
         report,
+        worker,
     )
+    from semlink.flowgraphs.radio import apps
+    from semlink.flowgraphs.studies import commands
 
     begun: list[object] = []
     monkeypatch.setattr(options, "_images", lambda word: {word: None})
@@ -75,10 +82,19 @@ def test_the_commands_parse(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
         (bench_codes, "run_codes"),
         (bench_neural, "run_neural"),
         (export, "run_export"),
+        (gsc, "run_gsc"),
+        (bench_receivers, "run_receivers"),
+        (bench_radio, "run_radio"),
+        (worker, "run_worker"),
+        (apps, "run"),
+        (check_command, "run_check"),
+        (commands, "run_sweep"),
+        (commands, "run_report"),
+        (commands, "run_figure"),
         (bench_bler, "run_bler"),
     )
     for module, name in runs:
-        monkeypatch.setattr(module, name, lambda **given: begun.append(given))
+        monkeypatch.setattr(module, name, lambda *given, **options: begun.append((given, options)))
     monkeypatch.setattr(sys, "argv", shlex.split(line, comments=True))
     with pytest.raises(SystemExit) as stop:
         cli.main()

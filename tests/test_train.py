@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,13 +15,16 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch import nn
 
 from semlink.neural import data as loading
 from semlink.neural import train as training
 from semlink.neural import zoo
 from semlink.neural.data import Data, draw_batch, training_images
 from semlink.neural.deepjscc import DeepJSCC
+from semlink.neural.fixed_rate import FixedRate
 from semlink.neural.losses import batch_loss
+from semlink.neural.models import MODELS
 from semlink.neural.muon import Muon, orthogonalise
 from semlink.neural.recipe import Settings, read_recipe
 from semlink.neural.train import TrainingError, schedule, train
@@ -225,9 +230,18 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path, data: Data) -
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path, data: Data) -> None:
-    (tmp_path / "checkpoint.pt").write_bytes(b"junk")
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(b"junk")
     with pytest.raises(ValueError, match="is damaged"):
         train(SETTINGS, tmp_path, data=data)
+    path.unlink()
+    train(SETTINGS, tmp_path, data=data)
+    state = torch.load(path)
+    del state["model"]["to_pixels.bias"]
+    for other in (state, {"model": {}}, [1, 2]):
+        torch.save(other, path)
+        with pytest.raises(ValueError, match=r"checkpoint\.pt is damaged .*; remove it to begin anew"):
+            train(SETTINGS, tmp_path, data=data)
 
 
 def test_a_second_stage_starts_from_the_first(tmp_path: Path, data: Data) -> None:
@@ -298,6 +312,44 @@ def test_the_average_is_what_is_published(tmp_path: Path, data: Data) -> None:
     state = torch.load(tmp_path / "checkpoint.pt")
     assert equal(got, {key: value.half() for key, value in state["average"].items()})
     assert not equal(got, {key: value.half() for key, value in state["model"].items()})
+
+
+class Normalised(FixedRate):
+    """A network with buffers that are averaged and one that counts."""
+
+    def __init__(self, cell_symbols: int) -> None:
+        super().__init__("normalised", cell=4, cell_symbols=cell_symbols)
+        self.analysis, self.norm = nn.Conv2d(48, 2 * cell_symbols, 1), nn.BatchNorm2d(2 * cell_symbols)
+        self.synthesis = nn.Conv2d(3 * cell_symbols, 48, 1)
+
+    def analyse(self, image: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        del level
+        latents: torch.Tensor = self.norm(self.analysis(nn.functional.pixel_unshuffle(image, 4)))
+        return latents
+
+    def synthesise(self, seen: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        del level
+        return nn.functional.pixel_shuffle(self.synthesis(seen), 4)
+
+
+def test_a_network_that_counts_has_an_average_too(tmp_path: Path, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "normalised", Normalised)
+    settings = replace(SETTINGS, model="normalised", network={"cell_symbols": 8}, ema=0.9)
+    got = weights(settings, tmp_path, data)
+    state = torch.load(tmp_path / "checkpoint.pt")
+    assert got["norm.num_batches_tracked"] == SETTINGS.steps
+    assert torch.equal(got["norm.running_mean"], state["average"]["norm.running_mean"].half())
+    assert not torch.equal(got["norm.running_mean"], state["model"]["norm.running_mean"].half())
+
+
+def test_the_number_of_threads_is_as_before(tmp_path: Path, data: Data) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        train(SETTINGS, tmp_path, data=data)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def log(folder: Path) -> list[dict[str, str]]:
@@ -400,6 +452,8 @@ def test_the_recipes_are_complete(path: Path) -> None:
         ("name = 'x'\nmodel = 'swin'\nnetwork = {widths = [8, 9]}", "must be a multiple of heads=4"),
         ("name = 'x'\nmodel = 'swin'\nnetwork = {widths = 'a'}", "swin cannot be built of it"),
         ("name = 'x'\nmodel = 'swin'\nnetwork = 3", "network=3 must be a table"),
+        ("name = ''\nmodel = 'swin'", "name='' must be a file name without a folder"),
+        ("name = '../x'\nmodel = 'swin'", "name='../x' must be a file name without a folder"),
         ("name = 'x'\nnetwork = {cell_symbols = 8}\nrates = [8]", "deepjscc has one rate"),
         *[
             (f"name = 'x'\nmodel = 'swin'\n{text}", named)
@@ -408,6 +462,7 @@ def test_the_recipes_are_complete(path: Path) -> None:
                 ("steps = '8'", "steps='8'"),
                 ("batch = true", "batch=True"),
                 ("seed = -1", "seed=-1"),
+                ("seed = 4294967296", r"seed=4294967296 must be below 2\^32"),
                 ("lr = 'a'", "lr='a'"),
                 ("lr = nan", "lr=nan"),
                 ("ema = 1.0", "ema=1.0 must be a number from 0 to below 1"),
@@ -420,9 +475,12 @@ def test_the_recipes_are_complete(path: Path) -> None:
                 ("optimiser = 'sgd'", "muon, adam"),
                 ("rates = [1]", "whole numbers from 2 to 16"),
                 ("esno_db = [3, 1]", "the lower one first"),
+                ("esno_db = [-inf, inf]", r"esno_db=\(-inf, inf\) must be from -100 to 100 dB"),
                 ("loss = {lpips = 1}", "must be a table of: mse, ms-ssim, st-lpips"),
                 ("loss = {mse = 0}", "not all of them 0"),
+                ("loss = {mse = inf}", "must have finite weights from 0"),
                 ("channels = ['awgn', 'moon']", "awgn, rayleigh-block"),
+                ("channels = [['awgn']]", "awgn, rayleigh-block"),
             )
         ],
     ],
@@ -435,9 +493,34 @@ def test_bad_recipes_are_refused(tmp_path: Path, text: str, named: str) -> None:
         read_recipe(tmp_path / "none.toml")
 
 
+@pytest.mark.parametrize(
+    ("model", "network", "named"),
+    [
+        ("swin", {"widths": [48]}, r"widths=\(48,\) must be 2 whole numbers from 1"),
+        ("swin", {"widths": [0, 128]}, r"widths=\(0, 128\) must be 2 whole numbers from 1"),
+        ("swin", {"depths": [-1, 2]}, r"depths=\(-1, 2\) must be 2 whole numbers from 0"),
+        ("swin", {"decoder_depths": [1, 2, 3]}, r"\(1, 2, 3\) must be 2 whole numbers from 0"),
+        ("swin", {"heads": 0}, "heads=0 must be a whole number from 1"),
+        ("swin", {"window": 2.5}, "window=2.5 must be a whole number from 1"),
+        ("swin", {"mlp_ratio": 0}, "mlp_ratio=0 must leave the MLP a feature"),
+        ("swin", {"mlp_ratio": math.inf}, "swin cannot be built of it"),
+        ("swin-gsc", {"heads": [3, 4]}, "the first must divide 32, the second 64"),
+        ("swin-gsc", {"depths": [2]}, r"depths=\(2,\) must be 2 whole numbers from 0"),
+        ("swin-gsc", {"mlp_ratio": 0}, "mlp_ratio=0 must leave the MLP a feature"),
+        ("deepjscc", {"cell_symbols": 0}, "cell_symbols=0 must be a whole number from 1"),
+        ("deepjscc", {"cell_symbols": 8, "widths": [1, 8]}, r"widths=\(1, 8\) must be 2 whole numbers from 2"),
+        ("deepjscc-plain", {"cell_symbols": 1.5}, "cell_symbols=1.5 must be a whole number from 1"),
+        ("adjscc", {"cell_symbols": 8, "width": 0}, "width=0 must be a whole number from 1"),
+    ],
+)
+def test_sizes_of_which_no_network_can_be_built_are_named(model: str, network: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        Settings("x", model=model, network=network)
+
+
 def test_a_users_folder_is_what_it_trains_on(tmp_path: Path) -> None:
     sample_images()  # the packaged photographs stand for the user's
-    folder = tmp_path / "photographs"
+    folder = tmp_path / "my photographs"
     folder.mkdir()
     for i, image in enumerate(sample_images()):
         Image.fromarray((image * 255).byte().permute(1, 2, 0).numpy()).save(folder / f"{i}.png")
@@ -447,7 +530,7 @@ def test_a_users_folder_is_what_it_trains_on(tmp_path: Path) -> None:
     train(settings, tmp_path / "run")
     card = json.loads((tmp_path / "run" / "tiny.json").read_text())
     assert card["data"] == f"from {folder}, 7 crops of 32x32 and 4 of 128x128"
-    assert card["command"].endswith(f"--images {folder}")
+    assert shlex.split(card["command"])[-2:] == ["--images", str(folder)]
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no image"):
         training_images(replace(settings, images=str(tmp_path / "empty")))

@@ -1,4 +1,4 @@
-"""The receivers' networks by name, the training tasks they fit, and the files that a training leaves of them."""
+"""The receivers' networks by name, the training tasks they fit, and the card that a training leaves beside them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 
 from semlink.neural import zoo
 from semlink.neural.diffusion.cddm import SymbolDenoiser
 from semlink.neural.diffusion.control import ResidualCNN
-from semlink.neural.diffusion.refiner import Refiner
 from semlink.neural.diffusion.sft import CONFIGS, SFT
 from semlink.neural.models import Network, build_of
 
@@ -47,7 +46,8 @@ class ReceiverCard:
         channel: the channels and Es/N0 it was trained for.
         command: what trained it.
         sha256: of the weights file.
-        figures: by condition, what was measured by Es/N0 in dB.
+        figures: by condition ("CIFAR-10 test, AWGN"), then quantity, then Es/N0 in dB, as `semlink zoo --measure NAME`
+            measures them: see `semlink.flowgraphs.measure`.
     """
 
     name: str
@@ -60,7 +60,7 @@ class ReceiverCard:
     channel: str
     command: str
     sha256: str
-    figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    figures: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
 
 def build_receiver(model: str, network: Mapping[str, Any]) -> nn.Module:
@@ -87,23 +87,6 @@ def load_codec(where: str) -> Network:
             "`train` by the caller (codec=…)"
         )
     return zoo.load_run(card.parent, card.stem)
-
-
-def load_receiver(path: str | Path) -> Refiner | SymbolDenoiser:
-    """A trained receiver, ready to use on the CPU, from its weights file and the card beside it.
-
-    Raises:
-        ValueError: no such files, weights whose hash is not the one on the card, or that are not of its network.
-    """
-    path = Path(path)
-    if not path.with_suffix(".json").is_file() or not path.is_file():
-        raise ValueError(f"receiver {path}: the weights file or its card {path.stem}.json is missing; train it first")
-    card = json.loads(path.with_suffix(".json").read_text())
-    if zoo.sha256(path) != card["sha256"]:
-        raise ValueError(f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version")
-    model = build_receiver(card["model"], card["network"])
-    zoo.read_weights(model, path)
-    return cast("Refiner | SymbolDenoiser", model.eval().requires_grad_(False))
 
 
 def write_receiver_card(card: ReceiverCard, folder: Path) -> None:

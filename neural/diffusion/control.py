@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semlink.neural.diffusion.refiner import check_decoded, in_parts
-from semlink.neural.diffusion.restorer import padded
+from semlink.neural.diffusion.restorer import MULTIPLE, padded
 from semlink.neural.swin import EMBEDDING, ConvBlock
 from semlink.phy.link import Rng
 
@@ -23,6 +23,9 @@ class ResidualCNN(nn.Module):
             receiver.
         knows_level: whether the received noise level scales and shifts the features.
     """
+
+    least_side = MULTIPLE
+    draws = False
 
     def __init__(self, *, channels: int = 3, width: int = 112, blocks: int = 11, knows_level: bool = True) -> None:
         super().__init__()
@@ -58,7 +61,7 @@ class ResidualCNN(nn.Module):
         Raises:
             ValueError: images of another number of channels, below 8 pixels a side, or with values that are not finite.
         """
-        check_decoded(decoded, self.channels)
+        check_decoded(decoded, self)
         with torch.no_grad():
             return in_parts(lambda rows, part: self.restore(part, level[rows]), decoded)
 

@@ -10,9 +10,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from semlink.neural.diffusion.cddm import SymbolDenoiser, grid_of
-from semlink.neural.diffusion.refiner import Refiner, check_decoded
+from semlink.neural.diffusion.refiner import Refiner, check_decoded, check_shape
 from semlink.neural.fixed_rate import noise_level
-from semlink.phy.link import Codec, Decoded, Frame, InformedCodec, Received
+from semlink.phy.link import Codec, Decoded, Frame, InformedCodec, Received, Sounding
+
+TOPIC = "received by"
+"""Where a frame's notes tell of its receiver."""
 
 
 class Samples(NamedTuple):
@@ -30,15 +33,19 @@ class Samples(NamedTuple):
 
 
 class Receiver:
-    """A codec with another receiver: transmitter, ledger and notes are the codec's own.
+    """A codec with another receiver: transmitter and ledger are the codec's own, and so are its notes.
 
     Of an `InformedCodec` it makes one.
+
+    Args:
+        codec: any.
+        note: what the notes are to say of the receiver, under the topic `TOPIC`; empty for nothing.
     """
 
-    def __init__(self, codec: Codec | InformedCodec) -> None:
-        self.codec = codec
+    def __init__(self, codec: Codec | InformedCodec, *, note: str = "") -> None:
+        self.codec, self.note = codec, note
         if isinstance(codec, InformedCodec):
-            self.encode_informed = codec.encode_informed
+            self.encode_informed = self._encode_informed
 
     @property
     def ratio(self) -> float:
@@ -49,7 +56,22 @@ class Receiver:
         """What the codec sends."""
         if not isinstance(self.codec, Codec):
             raise ValueError(f"{type(self.codec).__name__} needs the fades to encode; send by `Link`")
-        return self.codec.encode(image, n0)
+        self.check_image(image)
+        return self._noted(self.codec.encode(image, n0))
+
+    def check_image(self, image: Float[Tensor, "b c h w"]) -> None:
+        """Raise ValueError for an image that the receiver could not show: told before it is sent, not after."""
+
+    def _encode_informed(self, image: Float[Tensor, "b c h w"], n0: float, sound: Sounding) -> Frame:
+        self.check_image(image)
+        assert isinstance(self.codec, InformedCodec)
+        return self._noted(self.codec.encode_informed(image, n0, sound))
+
+    def _noted(self, frame: Frame) -> Frame:
+        if not self.note:
+            return frame
+        before = frame.notes.get(TOPIC)  # of a receiver within this one
+        return replace(frame, notes={**frame.notes, TOPIC: f"{before}; then {self.note}" if before else self.note})
 
 
 class Refined(Receiver):
@@ -58,7 +80,11 @@ class Refined(Receiver):
     Args:
         codec: any codec of images, neural or digital.
         refiner: such as `semlink.neural.diffusion.sft.SFT`.
-        seed: of the sampling.
+        seed: of the sampling, from 0.
+        note: as for `Receiver`.
+
+    Raises:
+        ValueError: a negative seed.
 
     An image that failed to decode is handed on as it is and stays failed: half an image and half a grey field is not
     what the refiner was trained on, and must not look like a reception.
@@ -68,9 +94,15 @@ class Refined(Receiver):
     the last bits of a decoded image depend on the size of its batch.
     """
 
-    def __init__(self, codec: Codec | InformedCodec, refiner: Refiner, *, seed: int = 0) -> None:
-        super().__init__(codec)
+    def __init__(self, codec: Codec | InformedCodec, refiner: Refiner, *, seed: int = 0, note: str = "") -> None:
+        super().__init__(codec, note=note)
+        if seed < 0:
+            raise ValueError(f"seed={seed} must be at least 0")
         self.refiner, self.seed = refiner, seed
+
+    def check_image(self, image: Float[Tensor, "b c h w"]) -> None:
+        """Raise ValueError for images of another number of channels or smaller than the refiner takes."""
+        check_shape(image.shape, self.refiner)
 
     def decode(self, received: Received) -> Decoded:
         """Decode and refine; block errors and failures are the codec's.
@@ -106,7 +138,7 @@ class Refined(Receiver):
             raise ValueError(
                 f"decoded values of shape {tuple(decoded.image.shape)}: a refiner takes images (b, c, h, w), not logits"
             )
-        check_decoded(decoded.image, self.refiner.channels)
+        check_decoded(decoded.image, self.refiner)
         return decoded, noise_level(received.unbiased().n0)
 
     def _refine(self, decoded: Decoded, level: Float[Tensor, "b 1"], *, sample: int) -> Float[Tensor, "b c h w"]:
@@ -127,14 +159,17 @@ class Denoised(Receiver):
         codec: a neural codec on a grid of latents: `ConvSwin` or one of `FixedRate`.
         denoiser: trained on that codec's symbols.
         steps: how often the network is asked; 1 gives the mean of what may have been sent.
+        note: as for `Receiver`.
 
     Raises:
         ValueError: another codec, such as a digital one, whose symbols are points of a constellation; a denoiser of
             another grid; or `steps` out of range.
     """
 
-    def __init__(self, codec: Codec | InformedCodec, denoiser: SymbolDenoiser, *, steps: int = 1) -> None:
-        super().__init__(codec)
+    def __init__(
+        self, codec: Codec | InformedCodec, denoiser: SymbolDenoiser, *, steps: int = 1, note: str = ""
+    ) -> None:
+        super().__init__(codec, note=note)
         denoiser.check_steps(steps)
         denoiser.check_codec(codec)
         self.denoiser, self.steps = denoiser, steps

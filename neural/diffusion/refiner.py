@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol, runtime_checkable
 
@@ -22,9 +22,17 @@ Rows = Callable[[slice, Float[Tensor, "b c h w"]], Float[Tensor, "b c h w"]]
 
 @runtime_checkable
 class Refiner(Protocol):
-    """Restores decoded images, knowing the average noise level of their reception."""
+    """Restores decoded images, knowing the average noise level of their reception.
+
+    Attributes:
+        channels: of the images.
+        least_side: pixels that an image must have on both sides.
+        draws: whether it samples, so that several samples of one reception differ.
+    """
 
     channels: int
+    least_side: int
+    draws: bool
 
     def refine(
         self, decoded: Float[Tensor, "b c h w"], level: Float[Tensor, "b 1"], *, rng: Rng
@@ -36,10 +44,19 @@ class Refiner(Protocol):
         ...
 
 
-def check_decoded(decoded: Float[Tensor, "b c h w"], channels: int) -> None:
-    """Raise ValueError unless the images are finite and have as many channels as the refiner was built for."""
-    if decoded.shape[1] != channels:
-        raise ValueError(f"image with {decoded.shape[1]} channels: the refiner takes {channels}")
+def check_shape(shape: Sequence[int], refiner: Refiner) -> None:
+    """Raise ValueError unless images (b, c, h, w) have the channels that a refiner was built for, and sides enough."""
+    _, channels, h, w = shape
+    if channels != refiner.channels:
+        raise ValueError(f"image with {channels} channels: the refiner takes {refiner.channels}")
+    if min(h, w) < refiner.least_side:
+        least = f"{refiner.least_side}x{refiner.least_side}"
+        raise ValueError(f"image of {w}x{h}: the refiner takes images of at least {least} pixels")
+
+
+def check_decoded(decoded: Float[Tensor, "b c h w"], refiner: Refiner) -> None:
+    """Raise ValueError unless the images are finite and of a shape that a refiner takes."""
+    check_shape(decoded.shape, refiner)
     if not bool(decoded.isfinite().all()):
         raise ValueError("image has values that are not finite: the codec's output must be numbers in [0, 1]")
 

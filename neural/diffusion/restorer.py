@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-MULTIPLE = 8  # pixels a side: three times halved
+MULTIPLE = 8  # cells a side at level 1: three times halved
 EPSILON = 1e-5
 
 
@@ -113,9 +113,11 @@ class Restorer(nn.Module):
         heads: of the attention at the levels; each must divide the features there.
         refinement: further blocks at full resolution.
         expansion: features within DGFN for each one outside.
+        shrink: pixels a side that one cell of level 1 holds (pixel-unshuffling). The paper has 1; with 2 the same time
+            pays for wider levels.
 
     Raises:
-        ValueError: not four levels, or heads that do not divide the features.
+        ValueError: not four levels, heads that do not divide the features, or `shrink` below 1.
     """
 
     def __init__(
@@ -128,8 +130,11 @@ class Restorer(nn.Module):
         heads: Sequence[int] = (1, 2, 4, 8),
         refinement: int = 4,
         expansion: float = 2.0,
+        shrink: int = 1,
     ) -> None:
         super().__init__()
+        if not isinstance(shrink, int) or isinstance(shrink, bool) or shrink < 1:
+            raise ValueError(f"shrink={shrink!r} must be a whole number from 1")
         if len(blocks) != 4 or len(heads) != 4:
             raise ValueError(f"blocks={tuple(blocks)} and heads={tuple(heads)} must have 4 entries, one a level")
         if dim % 2 or any(dim * 2**i % count for i, count in enumerate(heads)):
@@ -140,7 +145,8 @@ class Restorer(nn.Module):
             kind = (DynamicBlock(width, heads=heads[i], prior=prior, expansion=expansion) for _ in range(count))
             return Level(kind)
 
-        self.embed = _conv(channels, dim)
+        self.shrink = shrink
+        self.embed = _conv(channels * shrink**2, dim)
         self.encoder = nn.ModuleList([level(i, blocks[i]) for i in range(4)])
         self.down = nn.ModuleList([_conv(dim * 2**i, dim * 2**i // 2) for i in range(3)])
         self.up = nn.ModuleList([_conv(dim * 2**i, dim * 2 ** (i + 1)) for i in (1, 2, 3)])
@@ -148,11 +154,18 @@ class Restorer(nn.Module):
         self.decoder = nn.ModuleList(
             [level(0, blocks[0] + refinement, features=2 * dim), level(1, blocks[1]), level(2, blocks[2])]
         )
-        self.leave = _conv(2 * dim, channels)
+        self.leave = _conv(2 * dim, channels * shrink**2)
+        with torch.no_grad():
+            self.leave.weight *= 0.1  # at first nearly the given image, from where a short training gets further
+
+    @property
+    def multiple(self) -> int:
+        """What the sides of an image must be multiples of, in pixels."""
+        return MULTIPLE * self.shrink
 
     def forward(self, image: Float[Tensor, "b c h w"], prior: Float[Tensor, "b p"]) -> Float[Tensor, "b c h w"]:
-        """The restored image; sides must be multiples of 8 (see `padded`)."""
-        x, skipped = self.embed(image), []
+        """The restored image; sides must be multiples of `multiple` (see `padded`)."""
+        x, skipped = self.embed(F.pixel_unshuffle(image, self.shrink)), []
         for i in range(3):
             x = self.encoder[i](x, prior)
             skipped.append(x)
@@ -162,7 +175,7 @@ class Restorer(nn.Module):
             x = torch.cat([F.pixel_shuffle(self.up[i](x), 2), skipped[i]], dim=1)
             x = self.reduce[i - 1](x) if i else x
             x = self.decoder[i](x, prior)
-        restored: Tensor = image + self.leave(x)
+        restored: Tensor = image + F.pixel_shuffle(self.leave(x), self.shrink)
         return restored
 
 

@@ -52,6 +52,7 @@ CONFIGS: Mapping[str, Mapping[str, Any]] = {
         "blocks": (1, 2, 2, 1),
         "heads": (1, 2, 4, 8),
         "refinement": 1,
+        "shrink": 2,
         "extractor_blocks": 3,
         "predicts": "x0",
         "knows_level": True,
@@ -76,6 +77,7 @@ class SFT(nn.Module):
         heads: of their attention.
         refinement: further blocks of N2 at full resolution.
         expansion: features within DGFN for each one outside.
+        shrink: pixels a side that one cell of N2 holds; see `Restorer`.
         extractor_blocks: residual blocks of N1.
         steps: T.
         schedule: "linear" or "sqrt-linear"; see `Schedule`.
@@ -88,6 +90,8 @@ class SFT(nn.Module):
         ValueError: T, a choice or a size out of range.
     """
 
+    draws = True
+
     def __init__(
         self,
         *,
@@ -98,6 +102,7 @@ class SFT(nn.Module):
         heads: Sequence[int] = (1, 2, 4, 8),
         refinement: int = 4,
         expansion: float = 2.0,
+        shrink: int = 1,
         extractor_blocks: int = 5,
         steps: int = 4,
         schedule: str = "linear",
@@ -117,9 +122,28 @@ class SFT(nn.Module):
         self.extractor = PriorExtractor(1, channels=channels, width=width, blocks=extractor_blocks)
         self.denoiser = PriorDenoiser(prior, steps=steps)
         self.restorer = Restorer(
-            prior, channels=channels, dim=dim, blocks=blocks, heads=heads, refinement=refinement, expansion=expansion
+            prior,
+            channels=channels,
+            dim=dim,
+            blocks=blocks,
+            heads=heads,
+            refinement=refinement,
+            expansion=expansion,
+            shrink=shrink,
         )
+        self.least_side = self.restorer.multiple
         self.levels = nn.ModuleList([LevelEmbedding(prior) for _ in range(2 * knows_level)])
+
+    def sample_by(self, sampler: str | None = None, *, steps: int | None = None) -> None:
+        """Let `refine` sample the prior otherwise from now on: fewer steps than T are by "ddim" where none is named.
+
+        Raises:
+            ValueError: an unknown sampler, steps out of 1 … T, or fewer than T by another sampler than "ddim".
+        """
+        few = steps is not None and steps != self.schedule.steps
+        chosen = sampler or ("ddim" if few else self.sampler)
+        self.schedule.check_sampler(chosen, steps)
+        self.sampler, self.sampling_steps = chosen, steps
 
     def hidden_weights(self) -> list[nn.Parameter]:
         """What Muon is to train: the convolutions between features, without depthwise ones and those at the images."""
@@ -131,7 +155,7 @@ class SFT(nn.Module):
     def restore(
         self, decoded: Float[Tensor, "b c h w"], prior: Float[Tensor, "b p"], level: Float[Tensor, "b 1"]
     ) -> Float[Tensor, "b c h w"]:
-        """N2: decoded images, of sides that are multiples of 8, restored by a prior; not clipped."""
+        """N2: decoded images, of sides that N2 takes, restored by a prior; not clipped."""
         guide = prior + self.levels[0](level) if self.levels else prior
         restored: Tensor = self.restorer(decoded, guide)
         return restored
@@ -157,9 +181,9 @@ class SFT(nn.Module):
         distance: Distance = absolute_errors,
     ) -> Float[Tensor, " b"]:
         """The second stage, algorithm 1: L_pre + L_diff of each image, all T steps unrolled; `noise` makes Z_T of Z."""
-        padded_decoded = padded(decoded)
+        padded_decoded = self._padded(decoded)
         with torch.no_grad():
-            target = self._known_prior(padded_decoded, padded(sent))
+            target = self._known_prior(padded_decoded, self._padded(sent))
         start = self.schedule.diffuse(target, self.schedule.steps, noise)
         prior = self.estimate(padded_decoded, level, start)
         restored = self.restore(padded_decoded, prior, level)[..., : sent.shape[-2], : sent.shape[-1]]
@@ -169,8 +193,8 @@ class SFT(nn.Module):
         self, decoded: Float[Tensor, "b c h w"], sent: Float[Tensor, "b c h w"], level: Float[Tensor, "b 1"]
     ) -> Float[Tensor, "b c h w"]:
         """What the first stage restores, with a prior that has seen the sent image: a bound, never a receiver."""
-        image = padded(decoded)
-        return self.restore(image, self._known_prior(image, padded(sent)), level)[
+        image = self._padded(decoded)
+        return self.restore(image, self._known_prior(image, self._padded(sent)), level)[
             ..., : sent.shape[-2], : sent.shape[-1]
         ]
 
@@ -184,7 +208,7 @@ class SFT(nn.Module):
         steps: int | None = None,
         rng: Sequence[torch.Generator] | None = None,
     ) -> Float[Tensor, "b p"]:
-        """Ẑ from Z_T, conditioned on the decoded images (of sides that are multiples of 8); differentiable."""
+        """Ẑ from Z_T, conditioned on the decoded images (of sides that N2 takes); differentiable."""
         condition = self.extractor(decoded).to(start)
         if self.levels:
             condition = condition + self.levels[1](level).to(start)
@@ -205,9 +229,10 @@ class SFT(nn.Module):
         """Algorithm 2: refined images, not clipped; Z_T is drawn from `rng`, for each image (and tile) by itself.
 
         Raises:
-            ValueError: images of another number of channels, below 8 pixels a side, or with values that are not finite.
+            ValueError: images of another number of channels, with a side below what N2 takes, or with values that are
+                not finite.
         """
-        check_decoded(decoded, self.channels)
+        check_decoded(decoded, self)
         # Of several tiles of an image each draws anew, from where its image's generator is.
         own = spawn(rng, len(decoded))
         with torch.no_grad():
@@ -216,10 +241,13 @@ class SFT(nn.Module):
     def _refine(
         self, decoded: Float[Tensor, "b c h w"], level: Float[Tensor, "b 1"], rng: Sequence[torch.Generator]
     ) -> Float[Tensor, "b c h w"]:
-        image = padded(decoded)
+        image = self._padded(decoded)
         start = normal_rows(rng, image.new_empty(len(image), self.denoiser.enter.out_features))
         prior = self.estimate(image, level, start, sampler=self.sampler, steps=self.sampling_steps, rng=rng)
         return self.restore(image, prior, level).to(decoded)[..., : decoded.shape[-2], : decoded.shape[-1]]
+
+    def _padded(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c v u"]:
+        return padded(image, self.restorer.multiple)
 
     def _known_prior(self, decoded: Float[Tensor, "b c h w"], sent: Float[Tensor, "b c h w"]) -> Float[Tensor, "b p"]:
         prior: Tensor = self.oracle(decoded, sent)

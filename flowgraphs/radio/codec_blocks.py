@@ -1,0 +1,197 @@
+"""Blocks between images and frames: a few lines over the worker, which has the codecs. Need GNU Radio."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pmt
+from gnuradio import gr
+
+from semlink.flowgraphs.radio.codebook import DIGITAL, codec_name, split_name
+from semlink.flowgraphs.radio.errands import MOST, Errands
+from semlink.flowgraphs.radio.messages import decode_request, encode_request, read_decoded, read_encoded
+from semlink.flowgraphs.radio.pdu import Pdu
+from semlink.flowgraphs.radio.pmt_pdus import Meta, frame_pdu, guarded, image_of, image_pdu, received_of, warn
+from semlink.flowgraphs.radio.stations import describe_frame
+from semlink.flowgraphs.radio.worker_client import ADDRESS
+from semlink.phy.burst_header import BurstHeader
+
+_IMAGES, _FRAMES = pmt.intern("images"), pmt.intern("frames")
+
+
+class _Coder(gr.basic_block):
+    """Sends what comes in to a worker, and publishes what comes back."""
+
+    def __init__(self, name: str, address: str) -> None:
+        gr.basic_block.__init__(self, name=name, in_sig=None, out_sig=None)
+        self.errands: Errands[Meta] = Errands(address, self._deliver)
+
+    def start(self) -> bool:
+        """Listen to the worker."""
+        self.errands.start()
+        return True
+
+    def stop(self) -> bool:
+        """Forget what the worker has not answered."""
+        self.errands.stop()
+        return True
+
+    def _deliver(self, answer: Pdu, context: Meta) -> None:
+        try:
+            if answer.meta["op"] == "error":
+                raise ValueError(answer.meta.get("message", ""))
+            self._publish(answer, context)
+        except Exception as error:  # the thread goes on
+            warn(f"{self.name()}: {error}")
+
+    def _publish(self, answer: Pdu, context: Meta) -> None:
+        raise NotImplementedError
+
+
+class _Encoder(_Coder):
+    def __init__(
+        self, name: str, address: str, codec: str, ratio: float, esno_db: float, sender: int, queue: int
+    ) -> None:
+        BurstHeader(sender=sender)  # which checks it
+        if not isinstance(queue, int) or not 1 <= queue <= MOST:
+            raise ValueError(f"queue={queue!r} must be a whole number from 1 to {MOST}")
+        super().__init__(name, address)
+        self.codec, self.ratio, self.esno_db, self.sender = codec, ratio, esno_db, sender
+        self.queue = queue
+        self._count = 0
+        self.message_port_register_in(_IMAGES)
+        self.message_port_register_out(_FRAMES)
+        self.set_msg_handler(_IMAGES, self._take)
+
+    def set_ratio(self, ratio: float) -> None:
+        """Of the images from now on."""
+        self.ratio = ratio
+
+    def set_esno_db(self, esno_db: float) -> None:
+        """What the transmitter takes the channel for, from now on."""
+        self.esno_db = esno_db
+
+    @guarded
+    def _take(self, message: Any) -> None:  # noqa: ANN401
+        if self.errands.waiting >= self.queue:
+            warn(f"{self.name()}: an image was dropped: {self.queue} wait for the worker")
+            return
+        meta, image = image_of(message)
+        request = encode_request(image, codec=self.codec, ratio=self.ratio, esno_db=self.esno_db)
+        self.errands.ask(request, {"sequence": int(meta.get("sequence", self._count)) % 256})
+        self._count += 1
+
+    def _publish(self, answer: Pdu, context: Meta) -> None:
+        encoded = read_encoded(answer)
+        header = BurstHeader(**{**vars(encoded.header), "sender": self.sender, "sequence": context["sequence"]})
+        self.message_port_pub(_FRAMES, frame_pdu(header, encoded.symbols))
+
+
+class _Decoder(_Coder):
+    def __init__(self, name: str, address: str, *, digital: bool) -> None:
+        super().__init__(name, address)
+        self._digital = digital
+        self.message_port_register_in(_FRAMES)
+        self.message_port_register_out(_IMAGES)
+        self.set_msg_handler(_FRAMES, self._take)
+
+    @guarded
+    def _take(self, message: Any) -> None:  # noqa: ANN401
+        frame = received_of(message)
+        codec_name(frame.header.codec)  # which checks it
+        if (frame.header.codec in DIGITAL) == self._digital:
+            self.errands.ask(decode_request(frame.header, frame.symbols, frame.n0), describe_frame(frame))
+
+    def _publish(self, answer: Pdu, context: Meta) -> None:
+        decoded = read_decoded(answer)
+        self.message_port_pub(
+            _IMAGES, image_pdu(decoded.image, {**context, "codec": decoded.codec, "failed": decoded.failed})
+        )
+
+
+class jscc_encoder(_Encoder):  # noqa: N801 - blocks of GNU Radio have small letters
+    """Images to frames of a neural codec.
+
+    Message ports: `images` in, `frames` out.
+
+    Args:
+        address: of `semlink worker`, or "in-process".
+        codec: a neural codec of `semlink.flowgraphs.radio.codebook`, such as "swin".
+        ratio: complex channel uses per image value.
+        esno_db: what the transmitter takes the channel for, in dB.
+        sender: number of this transmitter, 0 to 255.
+        queue: images that may wait for the worker; more are dropped, with a line in the log.
+
+    Raises:
+        ValueError: a parameter that cannot be.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: str = ADDRESS,
+        codec: str = "swin",
+        ratio: float = 1 / 6,
+        esno_db: float = 10.0,
+        sender: int = 0,
+        queue: int = 4,
+    ) -> None:
+        if split_name(codec)[0] in DIGITAL.values():
+            raise ValueError(f"codec={codec!r} is a digital chain, which chain_encoder is for")
+        super().__init__("jscc_encoder", address, codec, ratio, esno_db, sender, queue)
+
+
+class chain_encoder(_Encoder):  # noqa: N801
+    """Images to frames of the digital chain: source coder, 5G LDPC, QAM. Ports as of `jscc_encoder`.
+
+    Args:
+        address: of `semlink worker`, or "in-process".
+        source: the source coder, such as "jpeg" or "webp".
+        scheme: of modulation and coding, such as "16qam-1/2" or "nr1-13"; "adaptive" chooses it by `esno_db`.
+        ratio: complex channel uses per image value.
+        esno_db: what the transmitter takes the channel for, in dB.
+        sender: number of this transmitter, 0 to 255.
+        queue: images that may wait for the worker; more are dropped, with a line in the log.
+
+    Raises:
+        ValueError: a parameter that cannot be.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: str = ADDRESS,
+        source: str = "jpeg",
+        scheme: str = "adaptive",
+        ratio: float = 1 / 6,
+        esno_db: float = 10.0,
+        sender: int = 0,
+        queue: int = 4,
+    ) -> None:
+        codec = f"{source}-ldpc-qam:{scheme}"
+        split_name(codec)  # which checks it
+        super().__init__("chain_encoder", address, codec, ratio, esno_db, sender, queue)
+
+
+class jscc_decoder(_Decoder):  # noqa: N801
+    """Received frames of neural codecs to images; others are left alone.
+
+    Message ports: `frames` in, `images` out, with the frame's `sequence`, `sender`, `codec`, `failed`, `lost` segments
+    and `esno_db`. What the worker needs to know is in the frame.
+
+    Args:
+        address: of `semlink worker`, or "in-process".
+
+    Raises:
+        ValueError: an address that cannot be.
+    """
+
+    def __init__(self, *, address: str = ADDRESS) -> None:
+        super().__init__("jscc_decoder", address, digital=False)
+
+
+class chain_decoder(_Decoder):  # noqa: N801
+    """Received frames of the digital chain to images; others are left alone. Ports and parameters as `jscc_decoder`."""
+
+    def __init__(self, *, address: str = ADDRESS) -> None:
+        super().__init__("chain_decoder", address, digital=True)

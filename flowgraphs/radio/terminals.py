@@ -1,0 +1,195 @@
+"""The two ends of a link for the command line: frames to samples somewhere else, and back. NumPy and pyzmq alone.
+
+A transmitter takes frames; a receiver hands them out. What lies between is a file, a socket that stands in for the air,
+or a radio (`semlink.flowgraphs.radio.radios`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semlink.flowgraphs.radio.line import Line
+from semlink.flowgraphs.radio.recordings import check_path, read_recording, recording_of, write_recording
+from semlink.flowgraphs.radio.stations import FrameReceiver, HeardFrame, frame_samples, tail
+from semlink.flowgraphs.radio.worker_client import import_zmq
+from semlink.phy.burst import Samples, Waveform
+from semlink.phy.burst_header import BurstHeader
+
+AIR = "tcp://127.0.0.1:5557"
+"""Where a simulated transmitter's samples are to be had."""
+_PIECE = 1 << 15
+_HIGH_WATER = 16
+_LOOK_MS = 200
+
+
+class Transmitter(Protocol):
+    """Takes frames."""
+
+    def send(self, header: BurstHeader, symbols: Samples) -> None:
+        """Send a frame; waits while too many are under way."""
+        ...
+
+    def close(self, *, whole: bool = True) -> None:
+        """Send what is left, and end; what is not `whole` is given up instead."""
+        ...
+
+
+class Receiver(Protocol):
+    """Hands out frames."""
+
+    def frames(self) -> Iterator[HeardFrame | None]:
+        """Frames as they come; None now and then, so that time limits can be kept."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class FileTransmitter:
+    """Frames to a recording, which is written by `close`.
+
+    Args:
+        path: SigMF or raw.
+        waveform: of the bursts.
+        rate_hz: of the samples, for the description; 0 if not known.
+        carrier_hz: likewise.
+    """
+
+    def __init__(self, path: Path | str, waveform: Waveform, *, rate_hz: float = 0.0, carrier_hz: float = 0.0) -> None:
+        self.path, self.waveform, self.rate_hz, self.carrier_hz = check_path(path), waveform, rate_hz, carrier_hz
+        self._pieces: list[NDArray[np.complex64]] = [np.zeros(tail(waveform) // 8, dtype=np.complex64)]
+
+    def send(self, header: BurstHeader, symbols: Samples) -> None:
+        """Append a frame's samples."""
+        self._pieces += frame_samples(self.waveform, header, symbols)
+
+    def close(self, *, whole: bool = True) -> None:
+        """Write the recording, if it is `whole`."""
+        if not whole:
+            return
+        samples = np.concatenate(self._pieces)
+        name = type(self.waveform).__name__
+        write_recording(
+            self.path, recording_of(samples, rate_hz=self.rate_hz, carrier_hz=self.carrier_hz, waveform=name)
+        )
+
+
+class SimTransmitter:
+    """Frames to a socket from which any one receiver takes their samples; waits while nobody does.
+
+    Args:
+        address: to bind to, as ZeroMQ has it.
+        waveform: of the bursts.
+
+    Raises:
+        ValueError: an address that cannot be bound to.
+    """
+
+    def __init__(self, address: str, waveform: Waveform) -> None:
+        self.waveform, self._zmq = waveform, import_zmq()
+        self._context = self._zmq.Context()
+        self._socket = _open(self._context, self._zmq.PUSH, address, bind=True)
+
+    def send(self, header: BurstHeader, symbols: Samples) -> None:
+        """Send a frame's samples."""
+        for samples in frame_samples(self.waveform, header, symbols):
+            self._socket.send(samples.tobytes())
+
+    def close(self, *, whole: bool = True) -> None:
+        """Send the end of the stream, and wait until it is taken; or give it up where it is not `whole`."""
+        if whole:
+            self._socket.send(b"")
+        self._socket.close(linger=-1 if whole else 0)
+        self._context.term()
+
+
+class SampleReceiver:
+    """Samples to frames, through a simulated line if there is one.
+
+    Args:
+        pieces: of the stream: complex (n,); None where there is nothing just now.
+        waveform: of the bursts.
+        line: what the samples go through first; None for nothing.
+    """
+
+    def __init__(self, pieces: Iterator[Samples | None], waveform: Waveform, line: Line | None) -> None:
+        self._pieces, self._line = pieces, line
+        self._receiver = FrameReceiver(waveform)
+        self._tail = tail(waveform)
+
+    def frames(self) -> Iterator[HeardFrame | None]:
+        """Frames as they come, and those that are left at the end; None while there is nothing."""
+        for piece in self._pieces:
+            if piece is None:
+                yield None
+            else:
+                yield from self._receiver.push(self._line.push(piece) if self._line else piece)
+        if self._line:  # what is still on its way comes out
+            yield from self._receiver.push(self._line.push(np.zeros(self._tail, dtype=np.complex64)))
+        yield from self._receiver.flush()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class SimReceiver(SampleReceiver):
+    """Takes the samples of a `SimTransmitter`.
+
+    Args:
+        address: where it is, as ZeroMQ has it.
+        waveform: of the bursts.
+        line: what lies between the two.
+
+    Raises:
+        ValueError: an address that cannot be.
+    """
+
+    def __init__(self, address: str, waveform: Waveform, line: Line | None) -> None:
+        self._zmq = import_zmq()
+        self._context = self._zmq.Context()
+        self._socket = _open(self._context, self._zmq.PULL, address, bind=False)
+        super().__init__(self._take(), waveform, line)
+
+    def _take(self) -> Iterator[Samples | None]:
+        while True:
+            if not self._socket.poll(_LOOK_MS):
+                yield None
+                continue
+            piece = self._socket.recv()
+            if not piece:
+                return
+            yield np.frombuffer(piece[: len(piece) // 8 * 8], dtype=np.complex64)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._socket.close(linger=0)
+        self._context.term()
+
+
+def file_receiver(path: Path | str, waveform: Waveform, line: Line | None) -> SampleReceiver:
+    """Frames of a recording.
+
+    Raises:
+        ValueError: not a recording.
+        OSError: no such file.
+    """
+    samples = read_recording(path).samples
+    return SampleReceiver((samples[i : i + _PIECE] for i in range(0, len(samples), _PIECE)), waveform, line)
+
+
+def _open(context: Any, kind: int, address: str, *, bind: bool) -> Any:  # noqa: ANN401 - zmq is imported late
+    line = context.socket(kind)
+    line.set_hwm(_HIGH_WATER)
+    try:
+        (line.bind if bind else line.connect)(address)
+    except Exception as error:
+        line.close(linger=0)
+        context.term()
+        raise ValueError(f"address={address!r}: {error}; such as {AIR}") from None
+    return line

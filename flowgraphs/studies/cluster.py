@@ -1,0 +1,86 @@
+"""The points of a study on the workers of a Dask scheduler: Slurm, Kubernetes, ssh or this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from semlink.flowgraphs.studies.engine import Engine, Outcome
+from semlink.flowgraphs.studies.study import Point, Study
+
+MISSING = "--scheduler needs Dask: pip install 'semlink[cluster]'"
+
+
+class Cluster:
+    """A pool that hands points to a scheduler as tasks; one of a worker that is lost runs again elsewhere.
+
+    A worker loads the study once, and sends one point at a time with one thread, as a process of `Workers` does: the
+    rows are the same to the last bit on machines of the same kind. Start the workers with `--nthreads 1` and as many
+    of them as there are cores: others would compete for the cores.
+
+    Args:
+        study: which one; its images must be where the workers look for them.
+        address: of the scheduler, such as "tcp://host:8786".
+        resources: what a worker must offer to get a point, such as {"GPU": 1}.
+        timeout_s: how long to wait for the scheduler.
+
+    Raises:
+        ValueError: Dask is not installed, or no scheduler answers.
+    """
+
+    def __init__(
+        self, study: Study, address: str, *, resources: Mapping[str, float] | None = None, timeout_s: float = 10
+    ) -> None:
+        try:
+            import distributed
+        except ModuleNotFoundError as error:
+            raise ValueError(MISSING) from error
+        self.study, self.resources = study, dict(resources or {})
+        try:
+            self._client = distributed.Client(address, timeout=timeout_s, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise ValueError(f"--scheduler {address}: no scheduler answers there ({error})") from error
+        self._done = distributed.as_completed(loop=self._client.loop)
+        self._points: dict[Any, Point] = {}
+
+    def submit(self, points: Iterable[Point]) -> None:
+        """Have these sent."""
+        values = self.study.to_dict()
+        for point in points:
+            future = self._client.submit(
+                send_point, values, tuple(point), pure=False, resources=self.resources, retries=2
+            )
+            self._points[future.key] = point
+            self._done.add(future)
+
+    def finished(self) -> Iterator[tuple[Point, Outcome]]:
+        """What is finished, as it comes.
+
+        Raises:
+            ValueError: a worker cannot load the study, its images say.
+        """
+        while self._points:
+            future = next(self._done)
+            point = self._points.pop(future.key)
+            yield point, future.result()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+
+_engines: dict[str, Engine] = {}
+
+
+def send_point(study: dict[str, Any], point: tuple[str, str, float, float]) -> Outcome:
+    """What a worker runs. Its study stays loaded until it gets another one."""
+    import torch
+
+    torch.set_num_threads(1)
+    wanted = repr(study)
+    if wanted not in _engines:
+        _engines.clear()
+        _engines[wanted] = Engine(Study.from_dict(study))
+    return _engines[wanted].run(Point(*point))

@@ -1,0 +1,236 @@
+"""Sends the points of a study one after another; images, codecs and frames stay from one point to the next."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from semlink.flowgraphs.compare import COLUMNS, Pixels, Tally, batches, pixels
+from semlink.flowgraphs.options import load_images, make_channel, make_codecs
+from semlink.flowgraphs.studies.study import Point, Study
+from semlink.phy import metrics
+from semlink.phy.frontend import Medium
+from semlink.phy.link import Codec, Frame, InformedCodec, Link, Transmission, esno_to_n0
+from semlink.phy.rng import image_rngs
+
+FRAMES_BYTES = 256 << 20
+"""Of symbols that are kept to be sent again."""
+EXTRA_COLUMNS = ("asked_ratio", "ebno_db", "outage", "block_errors", "blocks", "seconds", "error", "pictures")
+STUDY_COLUMNS = (*COLUMNS, *EXTRA_COLUMNS)
+"""Columns of a study's table: those of `semlink compare`, and
+
+- `asked_ratio`: that of the study; `ratio` is what was spent, pilots and padding included;
+- `ebno_db`: Es/N0 less the information bits per channel use in dB, of a digital codec; a label, not a definition;
+- `outage`: share of the transmissions that failed;
+- `block_errors`, `blocks`: code blocks, of all transmissions;
+- `seconds`: what the point took;
+- `error`: what went wrong, with which image; then there are no figures;
+- `pictures`: files of received images, by name of the image.
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a point: its row, with `STUDY_COLUMNS`, and the receptions to be kept, by name of the image."""
+
+    row: dict[str, Any]
+    pictures: Mapping[str, Pixels] = field(default_factory=dict)
+
+
+class PointError(Exception):
+    """A codec or channel that raised; the message names the image."""
+
+
+class Engine:
+    """Sends points of one study. What a point gives does not depend on which others were sent before.
+
+    Args:
+        study: which one.
+
+    Raises:
+        ValueError: images, codecs or channels that are refused.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.images = load_images(study.images)
+        self.metrics = {name: metrics.Perceptual(name) for name in study.metrics}
+        self._batches = list(batches(self.images))
+        self._shown = set(list(self.images)[: study.pictures])
+        self._channels: dict[str, Medium] = {}
+        self._codecs: dict[tuple[str, float, str], Codec | InformedCodec] = {}
+        self._frames = _Frames()
+
+    def check(self) -> None:
+        """Build every channel and codec: what is refused shows before the long run.
+
+        Raises:
+            ValueError: naming it.
+        """
+        for point in self.study.points()[:: len(self.study.esno_db)]:
+            self._codec(point)
+
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of the pixels of each image, by name."""
+        return {name: hashlib.sha256(pixels(image).tobytes()).hexdigest() for name, image in self.images.items()}
+
+    def run(self, point: Point) -> Outcome:
+        """Everything one point takes. A codec or channel that raises leaves a row with `error`, and no figures."""
+        begin = time.perf_counter()
+        labels = self._labels(point)
+        try:
+            tally, row = self._send(point)
+        except PointError as error:
+            unknown = dict.fromkeys(STUDY_COLUMNS, math.nan)
+            counts = dict.fromkeys(("failed", "images", "realisations", "block_errors", "blocks"), 0)
+            said = {"mode": "", "pictures": {}, "error": str(error)}
+            return Outcome({**unknown, **counts, **said, **labels, "seconds": time.perf_counter() - begin})
+        row |= labels | {"seconds": time.perf_counter() - begin, "error": "", "pictures": {}}
+        return Outcome({name: row[name] for name in STUDY_COLUMNS}, tally.pictures)
+
+    def seconds(self, point: Point, *, few: int = 4) -> float:
+        """About how long one realisation of a point takes, from `few` images of each size; infinite where it fails."""
+        link, total = Link(self._codec(point), self._channel(point.channel)), 0.0
+        sizes: dict[torch.Size, list[Tensor]] = {}
+        for _, batch in self._batches:
+            sizes.setdefault(batch.shape[1:], []).append(batch)
+        for of_size in sizes.values():
+            images = of_size[0][:few]
+            try:
+                for _ in range(2):  # the first one pays for what is compiled and loaded
+                    begin = time.perf_counter()
+                    link(images, point.esno_db, rng=image_rngs(self.study.seed, images))
+                    took = time.perf_counter() - begin
+            except Exception:
+                return math.inf
+            total += took * sum(len(batch) for batch in of_size) / len(images)
+        return total
+
+    def _labels(self, point: Point) -> dict[str, Any]:
+        channel = self._channel(point.channel)
+        said = getattr(channel, "labels", {})
+        name = said.get("channel", type(channel).__name__)
+        unlabelled = dict.fromkeys(("csi", "coherence", "equaliser"), "")
+        labels = {"channel": name, **unlabelled, **said, "spec": point.channel, "seed": self.study.seed}
+        return {"codec": point.codec, "esno_db": point.esno_db, "asked_ratio": point.ratio, **labels}
+
+    def _send(self, point: Point) -> tuple[Tally, dict[str, Any]]:
+        study, tally = self.study, Tally()
+        link = Link(self._codec(point), self._channel(point.channel))
+        for realisation in range(study.most_realisations):
+            tally.begin_realisation(self.metrics)
+            for i, (names, batch) in enumerate(self._batches):
+                got = self._one_batch(link, point, i, realisation)
+                tally.add(batch, got, self._distances(got.image, batch, names[0]))
+                if realisation == 0:
+                    received = zip(names, torch.split(got.image, 1), strict=True)
+                    tally.pictures |= {name: pixels(image) for name, image in received if name in self._shown}
+            if realisation + 1 >= study.realisations:
+                row = _row(tally, point)
+                if not study.stop.is_set or study.stop.is_met(row):
+                    break
+        return tally, row
+
+    def _one_batch(self, link: Link, point: Point, i: int, realisation: int) -> Transmission:
+        batch = self._batches[i][1]
+        rng = image_rngs(self.study.seed, batch, realisation=realisation)
+        try:
+            return link.carry(self._frame(link, point, i, rng), batch.shape[1:], point.esno_db, rng=rng)
+        except Exception as error:
+            raise PointError(self._blame(link, point, i, realisation, error)) from error
+
+    def _frame(self, link: Link, point: Point, i: int, rng: list[torch.Generator]) -> Frame:
+        batch = self._batches[i][1]
+        if isinstance(link.codec, InformedCodec):
+            return link.encode(batch, point.esno_db, rng=rng)
+        key = (id(link.codec), None if getattr(link.codec, "ignores_n0", False) else esno_to_n0(point.esno_db), i)
+        return self._frames.get(key, lambda: link.encode(batch, point.esno_db, rng=rng))
+
+    def _blame(self, link: Link, point: Point, i: int, realisation: int, error: Exception) -> str:
+        """Which image of a batch it was, found by sending them one by one."""
+        names, batch = self._batches[i]
+        rngs = image_rngs(self.study.seed, batch, realisation=realisation)
+        guilty: list[tuple[str, Exception]] = []
+        for name, image, rng in zip(names, torch.split(batch, 1), rngs, strict=True):
+            try:
+                link(image, point.esno_db, rng=[rng])
+            except Exception as own:
+                guilty.append((name, own))
+        if not guilty:
+            return f"images {names[0]} … {names[-1]} together: {_words(error)}"
+        more = f" (and {len(guilty) - 1} more of these {len(names)})" if len(guilty) > 1 else ""
+        return f"image {guilty[0][0]}{more}: {_words(guilty[0][1])}"
+
+    def _distances(self, got: Tensor, sent: Float[Tensor, "b c h w"], key: str) -> dict[str, list[float]]:
+        side, unknown = min(sent.shape[-2:]), [math.nan] * len(sent)
+        return {
+            name: metric(got, sent, key=key).tolist() if side >= metric.least_side else unknown
+            for name, metric in self.metrics.items()
+        }
+
+    def _channel(self, spec: str) -> Medium:
+        if spec not in self._channels:
+            self._channels[spec] = make_channel(spec, coherence=None, csi=None, equaliser=None)
+        return self._channels[spec]
+
+    def _codec(self, point: Point) -> Codec | InformedCodec:
+        """Codecs that heed the channel are built for each; the others are shared, and their frames with them."""
+        channel = self._channel(point.channel)
+        key = (point.codec, point.ratio, point.channel)
+        if key not in self._codecs:
+            made = make_codecs([point.codec], ratio=point.ratio, mcs=self.study.mcs, channel=channel)[point.codec]
+            same = (one for (name, ratio, _), one in self._codecs.items() if (name, ratio) == key[:2])
+            heeds = point.codec.endswith((":outage", ":genie"))
+            self._codecs[key] = made if heeds else next(same, made)
+        return self._codecs[key]
+
+
+class _Frames:
+    """Frames that were encoded, the oldest dropped once they take too much."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[object, ...], Frame] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: tuple[object, ...], encode: Any) -> Frame:  # noqa: ANN401 - a function without arguments
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        frame: Frame = encode()
+        self._kept[key] = frame
+        self._bytes += frame.symbols.nbytes
+        while self._bytes > FRAMES_BYTES and self._kept:
+            _, dropped = self._kept.popitem(last=False)
+            self._bytes -= dropped.symbols.nbytes
+        return frame
+
+
+def _row(tally: Tally, point: Point) -> dict[str, Any]:
+    row: dict[str, Any] = tally.row()
+    information = sum(tally.bits.get(purpose, 0) for purpose in ("source", "padding"))
+    sent = row["images"] * row["realisations"]
+    return row | {
+        "ebno_db": point.esno_db - 10 * math.log10(information / tally.uses) if information else math.nan,
+        "outage": row["failed"] / sent,
+        "block_errors": tally.block_errors,
+        "blocks": tally.blocks,
+    }
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def in_turn(study: Study, points: list[Point]) -> Iterator[Point]:
+    """The points in an order in which frames can be sent again: the channels of a codec at an Es/N0 follow another."""
+    place = {name: i for i, name in enumerate(study.codecs)}
+    yield from sorted(points, key=lambda one: (one.esno_db, one.ratio, place[one.codec]))

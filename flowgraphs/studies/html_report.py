@@ -1,0 +1,225 @@
+"""One self-contained HTML file of a study: curves, what was received, figures, definitions, how to have it again."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import math
+import re
+import shlex
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from PIL import Image
+
+from semlink.flowgraphs.compare import pixels
+from semlink.flowgraphs.options import load_images
+from semlink.flowgraphs.studies.figures import AXES, LOGARITHMIC, QUANTITIES
+from semlink.flowgraphs.studies.results import read_about, read_results
+from semlink.flowgraphs.studies.study import Curve, Study
+
+LOSSLESS_SIDE = 64
+"""Pixels: larger pictures are embedded as WebP of quality 90, smaller ones losslessly."""
+_KEPT = (
+    "codec", "spec", "asked_ratio", "ratio", "esno_db", "ebno_db", "psnr_db", "psnr_mean_db", "ssim", "ms_ssim",
+    "st_lpips", "lpips", "bler", "outage", "failed", "images", "realisations",
+)  # fmt: skip
+_COLUMNS = {
+    "codec": "codec",
+    "spec": "channel",
+    "asked_ratio": "ratio",
+    "esno_db": "Es/N0 dB",
+    "psnr_db": "PSNR dB",
+    "ssim": "SSIM",
+    "ms_ssim": "MS-SSIM",
+    "st_lpips": "ST-LPIPS",
+    "lpips": "LPIPS",
+    "bler": "BLER",
+    "outage": "failed",
+    "images": "images",
+    "realisations": "realisations",
+}
+_DEFINITIONS = {
+    "Es/N0": "average energy per transmitted complex symbol over N0, per image, pilots included; noise is CN(0, N0).",
+    "Eb/N0": "of a digital codec: Es/N0 less its information bits per channel use in dB. A label only.",
+    "Ratio": "complex channel uses / (channels × height × width) of the image; the axis shows what was asked for. "
+    "Curves at different ratios are not equals.",
+    "PSNR": "on 8-bit images, from the mean squared error over all images and realisations.",
+    "ST-LPIPS, LPIPS": "perceptual distances, lower is better; not to be held against each other.",
+    "Failed": "images of which a code block failed its CRC; what did not arrive is mid-grey. Never dropped.",
+    "BLER": "code blocks in error, of all sent.",
+    "Intervals": "95 %, by Student's t over noise and fading for these images (over images with one realisation), and "
+    "exact for BLER.",
+    "Pictures": "the first realisation; larger than 64 pixels they are embedded as WebP of quality 90.",
+}
+
+
+def write_report(folder: str | Path, out: str | Path) -> Path:
+    """Write the report of a results folder; it needs nothing beside itself.
+
+    Args:
+        folder: of `semlink sweep`.
+        out: the HTML file.
+
+    Raises:
+        ValueError: no results folder, or one without a point.
+        OSError: a file cannot be read or written.
+    """
+    folder, out = Path(folder), Path(out)
+    study, table = read_results(folder)
+    if table.empty:
+        raise ValueError(f"results {folder}: no point is finished; run the sweep first")
+    about = read_about(folder)
+    page = resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
+    parts = {
+        "title": html.escape(study.name),
+        "conditions": html.escape(_conditions(study, table)),
+        "table": _table(table),
+        "definitions": _definitions(table),
+        "commands": html.escape(_commands(study, table)),
+        "provenance": html.escape(_provenance(about)),
+        # Within a script nothing but "</script" or "<!--" would end it early.
+        "data": json.dumps(_data(study, table, folder), allow_nan=False).replace("<", "\\u003c"),
+    }
+    page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page)
+    out.write_text(page, encoding="utf-8")
+    return out
+
+
+def _conditions(study: Study, table: pd.DataFrame) -> str:
+    images = int(table["images"].max())
+    low, high = int(table["realisations"].min()), int(table["realisations"].max())
+    times = f"{low}" if low == high else f"{low} to {high}"
+    return (
+        f"{images} images ({', '.join(study.images)}), realisations of noise and fading of each: {times}, "
+        f"seed {study.seed}; {len(table)} points"
+    )
+
+
+def _data(study: Study, table: pd.DataFrame, folder: Path) -> dict[str, Any]:
+    quantities = {name: label for name, label in QUANTITIES.items() if table[name].notna().any()}
+    ends = [f"{name}_{end}" for name in quantities for end in ("low", "high") if f"{name}_{end}" in table]
+    rows: list[dict[str, Any]] = []
+    for row in table[table["error"] == ""].to_dict("records"):
+        kept = {name: _plain(row[name]) for name in (*_KEPT, *ends)}
+        files = json.loads(row["pictures"])
+        rows.append({**kept, "pictures": {name: _embedded(folder / file) for name, file in files.items()}})
+    axes = {"esno_db": AXES["esno_db"]}
+    if table["ebno_db"].notna().any():
+        axes["ebno_db"] = AXES["ebno_db"]
+    if len(study.ratios) > 1:
+        axes["asked_ratio"] = AXES["ratio"]
+    shown = {name for row in rows for name in row["pictures"]}
+    return {
+        "rows": rows,
+        "codecs": list(study.codecs),
+        "channels": list(study.channels),
+        "ratios": list(study.ratios),
+        "ratio_names": {f"{float(ratio)!r}": _ratio(float(ratio)) for ratio in study.ratios},
+        "levels": list(study.esno_db),
+        "quantities": quantities,
+        "logarithmic": list(LOGARITHMIC),
+        "axes": axes,
+        "sent": _sent(study, shown),
+    }
+
+
+def _sent(study: Study, names: set[str]) -> dict[str, str]:
+    """The images whose receptions are shown, as far as they are still to be had."""
+    try:
+        images = load_images(study.images) if names else {}
+    except (ValueError, OSError):
+        return dict.fromkeys(sorted(names), "data:,")
+    return {
+        name: _data_uri(Image.fromarray(pixels(image).squeeze())) for name, image in images.items() if name in names
+    }
+
+
+def _embedded(path: Path) -> str:
+    with Image.open(path) as image:
+        return _data_uri(image)
+
+
+def _data_uri(image: Image.Image) -> str:
+    packed = io.BytesIO()
+    image.convert("RGB").save(packed, "WEBP", quality=90, lossless=max(image.size) <= LOSSLESS_SIDE)
+    return f"data:image/webp;base64,{base64.b64encode(packed.getvalue()).decode()}"
+
+
+def _table(table: pd.DataFrame) -> str:
+    columns = {name: label for name, label in _COLUMNS.items() if table[name].notna().any()}
+    head = "".join(f'<th scope="col">{html.escape(label)}</th>' for label in columns.values())
+    body = []
+    for row in table.to_dict("records"):
+        if row["error"]:
+            cells = "".join(f"<td>{_cell(name, row)}</td>" for name in list(columns)[:4])
+            wrong = f'<td class="wrong" colspan="{len(columns) - 4}">{html.escape(row["error"])}</td>'
+            body.append(f"<tr>{cells}{wrong}</tr>")
+        else:
+            body.append("<tr>" + "".join(f"<td>{_cell(name, row)}</td>" for name in columns) + "</tr>")
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def _cell(name: str, row: Mapping[str, Any]) -> str:
+    value = row[name]
+    if isinstance(value, str):
+        return html.escape(value)
+    if value is None or not math.isfinite(value):
+        return ""
+    if name == "asked_ratio":
+        return _ratio(value)
+    if name == "outage":
+        return f"{row['failed']} of {row['images'] * row['realisations']}"
+    if name in ("images", "realisations"):
+        return f"{value:d}"
+    digits = {"psnr_db": ".2f", "esno_db": "g", "bler": ".3g"}.get(name, ".4f")
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    interval = ""
+    if low is not None and high is not None and math.isfinite(low) and math.isfinite(high):
+        interval = f" [{low:{digits}}, {high:{digits}}]"
+    return f"{value:{digits}}{interval}"
+
+
+def _definitions(table: pd.DataFrame) -> str:
+    known = dict(_DEFINITIONS)
+    if not table[["st_lpips", "lpips"]].notna().any().any():
+        del known["ST-LPIPS, LPIPS"]
+    if not table["ebno_db"].notna().any():
+        del known["Eb/N0"]
+    entries = (f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in known.items())
+    return f"<dl>{''.join(entries)}</dl>"
+
+
+def _commands(study: Study, table: pd.DataFrame) -> str:
+    curves = dict.fromkeys(Curve(row["codec"], row["spec"], row["asked_ratio"]) for row in table.to_dict("records"))
+    lines = ["semlink sweep RESULTS/study.json --out AGAIN"]
+    levels = ",".join(f"{level:g}" for level in study.esno_db)
+    for curve in curves:
+        words = ["semlink", "compare", *study.images, "--codec", curve.codec, "--channel", curve.channel]
+        words += [f"--esno={levels}", "--ratio", _ratio(curve.ratio), "--seed", f"{study.seed}"]
+        words += ["--realisations", f"{study.realisations}", "--mcs", study.mcs]
+        words += [word for metric in study.metrics for word in ("--metric", metric)]
+        lines.append(shlex.join(words))
+    return "\n".join(lines)
+
+
+def _provenance(about: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items() if version)
+    git = f"; commit {about['git']}" if about["git"] else ""
+    machine = about["machine"]
+    return f"Begun {about['created']} with {versions}{git}; {machine['processor']}, {machine['cores']} cores."
+
+
+def _ratio(ratio: float) -> str:
+    return f"1/{round(1 / ratio)}" if abs(1 / ratio - round(1 / ratio)) < 1e-6 else f"{ratio:.6g}"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,272 @@
+"""A results folder: every finished point is kept at once, and nothing else ever counts.
+
+`study.json` says what was asked and with what it was run, `points.jsonl` has a row a finished point, in the order in
+which they finished, `pictures/` the received images; `table.parquet` is written from these in the order of the grid.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from semlink.flowgraphs.studies.engine import STUDY_COLUMNS, Outcome
+from semlink.flowgraphs.studies.study import Point, Study, differences
+
+FORMAT = 1
+LIBRARIES = ("semlink", "torch", "numpy", "numba", "pillow", "pandas", "sionna-no-rt")
+
+
+class Results:
+    """The folder of one study, locked while it is open.
+
+    Args:
+        folder: made where there is none.
+        study: what is asked; that of the folder must be the same.
+        images: SHA-256 of each image's pixels by name; those of the folder must be the same.
+
+    Raises:
+        ValueError: the folder holds another study, other images or another format, or something that is no results
+            folder; or somebody else has it open.
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, folder: str | Path, study: Study, images: Mapping[str, str]) -> None:
+        self.folder, self.study = Path(folder), study
+        about = self.folder / "study.json"
+        if self.folder.exists() and not about.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise ValueError(f"results {folder}: holds something else, and no study.json; give another folder")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.folder / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise ValueError(f"results {folder}: another sweep writes there; wait for it or stop it") from None
+        try:
+            if about.exists():
+                _check_same(self.folder, study, images)
+            else:
+                _write(about, json.dumps(_about(study, images), indent=2) + "\n")
+            self.rows = read_rows(self.folder)
+            self._truncate()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let others have the folder."""
+        self._lock.close()
+
+    def __enter__(self) -> Results:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, point: Point, outcome: Outcome) -> None:
+        """Keep a finished point: once this returns, nothing but the loss of the disk undoes it.
+
+        Raises:
+            OSError: it cannot be written; what was there before stays as it was.
+        """
+        if point.key in self.rows:
+            raise ValueError(f"point {point.key} is there already")
+        row = outcome.row | {"pictures": self._keep_pictures(point, outcome)}
+        line = json.dumps({"key": point.key, "row": row}) + "\n"
+        path = self.folder / "points.jsonl"
+        size = path.stat().st_size if path.exists() else 0
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                os.truncate(path, size)
+            raise
+        self.rows[point.key] = row
+
+    def of_curve(self, points: Sequence[Point]) -> list[dict[str, Any]]:
+        """The rows of these points, as far as they are there."""
+        return [self.rows[point.key] for point in points if point.key in self.rows]
+
+    def table(self) -> pd.DataFrame:
+        """All rows so far, curve by curve in the order of the grid, each by rising Es/N0."""
+        return make_table(self.study, self.rows)
+
+    def write_table(self) -> Path:
+        """Write `table.parquet`, whole or not at all."""
+        path = self.folder / "table.parquet"
+        partial = path.with_suffix(".part")
+        try:
+            self.table().to_parquet(partial, index=False)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return path
+
+    def _keep_pictures(self, point: Point, outcome: Outcome) -> dict[str, str]:
+        if not outcome.pictures:
+            return {}
+        digest = hashlib.sha256(point.key.encode()).hexdigest()[:8]
+        label = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{point.codec}_{point.channel}_{point.esno_db:g}dB")[:80]
+        folder = self.folder / "pictures" / f"{label}_{digest}"
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = {}
+        for i, (name, picture) in enumerate(outcome.pictures.items()):
+            shown = np.squeeze(picture, axis=2) if picture.shape[2] == 1 else picture
+            Image.fromarray(shown).save(folder / f"{i}.png")
+            kept[name] = str((folder / f"{i}.png").relative_to(self.folder))
+        return kept
+
+    def _truncate(self) -> None:
+        """Drop a last line that was cut off by a kill, so that the next one does not end up behind it."""
+        path = self.folder / "points.jsonl"
+        if path.exists():
+            whole = path.read_bytes()
+            end = whole.rfind(b"\n") + 1
+            if end < len(whole):
+                os.truncate(path, end)
+
+
+def read_results(folder: str | Path) -> tuple[Study, pd.DataFrame]:
+    """The study of a results folder and its table so far; nothing is locked or written.
+
+    Raises:
+        ValueError: no results folder, or one of another format.
+    """
+    about = read_about(Path(folder))
+    study = Study.from_dict(about["study"])
+    return study, make_table(study, read_rows(Path(folder)))
+
+
+def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
+    """The rows of a results folder by key of their point. A last line without an end was never finished.
+
+    Raises:
+        ValueError: a line before it is no row.
+    """
+    path, rows = folder / "points.jsonl", {}
+    if not path.exists():
+        return {}
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            entry = json.loads(line)
+            rows[entry["key"]] = entry["row"]
+        except (ValueError, KeyError, TypeError) as error:
+            said = f"line {number} is no row ({error}); remove the line to have its point sent again"
+            raise ValueError(f"results {path}: {said}") from error
+    return rows
+
+
+def make_table(study: Study, rows: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows by key as a table, curve by curve in the order of the study, each by rising Es/N0."""
+    place = {
+        (name, spec, ratio): (i, j, k)
+        for i, spec in enumerate(study.channels)
+        for j, ratio in enumerate(study.ratios)
+        for k, name in enumerate(study.codecs)
+    }
+
+    def order(row: Mapping[str, Any]) -> tuple[object, ...]:
+        return (*place[row["codec"], row["spec"], row["asked_ratio"]], row["esno_db"])
+
+    ordered = sorted(rows.values(), key=order)
+    table = pd.DataFrame(ordered, columns=list(STUDY_COLUMNS))
+    table["pictures"] = [json.dumps(one) for one in table["pictures"]]
+    return table
+
+
+def _about(study: Study, images: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "study": study.to_dict(),
+        "images": dict(images),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
+        "git": _git(),
+        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _check_same(folder: Path, study: Study, images: Mapping[str, str]) -> None:
+    about = read_about(folder)
+    changed = differences(about["study"], json.loads(json.dumps(study.to_dict())))
+    if changed:
+        raise ValueError(f"results {folder}: of another study: {'; '.join(changed)}; give another folder")
+    other = [name for name in images if about["images"].get(name) != images[name]]
+    if other:
+        raise ValueError(f"results {folder}: image {other[0]} had other pixels; give another folder")
+    said = about["versions"].get("semlink")
+    if said != _version("semlink"):
+        raise ValueError(
+            f"results {folder}: begun with semlink {said}, this is {_version('semlink')}; give another folder"
+        )
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """What `study.json` of a results folder says.
+
+    Raises:
+        ValueError: no such file, or one of another format.
+    """
+    path = folder / "study.json"
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"results {folder}: no study.json that can be read ({error})") from error
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        told = about.get("format") if isinstance(about, dict) else None
+        raise ValueError(f"results {folder}: of format {told!r}, this version reads {FORMAT}; give another folder")
+    return about
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_suffix(".part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except ModuleNotFoundError:  # PackageNotFoundError: run from a tree that is not installed
+        return ""
+
+
+def _git() -> str:
+    """The commit of the tree that this runs from, with "+" where files differ; empty for an installed package."""
+    here = Path(__file__).resolve().parent
+    try:
+        commit = subprocess.run(
+            ["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
+        dirty = subprocess.run(
+            ["git", "-C", here, "status", "--porcelain"], capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return commit + ("+" if dirty else "")
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        if sys.platform == "linux" and (found := re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())):
+            return found[1]
+    return platform.processor()

@@ -1,0 +1,191 @@
+"""Runs a study: what is missing is sent, what is finished is kept, and curves are refined where they bend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from semlink.flowgraphs.compare import cores
+from semlink.flowgraphs.studies.engine import Engine, Outcome, in_turn
+from semlink.flowgraphs.studies.results import Results, make_table
+from semlink.flowgraphs.studies.study import Curve, Point, Study
+from semlink.flowgraphs.studies.workers import Workers
+
+
+class Pool(Protocol):
+    """Whatever sends points, in whatever order."""
+
+    def submit(self, points: Iterable[Point]) -> None:
+        """Have these sent."""
+        ...
+
+    def finished(self) -> Iterator[tuple[Point, Outcome]]:
+        """What is finished, as it comes; ends when nothing is left, and more may be submitted meanwhile."""
+        ...
+
+
+@dataclass
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        done: points finished, those of earlier runs included.
+        total: points of the grid, and those added so far.
+        errors: rows with an error.
+    """
+
+    done: int = 0
+    total: int = 0
+    errors: int = 0
+
+
+class InProcess:
+    """Sends points in this very process: for codecs that exist nowhere else, and small studies."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._waiting: list[Point] = []
+
+    def submit(self, points: Iterable[Point]) -> None:
+        """Have these sent."""
+        self._waiting.extend(points)
+
+    def finished(self) -> Iterator[tuple[Point, Outcome]]:
+        """What is finished, as it comes."""
+        while self._waiting:
+            point = self._waiting.pop(0)
+            yield point, self.engine.run(point)
+
+
+def run_study(
+    study: Study,
+    out: str | Path | None = None,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    resources: Mapping[str, float] | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> pd.DataFrame:
+    """Send what is missing of a study and return its table, one row a point.
+
+    Args:
+        study: which one.
+        out: results folder, which a later run goes on from; None to keep nothing.
+        workers: processes on this machine; None for one a core, 0 to send in this process.
+        scheduler: address of a Dask scheduler whose workers do it instead, such as "tcp://host:8786".
+        resources: what those workers must offer, such as {"GPU": 1}; None for nothing in particular.
+        progress: called at the start and after each point.
+
+    Raises:
+        ValueError: an option or a results folder that is refused.
+        OSError: the results cannot be written.
+        WorkerError: no worker survives a point.
+        KeyboardInterrupt: interrupted; the table of what is finished has been written.
+    """
+    engine = Engine(study)
+    engine.check()
+    results = None if out is None else Results(out, study, engine.fingerprints())
+    with results or nullcontext():
+        known = results.rows if results is not None else {}
+        run = _Run(study, known, results, progress)
+        try:
+            missing = run.begin()
+            if missing:
+                with _pool(study, engine, len(missing), workers, scheduler, resources) as pool:
+                    run.drain(pool, missing)
+        finally:
+            if results is not None:
+                results.write_table()
+        return make_table(study, run.rows)
+
+
+class _Run:
+    """The points of one run: which are known, and which curves are complete and may be refined."""
+
+    def __init__(
+        self,
+        study: Study,
+        rows: dict[str, dict[str, object]],
+        results: Results | None,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self.study, self.rows, self.results, self.progress = study, rows, results, progress
+        self.curves: dict[Curve, list[Point]] = {}
+        for point in study.points():
+            self.curves.setdefault(point.curve, []).append(point)
+
+    def begin(self) -> list[Point]:
+        """What is missing, further points of complete curves included."""
+        missing = [point for curve in list(self.curves) for point in self._open(curve)]
+        self._tell()
+        return list(in_turn(self.study, missing))
+
+    def drain(self, pool: Pool, missing: Iterable[Point]) -> None:
+        """Have all of it sent and kept."""
+        pool.submit(missing)
+        for point, outcome in pool.finished():
+            if self.results is not None:
+                self.results.add(point, outcome)
+            else:
+                self.rows[point.key] = outcome.row
+            pool.submit(self._open_once(point.curve))
+            self._tell()
+
+    def _open(self, curve: Curve) -> list[Point]:
+        """The points of a curve to be sent now; of a complete one, further ones until it is smooth."""
+        while True:
+            missing = [point for point in self.curves[curve] if point.key not in self.rows]
+            if missing:
+                return missing
+            further = self.study.refine.further([self.rows[point.key] for point in self.curves[curve]])
+            if not further:
+                return []
+            self.curves[curve] += [Point(*curve, level) for level in further]
+
+    def _open_once(self, curve: Curve) -> list[Point]:
+        """Further points of a curve that has just become complete."""
+        if any(point.key not in self.rows for point in self.curves[curve]):
+            return []
+        return self._open(curve)
+
+    def _tell(self) -> None:
+        every = [point for points in self.curves.values() for point in points]
+        done = [self.rows[point.key] for point in every if point.key in self.rows]
+        self.progress(Progress(len(done), len(every), sum(bool(row["error"]) for row in done)))
+
+
+def _pool(
+    study: Study,
+    engine: Engine,
+    points: int,
+    workers: int | None,
+    scheduler: str | None,
+    resources: Mapping[str, float] | None,
+) -> AbstractContextManager[Pool]:
+    if scheduler is not None:
+        from semlink.flowgraphs.studies.cluster import Cluster
+
+        return Cluster(study, scheduler, resources=resources)
+    if workers == 0:
+        return nullcontext(InProcess(engine))
+    return Workers(study, min(workers or cores(), points))
+
+
+def estimate_seconds(study: Study) -> float:
+    """How long one core takes for the grid, from a few images sent by each codec on each channel.
+
+    At one Es/N0, without the points that `refine` adds, and with the fewest realisations that a stopping rule allows.
+
+    Raises:
+        ValueError: what `run_study` refuses.
+    """
+    engine = Engine(study)
+    middle = study.esno_db[len(study.esno_db) // 2]
+    curves = {point.curve for point in study.points()}
+    each = sum(engine.seconds(Point(*curve, float(middle))) for curve in curves)
+    return each * len(study.esno_db) * study.realisations

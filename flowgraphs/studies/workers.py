@@ -1,0 +1,198 @@
+"""Processes on this machine that send points, one thread each: as many as there are cores, and none of them twice.
+
+They are programs of their own rather than children of `multiprocessing`, so that a script or notebook needs no guard
+around its main part, and a worker that is killed, by a lack of memory say, loses the one point it was at.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import IO, Any
+
+from semlink.flowgraphs.studies.engine import Engine, Outcome
+from semlink.flowgraphs.studies.study import Point, Study
+
+DEATHS = 3
+"""How many workers a point may take with it before it is given up."""
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class WorkerError(RuntimeError):
+    """A worker that cannot go on, or a point that no worker survives."""
+
+
+class Workers:
+    """A pool for one study.
+
+    Args:
+        study: which one.
+        count: of processes, from 1.
+    """
+
+    def __init__(self, study: Study, count: int) -> None:
+        if count < 1:
+            raise ValueError(f"workers={count} must be at least 1")
+        self.study = study
+        self._waiting: deque[Point] = deque()
+        self._deaths: dict[Point, int] = {}
+        self._ready = selectors.DefaultSelector()
+        self._workers: list[_Worker] = []
+        self._count = count
+
+    def submit(self, points: Iterable[Point]) -> None:
+        """Have these sent, behind those that wait."""
+        self._waiting.extend(points)
+        self._hand_out()
+
+    def finished(self) -> Iterator[tuple[Point, Outcome]]:
+        """What is finished, as it comes; ends when nothing is left, and more may be submitted meanwhile.
+
+        Raises:
+            WorkerError: a worker cannot begin, or a point took `DEATHS` workers with it.
+        """
+        while self._waiting or any(worker.point for worker in self._workers):
+            self._hand_out()
+            for key, _ in self._ready.select():
+                worker: _Worker = key.data
+                answer = worker.read()
+                point, worker.point = worker.point, None
+                if isinstance(answer, Outcome) and point is not None:
+                    self._hand_out()
+                    yield point, answer
+                elif isinstance(answer, str):
+                    raise WorkerError(f"a worker could not begin: {answer}")
+                else:
+                    self._bury(worker, point)
+
+    def close(self) -> None:
+        """End the processes; what they were at is lost."""
+        for worker in self._workers:
+            self._ready.unregister(worker.answers)
+            worker.end()
+        self._workers.clear()
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _hand_out(self) -> None:
+        while self._waiting and len(self._workers) < self._count and all(one.point for one in self._workers):
+            worker = _Worker(self.study)
+            self._ready.register(worker.answers, selectors.EVENT_READ, worker)
+            self._workers.append(worker)
+            worker.send(self._waiting.popleft())
+        for worker in self._workers:
+            if self._waiting and worker.point is None:
+                worker.send(self._waiting.popleft())
+
+    def _bury(self, worker: _Worker, point: Point | None) -> None:
+        self._ready.unregister(worker.answers)
+        self._workers.remove(worker)
+        status = worker.end()
+        if point is None:
+            return
+        self._deaths[point] = self._deaths.get(point, 0) + 1
+        if self._deaths[point] >= DEATHS:
+            how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+            raise WorkerError(f"point {point.key}: {DEATHS} workers ended at it ({how}); too little memory?")
+        self._waiting.appendleft(point)
+
+
+class _Worker:
+    """One process, and the point that it is at."""
+
+    def __init__(self, study: Study) -> None:
+        environment = {**os.environ, **dict.fromkeys(_THREADS, "1")}
+        environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for the one that keeps the results
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._questions: IO[bytes] = self._process.stdin
+        self.answers: IO[bytes] = self._process.stdout
+        self.point: Point | None = None
+        self._write(study.to_dict())
+
+    def send(self, point: Point) -> None:
+        """Have a point sent."""
+        self.point = point
+        self._write(tuple(point))
+
+    def read(self) -> object:
+        """An outcome, words of why it could not begin, or None where it has ended."""
+        try:
+            return pickle.load(self.answers)
+        except (EOFError, pickle.UnpicklingError, OSError):
+            return None
+
+    def end(self) -> int:
+        """End it; return its exit status, below 0 for a signal."""
+        if self._process.poll() is None and self.point is None:
+            self._process.kill()
+        for pipe in (self._questions, self.answers):
+            with suppress(BrokenPipeError):
+                pipe.close()
+        try:
+            return self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def _write(self, what: object) -> None:
+        with suppress(BrokenPipeError):  # its end shows when its answer is read
+            pickle.dump(what, self._questions)
+            self._questions.flush()
+
+
+def serve() -> None:
+    """What a worker runs: a study, then points, from standard input; outcomes to standard output.
+
+    It ends with its standard input, in the middle of a point too: whoever asked is gone.
+    """
+    import torch
+
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a codec prints must not get among the answers
+    torch.set_num_threads(1)
+    study = Study.from_dict(pickle.load(sys.stdin.buffer))
+    points: deque[Any] = deque()
+    arrived = threading.Semaphore(0)
+
+    def listen() -> None:
+        while True:
+            try:
+                points.append(pickle.load(sys.stdin.buffer))
+            except (EOFError, pickle.UnpicklingError, OSError):
+                os._exit(0)
+            arrived.release()
+
+    threading.Thread(target=listen, daemon=True).start()
+    try:
+        engine = Engine(study)
+    except (ValueError, OSError) as error:
+        _answer(answers, str(error))
+        return
+    while True:
+        arrived.acquire()
+        _answer(answers, engine.run(Point(*points.popleft())))
+
+
+def _answer(pipe: IO[bytes], what: object) -> None:
+    pickle.dump(what, pipe)
+    pipe.flush()

@@ -1,0 +1,104 @@
+"""The trained receivers that ship with the package, and those that a training has left in a folder.
+
+Beside each weights file lies a card of the same name, `NAME.json` (`ReceiverCard`), with figures measured by
+`semlink zoo --measure NAME`. NAME says what it is and which codec it was trained behind: `sft-swin`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+from semlink.neural import zoo
+from semlink.neural.diffusion.catalogue import ReceiverCard, build_receiver, write_receiver_card
+from semlink.neural.diffusion.cddm import SymbolDenoiser
+from semlink.neural.diffusion.refiner import Refiner
+
+PACKAGE = "semlink.neural.weights.receivers"
+
+
+def receiver_cards() -> dict[str, ReceiverCard]:
+    """The cards of the receivers that ship, by name; none where none was trained yet."""
+    with _folder() as folder:
+        return {path.stem: _read_card(path) for path in sorted(folder.glob("*.json"))}
+
+
+def receiver_names() -> list[str]:
+    """What `load_receiver` and the command line call the receivers that ship."""
+    return sorted(receiver_cards())
+
+
+def find_receiver(name_or_path: str | Path, *, codec: str = "") -> tuple[ReceiverCard, Path]:
+    """The card and the weights file of a receiver.
+
+    Args:
+        name_or_path: one of `receiver_names()`; with `codec`, also what comes before the codec in such a name, so that
+            "sft" behind "swin" is "sft-swin"; or the path of a weights file with its card beside it.
+        codec: the name of the codec that it is to receive from, of which the part up to a hyphen or colon counts.
+
+    Raises:
+        ValueError: no such receiver (the message lists what there is), or a path without one of its two files.
+    """
+    name, having = str(name_or_path), receiver_cards()
+    if isinstance(name_or_path, Path) or name.endswith(".safetensors"):
+        return _at_path(Path(name_or_path))
+    source = codec.replace(":", "-").split("-")[0]
+    found = next((full for full in (name, f"{name}-{source}") if full in having), None)
+    if found is None:
+        offer = f"one of: {', '.join(having)}; or" if having else "(this version ships none)"
+        raise ValueError(f"receiver {name!r} must be {offer} a weights file NAME.safetensors with its card beside it")
+    with _folder() as folder:
+        return having[found], folder / f"{found}.safetensors"
+
+
+def load_receiver(name_or_path: str | Path) -> Refiner | SymbolDenoiser:
+    """A trained receiver, ready to use on the CPU: by the name of one that ships, or from its weights file.
+
+    Raises:
+        ValueError: what `find_receiver` raises, weights whose hash is not the one on the card, or that are not of its
+            network.
+    """
+    return read_receiver(*find_receiver(name_or_path))
+
+
+def read_receiver(card: ReceiverCard, path: Path) -> Refiner | SymbolDenoiser:
+    """The receiver of a card and its weights file, as `find_receiver` finds them.
+
+    Raises:
+        ValueError: as `load_receiver`.
+    """
+    if zoo.sha256(path) != card.sha256:
+        raise ValueError(f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version")
+    model = build_receiver(card.model, card.network)
+    zoo.read_weights(model, path)
+    model.eval().requires_grad_(False)
+    assert isinstance(model, Refiner | SymbolDenoiser)
+    return model
+
+
+def keep_receiver_card(card: ReceiverCard) -> None:
+    """Write the card of a receiver that ships, with figures that were measured anew."""
+    with _folder() as folder:
+        write_receiver_card(card, folder)
+
+
+def _at_path(path: Path) -> tuple[ReceiverCard, Path]:
+    if not path.with_suffix(".json").is_file() or not path.is_file():
+        raise ValueError(f"receiver {path}: the weights file or its card {path.stem}.json is missing; train it first")
+    return _read_card(path.with_suffix(".json")), path
+
+
+def _read_card(path: Path) -> ReceiverCard:
+    try:
+        return ReceiverCard(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"card {path}: not the card of a receiver ({error})") from error
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with resources.as_file(resources.files(PACKAGE)) as folder:
+        yield folder

@@ -1,0 +1,63 @@
+"""Untrained receivers in a folder that stands for the one in the package."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from semlink.neural import zoo as codec_zoo
+from semlink.neural.diffusion import zoo
+from semlink.neural.diffusion.catalogue import ReceiverCard, build_receiver, write_receiver_card
+from semlink.neural.diffusion.control import ResidualCNN
+from semlink.neural.diffusion.sft import SFT
+
+SMALL = {"width": 4, "dim": 8, "blocks": [1, 1, 1, 1], "refinement": 0, "extractor_blocks": 1}
+NETWORKS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "sft-swin": ("sft", SMALL, "zoo:swin"),
+    "sft-jpeg": ("sft", SMALL, "jpeg-ldpc-qam:adaptive"),
+    "cnn-swin": ("residual-cnn", {"width": 8, "blocks": 1}, "zoo:swin"),
+    "cddm-swin": ("cddm", {"width": 8, "blocks": 1}, "zoo:swin"),
+}
+TASKS = {"sft": "sft-2", "residual-cnn": "control", "cddm": "cddm"}
+
+
+def keep(folder: Path, name: str) -> Path:
+    """An untrained receiver with its card; what it does to an image can be seen."""
+    model, network, codec = NETWORKS[name]
+    torch.manual_seed(len(name))
+    built = build_receiver(model, network)
+    if isinstance(built, SFT | ResidualCNN):
+        leave = built.restorer.leave if isinstance(built, SFT) else built.leave
+        torch.nn.init.normal_(leave.weight, std=0.01)
+    path = folder / f"{name}.safetensors"
+    codec_zoo.write_weights(built, path)
+    count = sum(parameter.numel() for parameter in built.parameters())
+    digest = codec_zoo.sha256(path)
+    card = ReceiverCard(name, model, network, count, TASKS[model], codec, "none", "awgn", "nothing", digest)
+    write_receiver_card(card, folder)
+    return path
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of receivers that stands for the one in the package."""
+    folder, real = tmp_path / "receivers", resources.files
+    folder.mkdir()
+    for name in NETWORKS:
+        keep(folder, name)
+    monkeypatch.setattr(zoo.resources, "files", lambda package: folder if package == zoo.PACKAGE else real(package))
+    return folder
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> str:
+    small = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    shown = torch.nn.functional.interpolate(small, 48, mode="bicubic").clamp(0, 1)[0]
+    path = tmp_path / "picture.png"
+    Image.fromarray((shown * 255).byte().permute(1, 2, 0).numpy()).save(path)
+    return str(path)
