@@ -20,6 +20,7 @@ from rich.table import Table
 
 from semlink.baselines.separate import to_uint8
 from semlink.flowgraphs.compare import cores
+from semlink.flowgraphs.options import check_count
 from semlink.flowgraphs.radio.messages import EncodedImage, decode_request, encode_request, read_decoded, read_encoded
 from semlink.flowgraphs.radio.pdu import Pdu
 from semlink.flowgraphs.radio.worker_client import WorkerClient
@@ -115,7 +116,12 @@ def measure_radio(
 
 
 def run_radio(*, threads: int | None, as_json: bool, out: Path | None) -> None:
-    """`semlink bench radio`."""
+    """`semlink bench radio`.
+
+    Raises:
+        ValueError: threads below 1.
+    """
+    check_count("--threads", threads, 1)
     speed = measure_radio(threads=threads, codecs=CODECS, side=SIDE, images=IMAGES, calls=CALLS)
     text = json.dumps(asdict(speed), indent=2)
     if out is not None:

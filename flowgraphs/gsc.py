@@ -116,13 +116,14 @@ def contestants(gsc: str) -> list[str]:
     Raises:
         ValueError: not CODEC+RECEIVER.
     """
-    codec, joint, _ = gsc.partition(JOINT)
+    codec, joint, receiver = gsc.partition(JOINT)
     if not joint:
         raise ValueError(f"--gsc {gsc!r} must be CODEC+RECEIVER, such as swin+sft-swin")
     known, digital = receiver_names(), "jpeg-ldpc-qam:adaptive"
-    controls = [f"{codec}+{name}" for name in (f"cnn-{codec.split('-')[0]}", f"cddm-{codec.split('-')[0]}")]
+    behind_what = receiver.partition("-")[2]  # sft-gsc, cnn-gsc and cddm-gsc are of one codec
+    controls = [f"{codec}+{kind}-{behind_what}" for kind in ("cnn", "cddm")]
     shown = [codec, *(one for one in controls if one.partition(JOINT)[2] in known), gsc, DEEPJSCC]
-    behind = [f"{digital}+sft-jpeg"] if "sft-jpeg" in known else []
+    behind = [f"{digital}+{'sft-jpeg' if 'sft-jpeg' in known else receiver}"]
     return list(dict.fromkeys([*shown, "jpeg-ldpc-qam", digital, *behind]))
 
 

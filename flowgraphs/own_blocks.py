@@ -38,6 +38,8 @@ def is_own(name: str, kind: Kind) -> bool:
         return importlib.util.find_spec(form[1]) is not None
     except (ImportError, ValueError):
         return False
+    except Exception:  # of the package that the module lies in: there, but broken, as `load_own` will say
+        return True
 
 
 def own_names(kind: Kind) -> list[str]:

@@ -56,6 +56,11 @@ class BurstReceiver:
         self._acquired: Acquired | None = None
         self._ended = False
 
+    @property
+    def receiving(self) -> bool:
+        """Whether it has read the header of a burst and waits for its end."""
+        return self._acquired is not None
+
     def push(self, samples: Samples) -> list[ReceivedBurst]:
         """Take samples (n,), complex.
 

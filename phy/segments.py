@@ -109,8 +109,10 @@ class Reassembler:
         return [*released, self._close(key)] if not frame.lost else released
 
     def flush(self) -> list[Reassembled]:
-        """Give up the frames that are open, the oldest first."""
-        return [self._close(key) for key in list(self._open)]
+        """Give up the frames that are open, the oldest first; whatever comes next belongs to a new one."""
+        released = [self._close(key) for key in list(self._open)]
+        self._done.clear()
+        return released
 
     def _late(self, frame: _Open) -> bool:
         return self._bursts - frame.last > self.patience

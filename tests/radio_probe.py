@@ -28,7 +28,7 @@ def post(block: Any, port: str, message: Any) -> None:  # noqa: ANN401
     block.to_basic_block()._post(pmt.intern(port), message)
 
 
-def wait(until: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait(until: Callable[[], bool], seconds: float = 90.0) -> None:
     end = time.monotonic() + seconds
     while not until() and time.monotonic() < end:
         time.sleep(0.02)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from semlink.baselines import coders
 from semlink.baselines.jpeg import JPEG
 from semlink.flowgraphs import options, own_blocks
-from semlink.flowgraphs.check import Finding, check_channel, check_codec
+from semlink.flowgraphs.check import Finding, _images, check_channel, check_codec
 from semlink.flowgraphs.cli import main
 from semlink.neural import zoo
 from semlink.phy.channels import AWGN, Rayleigh
@@ -128,6 +128,24 @@ class Crash(Pixels):
         raise KeyError("x")
 
 
+class Alone(Pixels):
+    """Takes no batch of one."""
+
+    def encode(self, image: Tensor, n0: float) -> Frame:
+        if len(image) == 1:
+            raise IndexError("one")
+        return super().encode(image, n0)
+
+
+class Lossless(Pixels):
+    """Knows the only images there are."""
+
+    def decode(self, received: Received) -> Tensor:
+        known = _images(32)
+        sent = super().encode(known, 0).symbols
+        return known[(received.symbols[:, None] - sent[None]).abs().square().sum(dim=2).argmin(dim=1)]
+
+
 def wrong(found: list[Finding]) -> dict[str, str]:
     """What was found wrong, in words."""
     return {one.what: one.words for one in found if one.good is False}
@@ -146,11 +164,18 @@ def wrong(found: list[Finding]) -> dict[str, str]:
         (Loud, "decode", "must be clipped to [0, 1]"),
         (Stuck, "gradients", "NOT all finite"),
         (Crash, "encode", "raises KeyError: 'x'"),
+        (Alone, "batch", "raises IndexError: one"),
     ],
 )
 def test_errors_of_codecs_are_named(codec: type[Pixels], what: str, words: str) -> None:
     found = wrong(check_codec(codec()))
     assert words in found[what]
+
+
+def test_no_error_at_any_noise_is_no_fault() -> None:
+    found = {one.what: one for one in check_codec(Lossless())}
+    assert found["noise"].words == "PSNR inf dB at 0 dB, inf dB at 20 dB"
+    assert found["noise"].good is None
 
 
 def test_a_right_codec_passes() -> None:
@@ -330,4 +355,5 @@ def test_blocks_of_ones_own_by_entry_point(own: Path, monkeypatch: pytest.Monkey
 
 def test_rayleigh_is_a_channel_and_no_codec() -> None:
     assert not own_blocks.is_own("rayleigh:fast", "channels")
-    assert wrong(check_channel(Rayleigh(16))) == {}
+    for coherence in (16, 1024):  # two blocks an image, of which 64 are few
+        assert wrong(check_channel(Rayleigh(coherence))) == {}

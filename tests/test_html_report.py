@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Iterator
@@ -82,6 +83,44 @@ def test_what_cannot_be_reported_is_refused(tmp_path: Path, results: Path) -> No
     shutil.copy(results / "study.json", tmp_path)
     with pytest.raises(ValueError, match="no point is finished"):
         write_report(tmp_path, tmp_path / "report.html")
+
+
+@pytest.fixture
+def exact(results: Path, tmp_path: Path) -> Path:
+    """The same results, had one codec sent everything without an error."""
+    shutil.copytree(results, tmp_path / "exact")
+    path = tmp_path / "exact" / "points.jsonl"
+    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    for entry in entries:
+        if entry["row"]["codec"].startswith("jpeg-uncoded"):
+            entry["row"] |= dict.fromkeys(("psnr_db", "psnr_db_low", "psnr_db_high"), math.inf)
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    return tmp_path / "exact"
+
+
+def test_the_conditions_are_of_what_was_sent(report: Path) -> None:
+    assert "realisations of noise and fading of each: 2, seed 0" in report.read_text()
+
+
+def test_pictures_that_were_changed_are_not_shown_as_sent(exact: Path) -> None:
+    about = json.loads((exact / "study.json").read_text())
+    changed = next(iter(about["images"]))
+    about["images"][changed] = "0" * 64
+    (exact / "study.json").write_text(json.dumps(about))
+    page = write_report(exact, exact / "report.html").read_text()
+    found = re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    sent = json.loads(found[1])["sent"]
+    assert [name for name, source in sent.items() if source == "data:,"] == [changed]
+    assert "<td>∞</td>" in page
+
+
+@pytest.mark.slow
+def test_an_infinite_psnr_breaks_nothing(browser: Any, exact: Path) -> None:  # noqa: ANN401
+    page, said = opened(browser, write_report(exact, exact / "report.html"))
+    assert "no finite PSNR over all images" in page.inner_text("#gallery")
+    assert page.locator("#chart polyline").count() == 1
+    assert said == []
 
 
 @pytest.fixture(scope="module")

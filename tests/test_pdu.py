@@ -16,6 +16,7 @@ import pytest
 from semlink.flowgraphs.radio.messages import (
     decode_request,
     encode_request,
+    error_reply,
     header_meta,
     read_decoded,
     read_encoded,
@@ -98,6 +99,7 @@ MALFORMED = {
     "meta NaN": [head(meta={"a": math.nan}), b"abc"],
     "meta infinite": [b'{"semlink": 1, "meta": {"a": 1e999}, "arrays": []}'],
     "meta beyond 64 bits": [head(meta={"a": 10**30}), b"abc"],
+    "id too long": [head(meta={"id": "x" * 60_000}), b"abc"],
     "head too long": [head(meta={"a": "x" * MAX_HEADER}), b"abc"],
     "arrays no list": [head(arrays={}), b"abc"],
     "part missing": [head()],
@@ -148,6 +150,10 @@ def test_a_refusal_knows_whom_to_answer_as_far_as_it_can_be_read() -> None:
     with pytest.raises(MalformedPduError) as caught:
         unpack([head(meta={"id": [1]}), b"abc"])
     assert caught.value.id is None
+    with pytest.raises(MalformedPduError, match="at most 256") as caught:
+        unpack([head(meta={"id": "x" * 60_000}), b"abc"])
+    assert caught.value.id is None  # a reply might have no room for it
+    pack(with_id(error_reply("\U0001f4fb" * 9999), "\U0001f4fb" * 256))
 
 
 def test_damaged_messages_raise_nothing_else() -> None:

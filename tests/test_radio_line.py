@@ -29,6 +29,7 @@ from semlink.flowgraphs.radio.messages import DecodedImage, EncodedImage, encode
 from semlink.flowgraphs.radio.pdu import Pdu
 from semlink.flowgraphs.radio.recordings import read_recording, recording_of, write_recording
 from semlink.flowgraphs.radio.stations import FrameReceiver, frame_samples, tail
+from semlink.flowgraphs.radio.worker_client import WorkerError
 from semlink.phy import metrics
 from semlink.phy.burst import ReceivedBurst, Waveform
 from semlink.phy.burst_header import BurstHeader
@@ -151,6 +152,29 @@ def test_a_frame_that_lacks_a_segment_is_given_up_after_patience() -> None:
         FrameReceiver(waveform, patience=0)
 
 
+def test_a_burst_that_lasts_longer_than_patience_is_no_silence() -> None:
+    waveform, sent = SingleCarrier(), gaussian(9000)
+    samples = frame_samples(waveform, BurstHeader(height=10, width=900), sent, segment=4500)
+    assert len(samples[1]) > 15_000
+    receiver = FrameReceiver(waveform, patience=8_000)
+    stream = np.concatenate([*samples, np.zeros(tail(waveform), dtype=np.complex64)])
+    (frame,) = [frame for i in range(0, len(stream), 1000) for frame in receiver.push(stream[i : i + 1000])]
+    assert (frame.lost, frame.header.segments) == (0, 2)
+
+
+def test_a_transmitter_that_starts_again_is_heard_again() -> None:
+    """With the numbers it began with before, and another image."""
+    waveform, silence = SingleCarrier(), np.zeros(60_000, dtype=np.complex64)
+    receiver = FrameReceiver(waveform, patience=50_000)
+    header, got = BurstHeader(height=10, width=50), []
+    for seed in (0, 1):
+        burst = np.concatenate(frame_samples(waveform, header, gaussian(500, seed)))
+        got += [*receiver.push(np.concatenate([burst, silence])), *receiver.push(silence)]
+    assert len(got) == 2
+    for seed in (0, 1):
+        assert np.abs(got[seed].symbols - gaussian(500, seed)).max() < 0.02
+
+
 # Files
 
 
@@ -209,7 +233,7 @@ class EchoLine:
 
     def submit(self, pdu: Pdu) -> int:
         self.asked.append(pdu)
-        return len(self.asked)
+        return 1
 
     def poll(self, timeout_s: float = 0.0) -> Pdu | None:
         threading.Event().wait(0.01)
@@ -322,13 +346,55 @@ def test_images_through_a_file(kind: str, tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.usefixtures("coder")
 def test_images_through_the_air_of_a_socket(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     link = ["--radio", "sim", "--air", free_address()]
-    sender = threading.Thread(target=apps.main, args=([*TRANSMIT, *link],))
+    sender = threading.Thread(target=apps.main, args=([*TRANSMIT, *link],), daemon=True)
     sender.start()
-    apps.main([*RECEIVE, *link, "--out", str(tmp_path), "--esno", "30", "--taps", "0.5j"])
-    sender.join()
+    words = ["--esno", "30", "--taps", "0.5j", "--seconds", "60"]
+    apps.main([*RECEIVE, *link, "--out", str(tmp_path), *words])
+    sender.join(60)
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert [one["name"] for one in told] == ["astronaut", "chelsea", "coffee"]
     assert all(one["esno_db"] == pytest.approx(24, abs=0.7) for one in told)  # half the amplitude, the same noise
+
+
+@pytest.mark.usefixtures("coder")
+def test_an_image_that_cannot_be_decoded_is_told_and_others_follow(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service in the same process refuses by a ValueError, a worker by an error of its own."""
+    link = ["--radio", "file", "--file", str(tmp_path / "a.cf32")]
+    apps.main([*TRANSMIT, *link])
+    decode = Pixels.decode
+    refusals = [ValueError("codec 'user:48'"), WorkerError("queue is full")]
+
+    def refuse(self: Pixels, header: BurstHeader, symbols: NDArray[Any], n0: NDArray[Any]) -> DecodedImage:
+        if header.sequence < len(refusals):
+            raise refusals[header.sequence]
+        return decode(self, header, symbols, n0)
+
+    monkeypatch.setattr(Pixels, "decode", refuse)
+    capsys.readouterr()
+    apps.main(["receive", *link, "--json", "--out", str(tmp_path)])
+    out, told = capsys.readouterr()
+    assert told.splitlines() == ["semlink: codec 'user:48'", "semlink: queue is full"]
+    (line,) = out.splitlines()
+    assert json.loads(line, parse_constant=pytest.fail)["psnr_db"] is None  # NaN is no JSON
+
+
+def test_what_a_worker_or_a_radio_raises_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under `semlink radio` as well, which knows values and files alone."""
+    for error in (WorkerError("no answer"), ImportError("no module gnuradio.uhd")):
+        monkeypatch.setattr(apps, "_open_coder", lambda address, error=error: _throw(error))
+        with pytest.raises(ValueError, match=str(error)):
+            apps.run(["transmit", "samples", "--radio", "file", "--file", str(tmp_path / "a.cf32")], name="x")
+        with pytest.raises(SystemExit):
+            apps.main(["transmit", "samples", "--radio", "file", "--file", str(tmp_path / "a.cf32")])
+        assert capsys.readouterr().err == f"semlink: error: {error}\n"
+
+
+def _throw(error: Exception) -> None:
+    raise error
 
 
 @pytest.mark.usefixtures("coder")

@@ -80,6 +80,10 @@ def test_receivers_load_by_name_and_by_path(shipped: Path) -> None:
     assert isinstance(zoo.load_receiver(str(shipped / "cnn-swin.safetensors")), ResidualCNN)
     assert zoo.find_receiver("sft", codec="jpeg-ldpc-qam:adaptive")[0].name == "sft-jpeg"
     assert zoo.find_receiver("sft", codec="swin")[0].name == "sft-swin"
+    card = json.loads((shipped / "sft-swin.json").read_text())
+    (shipped / "sft-gsc.json").write_text(json.dumps({**card, "name": "sft-gsc", "codec": "zoo:swin-gsc"}))
+    assert zoo.find_receiver("sft", codec="swin-gsc")[0].name == "sft-gsc"
+    assert zoo.find_receiver("sft", codec="swin")[0].name == "sft-swin"
 
 
 def test_what_is_no_receiver_is_refused(shipped: Path, tmp_path: Path) -> None:

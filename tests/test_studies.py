@@ -21,7 +21,7 @@ import torch
 from semlink.flowgraphs import options
 from semlink.flowgraphs.cli import main
 from semlink.flowgraphs.compare import compare
-from semlink.flowgraphs.studies import commands, workers
+from semlink.flowgraphs.studies import commands, engine, workers
 from semlink.flowgraphs.studies.engine import Engine
 from semlink.flowgraphs.studies.figures import plot_psnr, plot_quantity, save_figure
 from semlink.flowgraphs.studies.results import Results, read_results
@@ -69,13 +69,13 @@ def test_a_study_gives_what_compare_gives(tmp_path: Path) -> None:
 
 def test_frames_are_encoded_once_for_all_channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = small(tmp_path, channels=["awgn", "rayleigh"], realisations=3)
-    engine = Engine(study)
-    codec = engine._codec(study.points()[0])
+    sender = Engine(study)
+    codec = sender._codec(study.points()[0])
     calls: list[float] = []
     encode = codec.encode
     monkeypatch.setattr(codec, "encode", lambda image, n0: calls.append(n0) or encode(image, n0))
     for point in study.points():
-        engine.run(point)
+        sender.run(point)
     assert len(calls) == (1 if getattr(codec, "ignores_n0", False) else 3)
 
 
@@ -266,6 +266,53 @@ def test_a_codec_that_raises_leaves_an_error_row_and_the_rest_goes_on(
     assert set(bad["images"]) == {0}
     assert set(table[table["codec"] != "fussy"]["error"]) == {""}
     assert "too bright for me" in capsys.readouterr().err
+
+
+class Cropping(Fussy):
+    """A codec whose images have lost a row."""
+
+    def encode(self, image: torch.Tensor, n0: float) -> Frame:
+        """As dark as it may be."""
+        return super().encode(0.5 * image, n0)
+
+    def decode(self, received: Received) -> torch.Tensor:
+        """Grey."""
+        return super().decode(received)[..., 1:, :]
+
+
+def test_images_that_cannot_be_measured_leave_an_error_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = options._make_codec
+    monkeypatch.setattr(options, "_make_codec", lambda name, **rest: Cropping() if name == "c" else made(name, **rest))
+    table = run_study(small(tmp_path, codecs=["c", "jpeg-uncoded-qam:4qam-1/2"]), workers=0)
+    assert [bool(error) for error in table["error"]] == [True] * 3 + [False] * 3
+    assert "0.png" in table["error"][0]
+
+
+@pytest.mark.parametrize(
+    ("codec", "mcs", "shared"),
+    [
+        ("jpeg-ldpc-qam+sft-jpeg", "16qam-1/2", True),
+        ("jpeg-ldpc-qam:outage", "16qam-1/2", False),
+        ("jpeg-ldpc-qam:outage+sft-jpeg:steps=1", "16qam-1/2", False),
+        ("jpeg-ldpc-qam", "outage", False),
+    ],
+)
+def test_a_codec_that_knows_the_fading_is_built_for_each_channel(
+    codec: str, mcs: str, shared: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = small(tmp_path, codecs=[codec], mcs=mcs, channels=["awgn", "rayleigh"], esno_db=[0])
+    monkeypatch.setattr(engine, "make_codecs", lambda names, **_: {names[0]: object()})
+    sender = Engine(study)
+    one, other = (sender._codec(point) for point in study.points())
+    assert (one is other) is shared
+
+
+def test_a_sweep_that_is_killed_at_once_begins_again(tmp_path: Path) -> None:
+    study, out = small(tmp_path, esno_db=[0]), tmp_path / "out"
+    out.mkdir()
+    (out / ".lock").touch()
+    (out / "study.part").write_text('{"form')
+    assert len(run_study(study, out, workers=0)) == 1
 
 
 def test_a_changed_study_does_not_mix_with_old_results(tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from semlink.flowgraphs.studies.cluster import Cluster
+from semlink.flowgraphs.studies.cluster import Cluster, send_point
 from semlink.flowgraphs.studies.results import read_rows
 from semlink.flowgraphs.studies.runner import Progress, run_study
 from semlink.flowgraphs.studies.study import Refine, Study
@@ -54,6 +55,13 @@ class Machines:
         program = [sys.executable, "-m", f"distributed.cli.{module}", *rest]
         return subprocess.Popen(program, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
+    def wait(self) -> None:
+        """Until all are there: a slow machine takes its time to start Python thrice."""
+        from distributed import Client
+
+        with Client(self.address, timeout=120, set_as_default=False) as client:
+            client.wait_for_workers(len(self.workers), timeout=120)
+
     def stop(self) -> None:
         """End all that still run."""
         for process in (*self.workers, self.scheduler):
@@ -65,8 +73,11 @@ class Machines:
 def machines(tmp_path: Path) -> Iterator[Machines]:
     """Of one test."""
     started = Machines(tmp_path)
-    yield started
-    started.stop()
+    try:
+        started.wait()
+        yield started
+    finally:
+        started.stop()
 
 
 def figures(table: pd.DataFrame) -> pd.DataFrame:
@@ -105,6 +116,12 @@ def studies_loaded() -> int:
     from semlink.flowgraphs.studies import cluster
 
     return len(cluster._engines)
+
+
+def test_a_worker_with_other_images_is_refused() -> None:
+    study = replace(STUDY, channels=["awgn"], esno_db=[0]).to_dict()
+    with pytest.raises(ValueError, match="other pixels or names"):
+        send_point(study, ("jpeg-uncoded-qam:4qam-1/2", "awgn", 1 / 6, 0.0), "0" * 64)
 
 
 def test_a_scheduler_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semlink.flowgraphs.radio.errands import IN_PROCESS
+from semlink.flowgraphs.radio.errands import IN_PROCESS, TIMEOUT_S
 from semlink.flowgraphs.radio.image_files import (
     SAMPLES,
     describe,
@@ -26,6 +25,7 @@ from semlink.flowgraphs.radio.image_files import (
     parse_size,
     save_picture,
     squared_error,
+    to_json,
     to_psnr_db,
 )
 from semlink.flowgraphs.radio.line import Line, parse_taps, to_n0
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("semlink: interrupted", file=sys.stderr)
         sys.exit(130)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError) as error:
         print(f"semlink: error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
 
@@ -78,12 +78,14 @@ def run(arguments: Sequence[str], *, name: str) -> None:
         name: of the program, for its help.
 
     Raises:
-        ValueError: a value that is refused.
+        ValueError: a value that is refused, a worker that refuses or is away, or a radio that is not there.
         OSError: a file that cannot be had.
-        RuntimeError: a worker that refuses or is away, or a radio that is not there.
     """
     options = _parser(name).parse_args(arguments)
-    options.command(options)
+    try:
+        options.command(options)
+    except (RuntimeError, ImportError) as error:  # of the worker, of a radio, or of a GNU Radio without that radio
+        raise ValueError(str(error)) from error
 
 
 def transmit(options: argparse.Namespace) -> None:
@@ -107,8 +109,9 @@ def transmit(options: argparse.Namespace) -> None:
 def receive(options: argparse.Namespace) -> None:
     """Images from a file, a simulated link or a radio."""
     size = parse_size(options.size)
-    references = [(path.stem, load_picture(path, size)) for path in find_pictures(options.reference or SAMPLES)]
-    album = _Album(options.out, references if options.reference else [], as_json=options.json)
+    paths = find_pictures(options.reference) if options.reference else []
+    references = [(path.stem, load_picture(path, size)) for path in paths]
+    album = _Album(options.out, references, as_json=options.json)
     coder = _open_coder(options.worker)
     receiver = _open_receiver(options)
     end = time.monotonic() + options.seconds
@@ -116,9 +119,11 @@ def receive(options: argparse.Namespace) -> None:
         for frame in receiver.frames():
             if frame is not None:
                 try:
-                    album.add(frame, coder.decode(frame.header, frame.symbols, frame.n0))
-                except WorkerError as error:  # a codec that the worker does not have, say: others may follow
+                    decoded = coder.decode(frame.header, frame.symbols, frame.n0)
+                except (WorkerError, ValueError) as error:  # a codec that is not there, say: others may follow
                     print(f"semlink: {error}", file=sys.stderr)
+                else:
+                    album.add(frame, decoded)
             if (options.count and album.count >= options.count) or time.monotonic() > end:
                 break
     finally:
@@ -142,7 +147,7 @@ class _Album:
         save_picture(path, decoded.image)
         told = {**describe_frame(frame), "height": height, "width": width, "psnr_db": psnr_db, "label": "received"}
         told |= {"codec": decoded.codec, "failed": decoded.failed, "name": name, "path": str(path)}
-        print(json.dumps(told) if self.as_json else describe(told), flush=True)
+        print(to_json(told) if self.as_json else describe(told), flush=True)
 
     def _closest(self, image: NDArray[np.uint8]) -> tuple[str, float]:
         """The reference that was most likely sent, and the PSNR to it; NaN without any."""
@@ -153,7 +158,7 @@ class _Album:
 
 def _open_coder(address: str) -> Any:  # noqa: ANN401 - the worker's client or the service itself
     if address != IN_PROCESS:
-        return WorkerClient(address)
+        return WorkerClient(address, timeout_s=TIMEOUT_S)
     try:
         from semlink.flowgraphs.service import Service
     except ImportError as error:

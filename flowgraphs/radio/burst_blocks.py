@@ -37,6 +37,7 @@ class _Transmitter(gr.sync_block):
         self.amplitude = amplitude
         self._segments: deque[tuple[Segment, bool]] = deque()
         self._frames = 0
+        self.taken = 0  # messages: those that wait, are out or were dropped
         self._samples: NDArray[np.complex64] = np.zeros(0, dtype=np.complex64)
         self._quiet = True
         self.message_port_register_in(_FRAMES)
@@ -54,6 +55,12 @@ class _Transmitter(gr.sync_block):
 
     @guarded
     def _take(self, message: Any) -> None:  # noqa: ANN401
+        try:
+            self._accept(message)
+        finally:
+            self.taken += 1  # after `_frames`: whoever looks at both misses none
+
+    def _accept(self, message: Any) -> None:  # noqa: ANN401
         if self._frames >= self.queue:
             warn(f"{self.name()}: a frame was dropped: {self.queue} are waiting")
             return

@@ -126,7 +126,8 @@ class _Local:
         return self._answers.popleft() if self._answers else None
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Let the service's threads go."""
+        self._service.close()
 
     def _serve(self, timeout_s: float) -> None:
         waiting: list[Pdu] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -21,6 +20,7 @@ from semlink.flowgraphs.radio.image_files import (
     parse_size,
     save_picture,
     squared_error,
+    to_json,
     to_psnr_db,
 )
 from semlink.flowgraphs.radio.pmt_pdus import Meta, guarded, image_of, image_pdu, warn
@@ -81,8 +81,10 @@ class image_source(gr.basic_block):  # noqa: N801 - blocks of GNU Radio have sma
             self._asked.set()
 
     def _run(self) -> None:
-        while not self._stopping and not (self.count and self.sent >= self.count):
-            self._asked.clear()
+        while True:
+            self._asked.clear()  # before the look at `_stopping`, or `stop` might be slept through
+            if self._stopping or (self.count and self.sent >= self.count):
+                return
             self._send()
             self._asked.wait(self.interval or _STALL_S)
 
@@ -146,7 +148,7 @@ class image_sink(gr.basic_block):  # noqa: N801
             save_picture(Path(self.folder) / f"{self.received:04d}-{name or 'image'}.png", image)
         if self.log:
             with Path(self.log).open("a", encoding="utf-8") as log:
-                log.write(json.dumps(told) + "\n")
+                log.write(to_json(told) + "\n")
         self.message_port_pub(_SHOWN, image_pdu(image, {"text": text, "psnr_db": self.psnr_db}))
 
     def _compare(self, meta: Meta, image: NDArray[np.uint8]) -> str:

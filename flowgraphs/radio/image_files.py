@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from importlib import resources
@@ -87,6 +88,13 @@ def squared_error(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> flo
 def to_psnr_db(error: float) -> float:
     """Of a mean squared error; infinite for none."""
     return -10 * math.log10(error) if error else math.inf
+
+
+def to_json(told: Mapping[str, Any]) -> str:
+    """An image as a line of JSON; what that has no word for, such as the PSNR without a reference, is null."""
+    return json.dumps(
+        {name: None if isinstance(one, float) and not math.isfinite(one) else one for name, one in told.items()}
+    )
 
 
 def describe(told: Mapping[str, Any]) -> str:

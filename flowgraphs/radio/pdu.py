@@ -24,6 +24,8 @@ MAX_HEADER = 1 << 16
 """Bytes of the JSON at most."""
 MAX_PART = 1 << 27
 """Bytes of an array at most."""
+MAX_ID = 256
+"""Characters of an "id" at most, so that a reply has room for it."""
 MAX_ARRAYS = 4
 MAX_AXES = 4
 _INTEGERS = 1 << 63
@@ -94,7 +96,7 @@ def unpack(parts: Sequence[bytes]) -> Pdu:
             raise MalformedPduError("two arrays have the same name")
     except MalformedPduError as error:
         found = meta.get("id") if isinstance(meta, dict) else None
-        raise MalformedPduError(str(error), id=found if _is_scalar(found) else None) from None
+        raise MalformedPduError(str(error), id=found if _is_id(found) else None) from None
     return Pdu(meta, arrays)
 
 
@@ -134,6 +136,12 @@ def _check_meta(meta: object) -> None:
     for name, value in meta.items():
         if not isinstance(name, str) or not _is_scalar(value):
             raise MalformedPduError(f"meta {_short(name)}={_short(value)} must be a finite number, a string or a bool")
+    if "id" in meta and not _is_id(meta["id"]):
+        raise MalformedPduError(f"id={_short(meta['id'])} has {len(meta['id'])} characters; at most {MAX_ID}")
+
+
+def _is_id(value: object) -> bool:
+    return _is_scalar(value) and not (isinstance(value, str) and len(value) > MAX_ID)
 
 
 def _is_scalar(value: object) -> bool:

@@ -105,11 +105,13 @@ class RadioTransmitter:
         self._rate, self._radio, self._top = rate, radio, gr.top_block("transmit")
         self._tx = burst_tx(sps=sps, amplitude=_AMPLITUDE) if waveform == "sc" else ofdm_tx(amplitude=_AMPLITUDE)
         self._top.connect(self._tx, self._radio)
+        self._sent = 0
         self._top.start()
 
     def send(self, header: BurstHeader, symbols: Samples) -> None:
         """Send a frame; waits while one is under way."""
         self._tx.to_basic_block()._post(_FRAMES, frame_pdu(header, symbols))
+        self._sent += 1
         self._wait()
 
     def close(self, *, whole: bool = True) -> None:
@@ -121,8 +123,7 @@ class RadioTransmitter:
         self._top.wait()
 
     def _wait(self) -> None:
-        time.sleep(_LOOK_S)  # for the message to be taken
-        while self._tx.waiting:
+        while self._tx.taken < self._sent or self._tx.waiting:
             time.sleep(_LOOK_S)
 
 

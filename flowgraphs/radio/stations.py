@@ -111,7 +111,7 @@ class FrameReceiver:
             ValueError: samples that are not finite.
         """
         bursts = self.bursts.push(samples)
-        self._quiet = 0 if bursts else self._quiet + len(samples)
+        self._quiet = 0 if bursts or self.bursts.receiving else self._quiet + len(samples)
         frames = self._join(bursts)
         return [*frames, *self._give_up()] if self._quiet > self.patience else frames
 

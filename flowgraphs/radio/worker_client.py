@@ -215,7 +215,7 @@ class WorkerClient:
             del self._pending[number]
             refusal = error_reply(f"no answer from the worker at {self.address} within {self.timeout_s:g} s")
             self._answers.append(with_id(Pdu({**refusal.meta, "away": True}), number))
-        for entry in [entry for entry in self._outbox if entry[0] in late]:
+        for entry in [entry for entry in self._outbox.copy() if entry[0] in late]:  # `submit` may append meanwhile
             self._outbox.remove(entry)
 
     def _send(self) -> None:

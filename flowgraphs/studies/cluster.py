@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError
 from typing import Any
 
 from semlink.flowgraphs.studies.engine import Engine, Outcome
 from semlink.flowgraphs.studies.study import Point, Study
+from semlink.flowgraphs.studies.workers import WorkerError
 
 MISSING = "--scheduler needs Dask: pip install 'semlink[cluster]'"
 
@@ -22,6 +26,7 @@ class Cluster:
         study: which one; its images must be where the workers look for them.
         address: of the scheduler, such as "tcp://host:8786".
         resources: what a worker must offer to get a point, such as {"GPU": 1}.
+        images: SHA-256 of each image's pixels by name, which those of the workers must have too; None to trust them.
         timeout_s: how long to wait for the scheduler.
 
     Raises:
@@ -29,13 +34,20 @@ class Cluster:
     """
 
     def __init__(
-        self, study: Study, address: str, *, resources: Mapping[str, float] | None = None, timeout_s: float = 10
+        self,
+        study: Study,
+        address: str,
+        *,
+        resources: Mapping[str, float] | None = None,
+        images: Mapping[str, str] | None = None,
+        timeout_s: float = 10,
     ) -> None:
         try:
             import distributed
         except ModuleNotFoundError as error:
             raise ValueError(MISSING) from error
         self.study, self.resources = study, dict(resources or {})
+        self._images = None if images is None else _digest(images)
         try:
             self._client = distributed.Client(address, timeout=timeout_s, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
@@ -48,7 +60,7 @@ class Cluster:
         values = self.study.to_dict()
         for point in points:
             future = self._client.submit(
-                send_point, values, tuple(point), pure=False, resources=self.resources, retries=2
+                send_point, values, tuple(point), self._images, pure=False, resources=self.resources, retries=2
             )
             self._points[future.key] = point
             self._done.add(future)
@@ -57,12 +69,19 @@ class Cluster:
         """What is finished, as it comes.
 
         Raises:
-            ValueError: a worker cannot load the study, its images say.
+            ValueError: a worker cannot load the study, its images say, or has other images.
+            WorkerError: a point that no worker survives, or the scheduler is lost.
         """
+        from distributed import KilledWorker
+
         while self._points:
             future = next(self._done)
             point = self._points.pop(future.key)
-            yield point, future.result()
+            try:
+                outcome = future.result()
+            except (KilledWorker, CancelledError) as error:
+                raise WorkerError(f"point {point.key}: lost with its workers or the scheduler ({error})") from error
+            yield point, outcome
 
     def __enter__(self) -> Cluster:
         return self
@@ -72,15 +91,28 @@ class Cluster:
 
 
 _engines: dict[str, Engine] = {}
+_one_at_a_time = threading.Lock()  # an engine is not for several threads, of which a worker may have some
 
 
-def send_point(study: dict[str, Any], point: tuple[str, str, float, float]) -> Outcome:
-    """What a worker runs. Its study stays loaded until it gets another one."""
+def send_point(study: dict[str, Any], point: tuple[str, str, float, float], images: str | None = None) -> Outcome:
+    """What a worker runs. Its study stays loaded until it gets another one, or other `images` (their `_digest`).
+
+    Raises:
+        ValueError: the study cannot be loaded here, or its images have other pixels.
+    """
     import torch
 
     torch.set_num_threads(1)
-    wanted = repr(study)
-    if wanted not in _engines:
-        _engines.clear()
-        _engines[wanted] = Engine(Study.from_dict(study))
-    return _engines[wanted].run(Point(*point))
+    wanted = f"{images} {study!r}"
+    with _one_at_a_time:
+        if wanted not in _engines:
+            _engines.clear()
+            engine = Engine(Study.from_dict(study))
+            if images is not None and _digest(engine.fingerprints()) != images:
+                raise ValueError("a worker's images have other pixels or names than those here")
+            _engines[wanted] = engine
+        return _engines[wanted].run(Point(*point))
+
+
+def _digest(images: Mapping[str, str]) -> str:
+    return hashlib.sha256(repr(sorted(images.items())).encode()).hexdigest()

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from semlink.flowgraphs.compare import COLUMNS, Pixels, Tally, batches, pixels
 from semlink.flowgraphs.options import load_images, make_channel, make_codecs
+from semlink.flowgraphs.receiver_specs import JOINT
 from semlink.flowgraphs.studies.study import Point, Study
 from semlink.phy import metrics
 from semlink.phy.frontend import Medium
@@ -130,7 +131,10 @@ class Engine:
             tally.begin_realisation(self.metrics)
             for i, (names, batch) in enumerate(self._batches):
                 got = self._one_batch(link, point, i, realisation)
-                tally.add(batch, got, self._distances(got.image, batch, names[0]))
+                try:
+                    tally.add(batch, got, self._distances(got.image, batch, names[0]))
+                except Exception as error:  # of images of another shape, say
+                    raise PointError(f"images {names[0]} … {names[-1]}: {_words(error)}") from error
                 if realisation == 0:
                     received = zip(names, torch.split(got.image, 1), strict=True)
                     tally.pictures |= {name: pixels(image) for name, image in received if name in self._shown}
@@ -189,7 +193,8 @@ class Engine:
         if key not in self._codecs:
             made = make_codecs([point.codec], ratio=point.ratio, mcs=self.study.mcs, channel=channel)[point.codec]
             same = (one for (name, ratio, _), one in self._codecs.items() if (name, ratio) == key[:2])
-            heeds = point.codec.endswith((":outage", ":genie"))
+            scheme = point.codec.partition(JOINT)[0].rpartition(":")[2]  # a receiver behind it changes nothing
+            heeds = not {scheme, self.study.mcs}.isdisjoint(("outage", "genie"))
             self._codecs[key] = made if heeds else next(same, made)
         return self._codecs[key]
 

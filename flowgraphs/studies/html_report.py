@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import io
 import json
@@ -84,7 +85,7 @@ def write_report(folder: str | Path, out: str | Path) -> Path:
         "commands": html.escape(_commands(study, table)),
         "provenance": html.escape(_provenance(about)),
         # Within a script nothing but "</script" or "<!--" would end it early.
-        "data": json.dumps(_data(study, table, folder), allow_nan=False).replace("<", "\\u003c"),
+        "data": json.dumps(_data(study, table, folder, about["images"]), allow_nan=False).replace("<", "\\u003c"),
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page)
     out.write_text(page, encoding="utf-8")
@@ -92,8 +93,9 @@ def write_report(folder: str | Path, out: str | Path) -> Path:
 
 
 def _conditions(study: Study, table: pd.DataFrame) -> str:
-    images = int(table["images"].max())
-    low, high = int(table["realisations"].min()), int(table["realisations"].max())
+    sent = table[table["error"] == ""] if (table["error"] == "").any() else table
+    images = int(sent["images"].max())
+    low, high = int(sent["realisations"].min()), int(sent["realisations"].max())
     times = f"{low}" if low == high else f"{low} to {high}"
     return (
         f"{images} images ({', '.join(study.images)}), realisations of noise and fading of each: {times}, "
@@ -101,7 +103,7 @@ def _conditions(study: Study, table: pd.DataFrame) -> str:
     )
 
 
-def _data(study: Study, table: pd.DataFrame, folder: Path) -> dict[str, Any]:
+def _data(study: Study, table: pd.DataFrame, folder: Path, fingerprints: Mapping[str, str]) -> dict[str, Any]:
     quantities = {name: label for name, label in QUANTITIES.items() if table[name].notna().any()}
     ends = [f"{name}_{end}" for name in quantities for end in ("low", "high") if f"{name}_{end}" in table]
     rows: list[dict[str, Any]] = []
@@ -125,19 +127,23 @@ def _data(study: Study, table: pd.DataFrame, folder: Path) -> dict[str, Any]:
         "quantities": quantities,
         "logarithmic": list(LOGARITHMIC),
         "axes": axes,
-        "sent": _sent(study, shown),
+        "sent": _sent(study, shown, fingerprints),
     }
 
 
-def _sent(study: Study, names: set[str]) -> dict[str, str]:
-    """The images whose receptions are shown, as far as they are still to be had."""
+def _sent(study: Study, names: set[str], fingerprints: Mapping[str, str]) -> dict[str, str]:
+    """The images whose receptions are shown, as far as they are still to be had and have the pixels that were sent."""
     try:
         images = load_images(study.images) if names else {}
     except (ValueError, OSError):
-        return dict.fromkeys(sorted(names), "data:,")
-    return {
-        name: _data_uri(Image.fromarray(pixels(image).squeeze())) for name, image in images.items() if name in names
-    }
+        images = {}
+    shown = dict.fromkeys((name for name in fingerprints if name in names), "data:,")
+    for name in shown:
+        if name in images:
+            levels = pixels(images[name])
+            if hashlib.sha256(levels.tobytes()).hexdigest() == fingerprints[name]:
+                shown[name] = _data_uri(Image.fromarray(levels.squeeze(axis=2) if levels.shape[2] == 1 else levels))
+    return shown
 
 
 def _embedded(path: Path) -> str:
@@ -169,7 +175,7 @@ def _cell(name: str, row: Mapping[str, Any]) -> str:
     value = row[name]
     if isinstance(value, str):
         return html.escape(value)
-    if value is None or not math.isfinite(value):
+    if value is None or math.isnan(value):
         return ""
     if name == "asked_ratio":
         return _ratio(value)
@@ -177,6 +183,8 @@ def _cell(name: str, row: Mapping[str, Any]) -> str:
         return f"{row['failed']} of {row['images'] * row['realisations']}"
     if name in ("images", "realisations"):
         return f"{value:d}"
+    if math.isinf(value):
+        return "∞"
     digits = {"psnr_db": ".2f", "esno_db": "g", "bler": ".3g"}.get(name, ".4f")
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
     interval = ""
@@ -196,10 +204,12 @@ def _definitions(table: pd.DataFrame) -> str:
 
 
 def _commands(study: Study, table: pd.DataFrame) -> str:
-    curves = dict.fromkeys(Curve(row["codec"], row["spec"], row["asked_ratio"]) for row in table.to_dict("records"))
     lines = ["semlink sweep RESULTS/study.json --out AGAIN"]
-    levels = ",".join(f"{level:g}" for level in study.esno_db)
-    for curve in curves:
+    if study.stop.is_set:  # realisations differ from point to point, which `compare` cannot do
+        return lines[0]
+    for named, rows in table.groupby(["codec", "spec", "asked_ratio"], sort=False):
+        curve = Curve(*named)
+        levels = ",".join(f"{level:.9g}" for level in sorted(rows["esno_db"]))
         words = ["semlink", "compare", *study.images, "--codec", curve.codec, "--channel", curve.channel]
         words += [f"--esno={levels}", "--ratio", _ratio(curve.ratio), "--seed", f"{study.seed}"]
         words += ["--realisations", f"{study.realisations}", "--mcs", study.mcs]

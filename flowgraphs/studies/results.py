@@ -49,7 +49,7 @@ class Results:
     def __init__(self, folder: str | Path, study: Study, images: Mapping[str, str]) -> None:
         self.folder, self.study = Path(folder), study
         about = self.folder / "study.json"
-        if self.folder.exists() and not about.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        if self.folder.exists() and not about.exists() and (not self.folder.is_dir() or _has_others(self.folder)):
             raise ValueError(f"results {folder}: holds something else, and no study.json; give another folder")
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = (self.folder / ".lock").open("w")
@@ -143,6 +143,11 @@ class Results:
             end = whole.rfind(b"\n") + 1
             if end < len(whole):
                 os.truncate(path, end)
+
+
+def _has_others(folder: Path) -> bool:
+    """Whether there is more than what a sweep leaves that is killed before it has written `study.json`."""
+    return any(path.name not in (".lock", "study.part") for path in folder.iterdir())
 
 
 def read_results(folder: str | Path) -> tuple[Study, pd.DataFrame]:

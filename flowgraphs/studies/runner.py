@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -49,7 +50,7 @@ class InProcess:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._waiting: list[Point] = []
+        self._waiting: deque[Point] = deque()
 
     def submit(self, points: Iterable[Point]) -> None:
         """Have these sent."""
@@ -58,7 +59,7 @@ class InProcess:
     def finished(self) -> Iterator[tuple[Point, Outcome]]:
         """What is finished, as it comes."""
         while self._waiting:
-            point = self._waiting.pop(0)
+            point = self._waiting.popleft()
             yield point, self.engine.run(point)
 
 
@@ -84,7 +85,7 @@ def run_study(
     Raises:
         ValueError: an option or a results folder that is refused.
         OSError: the results cannot be written.
-        WorkerError: no worker survives a point.
+        WorkerError: no worker survives a point, or the scheduler is lost.
         KeyboardInterrupt: interrupted; the table of what is finished has been written.
     """
     engine = Engine(study)
@@ -118,10 +119,13 @@ class _Run:
         self.curves: dict[Curve, list[Point]] = {}
         for point in study.points():
             self.curves.setdefault(point.curve, []).append(point)
+        self._state = Progress(total=study.size)
 
     def begin(self) -> list[Point]:
         """What is missing, further points of complete curves included."""
         missing = [point for curve in list(self.curves) for point in self._open(curve)]
+        for row in self.rows.values():
+            self._count(row)
         self._tell()
         return list(in_turn(self.study, missing))
 
@@ -133,6 +137,7 @@ class _Run:
                 self.results.add(point, outcome)
             else:
                 self.rows[point.key] = outcome.row
+            self._count(outcome.row)
             pool.submit(self._open_once(point.curve))
             self._tell()
 
@@ -146,6 +151,7 @@ class _Run:
             if not further:
                 return []
             self.curves[curve] += [Point(*curve, level) for level in further]
+            self._state.total += len(further)
 
     def _open_once(self, curve: Curve) -> list[Point]:
         """Further points of a curve that has just become complete."""
@@ -154,9 +160,11 @@ class _Run:
         return self._open(curve)
 
     def _tell(self) -> None:
-        every = [point for points in self.curves.values() for point in points]
-        done = [self.rows[point.key] for point in every if point.key in self.rows]
-        self.progress(Progress(len(done), len(every), sum(bool(row["error"]) for row in done)))
+        self.progress(replace(self._state))
+
+    def _count(self, row: Mapping[str, object]) -> None:
+        self._state.done += 1
+        self._state.errors += bool(row["error"])
 
 
 def _pool(
@@ -170,7 +178,7 @@ def _pool(
     if scheduler is not None:
         from semlink.flowgraphs.studies.cluster import Cluster
 
-        return Cluster(study, scheduler, resources=resources)
+        return Cluster(study, scheduler, resources=resources, images=engine.fingerprints())
     if workers == 0:
         return nullcontext(InProcess(engine))
     return Workers(study, min(workers or cores(), points))

@@ -26,7 +26,7 @@ DEATHS = 3
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-class WorkerError(RuntimeError):
+class WorkerError(ChildProcessError):
     """A worker that cannot go on, or a point that no worker survives."""
 
 
