@@ -215,6 +215,9 @@ def _gradients(codec: Any, image: Tensor) -> Finding:  # noqa: ANN401 - a user's
 
 def _noise(channel: Channel, symbols: Tensor) -> Iterator[Finding]:
     """The noise that arrives, over Es/N0: E|y − h x|² of what is told, against n0."""
+    if getattr(channel, "labels", {}).get("csi") == "none":
+        yield Finding("noise", None, "nobody knows the fades: they cannot be told from noise")
+        return
     for level in (0.0, 20.0):
         n0 = esno_to_n0(level)
         received = channel(symbols, n0, rng=image_rngs(1, _images(8, len(symbols)))).unbiased()

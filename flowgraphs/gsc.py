@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -263,8 +262,3 @@ def _told(
         for one in verdicts
     ]
     return {"figure": figure, "rows": tables, "margins": beyond, "claims": claims, "files": list(files)}
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, object]]:
-    records: list[dict[str, object]] = json.loads(table.to_json(orient="records"))
-    return records

@@ -237,7 +237,16 @@ def test_errors_of_channels_are_named(channel: Noise, what: str, words: str) -> 
 
 @pytest.mark.parametrize(
     "spec",
-    ["awgn", "rayleigh", "rayleigh:fast", "rician:K=6", "rayleigh:csi=estimated", "mimo:2x2,mmse", "awgn+rapp:ibo=9"],
+    [
+        "awgn",
+        "rayleigh",
+        "rayleigh:fast",
+        "rician:K=6",
+        "rayleigh:csi=estimated",
+        "rayleigh:csi=none",
+        "mimo:2x2,mmse",
+        "awgn+rapp:ibo=9",
+    ],
 )
 def test_channels_pass(spec: str) -> None:
     channel = options.make_channel(spec, coherence=None, csi=None, equaliser=None)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from semlink.flowgraphs.compare import COLUMNS, Pixels, Tally, batches, pixels
-from semlink.flowgraphs.options import load_images, make_channel, make_codecs
+from semlink.flowgraphs.options import load_images, make_channel, make_codecs, parse_metrics
 from semlink.flowgraphs.receiver_specs import JOINT
 from semlink.flowgraphs.studies.study import Point, Study
 from semlink.phy import metrics
@@ -64,7 +64,7 @@ class Engine:
     def __init__(self, study: Study) -> None:
         self.study = study
         self.images = load_images(study.images)
-        self.metrics = {name: metrics.Perceptual(name) for name in study.metrics}
+        self.metrics = {name: metrics.Perceptual(name) for name in parse_metrics(study.metrics)}
         self._batches = list(batches(self.images))
         self._shown = set(list(self.images)[: study.pictures])
         self._channels: dict[str, Medium] = {}

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import pandas as pd
 
+from semlink.flowgraphs.bench_neural import limited_threads
 from semlink.flowgraphs.compare import cores
 from semlink.flowgraphs.studies.engine import Engine, Outcome, in_turn
 from semlink.flowgraphs.studies.results import Results, make_table
@@ -57,10 +58,12 @@ class InProcess:
         self._waiting.extend(points)
 
     def finished(self) -> Iterator[tuple[Point, Outcome]]:
-        """What is finished, as it comes."""
+        """What is finished, as it comes; on one thread, as everywhere, for another number rounds otherwise."""
         while self._waiting:
             point = self._waiting.popleft()
-            yield point, self.engine.run(point)
+            with limited_threads(1):
+                outcome = self.engine.run(point)
+            yield point, outcome
 
 
 def run_study(

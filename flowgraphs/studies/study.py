@@ -13,8 +13,10 @@ from typing import Any, NamedTuple, TypeGuard, cast
 
 import pandas as pd
 
-from semlink.flowgraphs.options import expand, own_channel, parse_esno, parse_metrics, parse_ratio
+from semlink.flowgraphs.options import expand, parse_esno, parse_ratio
+from semlink.flowgraphs.own_blocks import is_own
 from semlink.phy.channel_specs import parse_channel
+from semlink.phy.perceptual import METRICS
 
 MAX_POINTS = 2_000_000
 
@@ -177,9 +179,11 @@ class Study:
         _check_count("seed", self.seed, 0)
         if self.stop.is_set and self.stop.most < self.realisations:
             raise ValueError(f"stop.most={self.stop.most} must be at least realisations={self.realisations}")
-        parse_metrics(self.metrics)
+        for name in self.metrics:  # whether their weights are there is asked when they are needed
+            if name not in METRICS:
+                raise ValueError(f"metrics: {name!r} must be one of: {', '.join(METRICS)}")
         for channel in self.channels:
-            if own_channel(channel) is None:
+            if not is_own(channel, "channels"):
                 parse_channel(channel)
         if self.size > MAX_POINTS:
             raise ValueError(f"{self.size} points are more than {MAX_POINTS}; make several studies of it")
