@@ -273,7 +273,8 @@ def test_the_zoo_lists_receivers(
     assert {"swin", *NAMES} <= {card["name"] for card in json.loads(printed)}
     status, _, error = run_here(capsys, monkeypatch, "zoo", "--measure", "sft")
     assert status == 2
-    assert "--measure 'sft' must be one of: deepjscc-12, deepjscc-6, swin, cddm-swin" in error
+    assert "--measure 'sft' must be one of: deepjscc-12, deepjscc-6, deepjscc-plain-10, " in error
+    assert "swin-gsc, cddm-swin" in error
     for path in shipped.iterdir():
         path.unlink()
     assert "No receivers ship" in run_here(capsys, monkeypatch, "zoo")[1]
