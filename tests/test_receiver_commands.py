@@ -264,7 +264,7 @@ def test_the_zoo_lists_receivers(
     assert status == 0, error
     for said in ("Receivers: CODEC+NAME", "cddm-swin", "above the codec alone (dB)", "above the control (dB)"):
         assert said in printed
-    curves = zoo.receiver_cards()["sft-swin"].figures["CIFAR-10 test, AWGN"]
+    curves = zoo.receiver_cards()["sft-swin"].figures["CIFAR-10 test, the first 2000, AWGN"]
     assert list(curves["psnr_db"]) == ["0", "15"]
     assert curves["margin_db"]["15"] == pytest.approx(curves["psnr_db"]["15"] - curves["codec_psnr_db"]["15"], abs=1e-3)
     assert curves["margin_db_low"]["15"] <= curves["margin_db"]["15"] <= curves["margin_db_high"]["15"]

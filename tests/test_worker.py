@@ -221,6 +221,7 @@ def test_it_drains_and_its_successor_is_found() -> None:
         with WorkerClient(where, timeout_s=TIMEOUT_S) as client:
             assert client.poll(0.5) is None  # long enough for a report
             ids = [client.submit(request(i, 64)) for i in range(30)]
+            client.status()  # asked behind them: once it is answered, all of them have been taken in
             answers = gather(client, 1)
             worker.send_signal(signal.SIGTERM)
             answers |= gather(client, 29)

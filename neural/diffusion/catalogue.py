@@ -46,8 +46,8 @@ class ReceiverCard:
         channel: the channels and Es/N0 it was trained for.
         command: what trained it.
         sha256: of the weights file.
-        figures: by condition ("CIFAR-10 test, AWGN"), then quantity, then Es/N0 in dB, as `semlink zoo --measure NAME`
-            measures them: see `semlink.flowgraphs.measure`.
+        figures: by condition ("CIFAR-10 test, the first 2000, AWGN"), then quantity, then Es/N0 in dB, as
+            `semlink zoo --measure NAME` measures them: see `semlink.flowgraphs.measure`.
     """
 
     name: str
