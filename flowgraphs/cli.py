@@ -38,7 +38,7 @@ def compare(
             "fixed, adaptive, outage, genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, "
             "heic. CODE: ldpc, gallager, conv, uncoded. Any of them, but published ones, +RECEIVER[:steps=N,"
             "sampler=ddim|mean|ancestral,seed=N]: a receiver of `semlink zoo` or the path of its weights, such as "
-            "swin+sft-swin:steps=1. May be repeated.",
+            "swin+sft-swin:steps=1. MODULE:NAME is a codec of your own. May be repeated.",
             show_default="jpeg-ldpc-qam, jpeg-ldpc-qam:adaptive (:outage where the channel fades), deepjscc and swin",
         ),
     ] = None,

@@ -274,7 +274,7 @@ def test_the_zoo_lists_receivers(
     status, _, error = run_here(capsys, monkeypatch, "zoo", "--measure", "sft")
     assert status == 2
     assert "--measure 'sft' must be one of: deepjscc-12, deepjscc-6, deepjscc-plain-10, " in error
-    assert "swin-gsc, cddm-swin" in error
+    assert ", swin, cddm-swin, cnn-swin" in error
     for path in shipped.iterdir():
         path.unlink()
     assert "No receivers ship" in run_here(capsys, monkeypatch, "zoo")[1]
