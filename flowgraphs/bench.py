@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from semlink.baselines.separate import SeparateCodec
 from semlink.flowgraphs.bench_channels import measure_channels, print_channels
 from semlink.flowgraphs.bench_codes import measure_decoders, print_decoders
 from semlink.flowgraphs.bench_neural import measure_neural, print_neural
-from semlink.flowgraphs.timing import seconds
+from semlink.flowgraphs.bench_studies import measure_studies, print_studies
+from semlink.flowgraphs.timing import Measurement, seconds
 from semlink.neural import zoo
 from semlink.phy.channels import AWGN
 from semlink.phy.link import Codec, Link
@@ -29,27 +30,20 @@ from semlink.phy.sources import data_folder, sample_images
 ESNO_DB = 10.0
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One figure: what, how much, in which unit."""
-
-    what: str
-    value: float
-    unit: str
-
-
 def run_bench(*, as_json: bool, out: Path | None) -> None:
-    """`semlink bench`: everything, decoders, channels and networks included; minutes."""
-    results = [_comparison(), *_links()]
+    """`semlink bench`: everything, decoders, channels, networks and studies included; a quarter of an hour."""
+    results, studies = [_comparison(), *_links()], []
     folder = data_folder()
     if folder is None or not (folder / "cifar10").is_dir():
         Console(stderr=True).print("left out: CIFAR-10's test set; set SEMLINK_DATA", soft_wrap=True)
     else:
         results += [*_cifar10(1000), *_cifar10(10_000)]
+        studies = measure_studies(10_000, 1000)
     decoders, channels, networks = measure_decoders(), measure_channels(), measure_neural()
     report = {
         "threads": torch.get_num_threads(),
         "measurements": [asdict(result) for result in results],
+        "studies": [asdict(result) for result in studies],
         "decoders": [asdict(decoder) for decoder in decoders],
         "channels": [asdict(channel) for channel in channels],
         "neural": [asdict(network) for network in networks],
@@ -66,6 +60,8 @@ def run_bench(*, as_json: bool, out: Path | None) -> None:
     for result in results:
         table.add_row(result.what, f"{result.value:.3g} {result.unit}")
     Console().print(table)
+    if studies:
+        print_studies(studies)
     print_decoders(decoders)
     print_channels(channels)
     print_neural(networks)

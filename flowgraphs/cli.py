@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from semlink.flowgraphs import bench_commands
+
 # The heavy imports (PyTorch, Sionna) wait until a command runs: `semlink --help` answers at once.
 
 app = typer.Typer(
@@ -22,6 +24,7 @@ app = typer.Typer(
     "Es/N0 is the average energy per transmitted complex symbol over N0, in dB; the ratio is complex channel uses "
     "per image value (channels x height x width).",
 )
+app.add_typer(bench_commands.app, name="bench")
 
 
 @app.command()
@@ -360,108 +363,6 @@ def worker(
     from semlink.flowgraphs.worker import run_worker
 
     run_worker(address=address, batch=batch, queue=queue, threads=threads, codecs=codec or [], report_s=report)
-
-
-bench_app = typer.Typer(help="Measure speed, and the block error rates of the digital link.")
-app.add_typer(bench_app, name="bench")
-AsJson = Annotated[bool, typer.Option("--json", help="Print the figures as JSON instead of a table.")]
-
-
-@bench_app.callback(invoke_without_command=True)
-def bench(
-    context: typer.Context,
-    json: AsJson = False,
-    out: Annotated[Path | None, typer.Option(help="File for the figures as JSON.", show_default="none")] = None,
-) -> None:
-    """Measure the speed of a comparison, of the codecs, of a whole test set and of the decoders: some minutes."""
-    if context.invoked_subcommand is not None and (json or out is not None):
-        raise ValueError(f"--json and --out go after {context.invoked_subcommand}")
-    if context.invoked_subcommand is None:
-        from semlink.flowgraphs.bench import run_bench
-
-        run_bench(as_json=json, out=out)
-
-
-@bench_app.command()
-def ldpc(json: AsJson = False) -> None:
-    """The channel decoders against Sionna's, pyldpc's and commpy's, in one run: throughput and block error rates."""
-    from semlink.flowgraphs.bench_codes import run_codes
-
-    run_codes(as_json=json)
-
-
-@bench_app.command("channels")
-def bench_channels(json: AsJson = False) -> None:
-    """The channels against drawing their noise, and MIMO-OFDM against Sionna's own chain, in one run."""
-    from semlink.flowgraphs.bench_channels import run_channels
-
-    run_channels(as_json=json)
-
-
-@bench_app.command("neural")
-def bench_neural(
-    threads: Annotated[int, typer.Option(help="Of each contestant; 1: by processor time, more: by the clock.")] = 1,
-    json: AsJson = False,
-) -> None:
-    """The neural codecs against plain PyTorch and ONNX Runtime with the same weights, in one run: images a second."""
-    from semlink.flowgraphs.bench_neural import run_neural
-
-    run_neural(threads=threads, as_json=json)
-
-
-@bench_app.command("radio")
-def bench_radio(
-    threads: Annotated[
-        int | None, typer.Option(help="Of the worker.", show_default="as many as there are cores")
-    ] = None,
-    json: AsJson = False,
-    out: Annotated[Path | None, typer.Option(help="File for the figures as JSON.", show_default="none")] = None,
-) -> None:
-    """Codecs through a worker process, in symbols a second and latency, and the burst receivers: about a minute."""
-    from semlink.flowgraphs.bench_radio import run_radio
-
-    run_radio(threads=threads, as_json=json, out=out)
-
-
-@bench_app.command("receivers")
-def bench_receivers(
-    codec: Annotated[
-        str | None,
-        typer.Option(
-            help="CODEC+RECEIVER, such as swin+sft-swin, of which every sampler and number of steps is measured.",
-            show_default="none: the networks' sizes and speed alone",
-        ),
-    ] = None,
-    channel: Annotated[str, typer.Option(help="As for compare.")] = "awgn",
-    esno: Annotated[float, typer.Option(help="Es/N0 in dB.")] = 5.0,
-    images: Annotated[int, typer.Option(help="Of CIFAR-10's test set, the first ones.")] = 500,
-    threads: Annotated[int, typer.Option(help="1: speed by processor time, more: by the clock.")] = 2,
-    json: AsJson = False,
-) -> None:
-    """Receivers: PSNR, ST-LPIPS and images a second over steps and samplers, and the refiners' parameters and speed."""
-    from semlink.flowgraphs.bench_receivers import run_receivers
-
-    run_receivers(codec=codec, channel=channel, esno_db=esno, images=images, threads=threads, as_json=json)
-
-
-@bench_app.command()
-def bler(
-    scheme: Annotated[
-        list[str] | None,
-        typer.Option(help="Such as nr1-13; may be repeated.", show_default="all rows of the NR tables"),
-    ] = None,
-    k: Annotated[list[int] | None, typer.Option(help="Block size, may be repeated.", show_default="all stored")] = None,
-    seed: Annotated[int, typer.Option(help="Of bits and noise, from 0.")] = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="CSV to measure into, what it lacks alone: hours.", show_default="none: tell what is stored"),
-    ] = None,
-    json: AsJson = False,
-) -> None:
-    """Block error rates of 5G LDPC and QAM on AWGN, and the gap of every scheme to constrained capacity."""
-    from semlink.flowgraphs.bench_bler import run_bler
-
-    run_bler(schemes=scheme or [], sizes=k or [], seed=seed, out=out, as_json=json)
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:

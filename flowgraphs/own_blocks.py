@@ -18,6 +18,7 @@ import os
 import re
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Literal
 
 from semlink.baselines import coders
@@ -61,6 +62,14 @@ def load_own(name: str, kind: Kind) -> Any:  # noqa: ANN401 - whatever the user 
     if form is None:
         raise ValueError(f"{name!r} must be MODULE:NAME, or the name of an entry point of semlink.{kind}")
     return _import(form[1], form[2], name)
+
+
+def source_file(name: str, kind: Kind) -> Path | None:
+    """The file of the module that a name of `is_own` lies in; None where it has none, such as a notebook's own."""
+    _look_here()
+    offered = {one.name: one.module for one in entry_points(group=f"semlink.{kind}")}
+    found = importlib.util.find_spec(offered.get(name) or name.partition(":")[0])
+    return Path(found.origin) if found is not None and found.origin else None
 
 
 def register_sources() -> None:

@@ -21,7 +21,7 @@ import torch
 from semlink.flowgraphs import options
 from semlink.flowgraphs.cli import main
 from semlink.flowgraphs.compare import compare
-from semlink.flowgraphs.studies import commands, engine, workers
+from semlink.flowgraphs.studies import commands, engine, provenance, results, workers
 from semlink.flowgraphs.studies.engine import Engine
 from semlink.flowgraphs.studies.figures import plot_psnr, plot_quantity, save_figure
 from semlink.flowgraphs.studies.results import Results, read_results
@@ -333,6 +333,77 @@ def test_a_changed_study_does_not_mix_with_old_results(tmp_path: Path) -> None:
     next((tmp_path / "images").glob("0.png")).write_bytes((tmp_path / "images" / "1.png").read_bytes())
     with pytest.raises(ValueError, match=r"0.png had other pixels"):
         run_study(study, out, workers=0)
+
+
+OWN = """
+import torch
+from semlink.phy.link import Frame, normalise_power
+class Grey:
+    def encode(self, image, n0):
+        return Frame(normalise_power(torch.ones(len(image), 8, dtype=torch.complex64)), {"payload": 8})
+    def decode(self, received):
+        return torch.full((len(received.symbols), *received.image_shape), LEVEL)
+"""
+
+
+def test_a_block_of_ones_own_that_has_changed_does_not_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("greys_of_mine.py").write_text(OWN.replace("LEVEL", "0.5"))
+    study, out = small(tmp_path, codecs=["greys_of_mine:Grey"]), tmp_path / "out"
+    whole = run_study(study, out, workers=0)
+    assert list(whole["error"]) == [""] * 3
+    same(whole, run_study(study, out, workers=0))
+    Path("greys_of_mine.py").write_text(OWN.replace("LEVEL", "0.6"))
+    with pytest.raises(ValueError, match=r"code or weights of greys_of_mine:Grey have changed"):
+        run_study(study, out, workers=0)
+
+
+def test_weights_by_path_count_as_code(tmp_path: Path) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(b"one")
+    study = Study(codecs=[f"deepjscc+{tmp_path}/mine.safetensors:steps=1", "swin+sft-swin-perceptual"])
+    before = provenance.code_digests(study)
+    assert list(before) == [f"{tmp_path}/mine.safetensors:steps=1"]
+    (tmp_path / "mine.safetensors").write_bytes(b"two")
+    assert provenance.code_digests(study) != before
+
+
+def test_another_commit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = small(tmp_path)
+    monkeypatch.setattr(provenance, "commit", lambda: "abc")
+    run_study(study, tmp_path / "out", workers=0)
+    monkeypatch.setattr(results, "commit", lambda: "def+")
+    with pytest.warns(UserWarning, match=r"begun at commit abc, this is def\+"):
+        run_study(study, tmp_path / "out", workers=0)
+
+
+def test_a_worker_gets_the_points_whose_frames_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: dict[int, list[Point]] = {}
+
+    class Idle:
+        """A worker that only notes what it is sent."""
+
+        def __init__(self, _: Study) -> None:
+            self.frames, self.point = None, None
+            self.answers, other = os.pipe()
+            self.ends = (self.answers, other)
+
+        def send(self, point: Point) -> None:
+            self.point, self.frames = point, workers._frames(point)
+            sent.setdefault(id(self), []).append(point)
+
+        def end(self) -> None:
+            for one in self.ends:
+                os.close(one)
+
+    monkeypatch.setattr(workers, "_Worker", Idle)
+    study = small(tmp_path, channels=["awgn", "rayleigh", "rician:K=3"], esno_db=[0, 6])
+    with workers.Workers(study, 2) as pool:
+        pool.submit(engine.in_turn(study, study.points()))
+        for _ in range(2):
+            for one in pool._workers:
+                one.point = None
+            pool.submit([])
+    assert [[point.esno_db for point in points] for points in sent.values()] == [[0.0] * 3, [6.0] * 3]
 
 
 def test_two_sweeps_do_not_write_to_one_folder(tmp_path: Path) -> None:

@@ -10,14 +10,10 @@ import fcntl
 import hashlib
 import json
 import os
-import platform
 import re
-import subprocess
-import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +22,10 @@ import pandas as pd
 from PIL import Image
 
 from semlink.flowgraphs.studies.engine import STUDY_COLUMNS, Outcome
+from semlink.flowgraphs.studies.provenance import code_digests, commit, installed, provenance
 from semlink.flowgraphs.studies.study import Point, Study, differences
 
 FORMAT = 1
-LIBRARIES = ("semlink", "torch", "numpy", "numba", "pillow", "pandas", "sionna-no-rt")
 
 
 class Results:
@@ -199,15 +195,7 @@ def make_table(study: Study, rows: Mapping[str, Mapping[str, Any]]) -> pd.DataFr
 
 
 def _about(study: Study, images: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "study": study.to_dict(),
-        "images": dict(images),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
-        "git": _git(),
-        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    return {"format": FORMAT, "study": study.to_dict(), "images": dict(images), **provenance(study)}
 
 
 def _check_same(folder: Path, study: Study, images: Mapping[str, str]) -> None:
@@ -218,11 +206,16 @@ def _check_same(folder: Path, study: Study, images: Mapping[str, str]) -> None:
     other = [name for name in images if about["images"].get(name) != images[name]]
     if other:
         raise ValueError(f"results {folder}: image {other[0]} had other pixels; give another folder")
-    said = about["versions"].get("semlink")
-    if said != _version("semlink"):
-        raise ValueError(
-            f"results {folder}: begun with semlink {said}, this is {_version('semlink')}; give another folder"
-        )
+    was, now = about.get("blocks", {}), code_digests(study)
+    other = [name for name in sorted({*was, *now}) if was.get(name) != now.get(name)]
+    if other:
+        raise ValueError(f"results {folder}: the code or weights of {other[0]} have changed; give another folder")
+    said, here = about["versions"].get("semlink"), installed("semlink")
+    if said != here:
+        raise ValueError(f"results {folder}: begun with semlink {said}, this is {here}; give another folder")
+    if about["git"] != (head := commit()):
+        began, here = about["git"] or "(none)", head or "(none)"
+        warnings.warn(f"results {folder}: begun at commit {began}, this is {here}", stacklevel=4)
 
 
 def read_about(folder: Path) -> dict[str, Any]:
@@ -246,32 +239,3 @@ def _write(path: Path, text: str) -> None:
     partial = path.with_suffix(".part")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except ModuleNotFoundError:  # PackageNotFoundError: run from a tree that is not installed
-        return ""
-
-
-def _git() -> str:
-    """The commit of the tree that this runs from, with "+" where files differ; empty for an installed package."""
-    here = Path(__file__).resolve().parent
-    try:
-        commit = subprocess.run(
-            ["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
-        dirty = subprocess.run(
-            ["git", "-C", here, "status", "--porcelain"], capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return commit + ("+" if dirty else "")
-
-
-def _processor() -> str:
-    with suppress(OSError):
-        if sys.platform == "linux" and (found := re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())):
-            return found[1]
-    return platform.processor()

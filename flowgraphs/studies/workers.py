@@ -16,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import IO, Any
 
 from semlink.flowgraphs.studies.engine import Engine, Outcome
@@ -91,10 +92,23 @@ class Workers:
             worker = _Worker(self.study)
             self._ready.register(worker.answers, selectors.EVENT_READ, worker)
             self._workers.append(worker)
-            worker.send(self._waiting.popleft())
+            worker.send(self._take(worker))
         for worker in self._workers:
             if self._waiting and worker.point is None:
-                worker.send(self._waiting.popleft())
+                worker.send(self._take(worker))
+
+    def _take(self, worker: _Worker) -> Point:
+        """The next point: one whose frames the worker has already, else one whose frames no other is encoding.
+
+        Looked for where `in_turn` puts it: within the channels of as many codecs as there are workers.
+        """
+        near = list(islice(self._waiting, len(self.study.channels) * (self._count + 1)))
+        taken = {one.frames for one in self._workers if one is not worker}
+        own = (point for point in near if _frames(point) == worker.frames)
+        free = (point for point in near if _frames(point) not in taken)
+        point = next(own, next(free, near[0]))
+        self._waiting.remove(point)
+        return point
 
     def _bury(self, worker: _Worker, point: Point | None) -> None:
         self._ready.unregister(worker.answers)
@@ -109,8 +123,13 @@ class Workers:
         self._waiting.appendleft(point)
 
 
+def _frames(point: Point) -> tuple[str, float, float]:
+    """What decides the frames that a codec sends: a channel does not, but for the few codecs that heed it."""
+    return point.codec, point.ratio, point.esno_db
+
+
 class _Worker:
-    """One process, and the point that it is at."""
+    """One process, the point that it is at, and whose frames it has (`_frames`)."""
 
     def __init__(self, study: Study) -> None:
         environment = {**os.environ, **dict.fromkeys(_THREADS, "1")}
@@ -127,11 +146,12 @@ class _Worker:
         self._questions: IO[bytes] = self._process.stdin
         self.answers: IO[bytes] = self._process.stdout
         self.point: Point | None = None
+        self.frames: tuple[str, float, float] | None = None
         self._write(study.to_dict())
 
     def send(self, point: Point) -> None:
         """Have a point sent."""
-        self.point = point
+        self.point, self.frames = point, _frames(point)
         self._write(tuple(point))
 
     def read(self) -> object:
