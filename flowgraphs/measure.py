@@ -120,7 +120,7 @@ def measure_receiver_card(name: str, images: Images, progress: Callable[[], None
 def _contestants(card: ReceiverCard) -> dict[str, str]:
     """What is measured, by its part: the receiver, the codec alone, and the control if it is another one."""
     codec = card.codec.removeprefix("zoo:")
-    control = f"{CONTROL}-{card.name.split('-')[1]}" if "-" in card.name else ""
+    control = CONTROL + "".join(card.name.partition("-")[1:])  # of sft-swin-perceptual, cnn-swin-perceptual
     shown = {"receiver": f"{codec}+{card.name}", "codec": codec}
     known = receiver_cards()
     if control != card.name and control in known and known[control].codec == card.codec:

@@ -1,7 +1,9 @@
-"""Untrained receivers in a folder that stands for the one in the package."""
+"""The command in this process, and untrained receivers in a folder that stands for the one in the package."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from semlink.flowgraphs import cli
 from semlink.neural import zoo as codec_zoo
 from semlink.neural.diffusion import zoo
 from semlink.neural.diffusion.catalogue import ReceiverCard, build_receiver, write_receiver_card
@@ -41,6 +44,22 @@ def keep(folder: Path, name: str) -> Path:
     card = ReceiverCard(name, model, network, count, TASKS[model], codec, "none", "awgn", "nothing", digest)
     write_receiver_card(card, folder)
     return path
+
+
+@pytest.fixture
+def run_semlink(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """The command in this process: (exit status, stdout, stderr)."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["semlink", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return run
 
 
 @pytest.fixture

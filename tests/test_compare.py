@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +20,6 @@ from PIL import Image
 from torch import Tensor
 
 from semlink.baselines.separate import SeparateCodec
-from semlink.flowgraphs import cli
 from semlink.flowgraphs.compare import COLUMNS, compare, find_cliff
 from semlink.flowgraphs.options import parse_esno, parse_ratio
 from semlink.neural.deepjscc import DeepJSCC
@@ -44,6 +44,8 @@ DESIGN = [
     "seed",
 ]
 
+Command = Callable[..., tuple[int, str, str]]
+
 
 def image(seed: int, side: int = 48) -> Tensor:
     small = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(seed))
@@ -64,17 +66,6 @@ def pictures(tmp_path: Path) -> list[str]:
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "semlink.flowgraphs", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
-
-
-def run_here(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str
-) -> tuple[int, str, str]:
-    """The command in this process: (exit status, stdout, stderr)."""
-    monkeypatch.setattr(sys, "argv", ["semlink", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
 
 
 @pytest.mark.slow
@@ -254,11 +245,9 @@ def bad_images(folder: Path) -> dict[str, Path]:
         ("cut", "damaged"), ("pixel", "1x1|1×1"), ("huge", "100 megapixels; at most 16"),
     ],
 )  # fmt: skip
-def test_bad_images_end_in_one_line(
-    name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bad_images_end_in_one_line(run_semlink: Command, name: str, said: str, tmp_path: Path) -> None:
     path, out = bad_images(tmp_path)[name], tmp_path / "out"
-    status, printed, error = run_here(capsys, monkeypatch, "compare", str(path), "--out", str(out))
+    status, printed, error = run_semlink("compare", str(path), "--out", str(out))
     assert status == 2
     assert printed == ""
     assert len(error.splitlines()) == 1
@@ -294,11 +283,9 @@ def test_bad_images_end_in_one_line(
         (["--channel", "rayleigh", "--coherence", "５"], "coherence=５ must be block, fast or a whole number"),
     ],
 )
-def test_bad_options_end_in_one_line(
-    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bad_options_end_in_one_line(run_semlink: Command, arguments: list[str], said: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    status, printed, error = run_here(capsys, monkeypatch, "compare", *arguments, "--out", str(out))
+    status, printed, error = run_semlink("compare", *arguments, "--out", str(out))
     assert (status, printed) == (2, "")
     assert len(error.splitlines()) == 1
     assert said in error
@@ -306,19 +293,19 @@ def test_bad_options_end_in_one_line(
 
 
 def test_an_unwritable_folder_is_told_before_the_work(
-    pictures: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run_semlink: Command, pictures: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr("semlink.flowgraphs.report.compare", lambda *a, **k: pytest.fail("it began to send"))
     for out in (tmp_path / "file", tmp_path / "file" / "out", Path("/proc/nothing/out")):
-        status, _, error = run_here(capsys, monkeypatch, "compare", pictures[0], "--out", str(out))
+        status, _, error = run_semlink("compare", pictures[0], "--out", str(out))
         assert status == 2
         assert f"--out {out}: cannot be written" in error
         assert len(error.splitlines()) == 1
 
 
 def test_an_error_midway_leaves_nothing(
-    pictures: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run_semlink: Command, pictures: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def full(*arguments: object) -> None:
         raise OSError("No space left on device")
@@ -326,7 +313,7 @@ def test_an_error_midway_leaves_nothing(
     monkeypatch.setattr("semlink.flowgraphs.plots.draw_contact_sheet", full)
     out = tmp_path / "deep" / "out"
     words = ["compare", pictures[0], "--codec", "deepjscc", "--esno", "5", "--out", str(out)]
-    status, _, error = run_here(capsys, monkeypatch, *words)
+    status, _, error = run_semlink(*words)
     assert status == 2
     assert "No space left" in error
     assert not (tmp_path / "deep").exists()
@@ -334,29 +321,29 @@ def test_an_error_midway_leaves_nothing(
 
 @pytest.mark.parametrize("clash", ["contact.png", "received"])
 def test_a_clash_with_what_is_there_is_told_before_the_work(
-    clash: str, pictures: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run_semlink: Command, clash: str, pictures: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("semlink.flowgraphs.report.compare", lambda *_, **__: pytest.fail("it began to send"))
     out = tmp_path / "out"
     out.mkdir()
     (out / clash).touch() if clash == "received" else (out / clash).mkdir()
-    status, _, error = run_here(capsys, monkeypatch, "compare", pictures[0], "--out", str(out))
+    status, _, error = run_semlink("compare", pictures[0], "--out", str(out))
     assert status == 2
     assert clash in error
     assert [path.name for path in out.iterdir()] == [clash]
 
 
 def test_images_of_one_name_keep_their_pictures_apart(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pictures: list[str]
+    run_semlink: Command, tmp_path: Path, pictures: list[str]
 ) -> None:
     (tmp_path / "a").mkdir()
     shutil.copy(pictures[0], tmp_path / "a" / "x.png")
     shutil.copy(pictures[1], tmp_path / "x.png")
     words = ["compare", str(tmp_path / "a"), str(tmp_path / "x.png"), "--codec", "deepjscc", "--esno", "5"]
     for _ in range(2):  # the second run replaces the first's
-        assert run_here(capsys, monkeypatch, *words, "--out", str(tmp_path / "out"))[0] == 0
+        assert run_semlink(*words, "--out", str(tmp_path / "out"))[0] == 0
     assert len(list((tmp_path / "out" / "received").iterdir())) == 2
-    again = run_here(capsys, monkeypatch, *words[:3], str(tmp_path / "a" / ".." / "x.png"))
+    again = run_semlink(*words[:3], str(tmp_path / "a" / ".." / "x.png"))
     assert again[0] == 2
     assert "more than once" in again[2]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from semlink.flowgraphs import cli, plots
+from semlink.flowgraphs import plots
 from semlink.flowgraphs.compare import Comparison, compare
 from semlink.neural.deepjscc import DeepJSCC
 from semlink.phy import metrics, perceptual
@@ -28,6 +28,8 @@ from semlink.phy.rng import image_rngs
 COLUMNS = [f"{metric}{end}" for metric in ("st_lpips", "lpips") for end in ("", "_low", "_high")]
 ST_LPIPS = pytest.mark.skipif(find_spec("stlpips_pytorch") is None, reason="the extra semlink[st-lpips] is missing")
 LPIPS = pytest.mark.skipif(find_spec("torchmetrics") is None, reason="the extra semlink[lpips] is missing")
+
+Command = Callable[..., tuple[int, str, str]]
 
 
 def image(seed: int, side: int = 32) -> Tensor:
@@ -59,17 +61,6 @@ def picture(tmp_path: Path) -> str:
     pixels = (image(0, 48)[0] * 255).byte().permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(tmp_path / "picture.png")
     return str(tmp_path / "picture.png")
-
-
-def run_here(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str
-) -> tuple[int, str, str]:
-    """The command in this process: (exit status, stdout, stderr)."""
-    monkeypatch.setattr(sys, "argv", ["semlink", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
 
 
 @ST_LPIPS
@@ -136,12 +127,10 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_sent(monkeypatch:
 
 
 @ST_LPIPS
-def test_the_command_shows_it(
-    picture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_shows_it(run_semlink: Command, picture: str, tmp_path: Path) -> None:
     words = ["compare", picture, "--codec", "deepjscc", "--esno", "5,15", "--realisations", "2"]
     words += ["--metric", "st-lpips", "--metric", "st-lpips", "--out", str(tmp_path / "out")]
-    status, printed, _ = run_here(capsys, monkeypatch, *words)
+    status, printed, _ = run_semlink(*words)
     table = pd.read_csv(tmp_path / "out" / "compare.csv")
     assert status == 0
     assert "ST-LPIPS (95 % interval); lower is better" in printed
@@ -149,7 +138,7 @@ def test_the_command_shows_it(
     for value in table["st_lpips"]:
         assert value > 0
         assert f"{value:.4f} (" in printed
-    status, printed, _ = run_here(capsys, monkeypatch, *words, "--json")
+    status, printed, _ = run_semlink(*words, "--json")
     rows = json.loads(printed)["rows"]
     assert [row["st_lpips"] for row in rows] == pytest.approx(table["st_lpips"].tolist())
     assert [row["lpips"] for row in rows] == [None, None]
@@ -164,23 +153,23 @@ def test_the_command_shows_it(
     ],
 )
 def test_a_metric_that_is_not_to_be_had_is_one_line(
-    given: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run_semlink: Command, given: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("semlink.flowgraphs.report.compare", lambda *_, **__: pytest.fail("it began to send"))
     monkeypatch.setattr(perceptual, "find_spec", lambda _: None)
     monkeypatch.delenv("SEMLINK_LPIPS_TRUNK", raising=False)
     perceptual._st_lpips_weights.cache_clear()
     words = [word for name in given for word in ("--metric", name)]
-    status, printed, error = run_here(capsys, monkeypatch, "compare", *words, "--out", str(tmp_path / "out"))
+    status, printed, error = run_semlink("compare", *words, "--out", str(tmp_path / "out"))
     assert (status, printed) == (2, "")
     assert len(error.splitlines()) == 1
     assert said in error
     assert not (tmp_path / "out").exists()
 
 
-def test_help_names_every_metric(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_names_every_metric(run_semlink: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    _, told, _ = run_here(capsys, monkeypatch, "compare", "--help")
+    _, told, _ = run_semlink("compare", "--help")
     for word in (*perceptual.METRICS, perceptual.TRUNK, perceptual.TRUNK_FILE):
         assert word in told
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from semlink.flowgraphs import bench_receivers, cli, gsc
+from semlink.flowgraphs import bench_receivers, gsc
 from semlink.flowgraphs.compare import Comparison
 from semlink.flowgraphs.options import frozen_codec
 from semlink.neural.diffusion import zoo
@@ -22,21 +22,12 @@ from semlink.phy.perceptual import METRICS, MissingWeightsError
 
 SMALL = {"width": 4, "dim": 8, "blocks": [1, 1, 1, 1], "refinement": 0, "extractor_blocks": 1}
 
+Command = Callable[..., tuple[int, str, str]]
+
 
 def images(count: int = 3, side: int = 32) -> torch.Tensor:
     small = torch.rand(count, 3, 6, 6, generator=torch.Generator().manual_seed(1))
     return torch.nn.functional.interpolate(small, side, mode="bicubic").clamp(0, 1)
-
-
-def run_here(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str
-) -> tuple[int, str, str]:
-    """The command in this process: (exit status, stdout, stderr)."""
-    monkeypatch.setattr(sys, "argv", ["semlink", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
 
 
 def needs_st_lpips() -> None:
@@ -84,13 +75,12 @@ def test_what_stands_beside_gsc(shipped: Path) -> None:
 
 @pytest.mark.parametrize("figure", [4, 5, 6])
 def test_a_figure_of_the_paper(
-    figure: int, shipped: Path, picture: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:  # fmt: skip
+    run_semlink: Command, figure: int, shipped: Path, picture: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     needs_st_lpips()
     monkeypatch.setattr(gsc, "contestants", lambda text: ["swin", text, "deepjscc"])
     words = ["gsc", "--figure", str(figure), "--images", picture, "--esno", "10", "--out", str(tmp_path / "out")]
-    status, printed, error = run_here(capsys, monkeypatch, *words, "--json")
+    status, printed, error = run_semlink(*words, "--json")
     assert status == 0, error
     told = json.loads(printed)
     assert {Path(name).name for name in told["files"]} == {path.name for path in (tmp_path / "out").iterdir()}
@@ -100,13 +90,11 @@ def test_a_figure_of_the_paper(
         ahead = one["percent"] >= one["claim"]["percent"]
         assert one["holds"] is (ahead if figure == 4 else not ahead)
         assert math.isfinite(one["gsc"])
-    status, printed, error = run_here(capsys, monkeypatch, *words)
+    status, printed, error = run_semlink(*words)
     assert ("GSC over DeepJSCC" in printed) is (figure != 6)
 
 
-def test_bad_figures_are_refused(
-    shipped: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_bad_figures_are_refused(run_semlink: Command, shipped: Path, tmp_path: Path) -> None:
     for words, said in (
         (["--figure", "7"], "--figure 7 must be one of: 4, 5, 6"),
         (["--figure", "4", "--gsc", "swin"], "--gsc 'swin' must be CODEC+RECEIVER"),
@@ -114,7 +102,7 @@ def test_bad_figures_are_refused(
         (["--figure", "4", "--esno", "x"], "--esno 'x'"),
         (["--figure", "4", "--realisations", "0"], "--realisations 0 must be at least 1"),
     ):
-        status, printed, error = run_here(capsys, monkeypatch, "gsc", *words, "--out", str(tmp_path / "out"))
+        status, printed, error = run_semlink("gsc", *words, "--out", str(tmp_path / "out"))
         assert (status, printed) == (2, "")
         assert said in error
         assert not (tmp_path / "out").exists()
@@ -162,9 +150,7 @@ def test_a_recipe_may_name_a_digital_codec() -> None:
         frozen_codec(replace(settings, codec="nothing"))
 
 
-def test_the_command_trains_behind_a_digital_link(
-    picture: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_command_trains_behind_a_digital_link(run_semlink: Command, picture: str, tmp_path: Path) -> None:
     """From a recipe alone; what comes out refines that link, and says so on its card."""
     network = "{width = 4, dim = 8, blocks = [1, 1, 1, 1], refinement = 0, extractor_blocks = 1}"
     recipe = tmp_path / "behind.toml"
@@ -174,12 +160,12 @@ def test_the_command_trains_behind_a_digital_link(
         'channels = ["awgn"]\nesno_db = [5, 15]\n'
     )
     words = ["train", str(recipe), "--out", str(tmp_path / "run"), "--images", str(Path(picture).parent)]
-    status, printed, error = run_here(capsys, monkeypatch, *words)
+    status, printed, error = run_semlink(*words)
     assert status == 0, error
     weights = tmp_path / "run" / "behind.safetensors"
     assert zoo.find_receiver(weights)[0].codec == "jpeg-ldpc-qam:adaptive"
     name = f"jpeg-ldpc-qam:adaptive+{weights}:steps=1"
     words = ["compare", picture, "--codec", name, "--esno", "10", "--realisations", "1", "--out", str(tmp_path / "out")]
-    status, printed, error = run_here(capsys, monkeypatch, *words)
+    status, printed, error = run_semlink(*words)
     assert status == 0, error
     assert "behind (sft, prior sampled in 1 of 4 steps by 'ddim'; trained behind jpeg-ldpc-qam:adaptive)" in printed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from semlink.flowgraphs import cli, measure, report
+from semlink.flowgraphs import measure, report
 from semlink.flowgraphs.compare import compare
 from semlink.flowgraphs.options import make_codecs
 from semlink.flowgraphs.receiver_report import margins
@@ -32,6 +32,8 @@ SMALL = {"width": 4, "dim": 8, "blocks": [1, 1, 1, 1], "refinement": 0, "extract
 NAMES = ["cddm-swin", "cnn-swin", "sft-jpeg", "sft-swin"]
 """What the fixture `shipped` holds."""
 
+Command = Callable[..., tuple[int, str, str]]
+
 
 def images(count: int = 3, side: int = 32) -> torch.Tensor:
     small = torch.rand(count, 3, 6, 6, generator=torch.Generator().manual_seed(1))
@@ -40,17 +42,6 @@ def images(count: int = 3, side: int = 32) -> torch.Tensor:
 
 def make(name: str, channel: Any = None) -> Codec | InformedCodec:  # noqa: ANN401
     return make_codecs([name], ratio=1 / 6, mcs="4qam-1/2", channel=AWGN() if channel is None else channel)[name]
-
-
-def run_here(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str
-) -> tuple[int, str, str]:
-    """The command in this process: (exit status, stdout, stderr)."""
-    monkeypatch.setattr(sys, "argv", ["semlink", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
 
 
 @pytest.mark.parametrize("name", zoo.receiver_names())
@@ -153,11 +144,10 @@ def test_names_become_receivers(shipped: Path) -> None:
     ],
 )
 def test_bad_receivers_end_in_one_line(
-    name: str, said: str, shipped: Path, picture: str, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
-) -> None:  # fmt: skip
+    run_semlink: Command, name: str, said: str, shipped: Path, picture: str, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    status, printed, error = run_here(capsys, monkeypatch, "compare", picture, "--codec", name, "--out", str(out))
+    status, printed, error = run_semlink("compare", picture, "--codec", name, "--out", str(out))
     assert (status, printed) == (2, "")
     assert len(error.splitlines()) == 1
     assert said in error
@@ -181,13 +171,13 @@ def test_a_refiner_of_other_images_is_told_before_anything_is_sent(shipped: Path
 
 
 def test_a_comparison_names_the_receiver_and_its_margins(
-    shipped: Path, picture: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run_semlink: Command, shipped: Path, picture: str, tmp_path: Path
 ) -> None:
     """Equal rate, failed images untouched and still failed, margins over the codec and the control, samples."""
     names = ["swin", "swin+cnn-swin", "swin+sft-swin", "jpeg-ldpc-qam", "jpeg-ldpc-qam+sft-jpeg"]
     words = [word for name in names for word in ("--codec", name)]
     arguments = ["compare", picture, *words, "--esno", "0,20", "--realisations", "2", "--samples", "3", "--json"]
-    status, printed, error = run_here(capsys, monkeypatch, *arguments, "--out", str(tmp_path / "out"))
+    status, printed, error = run_semlink(*arguments, "--out", str(tmp_path / "out"))
     assert status == 0, error
     told = json.loads(printed)
     rows = pd.DataFrame(told["rows"]).set_index(["codec", "esno_db"])
@@ -221,12 +211,12 @@ def test_a_comparison_names_the_receiver_and_its_margins(
 
 
 def test_the_table_prints_margins_and_spread(
-    shipped: Path, picture: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run_semlink: Command, shipped: Path, picture: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     words = ["compare", picture, "--codec", "swin", "--codec", "swin+sft-swin", "--esno", "5", "--samples", "2"]
     out = tmp_path / "out"
-    status, printed, error = run_here(capsys, monkeypatch, *words, "--out", str(out))
+    status, printed, error = run_semlink(*words, "--out", str(out))
     assert status == 0, error
     for said in (
         "swin+sft-swin over swin",
@@ -236,10 +226,10 @@ def test_the_table_prints_margins_and_spread(
         assert said in printed
     assert (out / "margins.csv").is_file()
     again = ["compare", picture, "--codec", "swin", "--esno", "5", "--out", str(out)]
-    assert run_here(capsys, monkeypatch, *again)[0] == 0
+    assert run_semlink(*again)[0] == 0
     assert not (out / "margins.csv").exists()  # of the earlier run
     for count, codec, said in (("1", "swin+sft-swin", "must be from 2"), ("3", "swin+cnn-swin", "no codec samples")):
-        status, _, error = run_here(capsys, monkeypatch, *again, "--samples", count, "--codec", codec)
+        status, _, error = run_semlink(*again, "--samples", count, "--codec", codec)
         assert status == 2
         assert said in error
 
@@ -254,13 +244,11 @@ def test_more_samples_show_where_the_draws_differ(shipped: Path) -> None:
     assert len(set(found.values())) == 3
 
 
-def test_the_zoo_lists_receivers(
-    shipped: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_zoo_lists_receivers(run_semlink: Command, shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "cifar10", lambda split: images(6))
     monkeypatch.setattr(measure, "RECEIVER_ESNO_DB", (0, 15))
     monkeypatch.setenv("COLUMNS", "200")
-    status, printed, error = run_here(capsys, monkeypatch, "zoo", "--measure", "sft-swin")
+    status, printed, error = run_semlink("zoo", "--measure", "sft-swin")
     assert status == 0, error
     for said in ("Receivers: CODEC+NAME", "cddm-swin", "above the codec alone (dB)", "above the control (dB)"):
         assert said in printed
@@ -269,15 +257,15 @@ def test_the_zoo_lists_receivers(
     assert curves["margin_db"]["15"] == pytest.approx(curves["psnr_db"]["15"] - curves["codec_psnr_db"]["15"], abs=1e-3)
     assert curves["margin_db_low"]["15"] <= curves["margin_db"]["15"] <= curves["margin_db_high"]["15"]
     assert ("st_lpips" in curves) is bool(measure.installed_metrics())
-    status, printed, _ = run_here(capsys, monkeypatch, "zoo", "--json")
+    status, printed, _ = run_semlink("zoo", "--json")
     assert {"swin", *NAMES} <= {card["name"] for card in json.loads(printed)}
-    status, _, error = run_here(capsys, monkeypatch, "zoo", "--measure", "sft")
+    status, _, error = run_semlink("zoo", "--measure", "sft")
     assert status == 2
     assert "--measure 'sft' must be one of: deepjscc-12, deepjscc-6, deepjscc-plain-10, " in error
     assert ", swin, cddm-swin, cnn-swin" in error
     for path in shipped.iterdir():
         path.unlink()
-    assert "No receivers ship" in run_here(capsys, monkeypatch, "zoo")[1]
+    assert "No receivers ship" in run_semlink("zoo")[1]
 
 
 def test_samples_of_a_link_that_knows_the_fades(shipped: Path) -> None:

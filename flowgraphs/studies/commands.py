@@ -50,9 +50,10 @@ def run_sweep(
                 study, out, workers=workers, scheduler=scheduler, resources=parse_resources(resources), progress=show
             )
     except KeyboardInterrupt:
-        kept = len(read_results(out)[1]) if (out / "study.json").exists() else 0
-        console.print(f"{kept} points are kept in {out}; the same command goes on from there", highlight=False)
+        console.print(_kept(out), highlight=False)
         raise
+    except OSError as error:
+        raise OSError(f"{error}; {_kept(out)}") from error
     files = [str(out / "table.parquet")]
     if csv:
         table.to_csv(out / "table.csv", index=False)
@@ -66,6 +67,11 @@ def run_sweep(
         said = f"{row['codec']} on {row['spec']} at {row['esno_db']:g} dB, ratio {row['asked_ratio']:.4g}"
         console.print(f"error: {said}: {row['error']}", style="red", soft_wrap=True, highlight=False)
     return 1 if len(wrong) else 0
+
+
+def _kept(out: Path) -> str:
+    count = len(read_results(out)[1]) if (out / "study.json").exists() else 0
+    return f"{count} points are kept in {out}; the same command goes on from there"
 
 
 def parse_resources(texts: Sequence[str]) -> dict[str, float]:

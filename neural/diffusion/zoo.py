@@ -36,9 +36,10 @@ def find_receiver(name_or_path: str | Path, *, codec: str = "") -> tuple[Receive
 
     Args:
         name_or_path: one of `receiver_names()`; with `codec`, also what comes before the codec in such a name, so that
-            "sft" behind "swin" is "sft-swin"; or the path of a weights file with its card beside it.
+            "sft" behind "swin" is "sft-swin" or, for want of it, "sft-swin-perceptual"; or the path of a weights file with its card beside it.
         codec: the name of the codec that it is to receive from. One that was trained behind this very codec comes
-            first ("sft" behind "swin-gsc" is "sft-gsc"); else the part of it up to a hyphen or colon counts.
+            first, the one of the shortest name ("sft" behind "swin-gsc" is "sft-gsc"); else the part of it up to a
+            hyphen or colon counts ("sft" behind "jpeg-ldpc-qam" is "sft-jpeg").
 
     Raises:
         ValueError: no such receiver (the message lists what there is), or a path without one of its two files.
@@ -47,8 +48,8 @@ def find_receiver(name_or_path: str | Path, *, codec: str = "") -> tuple[Receive
     if isinstance(name_or_path, Path) or name.endswith(".safetensors"):
         return _at_path(Path(name_or_path))
     source = codec.replace(":", "-").split("-")[0]
-    own = [full for full, card in having.items() if card.codec == f"zoo:{codec}" and full.rpartition("-")[0] == name]
-    found = next((full for full in (name, *own, f"{name}-{source}") if full in having), None)
+    own = [full for full, card in having.items() if card.codec == f"zoo:{codec}" and full.startswith(f"{name}-")]
+    found = next((full for full in (name, *sorted(own, key=len), f"{name}-{source}") if full in having), None)
     if found is None:
         offer = f"one of: {', '.join(having)}; or" if having else "(this version ships none)"
         raise ValueError(f"receiver {name!r} must be {offer} a weights file NAME.safetensors with its card beside it")
