@@ -58,6 +58,8 @@ class SeparateCodec:
         ValueError: unknown source, scheme or code, one that is not installed, or a ratio that is not positive.
     """
 
+    ignores_n0 = True
+
     def __init__(
         self, *, source: str = "jpeg", mcs: str = "16qam-1/2", ratio: float = 1 / 6, code: str = "ldpc"
     ) -> None:

@@ -8,21 +8,24 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from semlink.flowgraphs.bench_neural import limited_threads
-from semlink.flowgraphs.compare import Tally, batches
-from semlink.flowgraphs.options import load_images, make_channel, make_codecs
+from semlink.flowgraphs.compare import Tally
+from semlink.flowgraphs.options import load_images
+from semlink.flowgraphs.studies.engine import Engine
+from semlink.flowgraphs.studies.runner import run_study
 from semlink.flowgraphs.studies.study import Study
 from semlink.flowgraphs.timing import Measurement
 from semlink.phy.link import Link
-from semlink.phy.rng import image_rngs
 
 CODECS = ("jpeg-ldpc-qam:adaptive", "deepjscc", "swin-gsc")
 CHANNELS = ("awgn", "rayleigh")
@@ -30,7 +33,8 @@ PROGRAM = """
 import sys
 from semlink.flowgraphs.studies.runner import run_study
 from semlink.flowgraphs.studies.study import read_study
-run_study(read_study(sys.argv[1]), sys.argv[2], workers=int(sys.argv[3]))
+table = run_study(read_study(sys.argv[1]), sys.argv[2], workers=int(sys.argv[3]))
+sys.exit("; ".join({one for one in table["error"] if one}))
 """
 
 
@@ -49,10 +53,11 @@ def measure_studies(images: int, few: int, *, esno_db: str = "0:20:2") -> list[M
 
     Raises:
         ValueError: no CIFAR-10, or more images than its test set has.
+        RuntimeError: a sweep that fails.
     """
     whole, part = (replace(study_of(count), esno_db=esno_db) for count in (images, few))
     load_images(whole.images)
-    plain, in_codecs = send_plainly(part)
+    in_codecs, else_where = time_runner(part)
     one, _ = sweep(part, workers=1)
     two, _ = sweep(part, workers=2)
     taken, peak = sweep(whole, workers=2)
@@ -62,10 +67,9 @@ def measure_studies(images: int, few: int, *, esno_db: str = "0:20:2") -> list[M
         measured.append(Measurement(f"sweep, {what}: memory of all processes at most", peak / 1e9, "GB"))
     return [
         *measured,
-        Measurement(f"{few} images, {part.size} points, one worker", one, "s"),
-        Measurement("the same transmissions in a loop without the runner", plain, "s"),
-        Measurement("of that within the codecs", in_codecs, "s"),
-        Measurement("overhead of the runner, of the time in the codecs", 100 * (one - plain) / in_codecs, "%"),
+        Measurement(f"{few} images, {part.size} points, in one process: within the codecs", in_codecs, "s"),
+        Measurement("overhead of the runner, of the time in the codecs", 100 * else_where / in_codecs, "%"),
+        Measurement(f"{few} images, {part.size} points, one worker, start and all", one, "s"),
         Measurement("two workers against one", one / two, "times as fast"),
     ]
 
@@ -120,45 +124,47 @@ def _watch(process: subprocess.Popen[bytes]) -> Callable[[], int | None]:
     return tell
 
 
-def send_plainly(study: Study) -> tuple[float, float]:
-    """Seconds for the transmissions of a study in a plain loop on one thread, and those of them within the codecs.
+def time_runner(study: Study) -> tuple[float, float]:
+    """Seconds of a study in one process on one thread: within the codecs, and outside of links and figures of merit.
 
-    It encodes once for all channels, as the runner does, and works out the same figures.
+    The latter is what the runner costs: points in turn, frames that are kept, rows and pictures that are written.
     """
-    with limited_threads(1):
+    engine = Engine(study)
+    engine.check()
+    spent: Counter[str] = Counter()
+    codecs = {id(codec): codec for codec in map(engine.codec, study.points())}
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        for codec in codecs.values():
+            for name in ("encode", "decode"):
+                stack.enter_context(_timed(codec, name, spent, "codecs"))
+        for owner, name in ((Link, "encode"), (Link, "carry"), (Tally, "add"), (Tally, "row")):
+            stack.enter_context(_timed(owner, name, spent, "work"))
         begin = time.perf_counter()
-        images = list(batches(load_images(study.images)))
-        channels = [make_channel(one, coherence=None, csi=None, equaliser=None) for one in study.channels]
-        within = 0.0
+        run_study(study, folder, workers=0, engine=engine)
+        total = time.perf_counter() - begin
+    return spent["codecs"], total - spent["work"]
 
-        def timed(call: Callable[..., Any]) -> Callable[..., Any]:
-            def run(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever the codec takes
-                nonlocal within
-                start = time.perf_counter()
-                found = call(*arguments, **named)
-                within += time.perf_counter() - start
-                return found
 
-            return run
+@contextmanager
+def _timed(owner: Any, name: str, spent: Counter[str], what: str) -> Iterator[None]:  # noqa: ANN401 - class or object
+    """Meanwhile, the seconds that a method takes are added up."""
+    call, own = getattr(owner, name), name in vars(owner)
 
-        ratio = float(study.ratios[0])
-        for name in study.codecs:
-            codec: Any = make_codecs([name], ratio=ratio, mcs=study.mcs, channel=channels[0])[name]
-            codec.encode, codec.decode = timed(codec.encode), timed(codec.decode)
-            links = [Link(codec, channel) for channel in channels]
-            for level in map(float, study.esno_db):
-                tallies = [Tally() for _ in links]
-                for tally in tallies:
-                    tally.begin_realisation(())
-                for _, batch in images:
-                    rng = image_rngs(study.seed, batch)
-                    frame = links[0].encode(batch, level, rng=rng)
-                    for link, tally in zip(links, tallies, strict=True):
-                        rng = image_rngs(study.seed, batch)
-                        tally.add(batch, link.carry(frame, batch.shape[1:], level, rng=rng), {})
-                for tally in tallies:
-                    tally.row()
-        return time.perf_counter() - begin, within
+    def timed(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever it takes
+        begin = time.perf_counter()
+        try:
+            return call(*arguments, **named)
+        finally:
+            spent[what] += time.perf_counter() - begin  # type: ignore[assignment]  # a counter of seconds
+
+    setattr(owner, name, timed)
+    try:
+        yield
+    finally:
+        if own:
+            setattr(owner, name, call)
+        else:
+            delattr(owner, name)
 
 
 def run_studies(*, images: int, few: int, as_json: bool) -> None:
@@ -167,6 +173,8 @@ def run_studies(*, images: int, few: int, as_json: bool) -> None:
     Raises:
         ValueError: as `measure_studies`.
     """
+    if find_spec("psutil") is None:
+        Console(stderr=True).print("left out: memory; install psutil", soft_wrap=True)
     found = measure_studies(images, few)
     if as_json:
         print(json.dumps([asdict(one) for one in found], indent=2))

@@ -261,6 +261,12 @@ def _told(channel: Channel, symbols: Tensor) -> Finding:
         return Finding("fading", False, f"{less}: N0 follows the gain, as if taken from what arrives")
     good = abs(mean - 1) < allowed
     words = f"E|h|² = {mean:.3g}" + ("" if good else f"; it must be 1 ± {allowed:.2g}")
+    more = 10 * math.log10(float((received.n0 * energy / n0).median()))
+    if more > 0.3 and getattr(channel, "labels", {}).get("csi") not in ("estimated", "outdated"):
+        words += f"; {more:.1f} dB more noise than the Es/N0 asked for"
+        if abs(more - _UNIT_PER_AXIS_DB) < 0.3:
+            return Finding("fading", False, f"{words}: N0 on each real axis instead of N0/2")
+        return Finding("fading", None if good else False, words)  # a radio's distortion, say
     return Finding("fading", good, words)
 
 

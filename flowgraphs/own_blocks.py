@@ -64,12 +64,18 @@ def load_own(name: str, kind: Kind) -> Any:  # noqa: ANN401 - whatever the user 
     return _import(form[1], form[2], name)
 
 
-def source_file(name: str, kind: Kind) -> Path | None:
-    """The file of the module that a name of `is_own` lies in; None where it has none, such as a notebook's own."""
+def source_files(name: str, kind: Kind) -> list[Path]:
+    """The file of the module that a name of `is_own` stands for, or all of Python in its package if it is in one."""
     _look_here()
     offered = {one.name: one.module for one in entry_points(group=f"semlink.{kind}")}
-    found = importlib.util.find_spec(offered.get(name) or name.partition(":")[0])
-    return Path(found.origin) if found is not None and found.origin else None
+    module = offered.get(name) or name.partition(":")[0]
+    found = importlib.util.find_spec(module.partition(".")[0])
+    if found is None:
+        return []
+    packages = [Path(folder) for folder in found.submodule_search_locations or []]
+    if packages:
+        return [path for folder in packages for path in folder.rglob("*.py")]
+    return [Path(found.origin)] if found.origin else []
 
 
 def register_sources() -> None:

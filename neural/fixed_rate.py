@@ -31,6 +31,11 @@ class FixedRate(nn.Module, ABC):
 
     knows_noise = True  # whether the transmitter makes use of the average Es/N0
 
+    @property
+    def ignores_n0(self) -> bool:
+        """Whether an image is sent as the same symbols at every Es/N0."""
+        return not self.knows_noise
+
     def __init__(self, name: str, *, cell: int, cell_symbols: int) -> None:
         super().__init__()
         check_whole("cell_symbols", cell_symbols)

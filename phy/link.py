@@ -147,7 +147,10 @@ class Codec(Protocol):
     """Images to channel symbols and back. Owns no channel, no noise and no sweep."""
 
     def encode(self, image: Float[Tensor, "b c h w"], n0: float) -> Frame:
-        """Encode images in [0, 1]; `n0` is the average noise variance, all the transmitter knows of the channel."""
+        """Encode images in [0, 1]; `n0` is the average noise variance, all the transmitter knows of the channel.
+
+        A codec that makes no use of it may say so by an attribute `ignores_n0` of True: a study then encodes once.
+        """
         ...
 
     def decode(self, received: Received) -> Decoded | Tensor:

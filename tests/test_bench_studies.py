@@ -6,7 +6,7 @@ import pytest
 
 from semlink.flowgraphs import bench_studies
 from semlink.flowgraphs.cli import main
-from semlink.flowgraphs.timing import Measurement
+from semlink.phy.link import Link
 
 pytestmark = pytest.mark.skipif("SEMLINK_DATA" not in os.environ, reason="SEMLINK_DATA is not set")
 
@@ -15,10 +15,9 @@ pytestmark = pytest.mark.skipif("SEMLINK_DATA" not in os.environ, reason="SEMLIN
 def test_every_figure_of_a_sweep_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     found = bench_studies.measure_studies(20, 10, esno_db="0:6:6")
     values = {one.what: one.value for one in found}
-    assert len(values) == len(found) == 7
-    assert all(value > 0 for what, value in values.items() if "overhead" not in what)
-    plain, within = (values[what] for what in values if what.startswith(("the same", "of that")))
-    assert within < plain
+    assert len(values) == len(found) == 6
+    assert all(value > 0 for value in values.values())
+    assert Link.carry.__name__ == "carry"  # the clocks are gone
     bench_studies.print_studies(found)
     assert "two workers against one" in capsys.readouterr().out
 
@@ -40,4 +39,7 @@ def test_more_images_than_there_are(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 def test_the_figures_are_of_the_study_that_the_target_names() -> None:
     study = bench_studies.study_of(10_000)
     assert study.size == 11 * 3 * 2
-    assert Measurement("a", 1.0, "s") == Measurement("a", 1.0, "s")
+    assert study.codecs == ("jpeg-ldpc-qam:adaptive", "deepjscc", "swin-gsc")
+    assert study.channels == ("awgn", "rayleigh")
+    assert study.esno_db == tuple(range(0, 21, 2))
+    assert study.images == ("cifar10:10000",)

@@ -229,6 +229,7 @@ class Noise:
         (Noise(gain="renormalised"), "fading", "outage, are taken away"),
         (Noise(gain="twice"), "fading", "E|h|² = 2"),
         (Noise(gain="follows"), "fading", "N0 follows the gain"),
+        (Noise(times=2, told=2, gain="right"), "fading", "3.0 dB more noise than the Es/N0 asked for: N0 on each real"),
     ],
 )
 def test_errors_of_channels_are_named(channel: Noise, what: str, words: str) -> None:
@@ -246,6 +247,7 @@ def test_errors_of_channels_are_named(channel: Noise, what: str, words: str) -> 
         "rayleigh:csi=none",
         "mimo:2x2,mmse",
         "awgn+rapp:ibo=9",
+        "rayleigh+adc:bits=3",
     ],
 )
 def test_channels_pass(spec: str) -> None:

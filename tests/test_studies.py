@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +23,7 @@ import torch
 from semlink.flowgraphs import options
 from semlink.flowgraphs.cli import main
 from semlink.flowgraphs.compare import compare
-from semlink.flowgraphs.studies import commands, engine, provenance, results, workers
+from semlink.flowgraphs.studies import commands, engine, provenance, workers
 from semlink.flowgraphs.studies.engine import Engine
 from semlink.flowgraphs.studies.figures import plot_psnr, plot_quantity, save_figure
 from semlink.flowgraphs.studies.results import Results, read_results
@@ -67,16 +69,41 @@ def test_a_study_gives_what_compare_gives(tmp_path: Path) -> None:
     assert list(table["error"]) == ["", ""]
 
 
-def test_frames_are_encoded_once_for_all_channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = small(tmp_path, channels=["awgn", "rayleigh"], realisations=3)
+@pytest.mark.parametrize(
+    ("codec", "expected"), [("jpeg-uncoded-qam:4qam-1/2", 1), ("swin-gsc", 1), ("deepjscc", 3), ("swin-gsc+sft", 1)]
+)
+def test_frames_are_encoded_once_for_all_channels(
+    codec: str, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And for all Es/N0, where the codec makes no use of it."""
+    study = small(tmp_path, codecs=[codec], ratios=["1/6"], channels=["awgn", "rayleigh"], realisations=3)
     sender = Engine(study)
-    codec = sender._codec(study.points()[0])
+    sends = sender.codec(study.points()[0])
     calls: list[float] = []
-    encode = codec.encode
-    monkeypatch.setattr(codec, "encode", lambda image, n0: calls.append(n0) or encode(image, n0))
-    for point in study.points():
-        sender.run(point)
-    assert len(calls) == (1 if getattr(codec, "ignores_n0", False) else 3)
+    encode = sends.encode
+    monkeypatch.setattr(sends, "encode", lambda image, n0: calls.append(n0) or encode(image, n0))
+    alone = {}
+    for point in engine.in_turn(study, study.points()):
+        alone[point] = sender.run(point).row["psnr_db"]
+    assert len(calls) == expected
+    monkeypatch.undo()
+    for point, psnr_db in alone.items():
+        assert Engine(study).run(point).row["psnr_db"] == psnr_db
+
+
+def test_frames_hold_no_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network of one's own has trainable weights; kept with its graph, a frame would keep all activations."""
+    monkeypatch.chdir(tmp_path)
+    network = "class Grey(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    network += "        self.scale = torch.nn.Parameter(torch.ones(()))"
+    code = (
+        OWN.replace("LEVEL", "0.5").replace("torch.ones(", "self.scale * torch.ones(").replace("class Grey:", network)
+    )
+    Path("nets_of_mine.py").write_text(code)
+    study = small(tmp_path, codecs=["nets_of_mine:Grey"])
+    sender = Engine(study)
+    assert sender.run(study.points()[0]).row["error"] == ""
+    assert not any(frame.symbols.requires_grad for frame in sender._frames._kept.values())
 
 
 def test_processes_give_what_one_process_gives_and_resume(tmp_path: Path) -> None:
@@ -171,13 +198,16 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
 def test_a_point_that_no_worker_survives_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "deadly.py").write_text(
         "import os\nfrom semlink.flowgraphs.studies.engine import Engine\n"
-        "Engine.run = lambda self, point: os._exit(7)\n"
+        "run = Engine.run\n"
+        "Engine.run = lambda self, point: os._exit(7) if point.esno_db == 6 else run(self, point)\n"
     )
     monkeypatch.setattr(workers.subprocess, "Popen", deadly(tmp_path, workers.subprocess.Popen))
     with workers.Workers(small(tmp_path), 1) as pool:
-        pool.submit([small(tmp_path).points()[0]])
-        with pytest.raises(workers.WorkerError, match=r"3 workers ended .*exit status 7"):
-            list(pool.finished())
+        pool.submit(small(tmp_path).points())
+        finished: list[float] = []
+        with pytest.raises(workers.WorkerError, match=r"\|6: 3 workers ended .*exit status 7"):
+            finished.extend(point.esno_db for point, _ in pool.finished())
+    assert finished == [0.0, 12.0]  # all the others
 
 
 def deadly(folder: Path, popen: Callable[..., Any]) -> Callable[..., object]:
@@ -189,6 +219,29 @@ def deadly(folder: Path, popen: Callable[..., Any]) -> Callable[..., object]:
         return popen([arguments[0], "-c", program], env=env, **rest)
 
     return start
+
+
+def test_an_error_amid_a_curve_ends_its_refinement_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    broken = OWN.replace("LEVEL", "received.n0.mean().clamp(0, 1).item()")
+    broken = broken.replace("    def decode(self, received):", "    def decode(self, received):\n        FAULT")
+    fault = "if 0.2 < received.n0.mean() < 0.3: raise RuntimeError('not at 6 dB')"
+    Path("faulty_of_mine.py").write_text(broken.replace("FAULT", fault))
+    study = small(tmp_path, codecs=["faulty_of_mine:Grey"], refine=Refine(psnr_db=0.01, finest_db=1.0))
+    table = run_study(study, tmp_path / "out", workers=0)
+    assert list(table[table["error"] != ""]["esno_db"]) == [6.0]
+    sent: list[Progress] = []
+    run_study(study, tmp_path / "out", workers=0, progress=sent.append)
+    assert [state.done for state in sent] == [len(table) - 1, len(table)]  # what failed is sent again, and that alone
+
+
+def test_a_short_run_of_luck_does_not_stop_a_point() -> None:
+    row = {"psnr_db_low": 29.99, "psnr_db_high": 30.01, "images": 1, "realisations": 2, "block_errors": 0}
+    stop = Stop(psnr_ci_db=0.1)
+    assert not stop.is_met(row)
+    assert stop.is_met({**row, "realisations": 11})
+    assert stop.is_met({**row, "images": 10, "realisations": 1})
+    assert not stop.is_met({**row, "images": 10, "psnr_db_low": math.nan})
 
 
 def test_further_points_come_where_a_curve_bends() -> None:
@@ -303,7 +356,7 @@ def test_a_codec_that_knows_the_fading_is_built_for_each_channel(
     study = small(tmp_path, codecs=[codec], mcs=mcs, channels=["awgn", "rayleigh"], esno_db=[0])
     monkeypatch.setattr(engine, "make_codecs", lambda names, **_: {names[0]: object()})
     sender = Engine(study)
-    one, other = (sender._codec(point) for point in study.points())
+    one, other = (sender.codec(point) for point in study.points())
     assert (one is other) is shared
 
 
@@ -333,6 +386,9 @@ def test_a_changed_study_does_not_mix_with_old_results(tmp_path: Path) -> None:
     next((tmp_path / "images").glob("0.png")).write_bytes((tmp_path / "images" / "1.png").read_bytes())
     with pytest.raises(ValueError, match=r"0.png had other pixels"):
         run_study(study, out, workers=0)
+    next((tmp_path / "images").glob("0.png")).unlink()
+    with pytest.raises(ValueError, match=r"0.png had other pixels, is new or is gone"):
+        run_study(study, out, workers=0)
 
 
 OWN = """
@@ -361,19 +417,43 @@ def test_a_block_of_ones_own_that_has_changed_does_not_mix(tmp_path: Path, monke
 def test_weights_by_path_count_as_code(tmp_path: Path) -> None:
     (tmp_path / "mine.safetensors").write_bytes(b"one")
     study = Study(codecs=[f"deepjscc+{tmp_path}/mine.safetensors:steps=1", "swin+sft-swin-perceptual"])
-    before = provenance.code_digests(study)
+    before = provenance.block_digests(study)
     assert list(before) == [f"{tmp_path}/mine.safetensors:steps=1"]
     (tmp_path / "mine.safetensors").write_bytes(b"two")
-    assert provenance.code_digests(study) != before
+    assert provenance.block_digests(study) != before
 
 
-def test_another_commit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = small(tmp_path)
-    monkeypatch.setattr(provenance, "commit", lambda: "abc")
+def test_other_code_and_libraries_are_told(tmp_path: Path) -> None:
+    study, about = small(tmp_path), tmp_path / "out" / "study.json"
     run_study(study, tmp_path / "out", workers=0)
-    monkeypatch.setattr(results, "commit", lambda: "def+")
-    with pytest.warns(UserWarning, match=r"begun at commit abc, this is def\+"):
+    run_study(replace(study, name="renamed"), tmp_path / "out", workers=0)  # no number depends on it
+    said = json.loads(about.read_text())
+    about.write_text(json.dumps({**said, "versions": {**said["versions"], "torch": "1.0"}}))
+    with pytest.warns(UserWarning, match=r"begun with torch 1\.0, now 2.*: the points to come may differ"):
         run_study(study, tmp_path / "out", workers=0)
+    about.write_text(json.dumps({**said, "code": "other"}))
+    with pytest.warns(UserWarning, match=r"begun with another state of semlink's code"):
+        run_study(study, tmp_path / "out", workers=0)
+
+
+def test_the_commit_is_of_semlink_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of a repository that an installed package lies in; and files that it does not track do not mark it."""
+
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a", *words], check=True)
+
+    where = tmp_path / "venv" / "provenance.py"
+    where.parent.mkdir()
+    shutil.copy(provenance.__file__, where)
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "a paper")
+    monkeypatch.setattr(provenance, "__file__", str(where))
+    assert provenance.commit() == ""
+    git("add", "venv")
+    assert provenance.commit().endswith("+")  # added, not yet committed
+    git("commit", "-qm", "semlink")
+    (tmp_path / "results").touch()
+    assert len(provenance.commit()) == 40
 
 
 def test_a_worker_gets_the_points_whose_frames_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,7 +120,7 @@ def studies_loaded() -> int:
 
 def test_a_worker_with_other_images_is_refused() -> None:
     study = replace(STUDY, channels=["awgn"], esno_db=[0]).to_dict()
-    with pytest.raises(ValueError, match="other pixels or names"):
+    with pytest.raises(ValueError, match="other images"):
         send_point(study, ("jpeg-uncoded-qam:4qam-1/2", "awgn", 1 / 6, 0.0), "0" * 64)
 
 

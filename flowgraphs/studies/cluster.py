@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 from semlink.flowgraphs.studies.engine import Engine, Outcome
+from semlink.flowgraphs.studies.provenance import provenance
 from semlink.flowgraphs.studies.study import Point, Study
 from semlink.flowgraphs.studies.workers import WorkerError
 
@@ -26,7 +27,8 @@ class Cluster:
         study: which one; its images must be where the workers look for them.
         address: of the scheduler, such as "tcp://host:8786".
         resources: what a worker must offer to get a point, such as {"GPU": 1}.
-        images: SHA-256 of each image's pixels by name, which those of the workers must have too; None to trust them.
+        images: SHA-256 of each image's pixels by name. The workers must have the same ones, and the same versions and
+            code; None to trust them.
         timeout_s: how long to wait for the scheduler.
 
     Raises:
@@ -47,7 +49,7 @@ class Cluster:
         except ModuleNotFoundError as error:
             raise ValueError(MISSING) from error
         self.study, self.resources = study, dict(resources or {})
-        self._images = None if images is None else _digest(images)
+        self._same = None if images is None else _digest(study, images)
         try:
             self._client = distributed.Client(address, timeout=timeout_s, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
@@ -60,7 +62,7 @@ class Cluster:
         values = self.study.to_dict()
         for point in points:
             future = self._client.submit(
-                send_point, values, tuple(point), self._images, pure=False, resources=self.resources, retries=2
+                send_point, values, tuple(point), self._same, pure=False, resources=self.resources, retries=2
             )
             self._points[future.key] = point
             self._done.add(future)
@@ -69,7 +71,7 @@ class Cluster:
         """What is finished, as it comes.
 
         Raises:
-            ValueError: a worker cannot load the study, its images say, or has other images.
+            ValueError: a worker cannot load the study, its images say, or has other images, versions or code.
             WorkerError: a point that no worker survives, or the scheduler is lost.
         """
         from distributed import KilledWorker
@@ -94,25 +96,28 @@ _engines: dict[str, Engine] = {}
 _one_at_a_time = threading.Lock()  # an engine is not for several threads, of which a worker may have some
 
 
-def send_point(study: dict[str, Any], point: tuple[str, str, float, float], images: str | None = None) -> Outcome:
-    """What a worker runs. Its study stays loaded until it gets another one, or other `images` (their `_digest`).
+def send_point(study: dict[str, Any], point: tuple[str, str, float, float], same: str | None = None) -> Outcome:
+    """What a worker runs. Its study stays loaded until it gets another one, or another digest of what must be `same`.
 
     Raises:
-        ValueError: the study cannot be loaded here, or its images have other pixels.
+        ValueError: the study cannot be loaded here, or its images, versions or code are others.
     """
     import torch
 
     torch.set_num_threads(1)
-    wanted = f"{images} {study!r}"
+    wanted = f"{same} {study!r}"
     with _one_at_a_time:
         if wanted not in _engines:
             _engines.clear()
             engine = Engine(Study.from_dict(study))
-            if images is not None and _digest(engine.fingerprints()) != images:
-                raise ValueError("a worker's images have other pixels or names than those here")
+            if same is not None and _digest(engine.study, engine.fingerprints()) != same:
+                raise ValueError("a worker has other images, versions of the libraries, or code than there are here")
             _engines[wanted] = engine
         return _engines[wanted].run(Point(*point))
 
 
-def _digest(images: Mapping[str, str]) -> str:
-    return hashlib.sha256(repr(sorted(images.items())).encode()).hexdigest()
+def _digest(study: Study, images: Mapping[str, str]) -> str:
+    """Of all that must be the same here and there."""
+    known = provenance(study)
+    about = [sorted(images.items()), known["blocks"], known["code"], known["versions"]]
+    return hashlib.sha256(repr(about).encode()).hexdigest()

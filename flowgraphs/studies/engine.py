@@ -78,14 +78,19 @@ class Engine:
             ValueError: naming it.
         """
         for point in self.study.points()[:: len(self.study.esno_db)]:
-            self._codec(point)
+            self.codec(point)
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of the pixels of each image, by name."""
         return {name: hashlib.sha256(pixels(image).tobytes()).hexdigest() for name, image in self.images.items()}
 
+    @torch.no_grad()
     def run(self, point: Point) -> Outcome:
-        """Everything one point takes. A codec or channel that raises leaves a row with `error`, and no figures."""
+        """Everything one point takes. A codec or channel that raises leaves a row with `error`, and no figures.
+
+        Raises:
+            MemoryError: which says nothing of the codec.
+        """
         begin = time.perf_counter()
         labels = self._labels(point)
         try:
@@ -98,9 +103,10 @@ class Engine:
         row |= labels | {"seconds": time.perf_counter() - begin, "error": "", "pictures": {}}
         return Outcome({name: row[name] for name in STUDY_COLUMNS}, tally.pictures)
 
+    @torch.no_grad()
     def seconds(self, point: Point, *, few: int = 4) -> float:
         """About how long one realisation of a point takes, from `few` images of each size; infinite where it fails."""
-        link, total = Link(self._codec(point), self._channel(point.channel)), 0.0
+        link, total = Link(self.codec(point), self._channel(point.channel)), 0.0
         sizes: dict[torch.Size, list[Tensor]] = {}
         for _, batch in self._batches:
             sizes.setdefault(batch.shape[1:], []).append(batch)
@@ -125,30 +131,34 @@ class Engine:
         return {"codec": point.codec, "esno_db": point.esno_db, "asked_ratio": point.ratio, **labels}
 
     def _send(self, point: Point) -> tuple[Tally, dict[str, Any]]:
-        study, tally = self.study, Tally()
-        link = Link(self._codec(point), self._channel(point.channel))
+        study, tally, look = self.study, Tally(), self.study.realisations
+        link = Link(self.codec(point), self._channel(point.channel))
         for realisation in range(study.most_realisations):
             tally.begin_realisation(self.metrics)
             for i, (names, batch) in enumerate(self._batches):
                 got = self._one_batch(link, point, i, realisation)
                 try:
                     tally.add(batch, got, self._distances(got.image, batch, names[0]))
+                except MemoryError:
+                    raise
                 except Exception as error:  # of images of another shape, say
                     raise PointError(f"images {names[0]} … {names[-1]}: {_words(error)}") from error
                 if realisation == 0:
                     received = zip(names, torch.split(got.image, 1), strict=True)
                     tally.pictures |= {name: pixels(image) for name, image in received if name in self._shown}
-            if realisation + 1 >= study.realisations:
-                row = _row(tally, point)
-                if not study.stop.is_set or study.stop.is_met(row):
+            if study.stop.is_set and realisation + 1 == look:
+                if study.stop.is_met(_row(tally, point)):
                     break
-        return tally, row
+                look = max(look + 1, math.ceil(1.1 * look))  # each look goes through all that was sent
+        return tally, _row(tally, point)
 
     def _one_batch(self, link: Link, point: Point, i: int, realisation: int) -> Transmission:
         batch = self._batches[i][1]
         rng = image_rngs(self.study.seed, batch, realisation=realisation)
         try:
             return link.carry(self._frame(link, point, i, rng), batch.shape[1:], point.esno_db, rng=rng)
+        except MemoryError:
+            raise
         except Exception as error:
             raise PointError(self._blame(link, point, i, realisation, error)) from error
 
@@ -186,8 +196,8 @@ class Engine:
             self._channels[spec] = make_channel(spec, coherence=None, csi=None, equaliser=None)
         return self._channels[spec]
 
-    def _codec(self, point: Point) -> Codec | InformedCodec:
-        """Codecs that heed the channel are built for each; the others are shared, and their frames with them."""
+    def codec(self, point: Point) -> Codec | InformedCodec:
+        """What sends a point: one for each channel where it heeds the channel, else the same, and so its frames."""
         channel = self._channel(point.channel)
         key = (point.codec, point.ratio, point.channel)
         if key not in self._codecs:
@@ -236,6 +246,6 @@ def _words(error: Exception) -> str:
 
 
 def in_turn(study: Study, points: list[Point]) -> Iterator[Point]:
-    """The points in an order in which frames can be sent again: the channels of a codec at an Es/N0 follow another."""
+    """The points in an order in which frames can be sent again: by codec, then ratio, then Es/N0, then channel."""
     place = {name: i for i, name in enumerate(study.codecs)}
-    yield from sorted(points, key=lambda one: (one.esno_db, one.ratio, place[one.codec]))
+    yield from sorted(points, key=lambda one: (place[one.codec], one.ratio, one.esno_db))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import platform
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from semlink.flowgraphs.own_blocks import Kind, is_own, source_file
+from semlink.flowgraphs.own_blocks import Kind, is_own, own_names, source_files
 from semlink.flowgraphs.receiver_specs import JOINT
 from semlink.flowgraphs.studies.study import Study
 
@@ -22,9 +24,10 @@ LIBRARIES = ("semlink", "torch", "numpy", "numba", "pillow", "pandas", "sionna-n
 
 
 def provenance(study: Study) -> dict[str, Any]:
-    """For JSON; what of it must stay the same when a study goes on is said by `Results`."""
+    """For JSON: what a study is run with. What of it must stay the same when it goes on is said by `Results`."""
     return {
-        "blocks": code_digests(study),
+        "blocks": block_digests(study),
+        "code": code_digest(),
         "versions": {"python": platform.python_version(), **{name: installed(name) for name in LIBRARIES}},
         "git": commit(),
         "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
@@ -32,23 +35,37 @@ def provenance(study: Study) -> dict[str, Any]:
     }
 
 
-def code_digests(study: Study) -> dict[str, str]:
-    """SHA-256 of the module of each codec and channel of the user's own, and of weights given by their path, by name.
+def block_digests(study: Study) -> dict[str, str]:
+    """SHA-256 of the code of each codec, channel and source coder of the user's own, and of weights given by path.
 
-    Of a module its own file alone: what that imports is not looked at.
+    Of a module its own file, of one in a package all files of Python in that package; what these import is not
+    looked at.
     """
     parts: list[tuple[str, Kind]] = [(part, "codecs") for codec in study.codecs for part in codec.split(JOINT)]
     parts += [(channel, "channels") for channel in study.channels]
+    parts += [(name, "sources") for name in own_names("sources") if any(c.startswith(f"{name}-") for c in study.codecs)]
     found = {}
     for name, kind in parts:
         weights = Path(re.sub(r":[a-z]+=.*$", "", name))  # without a receiver's options
         if weights.suffix == ".safetensors":
-            path: Path | None = weights
-        else:
-            path = source_file(name, kind) if is_own(name, kind) else None
-        if path is not None and path.is_file():
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[name] = _digest([weights])
+        elif is_own(name, kind):
+            found[name] = _digest(source_files(name, kind))
     return found
+
+
+def code_digest() -> str:
+    """SHA-256 of semlink's own code, its tables and the cards of its weights, which name the weights by their hash."""
+    parts = [
+        importlib.import_module(f"semlink.{part}").__path__ for part in ("phy", "neural", "baselines", "flowgraphs")
+    ]
+    files = (path for folders in parts for folder in folders for path in Path(folder).rglob("*"))
+    return _digest(path for path in files if path.suffix in (".py", ".csv", ".json"))
+
+
+def _digest(files: Iterable[Path]) -> str:
+    found = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file())
+    return hashlib.sha256("".join(found).encode()).hexdigest()
 
 
 def installed(name: str) -> str:
@@ -60,18 +77,20 @@ def installed(name: str) -> str:
 
 
 def commit() -> str:
-    """The commit of the tree that this runs from, with "+" where files differ; empty for an installed package."""
-    here = Path(__file__).resolve().parent
+    """The commit of the tree that this runs from, with "+" where its files differ; empty for an installed package."""
+    here = Path(__file__).resolve()
     try:
-        head = subprocess.run(
-            ["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
-        dirty = subprocess.run(
-            ["git", "-C", here, "status", "--porcelain"], capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
+        _git("ls-files", "--error-unmatch", here.name)  # an installed package may lie within somebody's repository
+        return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         return ""
-    return head + ("+" if dirty else "")
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", Path(__file__).resolve().parent, *words], capture_output=True, text=True, timeout=10, check=True
+    )
+    return done.stdout.strip()
 
 
 def _processor() -> str:

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import pandas as pd
 from PIL import Image
 
 from semlink.flowgraphs.studies.engine import STUDY_COLUMNS, Outcome
-from semlink.flowgraphs.studies.provenance import code_digests, commit, installed, provenance
+from semlink.flowgraphs.studies.provenance import provenance
 from semlink.flowgraphs.studies.study import Point, Study, differences
 
 FORMAT = 1
@@ -30,6 +30,8 @@ FORMAT = 1
 
 class Results:
     """The folder of one study, locked while it is open.
+
+    Points that ended in an error count as missing: whoever begins again has them sent again.
 
     Args:
         folder: made where there is none.
@@ -59,7 +61,7 @@ class Results:
                 _check_same(self.folder, study, images)
             else:
                 _write(about, json.dumps(_about(study, images), indent=2) + "\n")
-            self.rows = read_rows(self.folder)
+            self.rows = {key: row for key, row in read_rows(self.folder).items() if not row["error"]}
             self._truncate()
         except BaseException:
             self.close()
@@ -97,10 +99,6 @@ class Results:
                 os.truncate(path, size)
             raise
         self.rows[point.key] = row
-
-    def of_curve(self, points: Sequence[Point]) -> list[dict[str, Any]]:
-        """The rows of these points, as far as they are there."""
-        return [self.rows[point.key] for point in points if point.key in self.rows]
 
     def table(self) -> pd.DataFrame:
         """All rows so far, curve by curve in the order of the grid, each by rising Es/N0."""
@@ -200,22 +198,29 @@ def _about(study: Study, images: Mapping[str, str]) -> dict[str, Any]:
 
 def _check_same(folder: Path, study: Study, images: Mapping[str, str]) -> None:
     about = read_about(folder)
-    changed = differences(about["study"], json.loads(json.dumps(study.to_dict())))
+    asked, given = ({**one, "name": ""} for one in (about["study"], json.loads(json.dumps(study.to_dict()))))
+    changed = differences(asked, given)  # but for the name, which no number depends on
     if changed:
         raise ValueError(f"results {folder}: of another study: {'; '.join(changed)}; give another folder")
-    other = [name for name in images if about["images"].get(name) != images[name]]
-    if other:
-        raise ValueError(f"results {folder}: image {other[0]} had other pixels; give another folder")
-    was, now = about.get("blocks", {}), code_digests(study)
-    other = [name for name in sorted({*was, *now}) if was.get(name) != now.get(name)]
-    if other:
+    if other := _other(about["images"], images):
+        raise ValueError(f"results {folder}: image {other[0]} had other pixels, is new or is gone; give another folder")
+    now = provenance(study)
+    if other := _other(about.get("blocks", {}), now["blocks"]):
         raise ValueError(f"results {folder}: the code or weights of {other[0]} have changed; give another folder")
-    said, here = about["versions"].get("semlink"), installed("semlink")
-    if said != here:
-        raise ValueError(f"results {folder}: begun with semlink {said}, this is {here}; give another folder")
-    if about["git"] != (head := commit()):
-        began, here = about["git"] or "(none)", head or "(none)"
-        warnings.warn(f"results {folder}: begun at commit {began}, this is {here}", stacklevel=4)
+    was, here = about["versions"], now["versions"]
+    if was.get("semlink") != here["semlink"]:
+        said = f"begun with semlink {was.get('semlink')}, this is {here['semlink']}"
+        raise ValueError(f"results {folder}: {said}; give another folder")
+    changed = [f"{name} {was.get(name)}, now {here[name]}" for name in _other(was, here)]
+    changed += ["another state of semlink's code"] if about.get("code") != now["code"] else []
+    if changed:
+        said = f"begun with {'; '.join(changed)}: the points to come may differ from those that are there"
+        warnings.warn(f"results {folder}: {said}", stacklevel=4)
+
+
+def _other(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Names that stand for something else, or for nothing, in one of the two."""
+    return [name for name in sorted({*was, *now}) if was.get(name) != now.get(name)]
 
 
 def read_about(folder: Path) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def run_study(
     scheduler: str | None = None,
     resources: Mapping[str, float] | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
+    engine: Engine | None = None,
 ) -> pd.DataFrame:
     """Send what is missing of a study and return its table, one row a point.
 
@@ -84,6 +85,7 @@ def run_study(
         scheduler: address of a Dask scheduler whose workers do it instead, such as "tcp://host:8786".
         resources: what those workers must offer, such as {"GPU": 1}; None for nothing in particular.
         progress: called at the start and after each point.
+        engine: one of this very study, whose images and codecs are loaded already; None to load them.
 
     Raises:
         ValueError: an option or a results folder that is refused.
@@ -91,7 +93,7 @@ def run_study(
         WorkerError: no worker survives a point, or the scheduler is lost.
         KeyboardInterrupt: interrupted; the table of what is finished has been written.
     """
-    engine = Engine(study)
+    engine = engine or Engine(study)
     engine.check()
     results = None if out is None else Results(out, study, engine.fingerprints())
     with results or nullcontext():

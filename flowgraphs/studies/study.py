@@ -19,6 +19,7 @@ from semlink.phy.channel_specs import parse_channel
 from semlink.phy.perceptual import METRICS
 
 MAX_POINTS = 2_000_000
+FEW = 10
 
 
 class Point(NamedTuple):
@@ -74,9 +75,14 @@ class Stop:
         return self.psnr_ci_db > 0 or self.block_errors > 0
 
     def is_met(self, row: Mapping[str, Any]) -> bool:
-        """Whether one of the rules holds for a row of the table."""
+        """Whether one of the rules holds for a row of the table.
+
+        An interval of a few transmissions is now and then narrow by luck, and stopping there would keep just those: it
+        counts from `FEW` degrees of freedom on, which are images times realisations less one.
+        """
         width = (row["psnr_db_high"] - row["psnr_db_low"]) / 2
-        narrow = self.psnr_ci_db > 0 and width <= self.psnr_ci_db  # never of an unknown (NaN) interval
+        enough = row["images"] * max(1, row["realisations"] - 1) >= FEW
+        narrow = self.psnr_ci_db > 0 and enough and width <= self.psnr_ci_db  # never of an unknown (NaN) interval
         return bool(narrow or 0 < self.block_errors <= row["block_errors"])
 
 
@@ -104,11 +110,11 @@ class Refine:
         """The Es/N0 in dB to add to a curve, given all its rows so far; none when it is smooth enough."""
         if not self.psnr_db:
             return []
-        ordered = sorted((row for row in rows if not row["error"]), key=lambda row: row["esno_db"])
         added = []
-        for one, other in pairwise(ordered):
+        for one, other in pairwise(sorted(rows, key=lambda row: row["esno_db"])):
             width = other["esno_db"] - one["esno_db"]
-            if width / 2 >= self.finest_db - 1e-9 and self._differ(one, other):
+            known = not (one["error"] or other["error"])
+            if known and width / 2 >= self.finest_db - 1e-9 and self._differ(one, other):
                 added.append(round((one["esno_db"] + other["esno_db"]) / 2, 6))
         return added
 

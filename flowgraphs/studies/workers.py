@@ -45,6 +45,7 @@ class Workers:
         self.study = study
         self._waiting: deque[Point] = deque()
         self._deaths: dict[Point, int] = {}
+        self._given_up: list[str] = []
         self._ready = selectors.DefaultSelector()
         self._workers: list[_Worker] = []
         self._count = count
@@ -58,7 +59,7 @@ class Workers:
         """What is finished, as it comes; ends when nothing is left, and more may be submitted meanwhile.
 
         Raises:
-            WorkerError: a worker cannot begin, or a point took `DEATHS` workers with it.
+            WorkerError: a worker cannot begin; or a point took `DEATHS` workers with it, once the others are finished.
         """
         while self._waiting or any(worker.point for worker in self._workers):
             self._hand_out()
@@ -73,6 +74,8 @@ class Workers:
                     raise WorkerError(f"a worker could not begin: {answer}")
                 else:
                     self._bury(worker, point)
+        if self._given_up:
+            raise WorkerError("; ".join(self._given_up))
 
     def close(self) -> None:
         """End the processes; what they were at is lost."""
@@ -119,8 +122,9 @@ class Workers:
         self._deaths[point] = self._deaths.get(point, 0) + 1
         if self._deaths[point] >= DEATHS:
             how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-            raise WorkerError(f"point {point.key}: {DEATHS} workers ended at it ({how}); too little memory?")
-        self._waiting.appendleft(point)
+            self._given_up.append(f"point {point.key}: {DEATHS} workers ended at it ({how}); too little memory?")
+        else:
+            self._waiting.appendleft(point)
 
 
 def _frames(point: Point) -> tuple[str, float, float]:

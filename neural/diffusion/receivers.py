@@ -52,6 +52,11 @@ class Receiver:
         """Complex channel uses / (c·h·w) of the codec."""
         return float(self.codec.ratio)  # type: ignore[union-attr]
 
+    @property
+    def ignores_n0(self) -> bool:
+        """Whether the codec sends the same symbols at every Es/N0."""
+        return bool(getattr(self.codec, "ignores_n0", False))
+
     def encode(self, image: Float[Tensor, "b c h w"], n0: float) -> Frame:
         """What the codec sends."""
         if not isinstance(self.codec, Codec):

@@ -36,7 +36,8 @@ def find_receiver(name_or_path: str | Path, *, codec: str = "") -> tuple[Receive
 
     Args:
         name_or_path: one of `receiver_names()`; with `codec`, also what comes before the codec in such a name, so that
-            "sft" behind "swin" is "sft-swin" or, for want of it, "sft-swin-perceptual"; or the path of a weights file with its card beside it.
+            "sft" behind "swin" is "sft-swin" or, for want of it, "sft-swin-perceptual"; or the path of a weights file
+            with its card beside it.
         codec: the name of the codec that it is to receive from. One that was trained behind this very codec comes
             first, the one of the shortest name ("sft" behind "swin-gsc" is "sft-gsc"); else the part of it up to a
             hyphen or colon counts ("sft" behind "jpeg-ldpc-qam" is "sft-jpeg").
