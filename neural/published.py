@@ -156,6 +156,7 @@ class GDN(nn.Module):
     """
 
     PEDESTAL = 2.0**-36
+    MOST = 1e6  # of an inverse, far beyond what an image without such fades makes
 
     def __init__(self, width: int, *, inverse: bool = False) -> None:
         super().__init__()
@@ -170,7 +171,11 @@ class GDN(nn.Module):
         gamma = _above(self.gamma_root, self.PEDESTAL**0.5).square() - self.PEDESTAL
         with torch.autocast(x.device.type, enabled=False):
             norm = F.conv2d(x.square(), gamma[:, :, None, None], beta)
-        return x * norm.sqrt() if self.inverse else x * norm.rsqrt()
+        if not self.inverse:
+            return x * norm.rsqrt()
+        # Five inverses in a row raise a symbol to its 32nd power: behind a zero-forcing equaliser, that of a deep fade
+        # would end as an infinity.
+        return (x * norm.sqrt()).clamp(-self.MOST, self.MOST)
 
 
 class Above(torch.autograd.Function):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from semlink.neural import zoo
 from semlink.neural.fixed_rate import FixedRate, unweighted
 from semlink.neural.models import Network, build, parameters
 from semlink.neural.published import ADJSCC, GDN, Above, PlainDeepJSCC
@@ -136,3 +137,14 @@ def test_what_no_codec_can_take_is_named(name: str) -> None:
     symbols = torch.ones(1, 300, dtype=torch.complex64)
     with pytest.raises(ValueError, match="300 symbols received; an image of this size and ratio has"):
         codec.decode(Received(symbols, torch.ones(1, 300), image_shape=(3, 16, 16)))
+
+
+def test_adjscc_shows_something_of_the_deepest_fade() -> None:
+    """Its inverse GDN would make infinities, and NaN, of what zero-forcing leaves there."""
+    codec, image = zoo.load("adjscc"), torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    symbols = codec.encode(image, 1.0).symbols
+    noise = torch.view_as_complex(torch.randn(*symbols.shape, 2, generator=torch.Generator().manual_seed(1)))
+    for gain in (1e-1, 1e-3, 1e-6):
+        n0 = torch.full(symbols.shape, gain**-2)
+        shown = codec.decode(Received(symbols + noise / gain, n0, image_shape=(3, 16, 16)))
+        assert (shown if isinstance(shown, torch.Tensor) else shown[0]).isfinite().all()
