@@ -146,7 +146,7 @@ def test_a_recipe_may_name_a_digital_codec() -> None:
     assert frozen_codec(Settings("x", "swin")) is None
     with pytest.raises(ValueError, match="must not need the fades"):
         frozen_codec(replace(settings, codec="jpeg-ldpc-qam:genie"))
-    with pytest.raises(ValueError, match="'nothing' must be one of: deepjscc"):
+    with pytest.raises(ValueError, match="'nothing' must be one of: adjscc, deepjscc"):
         frozen_codec(replace(settings, codec="nothing"))
 
 

@@ -127,7 +127,7 @@ def test_names_become_receivers(shipped: Path) -> None:
         ("swin+sft-swim", "--codec swin+sft-swim: receiver 'sft-swim' must be one of: cddm-swin"),
         ("swin+none.safetensors", "receiver none.safetensors: the weights file or its card none.json is missing"),
         ("swin+", "a part is empty; give CODEC+RECEIVER"),
-        ("swim+sft-swin", "--codec swim+sft-swin: 'swim' must be one of: deepjscc"),
+        ("swim+sft-swin", "--codec swim+sft-swin: 'swim' must be one of: adjscc, deepjscc"),
         ("swin+sft-swin:steps=0", "steps=0 must be from 1 to the schedule's 4"),
         ("swin+sft-swin:steps=5", "steps=5 must be from 1 to the schedule's 4"),
         ("swin+sft-swin:steps=2,sampler=mean", "fewer take sampler='ddim'"),
@@ -261,7 +261,7 @@ def test_the_zoo_lists_receivers(run_semlink: Command, shipped: Path, monkeypatc
     assert {"swin", *NAMES} <= {card["name"] for card in json.loads(printed)}
     status, _, error = run_semlink("zoo", "--measure", "sft")
     assert status == 2
-    assert "--measure 'sft' must be one of: deepjscc-12, deepjscc-6, deepjscc-plain-10, " in error
+    assert "--measure 'sft' must be one of: adjscc-64, deepjscc-12, deepjscc-6, deepjscc-plain-10, " in error
     assert ", swin, cddm-swin, cnn-swin" in error
     for path in shipped.iterdir():
         path.unlink()

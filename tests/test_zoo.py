@@ -110,7 +110,7 @@ def test_figures_on_the_samples(name: str) -> None:
 
 
 def test_unknown_names_and_ratios_list_what_there_is() -> None:
-    with pytest.raises(ValueError, match="'swim' must be one of: deepjscc, deepjscc-plain-10, "):
+    with pytest.raises(ValueError, match="'swim' must be one of: adjscc, deepjscc, deepjscc-plain-10, "):
         zoo.load("swim")
     with pytest.raises(ValueError, match=r"ratio=0.25 must be, for deepjscc, one of: 1/12, 1/6"):
         zoo.load("deepjscc", ratio=0.25)
