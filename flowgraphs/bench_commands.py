@@ -86,7 +86,7 @@ def receivers(
     codec: Annotated[
         str | None,
         typer.Option(
-            help="CODEC+RECEIVER, such as swin+sft-swin, of which every sampler and number of steps is measured.",
+            help="CODEC+RECEIVER, such as swin+sft, of which every sampler and number of steps is measured.",
             show_default="none: the networks' sizes and speed alone",
         ),
     ] = None,

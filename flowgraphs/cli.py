@@ -41,7 +41,7 @@ def compare(
             "fixed, adaptive, outage, genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, "
             "heic. CODE: ldpc, gallager, conv, uncoded. Any of them, but published ones, +RECEIVER[:steps=N,"
             "sampler=ddim|mean|ancestral,seed=N]: a receiver of `semlink zoo` or the path of its weights, such as "
-            "swin+sft-swin:steps=1. MODULE:NAME is a codec of your own. May be repeated.",
+            "swin+sft:steps=1. MODULE:NAME is a codec of your own. May be repeated.",
             show_default="jpeg-ldpc-qam, jpeg-ldpc-qam:adaptive (:outage where the channel fades), deepjscc and swin",
         ),
     ] = None,
@@ -223,7 +223,7 @@ def gsc(
         typer.Option(
             "--gsc",
             help="CODEC+RECEIVER that stands for GSC; the codec alone is NGF.",
-            show_default="swin-gsc+sft-gsc, or swin+sft-swin",
+            show_default="swin-gsc+sft-gsc",
         ),
     ] = None,
     images: Annotated[

@@ -67,7 +67,7 @@ def receive_with(codec: AnyCodec, receivers: Sequence[ReceiverSpec], *, name: st
     Args:
         codec: what they receive from.
         receivers: as `split_codec` gives them.
-        name: the codec's own, by which a short name of a receiver is completed: "sft" is "sft-swin" behind "swin".
+        name: the codec's own, by which a short name of a receiver is completed: "sft" is "sft-gsc" behind "swin-gsc".
 
     Raises:
         ValueError: an unknown receiver, one that the codec cannot have, or an option that it lacks or cannot take.
