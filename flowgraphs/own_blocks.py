@@ -68,14 +68,15 @@ def source_files(name: str, kind: Kind) -> list[Path]:
     """The file of the module that a name of `is_own` stands for, or all of Python in its package if it is in one."""
     _look_here()
     offered = {one.name: one.module for one in entry_points(group=f"semlink.{kind}")}
-    module = offered.get(name) or name.partition(":")[0]
-    found = importlib.util.find_spec(module.partition(".")[0])
-    if found is None:
+    found = importlib.util.find_spec(offered.get(name) or name.partition(":")[0])
+    if found is None or not found.origin:
         return []
-    packages = [Path(folder) for folder in found.submodule_search_locations or []]
-    if packages:
-        return [path for folder in packages for path in folder.rglob("*.py")]
-    return [Path(found.origin)] if found.origin else []
+    package = Path(found.origin).parent
+    if not (package / "__init__.py").is_file():
+        return [Path(found.origin)]
+    while (package.parent / "__init__.py").is_file():
+        package = package.parent
+    return list(package.rglob("*.py"))
 
 
 def register_sources() -> None:

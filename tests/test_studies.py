@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 import torch
 
-from semlink.flowgraphs import options
+from semlink.flowgraphs import options, own_blocks
 from semlink.flowgraphs.cli import main
 from semlink.flowgraphs.compare import compare
 from semlink.flowgraphs.studies import commands, engine, provenance, workers
@@ -221,6 +221,26 @@ def deadly(folder: Path, popen: Callable[..., Any]) -> Callable[..., object]:
     return start
 
 
+def interrupted(_: Progress) -> None:
+    """Ctrl-C before anything is sent."""
+    raise KeyboardInterrupt
+
+
+def test_a_shortage_of_memory_is_no_error_of_the_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    short = 'if 0.2 < received.n0.mean() < 0.3: raise RuntimeError("DefaultCPUAllocator: can\'t allocate memory")'
+    code = OWN.replace("LEVEL", "0.5").replace(
+        "    def decode(self, received):", "    def decode(self, received):\n        S"
+    )
+    Path("hungry_of_mine.py").write_text(code.replace("        S", f"        {short}"))
+    study = small(tmp_path, codecs=["hungry_of_mine:Grey"])
+    with pytest.raises(workers.WorkerError, match=r"\|6: too little memory"):
+        run_study(study, tmp_path / "out", workers=0)
+    table = read_results(tmp_path / "out")[1]
+    assert list(table["esno_db"]) == [0.0, 12.0]
+    assert list(table["error"]) == ["", ""]
+
+
 def test_an_error_amid_a_curve_ends_its_refinement_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     broken = OWN.replace("LEVEL", "received.n0.mean().clamp(0, 1).item()")
@@ -232,7 +252,12 @@ def test_an_error_amid_a_curve_ends_its_refinement_there(tmp_path: Path, monkeyp
     assert list(table[table["error"] != ""]["esno_db"]) == [6.0]
     sent: list[Progress] = []
     run_study(study, tmp_path / "out", workers=0, progress=sent.append)
-    assert [state.done for state in sent] == [len(table) - 1, len(table)]  # what failed is sent again, and that alone
+    assert [state.done for state in sent][-1] == [state.total for state in sent][-1] == len(table)
+    lines = (tmp_path / "out" / "points.jsonl").read_text().splitlines()
+    assert len(lines) == len(table) + 1  # what failed is sent again, and that alone
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, tmp_path / "out", workers=0, progress=interrupted)
+    assert len(pd.read_parquet(tmp_path / "out" / "table.parquet")) == len(table)  # with the row of the error
 
 
 def test_a_short_run_of_luck_does_not_stop_a_point() -> None:
@@ -434,6 +459,22 @@ def test_other_code_and_libraries_are_told(tmp_path: Path) -> None:
     about.write_text(json.dumps({**said, "code": "other"}))
     with pytest.warns(UserWarning, match=r"begun with another state of semlink's code"):
         run_study(study, tmp_path / "out", workers=0)
+    (resumed,) = json.loads(about.read_text())["resumed"]
+    assert resumed["code"] == provenance.code_digest()
+
+
+def test_of_a_package_all_code_counts_of_a_folder_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("packed_of_mine/inner", "loose_of_mine/inner"):
+        Path(folder).mkdir(parents=True)
+        Path(folder, "codec.py").write_text(OWN)
+        Path(folder).with_name("plots.py").touch()
+    for folder in ("packed_of_mine", "packed_of_mine/inner"):
+        Path(folder, "__init__.py").touch()
+    assert len(own_blocks.source_files("packed_of_mine.inner.codec:Grey", "codecs")) == 4
+    assert own_blocks.source_files("loose_of_mine.inner.codec:Grey", "codecs") == [
+        tmp_path / "loose_of_mine" / "inner" / "codec.py"
+    ]
 
 
 def test_the_commit_is_of_semlink_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,18 +72,24 @@ class Cluster:
 
         Raises:
             ValueError: a worker cannot load the study, its images say, or has other images, versions or code.
-            WorkerError: a point that no worker survives, or the scheduler is lost.
+            WorkerError: a point that no worker survives, once the others are finished; or the scheduler is lost.
         """
         from distributed import KilledWorker
 
+        given_up = []
         while self._points:
             future = next(self._done)
             point = self._points.pop(future.key)
             try:
                 outcome = future.result()
-            except (KilledWorker, CancelledError) as error:
-                raise WorkerError(f"point {point.key}: lost with its workers or the scheduler ({error})") from error
-            yield point, outcome
+            except (KilledWorker, MemoryError) as error:
+                given_up.append(f"point {point.key}: lost with its workers ({error}); too little memory?")
+            except CancelledError as error:
+                raise WorkerError(f"point {point.key}: lost with the scheduler ({error})") from error
+            else:
+                yield point, outcome
+        if given_up:
+            raise WorkerError("; ".join(given_up))
 
     def __enter__(self) -> Cluster:
         return self

@@ -47,6 +47,11 @@ class Outcome:
     pictures: Mapping[str, Pixels] = field(default_factory=dict)
 
 
+def is_short_of_memory(error: BaseException) -> bool:
+    """Which says nothing of a codec. PyTorch tells it by a RuntimeError."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 class PointError(Exception):
     """A codec or channel that raised; the message names the image."""
 
@@ -139,9 +144,9 @@ class Engine:
                 got = self._one_batch(link, point, i, realisation)
                 try:
                     tally.add(batch, got, self._distances(got.image, batch, names[0]))
-                except MemoryError:
-                    raise
                 except Exception as error:  # of images of another shape, say
+                    if is_short_of_memory(error):
+                        raise MemoryError(str(error)) from error
                     raise PointError(f"images {names[0]} … {names[-1]}: {_words(error)}") from error
                 if realisation == 0:
                     received = zip(names, torch.split(got.image, 1), strict=True)
@@ -157,9 +162,9 @@ class Engine:
         rng = image_rngs(self.study.seed, batch, realisation=realisation)
         try:
             return link.carry(self._frame(link, point, i, rng), batch.shape[1:], point.esno_db, rng=rng)
-        except MemoryError:
-            raise
         except Exception as error:
+            if is_short_of_memory(error):
+                raise MemoryError(str(error)) from error
             raise PointError(self._blame(link, point, i, realisation, error)) from error
 
     def _frame(self, link: Link, point: Point, i: int, rng: list[torch.Generator]) -> Frame:
@@ -178,6 +183,8 @@ class Engine:
             try:
                 link(image, point.esno_db, rng=[rng])
             except Exception as own:
+                if is_short_of_memory(own):
+                    raise MemoryError(str(own)) from own
                 guilty.append((name, own))
         if not guilty:
             return f"images {names[0]} … {names[-1]} together: {_words(error)}"

@@ -20,7 +20,18 @@ from semlink.flowgraphs.own_blocks import Kind, is_own, own_names, source_files
 from semlink.flowgraphs.receiver_specs import JOINT
 from semlink.flowgraphs.studies.study import Study
 
-LIBRARIES = ("semlink", "torch", "numpy", "numba", "pillow", "pandas", "sionna-no-rt")
+LIBRARIES = (
+    "semlink",
+    "torch",
+    "numpy",
+    "numba",
+    "pillow",
+    "pandas",
+    "sionna-no-rt",
+    "pillow-heif",
+    "stlpips_pytorch",
+    "torchmetrics",
+)
 
 
 def provenance(study: Study) -> dict[str, Any]:
@@ -38,8 +49,8 @@ def provenance(study: Study) -> dict[str, Any]:
 def block_digests(study: Study) -> dict[str, str]:
     """SHA-256 of the code of each codec, channel and source coder of the user's own, and of weights given by path.
 
-    Of a module its own file, of one in a package all files of Python in that package; what these import is not
-    looked at.
+    Of a module its own file, of one in a package (a folder with `__init__.py`) all files of Python there; what these
+    import from elsewhere is not looked at.
     """
     parts: list[tuple[str, Kind]] = [(part, "codecs") for codec in study.codecs for part in codec.split(JOINT)]
     parts += [(channel, "channels") for channel in study.channels]
@@ -48,7 +59,7 @@ def block_digests(study: Study) -> dict[str, str]:
     for name, kind in parts:
         weights = Path(re.sub(r":[a-z]+=.*$", "", name))  # without a receiver's options
         if weights.suffix == ".safetensors":
-            found[name] = _digest([weights])
+            found[name] = _digest([weights, weights.with_suffix(".json")])
         elif is_own(name, kind):
             found[name] = _digest(source_files(name, kind))
     return found

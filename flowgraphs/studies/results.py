@@ -61,7 +61,8 @@ class Results:
                 _check_same(self.folder, study, images)
             else:
                 _write(about, json.dumps(_about(study, images), indent=2) + "\n")
-            self.rows = {key: row for key, row in read_rows(self.folder).items() if not row["error"]}
+            self._kept = read_rows(self.folder)
+            self.rows = {key: row for key, row in self._kept.items() if not row["error"]}
             self._truncate()
         except BaseException:
             self.close()
@@ -98,11 +99,11 @@ class Results:
             with suppress(OSError):
                 os.truncate(path, size)
             raise
-        self.rows[point.key] = row
+        self.rows[point.key] = self._kept[point.key] = row
 
     def table(self) -> pd.DataFrame:
         """All rows so far, curve by curve in the order of the grid, each by rising Es/N0."""
-        return make_table(self.study, self.rows)
+        return make_table(self.study, self._kept)
 
     def write_table(self) -> Path:
         """Write `table.parquet`, whole or not at all."""
@@ -212,10 +213,14 @@ def _check_same(folder: Path, study: Study, images: Mapping[str, str]) -> None:
         said = f"begun with semlink {was.get('semlink')}, this is {here['semlink']}"
         raise ValueError(f"results {folder}: {said}; give another folder")
     changed = [f"{name} {was.get(name)}, now {here[name]}" for name in _other(was, here)]
+    processors = [one.get("machine", {}).get("processor") for one in (about, now)]
+    changed += [f"processor {processors[0]}, now {processors[1]}"] if processors[0] != processors[1] else []
     changed += ["another state of semlink's code"] if about.get("code") != now["code"] else []
     if changed:
         said = f"begun with {'; '.join(changed)}: the points to come may differ from those that are there"
         warnings.warn(f"results {folder}: {said}", stacklevel=4)
+        about["resumed"] = [*about.get("resumed", []), now]
+        _write(folder / "study.json", json.dumps(about, indent=2) + "\n")
 
 
 def _other(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

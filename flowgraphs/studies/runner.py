@@ -16,7 +16,7 @@ from semlink.flowgraphs.compare import cores
 from semlink.flowgraphs.studies.engine import Engine, Outcome, in_turn
 from semlink.flowgraphs.studies.results import Results, make_table
 from semlink.flowgraphs.studies.study import Curve, Point, Study
-from semlink.flowgraphs.studies.workers import Workers
+from semlink.flowgraphs.studies.workers import WorkerError, Workers
 
 
 class Pool(Protocol):
@@ -58,12 +58,23 @@ class InProcess:
         self._waiting.extend(points)
 
     def finished(self) -> Iterator[tuple[Point, Outcome]]:
-        """What is finished, as it comes; on one thread, as everywhere, for another number rounds otherwise."""
+        """What is finished, as it comes; on one thread, as everywhere, for another number rounds otherwise.
+
+        Raises:
+            WorkerError: points for which there is too little memory, once the others are finished.
+        """
+        given_up = []
         while self._waiting:
             point = self._waiting.popleft()
-            with limited_threads(1):
-                outcome = self.engine.run(point)
-            yield point, outcome
+            try:
+                with limited_threads(1):
+                    outcome = self.engine.run(point)
+            except MemoryError as error:
+                given_up.append(f"point {point.key}: too little memory ({error})")
+            else:
+                yield point, outcome
+        if given_up:
+            raise WorkerError("; ".join(given_up))
 
 
 def run_study(
@@ -128,9 +139,8 @@ class _Run:
 
     def begin(self) -> list[Point]:
         """What is missing, further points of complete curves included."""
+        self._count(self.study.points())
         missing = [point for curve in list(self.curves) for point in self._open(curve)]
-        for row in self.rows.values():
-            self._count(row)
         self._tell()
         return list(in_turn(self.study, missing))
 
@@ -142,7 +152,7 @@ class _Run:
                 self.results.add(point, outcome)
             else:
                 self.rows[point.key] = outcome.row
-            self._count(outcome.row)
+            self._count([point])
             pool.submit(self._open_once(point.curve))
             self._tell()
 
@@ -155,8 +165,10 @@ class _Run:
             further = self.study.refine.further([self.rows[point.key] for point in self.curves[curve]])
             if not further:
                 return []
-            self.curves[curve] += [Point(*curve, level) for level in further]
-            self._state.total += len(further)
+            added = [Point(*curve, level) for level in further]
+            self.curves[curve] += added
+            self._state.total += len(added)
+            self._count(added)
 
     def _open_once(self, curve: Curve) -> list[Point]:
         """Further points of a curve that has just become complete."""
@@ -167,9 +179,11 @@ class _Run:
     def _tell(self) -> None:
         self.progress(replace(self._state))
 
-    def _count(self, row: Mapping[str, object]) -> None:
-        self._state.done += 1
-        self._state.errors += bool(row["error"])
+    def _count(self, points: Iterable[Point]) -> None:
+        """Those of them that are finished, of this run or an earlier one."""
+        for row in (self.rows[point.key] for point in points if point.key in self.rows):
+            self._state.done += 1
+            self._state.errors += bool(row["error"])
 
 
 def _pool(
