@@ -545,7 +545,7 @@ def test_one_starts_from_the_packaged_weights(tmp_path: Path, data: Data) -> Non
     still = replace(SETTINGS, network=network, steps=1, init="zoo:deepjscc-6", lr=0.0, lr_conv=0.0)
     got = weights(still, tmp_path, data)
     assert equal(got, load_file(Path(zoo.__file__).parent / "weights" / "deepjscc-6.safetensors"))
-    with pytest.raises(ValueError, match=r"init='zoo:deep' must be a path or one of: zoo:deepjscc-12"):
+    with pytest.raises(ValueError, match=r"init='zoo:deep' must be a path or one of: zoo:adjscc-64, zoo:deepjscc-12"):
         train(replace(still, init="zoo:deep"), tmp_path / "other", data=data)
 
 
