@@ -38,7 +38,7 @@ def run_bench(*, as_json: bool, out: Path | None) -> None:
         Console(stderr=True).print("left out: CIFAR-10's test set; set SEMLINK_DATA", soft_wrap=True)
     else:
         results += [*_cifar10(1000), *_cifar10(10_000)]
-        studies = measure_studies(10_000, 1000)
+        studies = measure_studies(10_000, 2000)
     decoders, channels, networks = measure_decoders(), measure_channels(), measure_neural()
     report = {
         "threads": torch.get_num_threads(),

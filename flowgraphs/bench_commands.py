@@ -72,7 +72,7 @@ def radio(
 @app.command("studies")
 def studies(
     images: Annotated[int, typer.Option(min=1, help="Of CIFAR-10's test set, for the long sweep.")] = 10_000,
-    few: Annotated[int, typer.Option(min=1, help="Of them, for one worker against two and the overhead.")] = 1000,
+    few: Annotated[int, typer.Option(min=1, help="Of them, for one worker against two and the overhead.")] = 2000,
     json: AsJson = False,
 ) -> None:
     """A sweep over a whole test set: time and memory, what the runner costs, two workers against one; ten minutes."""

@@ -49,18 +49,29 @@ def probe(count: int, n: int) -> Complex[Tensor, "count n"]:
     return drawn * drawn.abs().square().mean(dim=1, keepdim=True).rsqrt()
 
 
-def image_rngs(seed: int, image: Float[Tensor, "b c h w"], *, realisation: int = 0) -> list[torch.Generator]:
-    """One generator an image, seeded by (seed, realisation, content of the image).
+def contents(image: Float[Tensor, "b c h w"]) -> list[hashlib.blake2b]:
+    """What `image_rngs` takes of each image: worth keeping where the same ones are sent many times."""
+    return [hashlib.blake2b(one.detach().cpu().contiguous().numpy().tobytes(), digest_size=8) for one in image]
+
+
+def image_rngs(
+    seed: int,
+    image: Float[Tensor, "b c h w"],
+    *,
+    realisation: int = 0,
+    known: Sequence[hashlib.blake2b] | None = None,
+) -> list[torch.Generator]:
+    """One generator an image, seeded by (seed, realisation, content of the image); `known` are its `contents`.
 
     The same image meets the same channel whatever the batch it travels in and its place there; all codecs meet it too,
     so that their comparison is paired.
     """
-    return [_seeded(seed, realisation, one) for one in image]
+    label = f"{seed}/{realisation}/{tuple(image.shape[1:])}".encode()
+    return [_seeded(one.copy(), label) for one in (contents(image) if known is None else known)]
 
 
-def _seeded(seed: int, realisation: int, image: Float[Tensor, "c h w"]) -> torch.Generator:
-    content = hashlib.blake2b(image.detach().cpu().contiguous().numpy().tobytes(), digest_size=8)
-    content.update(f"{seed}/{realisation}/{tuple(image.shape)}".encode())
+def _seeded(content: hashlib.blake2b, label: bytes) -> torch.Generator:
+    content.update(label)
     generator = torch.Generator()
     generator.manual_seed(int.from_bytes(content.digest()[:8], "little") >> 1)
     return generator

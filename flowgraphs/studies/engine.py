@@ -21,7 +21,7 @@ from semlink.flowgraphs.studies.study import Point, Study
 from semlink.phy import metrics
 from semlink.phy.frontend import Medium
 from semlink.phy.link import Codec, Frame, InformedCodec, Link, Transmission, esno_to_n0
-from semlink.phy.rng import image_rngs
+from semlink.phy.rng import contents, image_rngs
 
 FRAMES_BYTES = 256 << 20
 """Of symbols that are kept to be sent again."""
@@ -68,9 +68,14 @@ class Engine:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self.images = load_images(study.images)
+        images = load_images(study.images)
         self.metrics = {name: metrics.Perceptual(name) for name in parse_metrics(study.metrics)}
-        self._batches = list(batches(self.images))
+        self._batches = list(batches(images))
+        split = {
+            name: one for names, batch in self._batches for name, one in zip(names, torch.split(batch, 1), strict=True)
+        }
+        self.images = {name: split[name] for name in images}  # of the batches: not twice in memory
+        self._contents = [contents(batch) for _, batch in self._batches]
         self._shown = set(list(self.images)[: study.pictures])
         self._channels: dict[str, Medium] = {}
         self._codecs: dict[tuple[str, float, str], Codec | InformedCodec] = {}
@@ -159,7 +164,7 @@ class Engine:
 
     def _one_batch(self, link: Link, point: Point, i: int, realisation: int) -> Transmission:
         batch = self._batches[i][1]
-        rng = image_rngs(self.study.seed, batch, realisation=realisation)
+        rng = image_rngs(self.study.seed, batch, realisation=realisation, known=self._contents[i])
         try:
             return link.carry(self._frame(link, point, i, rng), batch.shape[1:], point.esno_db, rng=rng)
         except Exception as error:
