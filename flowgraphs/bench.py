@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from semlink.baselines.separate import SeparateCodec
@@ -21,7 +20,7 @@ from semlink.flowgraphs.bench_channels import measure_channels, print_channels
 from semlink.flowgraphs.bench_codes import measure_decoders, print_decoders
 from semlink.flowgraphs.bench_neural import measure_neural, print_neural
 from semlink.flowgraphs.bench_studies import measure_studies, print_studies
-from semlink.flowgraphs.timing import Measurement, seconds
+from semlink.flowgraphs.timing import Measurement, print_measurements, seconds
 from semlink.neural import zoo
 from semlink.phy.channels import AWGN
 from semlink.phy.link import Codec, Link
@@ -54,12 +53,7 @@ def run_bench(*, as_json: bool, out: Path | None) -> None:
     if as_json:
         print(json.dumps(report, indent=2))
         return
-    table = Table(title=f"PyTorch on {torch.get_num_threads()} threads")
-    table.add_column("what")
-    table.add_column("measured", justify="right")
-    for result in results:
-        table.add_row(result.what, f"{result.value:.3g} {result.unit}")
-    Console().print(table)
+    print_measurements(f"PyTorch on {torch.get_num_threads()} threads", results)
     if studies:
         print_studies(studies)
     print_decoders(decoders)

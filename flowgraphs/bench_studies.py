@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from semlink.flowgraphs.compare import Tally
 from semlink.flowgraphs.options import load_images
 from semlink.flowgraphs.studies.engine import Engine
 from semlink.flowgraphs.studies.runner import run_study
 from semlink.flowgraphs.studies.study import Study
-from semlink.flowgraphs.timing import Measurement
+from semlink.flowgraphs.timing import Measurement, print_measurements
 from semlink.phy.link import Link
 
 CODECS = ("jpeg-ldpc-qam:adaptive", "deepjscc", "swin-gsc")
@@ -57,7 +56,7 @@ def measure_studies(images: int, few: int, *, esno_db: str = "0:20:2") -> list[M
     """
     whole, part = (replace(study_of(count), esno_db=esno_db) for count in (images, few))
     load_images(whole.images)
-    in_codecs, else_where = time_runner(part)
+    in_codecs, elsewhere = time_runner(part)
     one, _ = sweep(part, workers=1)
     two, _ = sweep(part, workers=2)
     taken, peak = sweep(whole, workers=2)
@@ -68,7 +67,7 @@ def measure_studies(images: int, few: int, *, esno_db: str = "0:20:2") -> list[M
     return [
         *measured,
         Measurement(f"{few} images, {part.size} points, in one process: within the codecs", in_codecs, "s"),
-        Measurement("overhead of the runner, of the time in the codecs", 100 * else_where / in_codecs, "%"),
+        Measurement("overhead of the runner, of the time in the codecs", 100 * elsewhere / in_codecs, "%"),
         Measurement(f"{few} images, {part.size} points, one worker, start and all", one, "s"),
         Measurement("two workers against one", one / two, "times as fast"),
     ]
@@ -186,9 +185,4 @@ def run_studies(*, images: int, few: int, as_json: bool) -> None:
 
 def print_studies(found: list[Measurement]) -> None:
     """The figures as a table."""
-    table = Table(title=f"studies: {', '.join(CODECS)} over {', '.join(CHANNELS)}")
-    table.add_column("what")
-    table.add_column("measured", justify="right")
-    for one in found:
-        table.add_row(one.what, f"{one.value:.3g} {one.unit}")
-    Console().print(table)
+    print_measurements(f"studies: {', '.join(CODECS)} over {', '.join(CHANNELS)}", found)

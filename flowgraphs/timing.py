@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -25,3 +28,13 @@ def seconds(action: Callable[[], object], *, repeats: int = 3) -> float:
         action()
         taken.append(time.perf_counter() - start)
     return min(taken)
+
+
+def print_measurements(title: str, found: Sequence[Measurement]) -> None:
+    """The figures as a table."""
+    table = Table(title=title)
+    table.add_column("what")
+    table.add_column("measured", justify="right")
+    for one in found:
+        table.add_row(one.what, f"{one.value:.3g} {one.unit}")
+    Console().print(table)
