@@ -12,9 +12,8 @@ from jaxtyping import Float
 from semlink.baselines.bler import curve
 from semlink.baselines.blocks import Plan, plan_blocks
 from semlink.baselines.capacity import effective_esno_db
-from semlink.baselines.codings import code_image
 from semlink.baselines.mcs import MCS, NR_SCHEMES
-from semlink.baselines.source import Pixels, SourceCoder, grey_image
+from semlink.baselines.sources import Pixels, SourceCoder, code_image, grey_image
 from semlink.phy.link import Channel, esno_to_n0
 from semlink.phy.rng import probe
 

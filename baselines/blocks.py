@@ -13,12 +13,7 @@ from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
 from semlink.baselines.mcs import MCS
-from semlink.phy import crc
-from semlink.phy.code import BlockCode, Uncoded
-from semlink.phy.convolutional import Convolutional
-from semlink.phy.gallager import N_MAX, Gallager
-from semlink.phy.ldpc import LDPC5G
-from semlink.phy.ldpc_graph import K_MAX, K_MAX_BG2
+from semlink.phy.fec import K_MAX, K_MAX_BG2, LDPC5G, N_MAX, BlockCode, Convolutional, Gallager, Uncoded, crc
 
 CODES = ("ldpc", "gallager", "conv", "uncoded")
 """Channel codes by name: 5G LDPC, regular Gallager LDPC, the convolutional code of IEEE 802.11, none."""

@@ -15,10 +15,8 @@ from torch import Tensor
 
 from semlink.baselines.adaptation import MODES
 from semlink.baselines.capacity import constrained, ergodic_rayleigh, outage_capacity_rayleigh
-from semlink.baselines.coders import find_source
-from semlink.baselines.codings import code_image
 from semlink.baselines.separate import separate_codec, sounded_esno, to_uint8
-from semlink.baselines.source import grey_image
+from semlink.baselines.sources import code_image, find_source, grey_image
 from semlink.phy.link import Channel, Codec, Decoded, Frame, InformedCodec, Received, Sounding
 from semlink.phy.rng import probe
 

@@ -14,16 +14,14 @@ from torch import Tensor
 
 from semlink.baselines.adaptation import MODES, average_failures, best_schemes, failures, outage_failures
 from semlink.baselines.blocks import Plan, channel_decode, channel_encode, check_code, plan_blocks
-from semlink.baselines.coders import find_source
-from semlink.baselines.codings import code_images
 from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
-from semlink.baselines.source import Pixels, Shape, SourceCoder, grey_image
+from semlink.baselines.sources import Pixels, Shape, SourceCoder, code_images, find_source, grey_image
 from semlink.phy.constellation import QAM
-from semlink.phy.kbest import kbest_llr
+from semlink.phy.fec import descramble_llr, scramble
 from semlink.phy.link import Channel, Decoded, Frame, Received, Sounding, Spatial, channel_uses
 from semlink.phy.metrics import to_levels
+from semlink.phy.mimo import kbest_llr
 from semlink.phy.rng import probe
-from semlink.phy.scrambling import descramble_llr, scramble
 
 C_INIT = 1 << 15
 """Scrambling seed of TS 38.211 clause 7.3.1.1 for n_RNTI = 1, q = 0, n_ID = 0; known at the receiver."""

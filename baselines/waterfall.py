@@ -14,8 +14,7 @@ from semlink.baselines.capacity import esno_db_for
 from semlink.baselines.mcs import MCS
 from semlink.phy.channels import AWGN
 from semlink.phy.constellation import QAM
-from semlink.phy.ldpc import LDPC5G
-from semlink.phy.ldpc_graph import K_MAX, K_MAX_BG2
+from semlink.phy.fec import K_MAX, K_MAX_BG2, LDPC5G
 from semlink.phy.link import esno_to_n0
 
 ITERATIONS = 30

@@ -9,10 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from semlink.neural.deepjscc import DeepJSCC
-from semlink.neural.published import ADJSCC, PlainDeepJSCC
-from semlink.neural.swin import ConvSwin
-from semlink.neural.swin_gsc import SwinGSC
+from semlink.neural.networks import ADJSCC, ConvSwin, DeepJSCC, PlainDeepJSCC, SwinGSC
 from semlink.phy.link import Decoded, Frame, Received
 
 MODELS: dict[str, type[nn.Module]] = {

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semlink.neural.deepjscc import DeepJSCC
-from semlink.neural.muon import Muon
+from semlink.neural.networks import DeepJSCC
+from semlink.neural.training import Muon
 from semlink.phy.link import Received, normalise_power
 from semlink.phy.sources import cifar10_bytes
 

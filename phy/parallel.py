@@ -1,17 +1,37 @@
-"""Compiled work spread over Python threads, in a way that may be called from several threads at once."""
+"""How many cores and threads there are, and compiled work spread over them.
+
+`run_in_threads` may be called from several threads at once.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import pairwise
 
 import torch
 
 _here = threading.local()
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def limited_threads(count: int) -> Iterator[None]:
+    """PyTorch on so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def run_in_threads(kernel: Callable[[int, int], None], count: int, *, least: int) -> None:

@@ -12,12 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from semlink.flowgraphs import cli
+from semlink.flowgraphs.cli import app as cli
 from semlink.neural import zoo as codec_zoo
-from semlink.neural.diffusion import zoo
-from semlink.neural.diffusion.catalogue import ReceiverCard, build_receiver, write_receiver_card
-from semlink.neural.diffusion.control import ResidualCNN
-from semlink.neural.diffusion.sft import SFT
+from semlink.neural.diffusion import SFT, ReceiverCard, ResidualCNN, build_receiver, write_receiver_card, zoo
 
 SMALL = {"width": 4, "dim": 8, "blocks": [1, 1, 1, 1], "refinement": 0, "extractor_blocks": 1}
 NETWORKS: dict[str, tuple[str, dict[str, Any], str]] = {

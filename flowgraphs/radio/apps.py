@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semlink.flowgraphs.protocol import ADDRESS, WorkerClient, WorkerError
 from semlink.flowgraphs.radio.errands import IN_PROCESS, TIMEOUT_S
 from semlink.flowgraphs.radio.image_files import (
     SAMPLES,
@@ -39,11 +40,7 @@ from semlink.flowgraphs.radio.terminals import (
     Transmitter,
     file_receiver,
 )
-from semlink.flowgraphs.radio.worker_client import ADDRESS, WorkerClient, WorkerError
-from semlink.phy.burst import Waveform
-from semlink.phy.loopback import Loopback
-from semlink.phy.ofdm_waveform import OfdmWaveform
-from semlink.phy.waveform import SingleCarrier
+from semlink.phy.waveform import Loopback, OfdmWaveform, SingleCarrier, Waveform
 
 RADIOS = ("sim", "file", "uhd", "pluto", "soapy")
 

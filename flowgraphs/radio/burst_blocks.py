@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 
 from semlink.flowgraphs.radio.pmt_pdus import frame_of, guarded, received_pdu, warn
 from semlink.flowgraphs.radio.stations import PATIENCE, FrameReceiver, tail
-from semlink.phy.burst import ReceivedBurst, Waveform
-from semlink.phy.ofdm_waveform import OfdmWaveform
-from semlink.phy.segments import Segment, split
-from semlink.phy.waveform import SingleCarrier
+from semlink.phy.waveform import OfdmWaveform, ReceivedBurst, Segment, SingleCarrier, Waveform, split
 
 _FRAMES, _SENT, _BURSTS = pmt.intern("frames"), pmt.intern("sent"), pmt.intern("bursts")
 
@@ -178,7 +175,7 @@ class burst_tx(_Transmitter):  # noqa: N801 - blocks of GNU Radio have small let
 
 
 class ofdm_tx(_Transmitter):  # noqa: N801
-    """Frames to samples of OFDM (`semlink.phy.ofdm_waveform`); parameters and ports as of `burst_tx`."""
+    """Frames to samples of OFDM (`semlink.phy.waveform.ofdm`); parameters and ports as of `burst_tx`."""
 
     def __init__(
         self, *, segment: int = 4096, gap: int = 256, idle: bool = True, amplitude: float = 1.0, queue: int = 8

@@ -8,11 +8,11 @@ import numpy as np
 from gnuradio import gr
 
 from semlink.flowgraphs.radio.line import Line, parse_taps, to_n0
-from semlink.phy.loopback import Loopback
+from semlink.phy.waveform import Loopback
 
 
 class loopback_channel(gr.basic_block):  # noqa: N801 - blocks of GNU Radio have small letters
-    """Echoes, clocks, carriers and noise (`semlink.phy.loopback`): what is to be sent comes in, what is heard goes out.
+    """Echoes, clocks, carriers and noise (`semlink.phy.waveform.Loopback`): in: what is sent, out: what is heard.
 
     Args:
         esno_db: Es/N0 in dB for symbols whose energy in samples is 1.

@@ -7,14 +7,21 @@ from typing import Any
 import pmt
 from gnuradio import gr
 
-from semlink.flowgraphs.radio.codebook import DIGITAL, codec_name, split_name
+from semlink.flowgraphs.protocol import (
+    ADDRESS,
+    DIGITAL,
+    Pdu,
+    codec_name,
+    decode_request,
+    encode_request,
+    read_decoded,
+    read_encoded,
+    split_name,
+)
 from semlink.flowgraphs.radio.errands import MOST, Errands
-from semlink.flowgraphs.radio.messages import decode_request, encode_request, read_decoded, read_encoded
-from semlink.flowgraphs.radio.pdu import Pdu
 from semlink.flowgraphs.radio.pmt_pdus import Meta, frame_pdu, guarded, image_of, image_pdu, received_of, warn
 from semlink.flowgraphs.radio.stations import describe_frame
-from semlink.flowgraphs.radio.worker_client import ADDRESS
-from semlink.phy.burst_header import BurstHeader
+from semlink.phy.waveform import BurstHeader
 
 _IMAGES, _FRAMES = pmt.intern("images"), pmt.intern("frames")
 
@@ -116,7 +123,7 @@ class jscc_encoder(_Encoder):  # noqa: N801 - blocks of GNU Radio have small let
 
     Args:
         address: of `semlink worker`, or "in-process".
-        codec: a neural codec of `semlink.flowgraphs.radio.codebook`, such as "swin".
+        codec: a neural codec of `semlink.flowgraphs.protocol.codebook`, such as "swin".
         ratio: complex channel uses per image value.
         esno_db: what the transmitter takes the channel for, in dB.
         sender: number of this transmitter, 0 to 255.

@@ -11,9 +11,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any, Generic, Protocol, TypeVar
 
-from semlink.flowgraphs.radio.messages import with_id
-from semlink.flowgraphs.radio.pdu import Pdu
-from semlink.flowgraphs.radio.worker_client import WorkerClient
+from semlink.flowgraphs.protocol import Pdu, WorkerClient, with_id
 
 IN_PROCESS = "in-process"
 """In place of an address: PyTorch in this very process, where the NumPy of GNU Radio allows it."""

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semlink.phy.burst import Samples
-from semlink.phy.loopback import Loopback, resample
+from semlink.phy.waveform import Loopback, Samples, resample
 
 REACH = 24
 """Samples to either side of an instant that the interpolator looks at."""
 
 
 class Line:
-    """`semlink.phy.loopback.Loopback` on a stream: what comes out does not depend on how it is cut into pieces.
+    """`semlink.phy.waveform.Loopback` on a stream: what comes out does not depend on how it is cut into pieces.
 
     Args:
         options: of the loopback; `set` changes them between two pieces, without a jump of clock or carrier.

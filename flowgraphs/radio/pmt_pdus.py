@@ -19,8 +19,7 @@ from gnuradio import gr
 from numpy.typing import NDArray
 
 from semlink.flowgraphs.radio.stations import HeardFrame
-from semlink.phy.burst import Samples
-from semlink.phy.burst_header import BurstHeader
+from semlink.phy.waveform import BurstHeader, Samples
 
 FRAME_FIELDS = ("codec", "mcs", "height", "width", "sender", "sequence", "symbols", "scale_db")
 """Of a burst header, what is the same in all segments of a frame and not their number."""

@@ -13,8 +13,7 @@ from gnuradio import gr
 from semlink.flowgraphs.radio.burst_blocks import burst_rx, burst_tx, ofdm_rx, ofdm_tx
 from semlink.flowgraphs.radio.pmt_pdus import frame_pdu, received_of
 from semlink.flowgraphs.radio.stations import HeardFrame, tail
-from semlink.phy.burst import Samples
-from semlink.phy.burst_header import BurstHeader
+from semlink.phy.waveform import BurstHeader, Samples
 
 _FRAMES = pmt.intern("frames")
 _BUFFER = 1 << 15

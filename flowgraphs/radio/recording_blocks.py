@@ -10,8 +10,7 @@ from gnuradio import gr
 from semlink.flowgraphs.radio.pmt_pdus import warn
 from semlink.flowgraphs.radio.recordings import check_path, read_recording, recording_of, write_recording
 from semlink.flowgraphs.radio.stations import PATIENCE, tail
-from semlink.phy.ofdm_waveform import OfdmWaveform
-from semlink.phy.waveform import SingleCarrier
+from semlink.phy.waveform import OfdmWaveform, SingleCarrier
 
 
 class recording_source(gr.sync_block):  # noqa: N801 - blocks of GNU Radio have small letters

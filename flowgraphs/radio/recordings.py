@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from semlink.phy.burst import Samples
-from semlink.phy.iq_files import Recording, read_cf32, read_sigmf, write_cf32, write_sigmf
+from semlink.phy.waveform import Recording, Samples, read_cf32, read_sigmf, write_cf32, write_sigmf
 
 RAW = (".cf32", ".cfile", ".fc32", ".iq", ".raw")
 SIGMF = (".sigmf", ".sigmf-data", ".sigmf-meta")

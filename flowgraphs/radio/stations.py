@@ -8,10 +8,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from semlink.phy.burst import ReceivedBurst, Samples, Waveform
-from semlink.phy.burst_header import BurstHeader
-from semlink.phy.burst_receiver import BurstReceiver
-from semlink.phy.segments import Reassembled, Reassembler, split
+from semlink.phy.waveform import (
+    BurstHeader,
+    BurstReceiver,
+    Reassembled,
+    Reassembler,
+    ReceivedBurst,
+    Samples,
+    Waveform,
+    split,
+)
 
 PATIENCE = 1 << 19
 """Samples without a burst after which frames that lack segments are given up."""
@@ -23,7 +29,7 @@ class HeardFrame(NamedTuple):
     Attributes:
         header: of its first segment; with the symbols, all that a decoder has to know.
         symbols: (n,); 0 where erased.
-        n0: noise variance of each, (n,); `semlink.phy.burst.ERASED` where nothing arrived.
+        n0: noise variance of each, (n,); `semlink.phy.waveform.burst.ERASED` where nothing arrived.
         lost: segments that did not arrive.
         esno_db: mean over the others; NaN if there are none.
     """

@@ -13,12 +13,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from semlink.flowgraphs.protocol import import_zmq
 from semlink.flowgraphs.radio.line import Line
 from semlink.flowgraphs.radio.recordings import check_path, read_recording, recording_of, write_recording
 from semlink.flowgraphs.radio.stations import FrameReceiver, HeardFrame, frame_samples, tail
-from semlink.flowgraphs.radio.worker_client import import_zmq
-from semlink.phy.burst import Samples, Waveform
-from semlink.phy.burst_header import BurstHeader
+from semlink.phy.waveform import BurstHeader, Samples, Waveform
 
 AIR = "tcp://127.0.0.1:5557"
 """Where a simulated transmitter's samples are to be had."""

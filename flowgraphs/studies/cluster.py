@@ -9,8 +9,8 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 from semlink.flowgraphs.studies.engine import Engine, Outcome
+from semlink.flowgraphs.studies.plan import Plan, Point
 from semlink.flowgraphs.studies.provenance import provenance
-from semlink.flowgraphs.studies.study import Point, Study
 from semlink.flowgraphs.studies.workers import WorkerError
 
 MISSING = "--scheduler needs Dask: pip install 'semlink[cluster]'"
@@ -37,7 +37,7 @@ class Cluster:
 
     def __init__(
         self,
-        study: Study,
+        study: Plan,
         address: str,
         *,
         resources: Mapping[str, float] | None = None,
@@ -115,14 +115,14 @@ def send_point(study: dict[str, Any], point: tuple[str, str, float, float], same
     with _one_at_a_time:
         if wanted not in _engines:
             _engines.clear()
-            engine = Engine(Study.from_dict(study))
+            engine = Engine(Plan.from_dict(study))
             if same is not None and _digest(engine.study, engine.fingerprints()) != same:
                 raise ValueError("a worker has other images, versions of the libraries, or code than there are here")
             _engines[wanted] = engine
         return _engines[wanted].run(Point(*point))
 
 
-def _digest(study: Study, images: Mapping[str, str]) -> str:
+def _digest(study: Plan, images: Mapping[str, str]) -> str:
     """Of all that must be the same here and there."""
     known = provenance(study)
     about = [sorted(images.items()), known["blocks"], known["code"], known["versions"]]

@@ -14,12 +14,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semlink.flowgraphs.compare import COLUMNS, Pixels, Tally, batches, pixels
-from semlink.flowgraphs.options import load_images, make_channel, make_codecs, parse_metrics
-from semlink.flowgraphs.receiver_specs import JOINT
-from semlink.flowgraphs.studies.study import Point, Study
+from semlink.flowgraphs.comparison import COLUMNS, Pixels, Tally, batches, pixels
+from semlink.flowgraphs.specs import JOINT, load_images, make_channel, make_codecs, parse_metrics
+from semlink.flowgraphs.studies.plan import Plan, Point
 from semlink.phy import metrics
-from semlink.phy.frontend import Medium
+from semlink.phy.impairments import Medium
 from semlink.phy.link import Codec, Frame, InformedCodec, Link, Transmission, esno_to_n0
 from semlink.phy.rng import contents, image_rngs
 
@@ -66,7 +65,7 @@ class Engine:
         ValueError: images, codecs or channels that are refused.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Plan) -> None:
         self.study = study
         images = load_images(study.images)
         self.metrics = {name: metrics.Perceptual(name) for name in parse_metrics(study.metrics)}
@@ -257,7 +256,7 @@ def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def in_turn(study: Study, points: list[Point]) -> Iterator[Point]:
+def in_turn(study: Plan, points: list[Point]) -> Iterator[Point]:
     """The points in an order in which frames can be sent again: by codec, then ratio, then Es/N0, then channel."""
     place = {name: i for i, name in enumerate(study.codecs)}
     yield from sorted(points, key=lambda one: (place[one.codec], one.ratio, one.esno_db))

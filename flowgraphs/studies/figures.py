@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from semlink.flowgraphs.plots import COLOURS, MARKERS
+from semlink.flowgraphs.comparison import COLOURS, MARKERS
 
 AXES = {
     "esno_db": "Es/N0 (dB)",

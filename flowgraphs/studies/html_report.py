@@ -18,11 +18,12 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from semlink.flowgraphs.compare import pixels
-from semlink.flowgraphs.options import load_images
+from semlink.flowgraphs.comparison import pixels
+from semlink.flowgraphs.specs import load_images
 from semlink.flowgraphs.studies.figures import AXES, LOGARITHMIC, QUANTITIES
-from semlink.flowgraphs.studies.results import read_about, read_results
-from semlink.flowgraphs.studies.study import Curve, Study
+from semlink.flowgraphs.studies.plan import Curve, Plan
+from semlink.flowgraphs.studies.results import read_about
+from semlink.flowgraphs.studies.study import read_results
 
 LOSSLESS_SIDE = 64
 """Pixels: larger pictures are embedded as WebP of quality 90, smaller ones losslessly."""
@@ -92,7 +93,7 @@ def write_report(folder: str | Path, out: str | Path) -> Path:
     return out
 
 
-def _conditions(study: Study, table: pd.DataFrame) -> str:
+def _conditions(study: Plan, table: pd.DataFrame) -> str:
     sent = table[table["error"] == ""] if (table["error"] == "").any() else table
     images = int(sent["images"].max())
     low, high = int(sent["realisations"].min()), int(sent["realisations"].max())
@@ -103,7 +104,7 @@ def _conditions(study: Study, table: pd.DataFrame) -> str:
     )
 
 
-def _data(study: Study, table: pd.DataFrame, folder: Path, fingerprints: Mapping[str, str]) -> dict[str, Any]:
+def _data(study: Plan, table: pd.DataFrame, folder: Path, fingerprints: Mapping[str, str]) -> dict[str, Any]:
     quantities = {name: label for name, label in QUANTITIES.items() if table[name].notna().any()}
     ends = [f"{name}_{end}" for name in quantities for end in ("low", "high") if f"{name}_{end}" in table]
     rows: list[dict[str, Any]] = []
@@ -131,7 +132,7 @@ def _data(study: Study, table: pd.DataFrame, folder: Path, fingerprints: Mapping
     }
 
 
-def _sent(study: Study, names: set[str], fingerprints: Mapping[str, str]) -> dict[str, str]:
+def _sent(study: Plan, names: set[str], fingerprints: Mapping[str, str]) -> dict[str, str]:
     """The images whose receptions are shown, as far as they are still to be had and have the pixels that were sent."""
     try:
         images = load_images(study.images) if names else {}
@@ -203,7 +204,7 @@ def _definitions(table: pd.DataFrame) -> str:
     return f"<dl>{''.join(entries)}</dl>"
 
 
-def _commands(study: Study, table: pd.DataFrame) -> str:
+def _commands(study: Plan, table: pd.DataFrame) -> str:
     lines = ["semlink sweep RESULTS/study.json --out AGAIN"]
     if study.stop.is_set:  # realisations differ from point to point, which `compare` cannot do
         return lines[0]

@@ -16,9 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from semlink.flowgraphs.own_blocks import Kind, is_own, own_names, source_files
-from semlink.flowgraphs.receiver_specs import JOINT
-from semlink.flowgraphs.studies.study import Study
+from semlink.flowgraphs.specs import JOINT, Kind, is_own, own_names, source_files
+from semlink.flowgraphs.studies.plan import Plan
 
 LIBRARIES = (
     "semlink",
@@ -34,7 +33,7 @@ LIBRARIES = (
 )
 
 
-def provenance(study: Study) -> dict[str, Any]:
+def provenance(study: Plan) -> dict[str, Any]:
     """For JSON: what a study is run with. What of it must stay the same when it goes on is said by `Results`."""
     return {
         "blocks": block_digests(study),
@@ -46,7 +45,7 @@ def provenance(study: Study) -> dict[str, Any]:
     }
 
 
-def block_digests(study: Study) -> dict[str, str]:
+def block_digests(study: Plan) -> dict[str, str]:
     """SHA-256 of the code of each codec, channel and source coder of the user's own, and of weights given by path.
 
     Of a module its own file, of one in a package (a folder with `__init__.py`) all files of Python there; what these

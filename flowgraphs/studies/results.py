@@ -22,8 +22,8 @@ import pandas as pd
 from PIL import Image
 
 from semlink.flowgraphs.studies.engine import STUDY_COLUMNS, Outcome
+from semlink.flowgraphs.studies.plan import Plan, Point, differences
 from semlink.flowgraphs.studies.provenance import provenance
-from semlink.flowgraphs.studies.study import Point, Study, differences
 
 FORMAT = 1
 
@@ -44,7 +44,7 @@ class Results:
         OSError: it cannot be written.
     """
 
-    def __init__(self, folder: str | Path, study: Study, images: Mapping[str, str]) -> None:
+    def __init__(self, folder: str | Path, study: Plan, images: Mapping[str, str]) -> None:
         self.folder, self.study = Path(folder), study
         about = self.folder / "study.json"
         if self.folder.exists() and not about.exists() and (not self.folder.is_dir() or _has_others(self.folder)):
@@ -145,17 +145,6 @@ def _has_others(folder: Path) -> bool:
     return any(path.name not in (".lock", "study.part") for path in folder.iterdir())
 
 
-def read_results(folder: str | Path) -> tuple[Study, pd.DataFrame]:
-    """The study of a results folder and its table so far; nothing is locked or written.
-
-    Raises:
-        ValueError: no results folder, or one of another format.
-    """
-    about = read_about(Path(folder))
-    study = Study.from_dict(about["study"])
-    return study, make_table(study, read_rows(Path(folder)))
-
-
 def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
     """The rows of a results folder by key of their point. A last line without an end was never finished.
 
@@ -175,7 +164,7 @@ def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def make_table(study: Study, rows: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+def make_table(study: Plan, rows: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Rows by key as a table, curve by curve in the order of the study, each by rising Es/N0."""
     place = {
         (name, spec, ratio): (i, j, k)
@@ -193,11 +182,11 @@ def make_table(study: Study, rows: Mapping[str, Mapping[str, Any]]) -> pd.DataFr
     return table
 
 
-def _about(study: Study, images: Mapping[str, str]) -> dict[str, Any]:
+def _about(study: Plan, images: Mapping[str, str]) -> dict[str, Any]:
     return {"format": FORMAT, "study": study.to_dict(), "images": dict(images), **provenance(study)}
 
 
-def _check_same(folder: Path, study: Study, images: Mapping[str, str]) -> None:
+def _check_same(folder: Path, study: Plan, images: Mapping[str, str]) -> None:
     about = read_about(folder)
     asked, given = ({**one, "name": ""} for one in (about["study"], json.loads(json.dumps(study.to_dict()))))
     changed = differences(asked, given)  # but for the name, which no number depends on

@@ -11,12 +11,11 @@ from typing import Protocol
 
 import pandas as pd
 
-from semlink.flowgraphs.bench_neural import limited_threads
-from semlink.flowgraphs.compare import cores
 from semlink.flowgraphs.studies.engine import Engine, Outcome, in_turn
+from semlink.flowgraphs.studies.plan import Curve, Plan, Point
 from semlink.flowgraphs.studies.results import Results, make_table
-from semlink.flowgraphs.studies.study import Curve, Point, Study
 from semlink.flowgraphs.studies.workers import WorkerError, Workers
+from semlink.phy.parallel import cores, limited_threads
 
 
 class Pool(Protocol):
@@ -78,7 +77,7 @@ class InProcess:
 
 
 def run_study(
-    study: Study,
+    study: Plan,
     out: str | Path | None = None,
     *,
     workers: int | None = None,
@@ -126,7 +125,7 @@ class _Run:
 
     def __init__(
         self,
-        study: Study,
+        study: Plan,
         rows: dict[str, dict[str, object]],
         results: Results | None,
         progress: Callable[[Progress], None],
@@ -187,7 +186,7 @@ class _Run:
 
 
 def _pool(
-    study: Study,
+    study: Plan,
     engine: Engine,
     points: int,
     workers: int | None,
@@ -203,7 +202,7 @@ def _pool(
     return Workers(study, min(workers or cores(), points))
 
 
-def estimate_seconds(study: Study) -> float:
+def estimate_seconds(study: Plan) -> float:
     """How long one core takes for the grid, from a few images sent by each codec on each channel.
 
     At one Es/N0, without the points that `refine` adds, and with the fewest realisations that a stopping rule allows.

@@ -1,245 +1,49 @@
-"""What a study is: images, codecs, channels, Es/N0 and ratios, and when a point of the grid is known well enough."""
+"""A study that can be run, read from a file, and read back from its results."""
 
 from __future__ import annotations
 
 import json
-import math
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from itertools import pairwise
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard, cast
 
 import pandas as pd
 
-from semlink.flowgraphs.options import expand, parse_esno, parse_ratio
-from semlink.flowgraphs.own_blocks import is_own
-from semlink.phy.channel_specs import parse_channel
-from semlink.phy.perceptual import METRICS
-
-MAX_POINTS = 2_000_000
-FEW = 10
-
-
-class Point(NamedTuple):
-    """One place of the grid, which becomes one row of the table."""
-
-    codec: str
-    channel: str
-    ratio: float
-    esno_db: float
-
-    @property
-    def key(self) -> str:
-        """Names it in a results folder."""
-        return f"{self.codec}|{self.channel}|{self.ratio:.9g}|{self.esno_db:.9g}"
-
-    @property
-    def curve(self) -> Curve:
-        """The curve over Es/N0 that it belongs to."""
-        return Curve(self.codec, self.channel, self.ratio)
-
-
-class Curve(NamedTuple):
-    """The points of one codec at one ratio on one channel."""
-
-    codec: str
-    channel: str
-    ratio: float
+from semlink.flowgraphs.studies.engine import Engine
+from semlink.flowgraphs.studies.plan import Plan
+from semlink.flowgraphs.studies.progress import study_progress
+from semlink.flowgraphs.studies.results import make_table, read_about, read_rows
+from semlink.flowgraphs.studies.runner import Progress, run_study
 
 
 @dataclass(frozen=True)
-class Stop:
-    """When a point is known well enough. A rule of 0 is none; without one, `Study.realisations` are sent.
-
-    Attributes:
-        psnr_ci_db: half the width of the 95 % interval of the PSNR in dB.
-        block_errors: code blocks in error.
-        most: realisations at most.
-    """
-
-    psnr_ci_db: float = 0.0
-    block_errors: int = 0
-    most: int = 100
-
-    def __post_init__(self) -> None:
-        if not _is_number(self.psnr_ci_db) or self.psnr_ci_db < 0:
-            raise ValueError(f"stop.psnr_ci_db={self.psnr_ci_db!r} must be a number of dB from 0")
-        _check_count("stop.block_errors", self.block_errors, 0)
-        _check_count("stop.most", self.most, 1)
-
-    @property
-    def is_set(self) -> bool:
-        """Whether there is a rule at all."""
-        return self.psnr_ci_db > 0 or self.block_errors > 0
-
-    def is_met(self, row: Mapping[str, Any]) -> bool:
-        """Whether one of the rules holds for a row of the table.
-
-        An interval of a few transmissions is now and then narrow by luck, and stopping there would keep just those: it
-        counts from `FEW` degrees of freedom on, which are images times realisations less one.
-        """
-        width = (row["psnr_db_high"] - row["psnr_db_low"]) / 2
-        enough = row["images"] * max(1, row["realisations"] - 1) >= FEW
-        narrow = self.psnr_ci_db > 0 and enough and width <= self.psnr_ci_db  # never of an unknown (NaN) interval
-        return bool(narrow or 0 < self.block_errors <= row["block_errors"])
-
-
-@dataclass(frozen=True)
-class Refine:
-    """Where further Es/N0 are placed: in the middle between two at which a curve differs by more than it should.
-
-    Attributes:
-        psnr_db: a difference of PSNR in dB that is too much; 0 for no further points.
-        failed: a difference of the share of failed images that is too much.
-        finest_db: no two Es/N0 become closer than so many dB.
-    """
-
-    psnr_db: float = 0.0
-    failed: float = 0.25
-    finest_db: float = 0.25
-
-    def __post_init__(self) -> None:
-        for name, low in (("psnr_db", 0.0), ("failed", 0.0), ("finest_db", 1e-3)):
-            value = getattr(self, name)
-            if not _is_number(value) or value < low:
-                raise ValueError(f"refine.{name}={value!r} must be a number from {low:g}")
-
-    def further(self, rows: Sequence[Mapping[str, Any]]) -> list[float]:
-        """The Es/N0 in dB to add to a curve, given all its rows so far; none when it is smooth enough."""
-        if not self.psnr_db:
-            return []
-        added = []
-        for one, other in pairwise(sorted(rows, key=lambda row: row["esno_db"])):
-            width = other["esno_db"] - one["esno_db"]
-            known = not (one["error"] or other["error"])
-            if known and width / 2 >= self.finest_db - 1e-9 and self._differ(one, other):
-                added.append(round((one["esno_db"] + other["esno_db"]) / 2, 6))
-        return added
-
-    def _differ(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-        failed = [row["failed"] / (row["images"] * row["realisations"]) for row in (one, other)]
-        return bool(abs(other["psnr_db"] - one["psnr_db"]) > self.psnr_db or abs(failed[1] - failed[0]) > self.failed)
-
-
-@dataclass(frozen=True)
-class Study:
-    """A grid of transmissions: every codec, on every channel, at every ratio and every Es/N0.
+class Study(Plan):
+    """A `Plan` that runs: attributes and errors are those of `semlink.flowgraphs.studies.plan.Plan`.
 
     `study.run()` returns the table, one row a point; `semlink sweep STUDY.toml` is the same from a file.
-
-    Attributes:
-        images: files, folders and sets, as `semlink compare` takes them.
-        codecs: as `--codec` takes them.
-        channels: as `--channel` takes them.
-        esno_db: in dB; also as text, "START:STOP:STEP".
-        ratios: bandwidth ratios, complex channel uses / (c·h·w); also as text, "1/6".
-        mcs: scheme of the digital codecs without one of their own.
-        realisations: of noise and fading, for each image; with a stopping rule, at least.
-        stop: when a point is known well enough.
-        refine: where further Es/N0 are placed.
-        metrics: perceptual metrics, "st-lpips" or "lpips".
-        pictures: of how many images the receptions are kept, of the first realisation.
-        seed: of noise and fading.
-        name: for titles.
-
-    Raises:
-        ValueError: an empty grid, or a value that is refused.
     """
 
-    images: Sequence[str] = ("samples",)
-    codecs: Sequence[str] = ("jpeg-ldpc-qam", "jpeg-ldpc-qam:adaptive", "deepjscc", "swin")
-    channels: Sequence[str] = ("awgn",)
-    esno_db: Sequence[float] | str = "0:20:2"
-    ratios: Sequence[float | str] = (1 / 6,)
-    mcs: str = "16qam-1/2"
-    realisations: int = 1
-    stop: Stop = field(default_factory=Stop)
-    refine: Refine = field(default_factory=Refine)
-    metrics: Sequence[str] = ()
-    pictures: int = 3
-    seed: int = 0
-    name: str = "study"
-
-    def __post_init__(self) -> None:
-        for name, kind in (("stop", Stop), ("refine", Refine)):
-            if isinstance(value := getattr(self, name), Mapping):
-                object.__setattr__(self, name, _table(kind, name, value))
-        for name in ("images", "codecs", "channels", "metrics"):
-            object.__setattr__(self, name, _names(name, getattr(self, name)))
-        object.__setattr__(self, "codecs", tuple(expand(self.codecs)))
-        object.__setattr__(self, "esno_db", _levels(self.esno_db))
-        object.__setattr__(self, "ratios", _ratios(self.ratios))
-        for name in ("images", "codecs", "channels", "esno_db", "ratios"):
-            values = getattr(self, name)
-            if not values:
-                raise ValueError(f"{name} is empty; give at least one")
-            if len(set(values)) < len(values):
-                raise ValueError(f"{name}={list(values)!r} has a value twice")
-        for name in ("mcs", "name"):
-            if not isinstance(getattr(self, name), str):
-                raise ValueError(f"{name}={getattr(self, name)!r} must be a text")
-        _check_count("realisations", self.realisations, 1)
-        _check_count("pictures", self.pictures, 0)
-        _check_count("seed", self.seed, 0)
-        if self.stop.is_set and self.stop.most < self.realisations:
-            raise ValueError(f"stop.most={self.stop.most} must be at least realisations={self.realisations}")
-        for name in self.metrics:  # whether their weights are there is asked when they are needed
-            if name not in METRICS:
-                raise ValueError(f"metrics: {name!r} must be one of: {', '.join(METRICS)}")
-        for channel in self.channels:
-            if not is_own(channel, "channels"):
-                parse_channel(channel)
-        if self.size > MAX_POINTS:
-            raise ValueError(f"{self.size} points are more than {MAX_POINTS}; make several studies of it")
-
-    @property
-    def size(self) -> int:
-        """Points of the grid, without those that `refine` adds."""
-        return len(self.codecs) * len(self.channels) * len(self.esno_db) * len(self.ratios)
-
-    def points(self) -> list[Point]:
-        """The grid, in the order of the table."""
-        return [
-            Point(codec, channel, float(ratio), float(level))
-            for channel in self.channels
-            for ratio in self.ratios
-            for codec in self.codecs
-            for level in self.esno_db
-        ]
-
-    def run(self, out: str | Path | None = None, **options: Any) -> pd.DataFrame:  # noqa: ANN401 - those of run_study
-        """Send what is missing and return the table: `semlink.flowgraphs.studies.runner.run_study`.
+    def run(
+        self,
+        out: str | Path | None = None,
+        *,
+        workers: int | None = None,
+        scheduler: str | None = None,
+        resources: Mapping[str, float] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        engine: Engine | None = None,
+    ) -> pd.DataFrame:
+        """Send what is missing and return the table: `semlink.flowgraphs.studies.run_study`, whose options these are.
 
         With a progress bar, unless `progress` is given.
         """
-        from semlink.flowgraphs.studies.commands import study_progress
-        from semlink.flowgraphs.studies.runner import run_study
-
-        if "progress" in options:
-            return run_study(self, out, **options)
+        run = partial(run_study, self, out, workers=workers, scheduler=scheduler, resources=resources, engine=engine)
+        if progress is not None:
+            return run(progress=progress)
         with study_progress() as show:
-            return run_study(self, out, progress=show, **options)
-
-    @property
-    def most_realisations(self) -> int:
-        """Of a point, at most."""
-        return self.stop.most if self.stop.is_set else self.realisations
-
-    def to_dict(self) -> dict[str, Any]:
-        """All that decides the table, for JSON."""
-        values = asdict(self)
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Study:
-        """A study from the values of a TOML or JSON file.
-
-        Raises:
-            ValueError: an unknown field, or a value that is refused.
-        """
-        return cast(Study, _table(cls, "", values))
+            return run(progress=show)
 
 
 def read_study(path: str | Path) -> Study:
@@ -259,61 +63,12 @@ def read_study(path: str | Path) -> Study:
         raise ValueError(f"study {path}: {error}") from error
 
 
-def differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """In words, where two studies (`Study.to_dict`) differ: "seed was 0, is 1"."""
-    found = []
-    for key in sorted({*one, *other}):
-        was, now = one.get(key), other.get(key)
-        if isinstance(was, Mapping) and isinstance(now, Mapping):
-            found += differences(was, now, f"{prefix}{key}.")
-        elif was != now:
-            found.append(f"{prefix}{key} was {_short(was)}, is {_short(now)}")
-    return found
+def read_results(folder: str | Path) -> tuple[Study, pd.DataFrame]:
+    """The study of a results folder and its table so far; nothing is locked or written.
 
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _table(kind: Any, name: str, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whichever class is asked for
-    allowed = [one.name for one in fields(kind)]
-    unknown = [f"{name}.{key}" if name else key for key in values if key not in allowed]
-    if unknown:
-        raise ValueError(f"{', '.join(unknown)} must be among: {', '.join(allowed)}")
-    return kind(**values)
-
-
-def _names(name: str, values: object) -> tuple[str, ...]:
-    given = [values] if isinstance(values, str) else values
-    if not isinstance(given, Sequence) or not all(isinstance(one, str) and one for one in given):
-        raise ValueError(f"{name}={values!r} must be a list of texts")
-    return tuple(given)
-
-
-def _levels(values: object) -> tuple[float, ...]:
-    if isinstance(values, str):
-        return tuple(parse_esno(values))
-    given = [values] if _is_number(values) else values
-    if not isinstance(given, Sequence) or not all(_is_number(one) and -100 <= one <= 100 for one in given):
-        raise ValueError(f"esno_db={values!r} must be numbers of dB from -100 to 100, or START:STOP:STEP")
-    return tuple(sorted(float(one) for one in given))
-
-
-def _ratios(values: object) -> tuple[float, ...]:
-    given = values if isinstance(values, Sequence) and not isinstance(values, str) else [values]
-    ratios = []
-    for one in given:
-        if not isinstance(one, str) and not _is_number(one):
-            raise ValueError(f"ratios={values!r} must be numbers, or texts such as 1/6")
-        ratios.append(parse_ratio(one if isinstance(one, str) else repr(float(one))))
-    return tuple(ratios)
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _check_count(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name}={value!r} must be a whole number from {least}")
+    Raises:
+        ValueError: no results folder, or one of another format.
+    """
+    about = read_about(Path(folder))
+    study = Study.from_dict(about["study"])
+    return study, make_table(study, read_rows(Path(folder)))

@@ -20,7 +20,7 @@ from itertools import islice
 from typing import IO, Any
 
 from semlink.flowgraphs.studies.engine import Engine, Outcome
-from semlink.flowgraphs.studies.study import Point, Study
+from semlink.flowgraphs.studies.plan import Plan, Point
 
 DEATHS = 3
 """How many workers a point may take with it before it is given up."""
@@ -39,7 +39,7 @@ class Workers:
         count: of processes, from 1.
     """
 
-    def __init__(self, study: Study, count: int) -> None:
+    def __init__(self, study: Plan, count: int) -> None:
         if count < 1:
             raise ValueError(f"workers={count} must be at least 1")
         self.study = study
@@ -135,7 +135,7 @@ def _frames(point: Point) -> tuple[str, float, float]:
 class _Worker:
     """One process, the point that it is at, and whose frames it has (`_frames`)."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Plan) -> None:
         environment = {**os.environ, **dict.fromkeys(_THREADS, "1")}
         environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
         self._process = subprocess.Popen(
@@ -194,7 +194,7 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a codec prints must not get among the answers
     torch.set_num_threads(1)
-    study = Study.from_dict(pickle.load(sys.stdin.buffer))
+    study = Plan.from_dict(pickle.load(sys.stdin.buffer))
     points: deque[Any] = deque()
     arrived = threading.Semaphore(0)
 

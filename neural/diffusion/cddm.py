@@ -21,9 +21,19 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semlink.neural.fixed_rate import FixedRate, as_pairs, as_symbols, noise_level
-from semlink.neural.grid import MAX_SYMBOLS, by_tiles, cells, sent_indices
-from semlink.neural.swin import EMBEDDING, ConvBlock, ConvSwin
+from semlink.neural.networks import (
+    EMBEDDING,
+    MAX_SYMBOLS,
+    ConvBlock,
+    ConvSwin,
+    FixedRate,
+    as_pairs,
+    as_symbols,
+    by_tiles,
+    cells,
+    noise_level,
+    sent_indices,
+)
 
 MAX_STEPS = 100
 KNOTS = 21  # of the measured residual: −20 … 30 dB of Es/N0 in steps of 2.5

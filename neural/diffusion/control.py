@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from semlink.neural.diffusion.refiner import check_decoded, in_parts
 from semlink.neural.diffusion.restorer import MULTIPLE, padded
-from semlink.neural.swin import EMBEDDING, ConvBlock
+from semlink.neural.networks import EMBEDDING, ConvBlock
 from semlink.phy.link import Rng
 
 

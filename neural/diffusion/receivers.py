@@ -11,7 +11,7 @@ from torch import Tensor
 
 from semlink.neural.diffusion.cddm import SymbolDenoiser, grid_of
 from semlink.neural.diffusion.refiner import Refiner, check_decoded, check_shape
-from semlink.neural.fixed_rate import noise_level
+from semlink.neural.networks import noise_level
 from semlink.phy.link import Codec, Decoded, Frame, InformedCodec, Received, Sounding
 
 TOPIC = "received by"

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semlink.neural.grid import by_tiles
+from semlink.neural.networks import by_tiles
 from semlink.phy.link import Rng
 
 PIXELS = 512**2  # at once, of all images together
@@ -37,7 +37,7 @@ class Refiner(Protocol):
     def refine(
         self, decoded: Float[Tensor, "b c h w"], level: Float[Tensor, "b 1"], *, rng: Rng
     ) -> Float[Tensor, "b c h w"]:
-        """Refined images, not clipped. `level` is the Es/N0 as `semlink.neural.fixed_rate.noise_level` expresses it.
+        """Refined images, not clipped. `level` is the Es/N0 as `semlink.neural.networks.noise_level` expresses it.
 
         A deterministic refiner draws nothing from `rng`.
         """

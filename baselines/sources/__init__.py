@@ -1,0 +1,16 @@
+"""Source coders of the digital link: JPEG, JPEG 2000, WebP, AVIF and HEIC to a byte budget."""
+
+from semlink.baselines.sources.coders import SOURCES, find_source
+from semlink.baselines.sources.codings import code_image, code_images
+from semlink.baselines.sources.source import Pixels, Shape, SourceCoder, grey_image
+
+__all__ = [
+    "SOURCES",
+    "Pixels",
+    "Shape",
+    "SourceCoder",
+    "code_image",
+    "code_images",
+    "find_source",
+    "grey_image",
+]

@@ -1,0 +1,7 @@
+"""The command `semlink`."""
+
+from semlink.flowgraphs.cli.app import main
+
+__all__ = [
+    "main",
+]

@@ -1,0 +1,390 @@
+"""The command `semlink`."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semlink.flowgraphs.cli import bench as bench_commands
+
+# The heavy imports (PyTorch, Sionna) wait until a command runs: `semlink --help` answers at once.
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Images through classical and semantic links over the same channel, on equal terms. "
+    "Es/N0 is the average energy per transmitted complex symbol over N0, in dB; the ratio is complex channel uses "
+    "per image value (channels x height x width).",
+)
+app.add_typer(bench_commands.app, name="bench")
+
+
+@app.command()
+def compare(
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files, folders or sets: samples, kodak, cifar10, cifar10:COUNT.", show_default="samples"),
+    ] = None,
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A model of `semlink zoo`, such as swin; SOURCE-CODE-qam[:SCHEME], such as jpeg-ldpc-qam, "
+            "webp-ldpc-qam:adaptive, jpeg-conv-qam:nr1-13; SOURCE-capacity, its ceiling; SOURCE-ldpc-qam:all for "
+            "fixed, adaptive, outage, genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, "
+            "heic. CODE: ldpc, gallager, conv, uncoded. Any of them, but published ones, +RECEIVER[:steps=N,"
+            "sampler=ddim|mean|ancestral,seed=N]: a receiver of `semlink zoo` or the path of its weights, such as "
+            "swin+sft:steps=1. MODULE:NAME is a codec of your own. May be repeated.",
+            show_default="jpeg-ldpc-qam, jpeg-ldpc-qam:adaptive (:outage where the channel fades), deepjscc and swin",
+        ),
+    ] = None,
+    channel: Annotated[
+        str,
+        typer.Option(
+            help="NAME[:OPTION,...][+STAGE[:OPTION,...]]: awgn, rayleigh:csi=estimated, tdl-c:ds=100ns,v=3, "
+            "mimo:4x4,svd, uplink:users=3,rx=3,mmse, awgn+rapp:ibo=6. `semlink channels` lists them all."
+        ),
+    ] = "awgn",
+    coherence: Annotated[
+        str | None,
+        typer.Option(
+            help="Of flat fading: block (one gain an image), fast (one a symbol) or the number of symbols that share "
+            "one; the same as NAME:coherence=...",
+            show_default="block",
+        ),
+    ] = None,
+    csi: Annotated[
+        str | None,
+        typer.Option(
+            help="Of fading: perfect (the receiver knows the gains), estimated (from pilots, which are counted), "
+            "outdated or none; the same as NAME:csi=...",
+            show_default="perfect",
+        ),
+    ] = None,
+    equaliser: Annotated[
+        str | None,
+        typer.Option(help="Of one antenna with CSI: zf or mmse; the same as NAME:equaliser=...", show_default="zf"),
+    ] = None,
+    esno: Annotated[str, typer.Option(help="Es/N0 in dB: START:STOP:STEP or A,B,C.")] = "0:20:2",
+    ratio: Annotated[str, typer.Option(help="Bandwidth ratio: complex channel uses per image value.")] = "1/6",
+    mcs: Annotated[str, typer.Option(help="Scheme of SOURCE-CODE-qam without one of its own.")] = "16qam-1/2",
+    realisations: Annotated[
+        int | None,
+        typer.Option(
+            help="Of noise and fading, for each image.",
+            show_default="what brings them to 6 images in all on awgn, 30 on fading channels",
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A perceptual metric to measure as well, lower is better: st-lpips (needs semlink[st-lpips]) or lpips "
+            "(AlexNet, version 0.1; needs semlink[lpips], and torchvision's alexnet-owt-7be5be79.pth, whose path "
+            "SEMLINK_LPIPS_TRUNK gives). May be repeated.",
+            show_default="none",
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            help="Of one reception, by every CODEC+RECEIVER that samples: their mean and their spread, as pictures in "
+            "received/.",
+            show_default="none",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of noise and fading, from 0.")] = 0,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for compare.csv, compare.png, contact.png and received/, and margins.csv where a receiver is "
+            "compared with its codec."
+        ),
+    ] = Path("out"),
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")] = False,
+) -> None:
+    """Send images with several codecs over one channel: a table, curves and the received pictures."""
+    from semlink.flowgraphs.comparison import run_compare
+
+    run_compare(
+        words=images or [],
+        codecs=codec or [],
+        channel=channel,
+        coherence=coherence,
+        csi=csi,
+        equaliser=equaliser,
+        esno=esno,
+        ratio=ratio,
+        mcs=mcs,
+        realisations=realisations,
+        metrics=metric or [],
+        samples=samples,
+        seed=seed,
+        out=out,
+        as_json=json,
+    )
+
+
+@app.command()
+def check(
+    block: Annotated[
+        str,
+        typer.Argument(
+            help="MODULE:NAME of a codec or channel, a codec that --codec takes, or one that --channel takes."
+        ),
+    ],
+    ratio: Annotated[str, typer.Option(help="Bandwidth ratio of a codec that takes one.")] = "1/6",
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> int:
+    """Measure whether a codec or channel keeps the contract: power, ledger, noise, batches. Exit status 1 if not."""
+    from semlink.flowgraphs.cli.check import run_check
+
+    return run_check(block, ratio=ratio, as_json=json)
+
+
+@app.command()
+def sweep(
+    study: Annotated[Path, typer.Argument(help="A TOML file: images, codecs, channels, esno_db, ratios, ...")],
+    out: Annotated[Path, typer.Option(help="Results folder; a run that was stopped goes on from it.")],
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes; 0 to send in this one.", show_default="one a core")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="A Dask scheduler whose workers do it instead, such as tcp://host:8786 (needs semlink[cluster]).",
+            show_default="none",
+        ),
+    ] = None,
+    resource: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What the scheduler's workers must offer, such as GPU=1. May be repeated.", show_default="none"
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a very large grid.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Write table.csv beside table.parquet.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+) -> int:
+    """Run a study: every codec on every channel at every ratio and Es/N0. Exit status 1 where a point has an error."""
+    from semlink.flowgraphs.cli.studies import run_sweep
+
+    return run_sweep(
+        study,
+        out,
+        workers=workers,
+        scheduler=scheduler,
+        resources=resource or [],
+        yes=yes,
+        csv=csv,
+        as_json=json,
+    )
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Argument(help="Results folder of `semlink sweep`.")],
+    out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),
+) -> None:
+    """Write a report of a study as one HTML file: curves, a slider through what was received, table, definitions."""
+    from semlink.flowgraphs.cli.studies import run_report
+
+    run_report(results, out)
+
+
+@app.command()
+def figure(
+    results: Annotated[Path, typer.Argument(help="Results folder of `semlink sweep`.")],
+    out: Annotated[Path, typer.Option(help="The figure: .png, .pdf or .svg.")],
+    quantity: Annotated[
+        str, typer.Option(help="psnr_db, psnr_mean_db, ssim, ms_ssim, st_lpips, lpips, bler or outage.")
+    ] = "psnr_db",
+    over: Annotated[str, typer.Option(help="esno_db, ebno_db (of digital codecs) or ratio.")] = "esno_db",
+) -> None:
+    """Draw a figure of a study for a column of an IEEE paper: 3.5 inches wide, fonts embedded."""
+    from semlink.flowgraphs.cli.studies import run_figure
+
+    run_figure(results, out, quantity=quantity, over=over)
+
+
+@app.command()
+def gsc(
+    figure: Annotated[
+        int, typer.Option(help="Of the paper: 4 PSNR, 5 perceptual distance (ST-LPIPS), 6 pictures of NGF and GSC.")
+    ],
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            "--gsc",
+            help="CODEC+RECEIVER that stands for GSC; the codec alone is NGF.",
+            show_default="swin-gsc+sft-gsc",
+        ),
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(help="As for compare, such as cifar10:500.", show_default="cifar10:1000, for 6 cifar10:3"),
+    ] = None,
+    esno: Annotated[
+        str | None,
+        typer.Option(
+            help="Es/N0 in dB: START:STOP:STEP or A,B,C; those of the claims are added.",
+            show_default="0:15:3, for 6 0,5,10,15",
+        ),
+    ] = None,
+    realisations: Annotated[int, typer.Option(help="Of noise and fading, for each image.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of noise and fading, from 0.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for figureN-awgn.csv, .png and so on.")] = Path("out"),
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of tables.")] = False,
+) -> None:
+    """Repeat a figure of GSC's paper (arXiv 2408.05112) over AWGN and Rayleigh fading, with its claims beside ours."""
+    from semlink.flowgraphs.comparison import run_gsc
+
+    run_gsc(
+        figure=figure,
+        gsc=codec,
+        images=images,
+        esno=esno,
+        realisations=realisations,
+        seed=seed,
+        out=out,
+        as_json=json,
+    )
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A TOML file of settings, such as neural/recipes/deepjscc-6.toml.")],
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint, the log and the weights.")],
+    images: Annotated[
+        Path | None,
+        typer.Option(help="A folder of images to train on, in place of CIFAR-10 and the recipe's photographs."),
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="Stop after so long, with a checkpoint to go on from.")] = math.inf,
+) -> None:
+    """Train a codec or a receiver, or go on from the checkpoint in the folder.
+
+    CIFAR-10 and photographs come from SEMLINK_DATA. A receiver is trained behind the frozen codec that its recipe
+    names: a network, or a digital link such as jpeg-ldpc-qam:adaptive at ratio 1/6.
+    """
+    from semlink.flowgraphs.specs import frozen_codec
+    from semlink.neural.training import read_recipe
+    from semlink.neural.training import train as run
+
+    settings = read_recipe(recipe)
+    if images is not None:
+        settings = replace(settings, images=str(images), cifar10=False)
+    typer.echo(f"weights: {run(settings, out, codec=frozen_codec(settings), minutes=minutes)}")
+
+
+@app.command()
+def zoo(
+    measure: Annotated[
+        str | None,
+        typer.Option(help="Measure the figures of a model or receiver on CIFAR-10's test set; write them to its card."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON instead of a table.")] = False,
+) -> None:
+    """List the trained models and receivers: size, ratio, data, hash, training command and measured figures."""
+    from semlink.flowgraphs.cli.zoo import run_zoo
+
+    run_zoo(measure=measure, as_json=json)
+
+
+@app.command()
+def export(
+    codec: Annotated[str, typer.Argument(help="One of `semlink zoo`, such as deepjscc or swin.")],
+    ratio: Annotated[
+        str | None,
+        typer.Option(
+            help="Complex channel uses per image value, fixed in the files.",
+            show_default="1/6, or that of the model named",
+        ),
+    ] = None,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the images in pixels, fixed in the files.")] = "32x32",
+    out: Annotated[Path, typer.Option(help="Folder for NAME-encoder.onnx and NAME-decoder.onnx.")] = Path("out"),
+    name: Annotated[str | None, typer.Option(help="NAME of the files.", show_default="the codec's")] = None,
+) -> None:
+    """Write a trained codec as two ONNX files in float32: batches of any size, one image size and one ratio."""
+    from semlink.flowgraphs.cli.export import run_export
+
+    run_export(codec=codec, ratio=ratio, size=size, name=name, out=out)
+
+
+@app.command()
+def channels(
+    json: Annotated[bool, typer.Option("--json", help="Print the list as JSON instead of text.")] = False,
+) -> None:
+    """List the channels and the impairments that --channel takes: their options, units and defaults."""
+    from semlink.flowgraphs.cli.channels import run_channels
+
+    run_channels(as_json=json)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    options_metavar="grc-path | examples-path | transmit IMAGE... | receive [--help]",
+)
+def radio(context: typer.Context) -> None:
+    """Images over recordings, a simulated link or a radio; what GNU Radio needs to find the blocks."""
+    from semlink.flowgraphs.radio.apps import run
+
+    run(context.args, name="semlink radio")
+
+
+@app.command()
+def worker(
+    address: Annotated[
+        str, typer.Option(help="Where to listen, as ZeroMQ has it; port * is one that is free.")
+    ] = "tcp://127.0.0.1:5555",
+    batch: Annotated[int, typer.Option(help="Requests that are served at once, at most.")] = 16,
+    queue: Annotated[int, typer.Option(help="Requests that wait, at most; more are refused.")] = 64,
+    threads: Annotated[int | None, typer.Option(help="Of the processor.", show_default="as many as cores")] = None,
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A codec to load before the first request: swin, jpeg-ldpc-qam:adaptive; or one of your own to add, "
+            "user:48=FOLDER/NAME to user:63=FOLDER/NAME, with what `semlink train` wrote. May be repeated.",
+            show_default="none; each is loaded when it is first asked for",
+        ),
+    ] = None,
+    report: Annotated[
+        float | None, typer.Option(help="Seconds from one report on standard error to the next.", show_default="none")
+    ] = None,
+) -> None:
+    """Encode and decode for flowgraphs of GNU Radio, over ZeroMQ; SIGTERM or Ctrl-C ends it when it has answered."""
+    # Else PyTorch's threads burn the cores that the flowgraph needs while they wait for each other. Read when it loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from semlink.flowgraphs.service import run_worker
+
+    run_worker(address=address, batch=batch, queue=queue, threads=threads, codecs=codec or [], report_s=report)
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    """One line, without the place in our code."""
+    print(f"semlink: warning: {message}", file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line. A refused value or a file that cannot be had is one line and exit status 2."""
+    warnings.showwarning = _show_warning  # type: ignore[assignment]  # what follows the message is not of interest
+    try:
+        status = app(standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    except Exception as error:
+        format_message = getattr(error, "format_message", None)  # of a usage error, found by the parser of options
+        if format_message is None and not isinstance(error, (ValueError, OSError)):
+            raise
+        message = " ".join((format_message() if format_message else str(error)).split())
+        if message:  # `semlink` alone has shown its help
+            print(f"semlink: error: {message}", file=sys.stderr)
+        sys.exit(2)
+    if status == 130:  # typer's own word for Ctrl-C too
+        print("semlink: interrupted", file=sys.stderr)
+    sys.exit(status)

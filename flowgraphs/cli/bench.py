@@ -1,0 +1,122 @@
+"""The commands under `semlink bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# As in cli.py, heavy imports wait until a command runs.
+
+app = typer.Typer(help="Measure speed, and the block error rates of the digital link.")
+AsJson = Annotated[bool, typer.Option("--json", help="Print the figures as JSON instead of a table.")]
+
+
+@app.callback(invoke_without_command=True)
+def everything(
+    context: typer.Context,
+    json: AsJson = False,
+    out: Annotated[Path | None, typer.Option(help="File for the figures as JSON.", show_default="none")] = None,
+) -> None:
+    """Measure all speeds but those of radio and receivers: a quarter of an hour."""
+    if context.invoked_subcommand is not None and (json or out is not None):
+        raise ValueError(f"--json and --out go after {context.invoked_subcommand}")
+    if context.invoked_subcommand is None:
+        from semlink.flowgraphs.bench import run_bench
+
+        run_bench(as_json=json, out=out)
+
+
+@app.command("ldpc")
+def codes(json: AsJson = False) -> None:
+    """The channel decoders against Sionna's, pyldpc's and commpy's, in one run: throughput and block error rates."""
+    from semlink.flowgraphs.bench import run_codes
+
+    run_codes(as_json=json)
+
+
+@app.command("channels")
+def channels(json: AsJson = False) -> None:
+    """The channels against drawing their noise, and MIMO-OFDM against Sionna's own chain, in one run."""
+    from semlink.flowgraphs.bench import run_channels
+
+    run_channels(as_json=json)
+
+
+@app.command("neural")
+def neural(
+    threads: Annotated[int, typer.Option(help="Of each contestant; 1: by processor time, more: by the clock.")] = 1,
+    json: AsJson = False,
+) -> None:
+    """The neural codecs against plain PyTorch and ONNX Runtime with the same weights, in one run: images a second."""
+    from semlink.flowgraphs.bench import run_neural
+
+    run_neural(threads=threads, as_json=json)
+
+
+@app.command("radio")
+def radio(
+    threads: Annotated[
+        int | None, typer.Option(help="Of the worker.", show_default="as many as there are cores")
+    ] = None,
+    json: AsJson = False,
+    out: Annotated[Path | None, typer.Option(help="File for the figures as JSON.", show_default="none")] = None,
+) -> None:
+    """Codecs through a worker process, in symbols a second and latency, and the burst receivers: about a minute."""
+    from semlink.flowgraphs.bench import run_radio
+
+    run_radio(threads=threads, as_json=json, out=out)
+
+
+@app.command("studies")
+def studies(
+    images: Annotated[int, typer.Option(min=1, help="Of CIFAR-10's test set, for the long sweep.")] = 10_000,
+    few: Annotated[int, typer.Option(min=1, help="Of them, for one worker against two and the overhead.")] = 2000,
+    json: AsJson = False,
+) -> None:
+    """A sweep over a whole test set: time and memory, what the runner costs, two workers against one; ten minutes."""
+    from semlink.flowgraphs.bench import run_studies
+
+    run_studies(images=images, few=few, as_json=json)
+
+
+@app.command("receivers")
+def receivers(
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            help="CODEC+RECEIVER, such as swin+sft, of which every sampler and number of steps is measured.",
+            show_default="none: the networks' sizes and speed alone",
+        ),
+    ] = None,
+    channel: Annotated[str, typer.Option(help="As for compare.")] = "awgn",
+    esno: Annotated[float, typer.Option(help="Es/N0 in dB.")] = 5.0,
+    images: Annotated[int, typer.Option(help="Of CIFAR-10's test set, the first ones.")] = 500,
+    threads: Annotated[int, typer.Option(help="1: speed by processor time, more: by the clock.")] = 2,
+    json: AsJson = False,
+) -> None:
+    """Receivers: PSNR, ST-LPIPS and images a second over steps and samplers, and the refiners' parameters and speed."""
+    from semlink.flowgraphs.bench import run_receivers
+
+    run_receivers(codec=codec, channel=channel, esno_db=esno, images=images, threads=threads, as_json=json)
+
+
+@app.command()
+def bler(
+    scheme: Annotated[
+        list[str] | None,
+        typer.Option(help="Such as nr1-13; may be repeated.", show_default="all rows of the NR tables"),
+    ] = None,
+    k: Annotated[list[int] | None, typer.Option(help="Block size, may be repeated.", show_default="all stored")] = None,
+    seed: Annotated[int, typer.Option(help="Of bits and noise, from 0.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="CSV to measure into, what it lacks alone: hours.", show_default="none: tell what is stored"),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Block error rates of 5G LDPC and QAM on AWGN, and the gap of every scheme to constrained capacity."""
+    from semlink.flowgraphs.bench import run_bler
+
+    run_bler(schemes=scheme or [], sizes=k or [], seed=seed, out=out, as_json=json)

@@ -1,0 +1,139 @@
+"""`semlink sweep`: a study from a file, with progress and the time left."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from semlink.flowgraphs.studies import (
+    Study,
+    estimate_seconds,
+    plot_quantity,
+    read_results,
+    read_study,
+    run_study,
+    save_figure,
+    study_progress,
+    write_report,
+)
+from semlink.phy.parallel import cores
+
+MANY = 20_000
+"""Points above which a sweep asks first."""
+
+
+def run_sweep(
+    path: Path,
+    out: Path,
+    *,
+    workers: int | None,
+    scheduler: str | None,
+    resources: Sequence[str],
+    yes: bool,
+    csv: bool,
+    as_json: bool,
+) -> int:
+    """Run what is missing of a study; return the exit status, 1 where points ended in an error.
+
+    Raises:
+        ValueError: a study, an option or a results folder that is refused.
+        OSError: the results cannot be written.
+    """
+    study = read_study(path)
+    console = Console(stderr=True)
+    if study.size > MANY and not yes:
+        _ask(study, workers, console)
+    try:
+        with study_progress(console) as show:
+            table = run_study(
+                study, out, workers=workers, scheduler=scheduler, resources=parse_resources(resources), progress=show
+            )
+    except KeyboardInterrupt:
+        console.print(_kept(out), highlight=False)
+        raise
+    except OSError as error:
+        raise OSError(f"{error}; {_kept(out)}") from error
+    files = [str(out / "table.parquet")]
+    if csv:
+        table.to_csv(out / "table.csv", index=False)
+        files.append(str(out / "table.csv"))
+    wrong = table[table["error"] != ""]
+    if as_json:
+        print(json.dumps({"points": len(table), "errors": len(wrong), "files": files}))
+    else:
+        print(f"{len(table)} points; written: {', '.join(files)}")
+    for row in wrong.to_dict("records"):
+        said = f"{row['codec']} on {row['spec']} at {row['esno_db']:g} dB, ratio {row['asked_ratio']:.4g}"
+        console.print(f"error: {said}: {row['error']}", style="red", soft_wrap=True, highlight=False)
+    return 1 if len(wrong) else 0
+
+
+def _kept(out: Path) -> str:
+    count = len(read_results(out)[1]) if (out / "study.json").exists() else 0
+    return f"{count} points are kept in {out}; the same command goes on from there"
+
+
+def parse_resources(texts: Sequence[str]) -> dict[str, float]:
+    """What a worker must offer, from "GPU=1".
+
+    Raises:
+        ValueError: another form, or an amount that is not above 0.
+    """
+    found = {}
+    for text in texts:
+        name, equals, amount = text.partition("=")
+        try:
+            found[name] = float(amount if equals else "nan")
+        except ValueError:
+            found[name] = math.nan
+        if not name or not 0 < found[name] < math.inf:
+            raise ValueError(f"--resource {text!r}: give NAME=AMOUNT, such as GPU=1")
+    return found
+
+
+def run_report(results: Path, out: Path) -> None:
+    """Write the report of a results folder.
+
+    Raises:
+        ValueError: no results folder, or one without a point.
+        OSError: it cannot be written.
+    """
+    print(f"written: {write_report(results, out)}")
+
+
+def run_figure(results: Path, out: Path, *, quantity: str, over: str) -> None:
+    """Draw a figure of a results folder.
+
+    Raises:
+        ValueError: no results folder, an ending, quantity or axis that is refused.
+        OSError: it cannot be written.
+    """
+    _, table = read_results(results)
+    print(f"written: {save_figure(plot_quantity(table, quantity, over=over, ieee=True), out)}")
+
+
+def _ask(study: Study, workers: int | None, console: Console) -> None:
+    seconds = estimate_seconds(study) / max(1, workers or cores())
+    console.print(
+        f"{study.size} points, about {duration(seconds)} on {max(1, workers or cores())} cores of this machine",
+        highlight=False,
+    )
+    try:
+        sure = typer.confirm("Run them all?", err=True)
+    except typer.Abort:
+        sure = False
+    if not sure:
+        raise ValueError(f"{study.size} points were not confirmed; --yes goes ahead without asking")
+
+
+def duration(seconds: float) -> str:
+    """In words, to two places."""
+    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.2g} {unit}" if seconds / length < 100 else f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.2g} seconds"

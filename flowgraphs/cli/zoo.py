@@ -1,0 +1,100 @@
+"""`semlink zoo`: what was trained, on what, and how well it does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+
+from semlink.flowgraphs.comparison import as_fraction, count_figures, measure_figures, progress_bar
+from semlink.neural import zoo
+from semlink.neural.diffusion import ReceiverCard, find_receiver, receiver_cards
+
+ROWS = {
+    "psnr_db": "PSNR (dB)",
+    "codec_psnr_db": "of the codec alone",
+    "control_psnr_db": "of the control",
+    "margin_db": "above the codec alone (dB)",
+    "control_margin_db": "above the control (dB)",
+    "st_lpips": "ST-LPIPS",
+    "codec_st_lpips": "of the codec alone",
+    "st_lpips_change_percent": "against the codec alone (%)",
+    "control_st_lpips_change_percent": "against the control (%)",
+}
+"""What of a card's figures is shown, and how it is called."""
+
+
+def run_zoo(*, measure: str | None, as_json: bool) -> None:
+    """`semlink zoo`."""
+    if measure is not None:
+        with progress_bar("measuring", count_figures(measure)) as advance:
+            measure_figures(measure, advance)
+    cards = zoo.cards().values()
+    if as_json:
+        receivers = receiver_cards().values()
+        print(json.dumps([asdict(card) for card in cards] + [asdict(card) for card in receivers], indent=2))
+        return
+    console = Console()
+    for card in cards:
+        console.print(
+            f"[bold]{card.name}[/bold]: {card.codec}, ratio {card.offer}, {card.parameters:,} parameters, "
+            f"{zoo.find_weights(f'zoo:{card.name}').stat().st_size / 1e6:.2f} MB",
+            soft_wrap=True,
+        )
+        console.print(
+            f"  data: {card.data}\n  channel: {card.channel}\n  trained by: {card.command}\n  SHA-256: {card.sha256}\n"
+            f"  measured by: semlink zoo --measure {card.name}, at ratio {as_fraction(card.ratio)}",
+            soft_wrap=True,
+        )
+        for condition, figures in card.figures.items():
+            values = ", ".join(f"{level} dB: {value:.2f}" for level, value in figures.items())
+            console.print(f"  PSNR in dB, {condition}: {values}", soft_wrap=True, highlight=False, emoji=False)
+    _print_receivers(console)
+
+
+def _print_receivers(console: Console) -> None:
+    """The receivers that ship, each with its card and its figures."""
+    cards = receiver_cards().values()
+    if not cards:
+        console.print("No receivers ship with this version.")
+        return
+    table = Table(title="Receivers: CODEC+NAME in `semlink compare --codec`")
+    for name in ("name", "network", "behind", "parameters", "MB", "channel"):
+        table.add_column(name, justify="right" if name in ("parameters", "MB") else "left")
+    for card in cards:
+        size = find_receiver(card.name)[1].stat().st_size / 1e6
+        codec = card.codec.removeprefix("zoo:")
+        table.add_row(card.name, card.model, codec, f"{card.parameters:,}", f"{size:.2f}", card.channel)
+    console.print(table)
+    for card in cards:
+        _print_card(card, console)
+
+
+def _print_card(card: ReceiverCard, console: Console) -> None:
+    console.print(f"[bold]{card.name}[/bold]", soft_wrap=True)
+    console.print(
+        f"  data: {card.data}\n  trained by: {card.command}\n  SHA-256: {card.sha256}\n"
+        f"  measured by: semlink zoo --measure {card.name}, behind {card.codec.removeprefix('zoo:')} at ratio 1/6",
+        soft_wrap=True,
+    )
+    for condition, curves in card.figures.items():
+        table = Table(title=f"{card.name}, {condition}")
+        table.add_column("")
+        levels = list(next(iter(curves.values()), {}))
+        for level in levels:
+            table.add_column(f"{level} dB", justify="right")
+        for quantity, label in ROWS.items():
+            if quantity in curves:
+                table.add_row(label, *(_cell(card, condition, quantity, level) for level in levels))
+        console.print(table)
+
+
+def _cell(card: ReceiverCard, condition: str, quantity: str, level: str) -> str:
+    curves = card.figures[condition]
+    value = curves[quantity][level]
+    if f"{quantity}_low" not in curves:
+        return f"{value:.4f}" if "lpips" in quantity else f"{value:.2f}"
+    low, high = curves[f"{quantity}_low"][level], curves[f"{quantity}_high"][level]
+    return f"{value:+.2f} ({low:+.2f} … {high:+.2f})"

@@ -1,0 +1,75 @@
+"""The same images through several codecs over one channel: the comparison, its report, margins and checks."""
+
+from semlink.flowgraphs.comparison.card_figures import count_figures, installed_metrics, measure_figures, named
+from semlink.flowgraphs.comparison.check import Finding, check_channel, check_codec
+from semlink.flowgraphs.comparison.comparison import (
+    BATCH_PIXELS,
+    COLUMNS,
+    Comparison,
+    Pixels,
+    Tally,
+    batches,
+    column_of,
+    compare,
+    find_cliff,
+    pixels,
+)
+from semlink.flowgraphs.comparison.gsc import claim_table, contestants, default_gsc, judge, run_gsc
+from semlink.flowgraphs.comparison.margins import psnr_margin
+from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS, draw_curves
+from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
+from semlink.flowgraphs.comparison.report import (
+    MARGINS,
+    as_fraction,
+    by_codec,
+    describe,
+    progress_bar,
+    psnr_cell,
+    run_compare,
+    try_codecs,
+    writable,
+)
+from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, spreads
+
+__all__ = [
+    "BATCH_PIXELS",
+    "BRIGHTNESS",
+    "COLOURS",
+    "COLUMNS",
+    "MARGINS",
+    "MARKERS",
+    "Comparison",
+    "Finding",
+    "Pixels",
+    "Tally",
+    "as_fraction",
+    "batches",
+    "by_codec",
+    "check_channel",
+    "check_codec",
+    "claim_table",
+    "column_of",
+    "compare",
+    "contestants",
+    "count_figures",
+    "default_gsc",
+    "describe",
+    "draw_curves",
+    "find_cliff",
+    "installed_metrics",
+    "judge",
+    "margin_table",
+    "measure_figures",
+    "named",
+    "pixels",
+    "printed",
+    "progress_bar",
+    "psnr_cell",
+    "psnr_margin",
+    "receiver_margins",
+    "run_compare",
+    "run_gsc",
+    "spreads",
+    "try_codecs",
+    "writable",
+]

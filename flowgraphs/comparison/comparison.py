@@ -1,0 +1,332 @@
+"""The comparison: the same images through several codecs over one channel, over a range of Es/N0."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from semlink.phy import metrics
+from semlink.phy.link import Channel, Codec, InformedCodec, Link, Transmission, check_image
+from semlink.phy.metrics import METRICS
+from semlink.phy.parallel import cores
+from semlink.phy.rng import image_rngs
+
+Pixels = UInt8[np.ndarray, "h w c"]
+Scores = Float[np.ndarray, "images realisations"]
+
+BATCH_PIXELS = 1 << 19  # of one batch: what keeps the networks' features within the caches and a few hundred MB
+CODED = ("source", "padding", "crc", "parity")  # what the coded bits of a digital codec are spent on
+SHOWN = 3  # images whose reception is kept as a picture
+
+
+@dataclass
+class Tally:
+    """What the transmissions of one codec at one Es/N0 add up to."""
+
+    squared_errors: list[list[float]] = field(default_factory=list)  # by realisation, then image
+    ssim: list[float] = field(default_factory=list)
+    ms_ssim: list[float] = field(default_factory=list)
+    perceptual: dict[str, list[list[float]]] = field(default_factory=dict)  # by metric, realisation, then image
+    failed: int = 0
+    block_errors: int = 0
+    blocks: int = 0
+    uses: int = 0
+    values: int = 0  # of the images sent, c·h·w each
+    pictures: dict[str, Pixels] = field(default_factory=dict)  # received, of the first realisation
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    bits: dict[str, int] = field(default_factory=dict)  # sent, by purpose
+    modes: Counter[str] = field(default_factory=Counter)  # transmission modes, by image
+    papr_db: list[float] = field(default_factory=list)
+
+    def begin_realisation(self, perceptual: Iterable[str]) -> None:
+        """What is added from here on is of another realisation, with distances by these perceptual metrics."""
+        self.squared_errors.append([])
+        for name in perceptual:
+            self.perceptual.setdefault(name, []).append([])
+
+    def add(self, sent: Float[Tensor, "b c h w"], got: Transmission, distances: Mapping[str, Sequence[float]]) -> None:
+        """Count one batch, with the distance of each image by perceptual metric."""
+        for name, values in distances.items():
+            self.perceptual[name][-1] += values
+        self.squared_errors[-1] += metrics.squared_error(got.image, sent).tolist()
+        side = min(sent.shape[-2:])
+        self.ssim += [metrics.ssim(got.image, sent) if side >= metrics.SSIM_MIN_SIDE else math.nan] * len(sent)
+        self.ms_ssim += [metrics.ms_ssim(got.image, sent) if side >= metrics.MS_SSIM_MIN_SIDE else math.nan] * len(sent)
+        self.failed += int(got.failed.sum())
+        if got.block_errors is not None and got.blocks is not None:
+            self.block_errors += int(got.block_errors.sum())
+            self.blocks += int(got.blocks.sum())
+        for purpose, bits in got.bits.items():
+            self.bits[purpose] = self.bits.get(purpose, 0) + int(bits.sum())
+        self.modes.update(got.modes)
+        self.papr_db += [] if got.papr_db is None else got.papr_db.tolist()
+        self.uses += sum(got.uses.values()) * len(sent)
+        self.values += sent.numel()
+        for topic, note in got.notes.items():
+            self.notes.setdefault(topic, [])
+            self.notes[topic] += [note] * (note not in self.notes[topic])  # images of other sizes may differ
+
+    def row(self) -> dict[str, float | int]:
+        """The figures, by column of the table."""
+        errors = np.array(self.squared_errors).T  # (images, realisations)
+        pooled = metrics.psnr_estimate(errors)
+        per_image = metrics.mean_estimate(np.vectorize(metrics.to_db)(errors))
+        blocks = metrics.error_rate(self.block_errors, self.blocks) if self.blocks else None
+        return {
+            "ratio": self.uses / self.values,
+            "psnr_db": pooled.value,
+            "psnr_mean_db": per_image.value,
+            "ssim": float(np.mean(self.ssim)),
+            "failed": self.failed,
+            "bler": blocks.value if blocks else math.nan,
+            "images": errors.shape[0],
+            "realisations": errors.shape[1],
+            "psnr_db_low": pooled.low,
+            "psnr_db_high": pooled.high,
+            "psnr_mean_db_low": per_image.low,
+            "psnr_mean_db_high": per_image.high,
+            "bler_low": blocks.low if blocks else math.nan,
+            "bler_high": blocks.high if blocks else math.nan,
+            "ms_ssim": float(np.mean(self.ms_ssim)),
+            "mode": self.modes.most_common(1)[0][0] if self.modes else "",
+            **self._shares(),
+            "papr_db": float(np.mean(self.papr_db)) if self.papr_db else math.nan,
+            **self._distances(),
+        }
+
+    def _distances(self) -> dict[str, float]:
+        """The means of the perceptual metrics with their intervals, unknown (NaN) where not measured."""
+        columns: dict[str, float] = {}
+        for name in METRICS:
+            values = np.array(self.perceptual.get(name, [[math.nan]])).T  # (images, realisations)
+            mean, column = metrics.mean_estimate(values), column_of(name)
+            columns |= {column: mean.value, f"{column}_low": mean.low, f"{column}_high": mean.high}
+        return columns
+
+    def _shares(self) -> dict[str, float]:
+        """What the coded bits are spent on, and what the header costs beside them, as shares of the coded bits."""
+        coded = sum(self.bits.get(purpose, 0) for purpose in CODED)
+        shares = {f"{purpose}_share": self.bits.get(purpose, 0) / coded if coded else math.nan for purpose in CODED}
+        return {**shares, "header_share": self.bits.get("header", 0) / coded if coded else math.nan}
+
+
+def column_of(metric: str) -> str:
+    """The column of the table for a perceptual metric; with _low and _high its interval."""
+    return metric.replace("-", "_")
+
+
+COLUMNS = (
+    "codec", "channel", "csi", "esno_db", "ratio", "psnr_db", "psnr_mean_db", "ssim", "failed", "bler", "images",
+    "realisations", "seed", "psnr_db_low", "psnr_db_high", "psnr_mean_db_low", "psnr_mean_db_high",
+    "bler_low", "bler_high", "ms_ssim", "coherence", "equaliser", "mode", "source_share", "padding_share", "crc_share",
+    "parity_share", "header_share", "spec", "papr_db",
+    *(column_of(name) + end for name in METRICS for end in ("", "_low", "_high")),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The outcome of `compare`.
+
+    Attributes:
+        table: one row for every codec and Es/N0, with `COLUMNS`.
+        pictures: some received images of the first realisation, 8-bit levels (h, w, c), by (image, codec, Es/N0).
+        sent: the images, (1, c, h, w), by name.
+        notes: each codec's remarks on the accounting, by codec and topic.
+        metrics: the perceptual metrics that were asked for.
+        errors: squared errors of every transmission, by (codec, Es/N0): images, in the same order everywhere, by
+            realisations.
+        distances: likewise of every perceptual metric, by (metric, codec, Es/N0).
+    """
+
+    table: pd.DataFrame
+    pictures: Mapping[tuple[str, str, float], Pixels]
+    sent: Mapping[str, Tensor]
+    notes: Mapping[str, Mapping[str, Sequence[str]]]
+    metrics: Sequence[str] = ()
+    errors: Mapping[tuple[str, float], Scores] = field(default_factory=dict)
+    distances: Mapping[tuple[str, str, float], Scores] = field(default_factory=dict)
+
+
+def compare(
+    images: Mapping[str, Float[Tensor, "1 c h w"]],
+    codecs: Mapping[str, Codec | InformedCodec],
+    channel: Channel,
+    esno_db: Sequence[float],
+    *,
+    realisations: int = 1,
+    seed: int = 0,
+    pictures: Collection[float] = (),
+    metrics: Sequence[str] = (),
+    workers: int | None = None,
+    progress: Callable[[], None] = lambda: None,
+) -> Comparison:
+    """Send every image with every codec at every Es/N0.
+
+    All codecs meet the same fades and noise, at every Es/N0 the same ones scaled, and what an image meets depends on
+    `seed`, the realisation and its content alone: neither on the order of the images nor on their batches.
+
+    Args:
+        images: images (1, c, h, w) by name; sizes may differ.
+        codecs: codecs by the name the table gives them.
+        channel: the channel; its `labels`, if it has any, fill the columns that describe it.
+        esno_db: Es/N0 in dB.
+        realisations: of fading and noise, for every image.
+        seed: of the channel.
+        pictures: the Es/N0 of which received images are kept, of the first `SHOWN` images.
+        metrics: perceptual metrics to measure as well, of "st-lpips" and "lpips"; lower is better.
+        workers: threads that share out the codecs and Es/N0; None for as many as there are cores.
+        progress: called after each codec and Es/N0, of which there are len(codecs)·len(esno_db).
+
+    Raises:
+        ValueError: no image, codec or Es/N0, an unknown metric or one whose weights are not to be had, images that
+            are not RGB with one, or what `Link` raises.
+    """
+    for name, given in (("images", images), ("codecs", codecs), ("esno_db", esno_db)):
+        if not len(given):
+            raise ValueError(f"{name} is empty; give at least one")
+    for name, value in (("realisations", realisations), ("workers", workers)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name}={value} must be at least 1")
+    jobs = [_Job(name, codec, level) for name, codec in codecs.items() for level in esno_db]
+    plan = _Plan(images, channel, realisations, seed, frozenset(pictures), _perceptual(metrics, images))
+    tallies = _run_all(plan, jobs, min(workers or cores(), len(jobs)), progress)
+    unlabelled = dict.fromkeys(("csi", "coherence", "equaliser"), "")
+    said = getattr(channel, "labels", {})
+    name = said.get("channel", type(channel).__name__)
+    labels = {"channel": name, "spec": name, **unlabelled, **said, "seed": seed}
+    rows = [
+        {"codec": job.name, "esno_db": job.esno_db, **labels, **tally.row()}
+        for job, tally in zip(jobs, tallies, strict=True)
+    ]
+    received = {
+        (image, job.name, job.esno_db): picture
+        for job, tally in zip(jobs, tallies, strict=True)
+        for image, picture in tally.pictures.items()
+    }
+    notes: dict[str, dict[str, list[str]]] = {}
+    for job, tally in zip(jobs, tallies, strict=True):
+        for topic, said in tally.notes.items():
+            known = notes.setdefault(job.name, {}).setdefault(topic, [])
+            known += [note for note in said if note not in known]
+    done = list(zip(jobs, tallies, strict=True))
+    return Comparison(
+        pd.DataFrame(rows)[list(COLUMNS)],
+        received,
+        images,
+        notes,
+        tuple(plan.perceptual),
+        errors={(job.name, job.esno_db): np.array(tally.squared_errors).T for job, tally in done},
+        distances={
+            (metric, job.name, job.esno_db): np.array(values).T
+            for job, tally in done
+            for metric, values in tally.perceptual.items()
+        },
+    )
+
+
+def _perceptual(names: Sequence[str], images: Mapping[str, Tensor]) -> dict[str, metrics.Perceptual]:
+    for name, image in images.items():
+        if names and image.shape[1] != 3:
+            raise ValueError(f"image {name}: {image.shape[1]} channels; {', '.join(names)} must have 3, RGB")
+    return {name: metrics.Perceptual(name) for name in names}
+
+
+@dataclass(frozen=True)
+class _Job:
+    name: str
+    codec: Codec | InformedCodec
+    esno_db: float
+
+
+@dataclass(frozen=True)
+class _Plan:
+    images: Mapping[str, Tensor]
+    channel: Channel
+    realisations: int
+    seed: int
+    pictures: frozenset[float]
+    perceptual: Mapping[str, metrics.Perceptual]
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, job: _Job) -> Tally:
+        """Everything that one codec sends at one Es/N0, unless it is stopped."""
+        link, tally = Link(job.codec, self.channel), Tally()
+        shown = set(list(self.images)[:SHOWN]) if job.esno_db in self.pictures else set()
+        for realisation in range(self.realisations):
+            tally.begin_realisation(self.perceptual)
+            for names, batch in batches(self.images):
+                if self.stopped.is_set():
+                    return tally
+                got = link(batch, job.esno_db, rng=image_rngs(self.seed, batch, realisation=realisation))
+                # A batch holds the same images every time: the name of its first stands for it.
+                tally.add(batch, got, self._distances(got.image, batch, names[0]))
+                if realisation == 0:
+                    received = zip(names, torch.split(got.image, 1), strict=True)
+                    tally.pictures |= {name: pixels(image) for name, image in received if name in shown}
+        return tally
+
+    def _distances(self, got: Tensor, sent: Tensor, key: str) -> dict[str, list[float]]:
+        side, unknown = min(sent.shape[-2:]), [math.nan] * len(sent)
+        return {
+            name: metric(got, sent, key=key).tolist() if side >= metric.least_side else unknown
+            for name, metric in self.perceptual.items()
+        }
+
+
+def _run_all(plan: _Plan, jobs: Sequence[_Job], workers: int, progress: Callable[[], None]) -> list[Tally]:
+    threads = torch.get_num_threads()
+    each = max(1, cores() // workers)
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(each,))
+    futures = [pool.submit(plan.run, job) for job in jobs]
+    try:
+        for future in as_completed(futures):
+            future.result()
+            progress()
+    finally:
+        plan.stopped.set()  # after an error or Ctrl-C nothing more is begun
+        pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(threads)
+    return [future.result() for future in futures]
+
+
+def pixels(image: Float[Tensor, "1 c h w"]) -> Pixels:
+    """An image in [0, 1] as 8-bit levels, (h, w, c)."""
+    return metrics.to_levels(image[0]).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+
+
+def batches(images: Mapping[str, Float[Tensor, "1 c h w"]]) -> Iterator[tuple[list[str], Float[Tensor, "b c h w"]]]:
+    """The images grouped by size, at most `BATCH_PIXELS` pixels a batch (one image at least), with their names."""
+    by_shape: dict[torch.Size, list[str]] = {}
+    for name, image in images.items():
+        check_image(image)
+        by_shape.setdefault(image.shape, []).append(name)
+    for shape, names in by_shape.items():
+        count = max(1, BATCH_PIXELS // (shape[-1] * shape[-2]))
+        for i in range(0, len(names), count):
+            part = names[i : i + count]
+            yield part, torch.cat([images[name] for name in part])
+
+
+def find_cliff(rows: pd.DataFrame) -> float | None:
+    """The Es/N0 in dB above which fewer than half of one codec's transmissions fail, interpolated; None without one."""
+    rows = rows.sort_values("esno_db")
+    share = (rows["failed"] / (rows["images"] * rows["realisations"])).to_numpy()
+    levels = rows["esno_db"].to_numpy()
+    for i in reversed(range(len(share) - 1)):
+        if share[i] >= 0.5 > share[i + 1]:
+            part = (share[i] - 0.5) / (share[i] - share[i + 1])
+            return float(levels[i] + part * (levels[i + 1] - levels[i]))
+        if share[i + 1] >= 0.5:
+            return None
+    return None

@@ -1,0 +1,101 @@
+"""What a comparison says of CODEC+RECEIVER: its margins over the codec alone and over the other receivers beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+from rich.table import Table
+
+from semlink.flowgraphs.comparison.comparison import Comparison, column_of
+from semlink.flowgraphs.comparison.margins import change_percent, psnr_margin
+from semlink.flowgraphs.specs import JOINT
+from semlink.phy.metrics import METRICS, Estimate
+
+PSNR = "psnr_db"
+
+
+@dataclass(frozen=True)
+class Margin:
+    """How far a receiver is ahead of another at one Es/N0, over the same receptions.
+
+    Attributes:
+        codec: CODEC+RECEIVER.
+        over: the codec alone, or with another receiver.
+        esno_db: Es/N0 in dB.
+        quantity: "psnr_db", in dB; or a perceptual metric, in per cent of the other's, below 0 where it is better.
+        value, low, high: the margin with its 95 % interval; NaN where that is unknown.
+    """
+
+    codec: str
+    over: str
+    esno_db: float
+    quantity: str
+    value: float
+    low: float
+    high: float
+
+
+def receiver_margins(outcome: Comparison) -> list[Margin]:
+    """Of every CODEC+RECEIVER over the codec alone and the receivers behind the same codec that come before it."""
+    return [_margin(outcome, *case) for case in _cases(outcome)]
+
+
+def _cases(outcome: Comparison) -> Iterator[tuple[str, str, float, str]]:
+    names = list(dict.fromkeys(name for name, _ in outcome.errors))
+    levels = sorted({level for _, level in outcome.errors})
+    for i, name in enumerate(names):
+        alone, joint, _ = name.partition(JOINT)
+        rivals = [other for other in names[:i] if other.startswith(alone + JOINT)]
+        for other in [alone] * (alone in names) + rivals if joint else []:
+            for quantity in (PSNR, *(column_of(metric) for metric in outcome.metrics)):
+                yield from ((name, other, level, quantity) for level in levels)
+
+
+def _margin(outcome: Comparison, codec: str, over: str, level: float, quantity: str) -> Margin:
+    found = _estimate(outcome, codec, over, level, quantity)
+    return Margin(codec, over, level, quantity, found.value, found.low, found.high)
+
+
+def _estimate(outcome: Comparison, codec: str, over: str, level: float, quantity: str) -> Estimate:
+    if quantity == PSNR:
+        return psnr_margin(outcome.errors[codec, level], outcome.errors[over, level])
+    metric = next(name for name in outcome.metrics if column_of(name) == quantity)
+    return change_percent(outcome.distances[metric, codec, level], outcome.distances[metric, over, level])
+
+
+def margin_table(found: list[Margin]) -> pd.DataFrame:
+    """One row for each margin."""
+    return pd.DataFrame([asdict(one) for one in found])
+
+
+def printed(outcome: Comparison, found: list[Margin]) -> Iterator[Table]:
+    """A table for each quantity: a row for every Es/N0, a column for every pair."""
+    labels = {PSNR: "PSNR in dB above the other's"}
+    labels |= {column_of(name): f"{METRICS[name].label} against the other's, in %" for name in outcome.metrics}
+    for quantity, label in labels.items():
+        some = [one for one in found if one.quantity == quantity]
+        if some:
+            yield _table(f"{label}, over the same receptions (95 % interval)", some)
+
+
+def _table(title: str, found: list[Margin]) -> Table:
+    table = Table(title=title)
+    table.add_column("Es/N0 (dB)", justify="right")
+    pairs = list(dict.fromkeys((one.codec, one.over) for one in found))
+    for codec, over in pairs:
+        table.add_column(f"{codec} over {over}", justify="right")
+    at = {(one.codec, one.over, one.esno_db): one for one in found}
+    for level in sorted({one.esno_db for one in found}):
+        table.add_row(f"{level:g}", *(cell(at[codec, over, level]) for codec, over in pairs))
+    return table
+
+
+def cell(one: Margin | Estimate) -> str:
+    """A margin in words, with its interval where that is known."""
+    if math.isnan(one.value):
+        return "–"
+    interval = f" ({one.low:+.2f} … {one.high:+.2f})" if math.isfinite(one.low) else ""
+    return f"{one.value:+.2f}{interval}"

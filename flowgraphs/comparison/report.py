@@ -1,0 +1,335 @@
+"""What the commands do: options in, progress on stderr, a table or JSON on stdout, files in a folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from torch import Tensor
+
+from semlink.baselines.capacity import shannon
+from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
+from semlink.flowgraphs.comparison import plots
+from semlink.flowgraphs.comparison.comparison import CODED, Comparison, column_of, compare, find_cliff
+from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
+from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, Spread, check_samples, samplers, spreads
+from semlink.flowgraphs.comparison.uncertainty import describe as describe_spreads
+from semlink.flowgraphs.specs import (
+    PUBLISHED,
+    check_count,
+    default_codecs,
+    load_images,
+    make_channel,
+    make_codecs,
+    parse_esno,
+    parse_metrics,
+    parse_ratio,
+    published_curves,
+)
+from semlink.phy.channels import AWGN
+from semlink.phy.link import Codec, InformedCodec, esno_to_n0
+from semlink.phy.metrics import METRICS
+
+FILES = ("compare.csv", "compare.png", "contact.png")
+MARGINS = "margins.csv"  # of receivers, where there are any
+Sampled = Mapping[tuple[str, str, float], Spread]
+
+
+def run_compare(
+    *,
+    words: Sequence[str],
+    codecs: Sequence[str],
+    channel: str,
+    coherence: str | None,
+    csi: str | None,
+    equaliser: str | None,
+    esno: str,
+    ratio: str,
+    mcs: str,
+    realisations: int | None,
+    metrics: Sequence[str],
+    seed: int,
+    out: Path,
+    as_json: bool,
+    samples: int | None = None,
+) -> None:
+    """`semlink compare`: everything is checked before anything is sent, and all files are written at the end.
+
+    Raises:
+        ValueError: an option that is refused; the message names it and what is allowed.
+        OSError: a folder that cannot be written.
+    """
+    levels = parse_esno(esno)
+    check_count("--realisations", realisations, 1)
+    check_count("--seed", seed, 0)
+    measured = parse_metrics(metrics)
+    over = make_channel(channel, coherence=coherence, csi=csi, equaliser=equaliser)
+    names = list(codecs) or list(default_codecs(over))
+    share = parse_ratio(ratio)
+    chosen = make_codecs(names, ratio=share, mcs=mcs, channel=over)
+    published = published_curves(names, words, channel=over)
+    images = load_images(words)
+    check_samples(samples, chosen)
+    try_codecs(chosen, images)
+    still = getattr(over, "labels", {}).get("channel") == "awgn"
+    repeats = realisations or math.ceil((6 if still else 30) / len(images))
+    shown = plots.some(levels)
+    with writable(out) as folder:
+        with progress_bar("sending", len(chosen) * len(levels)) as advance:
+            outcome = compare(
+                images,
+                chosen,
+                over,
+                levels,
+                realisations=repeats,
+                seed=seed,
+                pictures=shown,
+                metrics=measured,
+                progress=advance,
+            )
+        outcome = replace(outcome, table=add_published(outcome.table, published, share))
+        sampled: dict[tuple[str, str, float], Spread] = {}
+        if samples is not None:
+            with progress_bar("sampling", len(samplers(chosen)) * len(shown)) as advance:
+                sampled = spreads(images, chosen, over, shown, count=samples, seed=seed, progress=advance)
+        fixed = any(re.fullmatch(r"[^+]*-qam(\+.*)?", name) for name in chosen)
+        files = write_comparison(outcome, mcs if fixed else None, folder, sampled)
+    if as_json:
+        print(json.dumps(_as_json(outcome, [str(out / name) for name in files], sampled), indent=2, allow_nan=False))
+    else:
+        _print_comparison(outcome, [str(out / name) for name in files if "/" not in name], sampled)
+
+
+def add_published(table: pd.DataFrame, names: Sequence[str], ratio: float) -> pd.DataFrame:
+    """Rows for published rate-distortion curves at capacity: the mean of per-image PSNR is all that is known."""
+    levels = sorted(set(table["esno_db"]))
+    like = table.iloc[0]
+    rows = [
+        {
+            **{
+                column: like[column]
+                for column in ("channel", "spec", "csi", "coherence", "equaliser", "seed", "images")
+            },
+            "codec": f"{PUBLISHED}{name}",
+            "esno_db": level,
+            "ratio": ratio,
+            "psnr_mean_db": float(kodak_psnr_at_capacity(name, ratio, shannon(level))),
+            "failed": 0,
+            "realisations": 1,
+        }
+        for name in names
+        for level in levels
+    ]
+    return pd.concat([table, pd.DataFrame(rows, columns=table.columns)], ignore_index=True) if rows else table
+
+
+def try_codecs(codecs: Mapping[str, Codec | InformedCodec], images: Mapping[str, Tensor]) -> None:
+    """Encode one image of each size with every codec: a size or ratio that is refused shows before the long run.
+
+    Raises:
+        ValueError: naming the image.
+    """
+    n0 = esno_to_n0(10)
+    first = {tuple(image.shape): name for name, image in reversed(list(images.items()))}
+    for name in first.values():
+        for codec in codecs.values():
+            try:
+                if isinstance(codec, InformedCodec):
+                    codec.encode_informed(images[name], n0, lambda symbols: AWGN()(symbols, n0, rng=torch.Generator()))
+                else:
+                    codec.encode(images[name], n0)
+            except ValueError as error:
+                raise ValueError(f"image {name}: {error}") from error
+
+
+@contextmanager
+def writable(out: Path, *, stale: Sequence[str] = ("received", MARGINS)) -> Iterator[Path]:
+    """A folder to write to, whose files move to `out` when all has gone well; otherwise nothing is left behind.
+
+    Args:
+        out: the folder that they move to.
+        stale: what an earlier run may have left there, and must not mix with this one's.
+
+    Raises:
+        OSError: `out` cannot be made or written, or holds a file or folder of another kind under a name it needs.
+    """
+    made = [path for path in (out, *out.parents) if not path.exists()]
+    try:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=".semlink-", dir=out))
+        except OSError as error:
+            raise OSError(f"--out {out}: cannot be written ({error.strerror}); give a folder that can") from error
+        try:
+            _refuse_clashes(out)
+            yield folder
+            for path in map(out.joinpath, stale):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+            for path in folder.iterdir():
+                path.replace(out / path.name)
+            made = []
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        with suppress(OSError):  # whatever went wrong is the error to tell
+            for path in made:
+                path.rmdir()
+
+
+def _refuse_clashes(out: Path) -> None:
+    for name in (*FILES, MARGINS):
+        if (out / name).is_dir():
+            raise OSError(f"--out {out}: {name} is a folder there; give another folder")
+    if (out / "received").exists() and not (out / "received").is_dir():
+        raise OSError(f"--out {out}: received is a file there; give another folder")
+
+
+def write_comparison(outcome: Comparison, mcs: str | None, folder: Path, sampled: Sampled) -> list[str]:
+    """Write compare.csv, compare.png, contact.png, margins.csv where there are any, and received/*.png; their names."""
+    title = describe(outcome, mcs)
+    outcome.table.to_csv(folder / "compare.csv", index=False)
+    plots.draw_curves(outcome, title, folder / "compare.png")
+    plots.draw_contact_sheet(outcome, title, folder / "contact.png")
+    found = receiver_margins(outcome)
+    if found:
+        margin_table(found).to_csv(folder / MARGINS, index=False)
+    (folder / "received").mkdir()
+    number = {name: f"{i}-{_file_name(Path(name).stem)}" for i, name in enumerate(outcome.sent)}
+    pictures = {(*key, ""): picture for key, picture in outcome.pictures.items()}
+    for key, one in sampled.items():
+        pictures |= {(*key, "_mean"): one.mean, (*key, "_spread"): one.spread}
+    for (image, codec, level, end), picture in pictures.items():
+        plots.write_image(picture, folder / "received" / f"{number[image]}_{_file_name(codec)}_{level:g}dB{end}.png")
+    written = sorted(f"received/{path.name}" for path in (folder / "received").iterdir())
+    return [*FILES, *[MARGINS] * bool(found), *written]
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text)
+
+
+def describe(outcome: Comparison, mcs: str | None) -> str:
+    """The conditions in one line: what a plot must state to be worth anything."""
+    row = outcome.table.iloc[0]
+    scheme = f", digital MCS {mcs}" if mcs else ""
+    counts = f"images {row['images']} × realisations {row['realisations']}"
+    return f"{row['spec']}; ratio {as_fraction(row['ratio'])}{scheme}; {counts}"
+
+
+def as_fraction(ratio: float) -> str:
+    return f"1/{round(1 / ratio)}" if abs(1 / ratio - round(1 / ratio)) < 0.01 else f"{ratio:.4g}"
+
+
+def _print_comparison(outcome: Comparison, files: Sequence[str], sampled: Sampled) -> None:
+    console = Console()
+    title = "PSNR in dB from the mean squared error (95 % interval); failed images of those sent"
+    console.print(by_codec(outcome, title, psnr_cell))
+    for metric in outcome.metrics:
+        title = f"{METRICS[metric].label} (95 % interval); lower is better"
+        console.print(by_codec(outcome, title, partial(distance_cell, column_of(metric))))
+    for table in printed(outcome, receiver_margins(outcome)):
+        console.print(table)
+    for codec, rows in outcome.table.groupby("codec", sort=False):
+        cliff = find_cliff(rows)
+        if cliff is not None:
+            console.print(
+                f"{codec}: cliff at {cliff:.1f} dB: below it more than half of the images fail",
+                soft_wrap=True,
+                emoji=False,
+            )
+        if np.isfinite(rows["papr_db"]).any():
+            papr = f"{codec}: peak-to-average power of the symbols {rows['papr_db'].mean():.1f} dB"
+            console.print(papr, soft_wrap=True, highlight=False, emoji=False)
+        if np.isfinite(rows["source_share"]).any():
+            console.print(f"{codec}: {_bits(rows)}", soft_wrap=True, highlight=False, emoji=False)
+        for topic, notes in outcome.notes.get(str(codec), {}).items():
+            console.print(f"{codec}: {topic}: {'; or: '.join(notes)}", soft_wrap=True, highlight=False, emoji=False)
+    for line in describe_spreads(sampled):
+        where = f"; received/*_mean.png and *_spread.png, {BRIGHTNESS} times as bright"
+        console.print(line + where, soft_wrap=True, highlight=False, emoji=False)
+    console.print("written: " + ", ".join(files), soft_wrap=True, highlight=False, emoji=False)
+
+
+def by_codec(outcome: Comparison, title: str, cell: Callable[[pd.Series], str]) -> Table:
+    """A row for every Es/N0, a column for every codec."""
+    table = Table(title=title)
+    table.add_column("Es/N0 (dB)", justify="right")
+    rows_of = dict(list(outcome.table.groupby("codec", sort=False)))
+    for codec in rows_of:
+        table.add_column(str(codec), justify="right")
+    for level in sorted(set(outcome.table["esno_db"])):
+        cells = [cell(rows[rows["esno_db"] == level].iloc[0]) for rows in rows_of.values()]
+        table.add_row(f"{level:g}", *cells)
+    return table
+
+
+def _bits(rows: pd.DataFrame) -> str:
+    """What the coded bits are spent on, from the lowest to the highest of the Es/N0."""
+    spans = {purpose: (rows[f"{purpose}_share"].min() * 100, rows[f"{purpose}_share"].max() * 100) for purpose in CODED}
+    parts = [
+        f"{purpose} {low:.1f} %" if high - low < 0.05 else f"{purpose} {low:.1f} … {high:.1f} %"
+        for purpose, (low, high) in spans.items()
+    ]
+    return "coded bits: " + ", ".join(parts)
+
+
+def psnr_cell(row: pd.Series) -> str:
+    """PSNR of a row with its interval, and how many images failed."""
+    if not math.isfinite(row["psnr_db"]):
+        return f"{row['psnr_mean_db']:.2f} (mean of images)" if math.isfinite(row["psnr_mean_db"]) else "–"
+    failed = f", {row['failed']}/{row['images'] * row['realisations']} failed" if row["failed"] else ""
+    known = math.isfinite(row["psnr_db_low"])
+    interval = f" ({row['psnr_db_low']:.2f} … {row['psnr_db_high']:.2f})" if known else ""
+    return f"{row['psnr_db']:.2f}{interval}{failed}"
+
+
+def distance_cell(column: str, row: pd.Series) -> str:
+    """A perceptual distance of a row with its interval."""
+    if not math.isfinite(row[column]):
+        return "–"
+    known = math.isfinite(row[f"{column}_low"])
+    interval = f" ({row[f'{column}_low']:.4f} … {row[f'{column}_high']:.4f})" if known else ""
+    return f"{row[column]:.4f}{interval}"
+
+
+def _as_json(outcome: Comparison, files: Sequence[str], sampled: Sampled) -> dict[str, object]:
+    rows = [_finite(row) for row in outcome.table.to_dict(orient="records")]
+    cliffs = {str(codec): find_cliff(of) for codec, of in outcome.table.groupby("codec", sort=False)}
+    told: dict[str, object] = {"rows": rows, "cliff_db": cliffs, "notes": outcome.notes, "files": list(files)}
+    beyond = [_finite(asdict(one)) for one in receiver_margins(outcome)]
+    spread = [
+        {"image": image, "codec": codec, "esno_db": level, "spread": one.average, "most": one.most}
+        for (image, codec, level), one in sampled.items()
+    ]
+    return told | ({"margins": beyond} if beyond else {}) | ({"samples": spread} if spread else {})
+
+
+def _finite(row: Mapping[Hashable, object] | Mapping[str, object]) -> dict[Hashable, object]:
+    """A row for JSON, which knows no NaN."""
+    unknown = {key for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)}
+    return {key: None if key in unknown else value for key, value in row.items()}
+
+
+@contextmanager
+def progress_bar(label: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar on stderr; what it hands out advances it by one."""
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield partial(progress.advance, progress.add_task(label, total=total))

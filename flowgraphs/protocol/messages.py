@@ -1,0 +1,186 @@
+"""What is asked of the worker and what it answers, as PDUs. NumPy alone.
+
+A request has "op" and an "id" of the client's choice, which the reply to it has as well. Ops are "encode" (answered by
+"encoded"), "decode" ("decoded") and "status" ("status"); any of them may be answered by "error" with a "message".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semlink.flowgraphs.protocol.pdu import Pdu, Scalar
+from semlink.phy.waveform import BurstHeader
+
+HEADER_FIELDS = ("codec", "mcs", "height", "width", "symbols", "scale_db")
+"""Fields of a burst header that go with the symbols of a frame."""
+MAX_MESSAGE = 4000
+"""Characters of an error's message at most."""
+
+_Kind = TypeVar("_Kind", int, float, str, bool)
+
+
+class EncodedImage(NamedTuple):
+    """A frame ready for `semlink.phy.waveform.segments.split`.
+
+    Attributes:
+        header: `symbols` and the fields that tell a receiver how to decode; sender, sequence and segment are not set.
+        symbols: of unit mean energy, (n,).
+    """
+
+    header: BurstHeader
+    symbols: NDArray[np.complex64]
+
+
+class DecodedImage(NamedTuple):
+    """What a receiver shows.
+
+    Attributes:
+        image: 8-bit RGB levels, (h, w, 3).
+        failed: whether the image is a fallback, wholly or in part.
+        codec: its name, with the scheme of a digital one.
+    """
+
+    image: NDArray[np.uint8]
+    failed: bool
+    codec: str
+
+
+def encode_request(image: NDArray[np.uint8], *, codec: str, ratio: float, esno_db: float) -> Pdu:
+    """Ask for the symbols of an image.
+
+    Args:
+        image: 8-bit RGB levels, (h, w, 3).
+        codec: a name of `semlink.flowgraphs.protocol.codebook`.
+        ratio: complex channel uses / (3·h·w).
+        esno_db: average Es/N0 that the transmitter expects, in dB.
+
+    Raises:
+        ValueError: an image that is not uint8 (h, w, 3).
+    """
+    pixels = np.asarray(image)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"image is {pixels.dtype} {pixels.shape}; it must be uint8 (h, w, 3)")
+    return Pdu({"op": "encode", "codec": codec, "ratio": float(ratio), "esno_db": float(esno_db)}, {"image": pixels})
+
+
+def decode_request(header: BurstHeader, symbols: NDArray[Any], n0: NDArray[Any]) -> Pdu:
+    """Ask for the image of a frame.
+
+    Args:
+        header: of any of its bursts.
+        symbols: of the whole frame, (n,); 0 where nothing arrived.
+        n0: noise variance of each, (n,); `semlink.phy.waveform.burst.ERASED` where nothing arrived.
+
+    Raises:
+        ValueError: symbols or noise variances of another number than the header has.
+    """
+    for name, values in (("symbols", symbols), ("n0", n0)):
+        if np.shape(values) != (header.symbols,):
+            raise ValueError(f"{name} of shape {np.shape(values)}: the header has {header.symbols} symbols")
+    arrays = {"symbols": np.asarray(symbols, dtype=np.complex64), "n0": np.asarray(n0, dtype=np.float32)}
+    return Pdu({"op": "decode", **header_meta(header)}, arrays)
+
+
+def status_request() -> Pdu:
+    """Ask the worker how it does."""
+    return Pdu({"op": "status"})
+
+
+def encoded_reply(header: BurstHeader, symbols: NDArray[np.complex64]) -> Pdu:
+    """The answer to `encode_request`."""
+    return Pdu({"op": "encoded", **header_meta(header)}, {"symbols": symbols})
+
+
+def decoded_reply(image: NDArray[np.uint8], *, failed: bool, codec: str) -> Pdu:
+    """The answer to `decode_request`."""
+    height, width, _ = image.shape
+    return Pdu({"op": "decoded", "height": height, "width": width, "failed": failed, "codec": codec}, {"image": image})
+
+
+def error_reply(message: str) -> Pdu:
+    """A refusal."""
+    return Pdu({"op": "error", "message": message[:MAX_MESSAGE]})
+
+
+def with_id(pdu: Pdu, id: Scalar | None) -> Pdu:
+    """The same with an "id", unless that is None."""
+    return pdu if id is None else replace(pdu, meta={**pdu.meta, "id": id})
+
+
+def header_meta(header: BurstHeader) -> dict[str, Scalar]:
+    """The fields of a header that go with the symbols of a frame."""
+    return {name: getattr(header, name) for name in HEADER_FIELDS}
+
+
+def read_header(meta: Mapping[str, Scalar]) -> BurstHeader:
+    """The header that `header_meta` wrote.
+
+    Raises:
+        ValueError: a field is missing, of another kind or out of range.
+    """
+    whole: dict[str, Any] = {name: read_value(meta, name, int) for name in HEADER_FIELDS[:-1]}
+    return BurstHeader(**whole, scale_db=read_value(meta, "scale_db", float))
+
+
+def read_encoded(pdu: Pdu) -> EncodedImage:
+    """The answer to `encode_request`.
+
+    Raises:
+        ValueError: it is another one, or lacks something.
+    """
+    _check_op(pdu, "encoded")
+    header = read_header(pdu.meta)
+    return EncodedImage(header, read_array(pdu, "symbols", np.complex64, (header.symbols,)))
+
+
+def read_decoded(pdu: Pdu) -> DecodedImage:
+    """The answer to `decode_request`.
+
+    Raises:
+        ValueError: it is another one, or lacks something.
+    """
+    _check_op(pdu, "decoded")
+    shape = read_value(pdu.meta, "height", int), read_value(pdu.meta, "width", int), 3
+    pixels = read_array(pdu, "image", np.uint8, shape)
+    return DecodedImage(pixels, read_value(pdu.meta, "failed", bool), read_value(pdu.meta, "codec", str))
+
+
+def read_value(meta: Mapping[str, Scalar], name: str, kind: type[_Kind]) -> _Kind:
+    """A value by name; a whole number serves as a float.
+
+    Raises:
+        ValueError: it is missing or of another kind.
+    """
+    value = meta.get(name)
+    if type(value) is kind or (kind is float and type(value) is int):
+        return kind(value)
+    said = "missing" if value is None else f"{str(value)[:60]!r}, of type {type(value).__name__}"
+    raise ValueError(f"{name} is {said}; it must be of type {kind.__name__}")
+
+
+def read_array(pdu: Pdu, name: str, dtype: type[np.generic], shape: tuple[int | None, ...]) -> NDArray[Any]:
+    """An array by name; None in `shape` stands for any length.
+
+    Raises:
+        ValueError: it is missing, or of another dtype or shape.
+    """
+    if name not in pdu.arrays:
+        raise ValueError(f"array {name} is missing")
+    found = pdu.arrays[name]
+    fits = len(found.shape) == len(shape) and all(
+        want is None or have == want for have, want in zip(found.shape, shape, strict=True)
+    )
+    if found.dtype != dtype or not fits:
+        wanted = ", ".join("any" if side is None else str(side) for side in shape)
+        raise ValueError(f"array {name} is {found.dtype} {found.shape}; it must be {np.dtype(dtype)} ({wanted})")
+    return found
+
+
+def _check_op(pdu: Pdu, op: str) -> None:
+    if pdu.meta.get("op") != op:
+        raise ValueError(f"op={pdu.meta.get('op')!r} must be {op!r}")

@@ -1,0 +1,269 @@
+"""The radio's end of the line to `semlink worker`. NumPy and pyzmq (Debian's python3-zmq) alone."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import socket
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from types import ModuleType, TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semlink.flowgraphs.protocol.messages import (
+    DecodedImage,
+    EncodedImage,
+    decode_request,
+    encode_request,
+    error_reply,
+    read_decoded,
+    read_encoded,
+    status_request,
+    with_id,
+)
+from semlink.flowgraphs.protocol.pdu import MalformedPduError, Pdu, Scalar, pack, unpack
+from semlink.phy.waveform import BurstHeader
+
+ADDRESS = "tcp://127.0.0.1:5555"
+"""Where the worker listens unless it is told otherwise."""
+HEARTBEAT_S = 2.0
+"""How often either end makes sure of the other; one that is silent five times as long is given up."""
+
+
+class WorkerError(RuntimeError):
+    """The worker refused a request, or cannot take one; the message is its own."""
+
+
+class WorkerAwayError(WorkerError, TimeoutError):
+    """The worker did not answer in time."""
+
+
+class WorkerClient:
+    """Asks a worker to encode and decode. A worker that is away or restarts is connected to again by itself.
+
+    Every request that was submitted is answered once: by the worker, or after `timeout_s` by an "error" made here,
+    with "away" set. One thread may submit while another polls; `call`, `encode`, `decode` and `status` are for a
+    client that no other thread polls meanwhile.
+
+    Args:
+        address: of the worker, as ZeroMQ has it.
+        timeout_s: for how long an answer is waited for, in seconds.
+        most: requests that wait for an answer at most.
+
+    Raises:
+        ValueError: an address that cannot be, a limit that is not positive, or pyzmq is not installed.
+    """
+
+    def __init__(self, address: str = ADDRESS, *, timeout_s: float = 10.0, most: int = 64) -> None:
+        if not 0 < timeout_s < math.inf:
+            raise ValueError(f"timeout_s={timeout_s!r} must be a positive number of seconds")
+        if most < 1:
+            raise ValueError(f"most={most!r} must be 1 or more")
+        self.address, self.timeout_s, self.most = address, timeout_s, most
+        self._zmq = import_zmq()
+        self._context = self._zmq.Context()
+        self._socket = self._connect()
+        self._turn = threading.Lock()  # whoever holds it may touch the socket
+        self._outbox: deque[tuple[int, list[bytes]]] = deque()
+        self._pending: dict[int, float] = {}  # when each request is given up, by id
+        self._answers: deque[Pdu] = deque()
+        self._ids = itertools.count(1)
+        self._bell, self._ears = socket.socketpair()
+        for end in (self._bell, self._ears):
+            end.setblocking(False)
+
+    def submit(self, pdu: Pdu) -> int:
+        """Send a request, without waiting for anything: while the line is down it stays here, for `poll` to send.
+
+        Returns:
+            The id that its answer will have.
+
+        Raises:
+            WorkerError: `most` requests wait already.
+            MalformedPduError: not a PDU that can be sent.
+        """
+        if len(self._pending) >= self.most:
+            raise WorkerError(
+                f"{len(self._pending)} requests wait for the worker at {self.address}; at most {self.most}"
+            )
+        number = next(self._ids)
+        parts = pack(with_id(pdu, number))
+        self._pending[number] = time.monotonic() + self.timeout_s
+        self._outbox.append((number, parts))
+        self._ring()
+        self._send_if_free()
+        return number
+
+    def poll(self, timeout_s: float = 0.0) -> Pdu | None:
+        """The next answer, or None where there is none within so many seconds."""
+        end = time.monotonic() + timeout_s
+        while not self._answers:
+            with self._turn:
+                now = time.monotonic()
+                self._exchange(min([end, *self._pending.copy().values()]) - now)
+                self._give_up(time.monotonic())
+            self._send_if_free()
+            if time.monotonic() >= end:
+                break
+        return self._answers.popleft() if self._answers else None
+
+    def call(self, pdu: Pdu) -> Pdu:
+        """Send a request and wait for its answer; answers to others are kept for `poll`.
+
+        Raises:
+            WorkerError: the worker refused it; or, as `WorkerAwayError`, did not answer within `timeout_s`.
+            MalformedPduError: not a PDU that can be sent.
+        """
+        number, others = self.submit(pdu), []
+        try:
+            while (answer := self.poll(self.timeout_s)) is None or answer.meta["id"] != number:
+                others += [answer] if answer else []
+        finally:
+            self._answers.extendleft(reversed(others))
+        if answer.meta["op"] == "error":
+            kind = WorkerAwayError if answer.meta.get("away") else WorkerError
+            raise kind(str(answer.meta.get("message", "")))
+        return answer
+
+    def encode(self, image: NDArray[np.uint8], *, codec: str, esno_db: float, ratio: float = 1 / 6) -> EncodedImage:
+        """The symbols of an image, 8-bit RGB levels (h, w, 3); see `encode_request`.
+
+        Raises:
+            WorkerError: as `call`.
+            ValueError: an image that is not uint8 (h, w, 3).
+        """
+        return read_encoded(self.call(encode_request(image, codec=codec, ratio=ratio, esno_db=esno_db)))
+
+    def decode(self, header: BurstHeader, symbols: NDArray[Any], n0: NDArray[Any]) -> DecodedImage:
+        """The image of a frame: its header, symbols (n,) and the noise variance of each (n,); see `decode_request`.
+
+        Raises:
+            WorkerError: as `call`.
+            ValueError: other than header.symbols symbols or noise variances, or values that are not finite.
+        """
+        return read_decoded(self.call(decode_request(header, symbols, n0)))
+
+    def status(self) -> dict[str, Scalar]:
+        """What the worker tells of itself: queue, requests served and refused, latencies in ms by op, batch sizes.
+
+        Raises:
+            WorkerError: as `call`.
+        """
+        return {name: value for name, value in self.call(status_request()).meta.items() if name not in ("op", "id")}
+
+    def close(self) -> None:
+        """Let go of the line; what is not answered yet never will be."""
+        with self._turn:
+            self._socket.close(linger=0)
+            self._context.term()
+            self._bell.close()
+            self._ears.close()
+
+    def __enter__(self) -> WorkerClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _connect(self) -> Any:  # noqa: ANN401  # zmq is imported late
+        line = self._context.socket(self._zmq.DEALER)
+        line.setsockopt(self._zmq.LINGER, 0)
+        # Nothing is given to a line that is down: what waited too long there would still reach the next worker.
+        line.setsockopt(self._zmq.IMMEDIATE, 1)
+        line.setsockopt(self._zmq.RECONNECT_IVL, 50)
+        line.setsockopt(self._zmq.RECONNECT_IVL_MAX, 1000)
+        keep_alive(self._zmq, line)
+        try:
+            line.connect(self.address)
+        except self._zmq.ZMQError as error:
+            line.close()
+            self._context.term()
+            raise ValueError(f"address={self.address!r}: {error}; such as {ADDRESS}") from None
+        return line
+
+    def _exchange(self, timeout_s: float) -> None:
+        """Send what waits, then take in what comes within so many seconds; the caller has the turn."""
+        poller = self._zmq.Poller()
+        self._send()
+        poller.register(self._socket, self._zmq.POLLIN | (self._zmq.POLLOUT if self._outbox else 0))
+        poller.register(self._ears, self._zmq.POLLIN)
+        poller.poll(max(0, math.ceil(1000 * timeout_s)))
+        self._silence()
+        self._send()
+        while self._socket.getsockopt(self._zmq.EVENTS) & self._zmq.POLLIN:
+            self._take(self._socket.recv_multipart())
+
+    def _take(self, parts: list[bytes]) -> None:
+        try:
+            pdu = unpack(parts)
+        except MalformedPduError:
+            return  # from something that is no worker; the request is given up when its time is over
+        number = pdu.meta.get("id")
+        if isinstance(number, int) and self._pending.pop(number, None) is not None:
+            self._answers.append(pdu)
+
+    def _give_up(self, now: float) -> None:
+        late = {number for number, end in self._pending.copy().items() if end <= now}
+        for number in late:
+            del self._pending[number]
+            refusal = error_reply(f"no answer from the worker at {self.address} within {self.timeout_s:g} s")
+            self._answers.append(with_id(Pdu({**refusal.meta, "away": True}), number))
+        for entry in [entry for entry in self._outbox.copy() if entry[0] in late]:  # `submit` may append meanwhile
+            self._outbox.remove(entry)
+
+    def _send(self) -> None:
+        """As much as the line takes; the caller has the turn."""
+        while self._outbox:
+            try:
+                self._socket.send_multipart(self._outbox[0][1], self._zmq.NOBLOCK)
+            except self._zmq.Again:
+                return
+            self._outbox.popleft()
+
+    def _send_if_free(self) -> None:
+        """Send unless another thread has the turn: that one does it when the bell wakes it, or when it is done."""
+        while self._outbox and self._turn.acquire(blocking=False):
+            before = len(self._outbox)
+            try:
+                self._send()
+            finally:
+                self._turn.release()
+            if len(self._outbox) >= before:
+                return
+
+    def _ring(self) -> None:
+        with suppress(BlockingIOError):  # it rings already
+            self._bell.send(b"\0")
+
+    def _silence(self) -> None:
+        with suppress(BlockingIOError):
+            while self._ears.recv(4096):
+                pass
+
+
+def import_zmq() -> ModuleType:
+    """The module zmq.
+
+    Raises:
+        ValueError: pyzmq is not installed.
+    """
+    try:
+        import zmq
+    except ImportError:
+        raise ValueError(
+            "the line to the worker needs pyzmq: apt install python3-zmq, or pip install 'semlink[radio]'"
+        ) from None
+    return zmq
+
+
+def keep_alive(zmq: ModuleType, line: Any) -> None:  # noqa: ANN401
+    """Let a socket notice that the other end is gone without a word."""
+    line.setsockopt(zmq.HEARTBEAT_IVL, round(1000 * HEARTBEAT_S))
+    line.setsockopt(zmq.HEARTBEAT_TIMEOUT, round(5000 * HEARTBEAT_S))

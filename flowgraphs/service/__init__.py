@@ -1,0 +1,10 @@
+"""Codecs as a service: batches of what waits, in this process or over ZeroMQ."""
+
+from semlink.flowgraphs.service.service import Service
+from semlink.flowgraphs.service.worker import Worker, run_worker
+
+__all__ = [
+    "Service",
+    "Worker",
+    "run_worker",
+]

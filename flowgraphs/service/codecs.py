@@ -1,0 +1,115 @@
+"""The codecs that the service has: by the name in a request, or by the header of a burst."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import cast
+
+from semlink.baselines.mcs import NR_SCHEMES
+from semlink.baselines.separate import SeparateCodec, separate_codec
+from semlink.flowgraphs.protocol import codebook
+from semlink.neural import zoo
+from semlink.neural.zoo import Card
+from semlink.phy.link import Codec, Frame, channel_uses
+from semlink.phy.waveform import BurstHeader
+
+KEPT = 8
+"""Neural codecs that stay in memory; of more, the one that was not asked for the longest goes."""
+
+
+class Shelf:
+    """Codecs, loaded when they are first asked for.
+
+    Args:
+        own: codecs beside those of the package, by "user:48" to "user:63".
+
+    Raises:
+        ValueError: an own codec under another name.
+    """
+
+    def __init__(self, own: Mapping[str, Codec]) -> None:
+        for name in own:
+            if codebook.codec_number(name) not in codebook.USER:
+                low, high = codebook.USER[0], codebook.USER[-1]
+                raise ValueError(f"own codec {name!r} must be named user:{low} to user:{high}")
+        self._own = dict(own)
+        self._cards = zoo.cards()
+        self._kept: OrderedDict[tuple[str, float], Codec] = OrderedDict()
+
+    def encoder(self, name: str, ratio: float) -> Codec:
+        """The codec of a request to encode.
+
+        Raises:
+            ValueError: one that is not there, or not at this ratio.
+        """
+        stem, scheme = codebook.split_name(name)
+        if scheme:
+            return separate_codec(source=_source(stem), mcs=scheme, ratio=ratio)
+        if stem in codebook.NEURAL.values():
+            return self._load(zoo.find_card(stem, ratio=ratio), ratio)
+        return self._find_own(stem)
+
+    def decoder(self, header: BurstHeader) -> Codec:
+        """The codec of a header.
+
+        Raises:
+            ValueError: one that is not there, or that makes no such number of symbols of such an image.
+        """
+        name, ratio = codebook.codec_name(header.codec), codebook.ratio_of(header)
+        if header.codec in codebook.DIGITAL:
+            return SeparateCodec(source=_source(name), mcs=codebook.scheme_name(header.mcs), ratio=ratio)
+        if header.codec in codebook.USER:
+            return self._find_own(name)
+        cards = self._cards_of(name)
+        for card in cards:
+            if _makes(card, header):
+                return self._load(card, card.ratio)
+        raise ValueError(
+            f"symbols={header.symbols} of a {header.width}x{header.height} image is ratio {ratio:.4g}; {name} has "
+            f"{', '.join(card.offer for card in cards) or 'no weights here'}"
+        )
+
+    def usual_ratio(self, name: str) -> float:
+        """1/6, or for a neural codec that has not got it, one that it has."""
+        cards = self._cards_of(name)
+        return cards[0].ratio if cards and not any(card.serves(1 / 6) for card in cards) else 1 / 6
+
+    def _cards_of(self, name: str) -> list[Card]:
+        """The model of this name, or all those of the codec."""
+        if name in self._cards:
+            return [self._cards[name]]
+        return [card for card in self._cards.values() if card.codec == name]
+
+    def _load(self, card: Card, ratio: float) -> Codec:
+        key = card.name, ratio
+        if key not in self._kept:
+            self._kept[key] = zoo.load(card.name, ratio=ratio)
+        self._kept.move_to_end(key)
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return self._kept[key]
+
+    def _find_own(self, name: str) -> Codec:
+        if name not in self._own:
+            raise ValueError(f"codec {name!r}: this worker has {', '.join(self._own) or 'no codec of a user'}")
+        return self._own[name]
+
+
+def scheme_numbers(name: str, frame: Frame) -> list[int]:
+    """The MCS number of each image of a frame: what the codec put into the header, or that of the fixed scheme."""
+    scheme = codebook.split_name(name)[1]
+    if scheme == codebook.ADAPTIVE and frame.header is not None:
+        return [codebook.SCHEMES.index(NR_SCHEMES[cast(int, index)]) for index in frame.header]
+    return [codebook.scheme_number(scheme) if scheme else 0] * len(frame.symbols)
+
+
+def _source(stem: str) -> str:
+    return stem.removesuffix("-ldpc-qam")
+
+
+def _makes(card: Card, header: BurstHeader) -> bool:
+    """Whether a model makes so many symbols of such an image, at any of its ratios."""
+    low, high = card.ratios or (card.ratio, card.ratio)
+    shape = 3, header.height, header.width
+    return channel_uses(shape, low) <= header.symbols <= channel_uses(shape, high)

@@ -1,0 +1,76 @@
+"""What a service tells of itself: how many requests, how long they took, how large the batches were."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from semlink.flowgraphs.protocol import Scalar
+
+OPS = ("encode", "decode")
+LATEST = 1000
+"""Requests and batches that latencies and sizes are taken over."""
+
+
+def _latest() -> deque[float]:
+    return deque(maxlen=LATEST)
+
+
+@dataclass
+class Record:
+    """Counts since the start.
+
+    Attributes:
+        served: requests that were encoded or decoded.
+        refused: requests that got an error.
+        undelivered: replies that nobody was there to take.
+        dropped: requests whose client was gone before anything was done for them.
+        latencies_s: of the latest requests served, by op, from arrival to reply.
+        batches: sizes of the latest batches.
+    """
+
+    served: int = 0
+    refused: int = 0
+    undelivered: int = 0
+    dropped: int = 0
+    latencies_s: dict[str, deque[float]] = field(default_factory=lambda: {op: _latest() for op in OPS})
+    batches: deque[float] = field(default_factory=_latest)
+
+    def count(self, op: str, seconds: float, *, refused: bool) -> None:
+        """Count a request that has its reply."""
+        if refused:
+            self.refused += 1
+        else:
+            self.served += 1
+            self.latencies_s[op].append(seconds)
+
+    def summary(self) -> dict[str, Scalar]:
+        """All of it by name, latencies in milliseconds; 0 where nothing was measured."""
+        figures: dict[str, Scalar] = {
+            name: getattr(self, name) for name in ("served", "refused", "undelivered", "dropped")
+        }
+        for op, values in self.latencies_s.items():
+            figures |= {f"{op}_mean_ms": 1e3 * _mean(values), f"{op}_p95_ms": 1e3 * _high(values)}
+        return {**figures, "batch_mean": _mean(self.batches), "batch_max": int(max(self.batches, default=0))}
+
+    def line(self) -> str:
+        """The summary for people."""
+        times = [
+            f"{op} {1e3 * _mean(values):.1f} ms mean, {1e3 * _high(values):.1f} ms 95th percentile"
+            for op, values in self.latencies_s.items()
+            if values
+        ]
+        counts = f"{self.served} served, {self.refused} refused, {self.undelivered + self.dropped} whose asker was gone"
+        sizes = f"{_mean(self.batches):.1f} a batch, {max(self.batches, default=0):.0f} at most"
+        return "; ".join([counts, *times, sizes])
+
+
+def _mean(values: Sequence[float] | deque[float]) -> float:
+    return float(np.mean(values)) if values else 0.0
+
+
+def _high(values: Sequence[float] | deque[float]) -> float:
+    return float(np.percentile(values, 95)) if values else 0.0

@@ -1,0 +1,43 @@
+"""From words to blocks: the options of the command line, receivers behind codecs, blocks of one's own."""
+
+from semlink.flowgraphs.specs.options import (
+    DEFAULT_MCS,
+    PUBLISHED,
+    check_count,
+    default_codecs,
+    expand,
+    frozen_codec,
+    load_images,
+    make_channel,
+    make_codecs,
+    parse_esno,
+    parse_metrics,
+    parse_ratio,
+    published_curves,
+)
+from semlink.flowgraphs.specs.own_blocks import FORM, Kind, is_own, make_own, own_names, source_files
+from semlink.flowgraphs.specs.receivers import JOINT, split_codec
+
+__all__ = [
+    "DEFAULT_MCS",
+    "FORM",
+    "JOINT",
+    "PUBLISHED",
+    "Kind",
+    "check_count",
+    "default_codecs",
+    "expand",
+    "frozen_codec",
+    "is_own",
+    "load_images",
+    "make_channel",
+    "make_codecs",
+    "make_own",
+    "own_names",
+    "parse_esno",
+    "parse_metrics",
+    "parse_ratio",
+    "published_curves",
+    "source_files",
+    "split_codec",
+]

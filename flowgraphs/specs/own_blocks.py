@@ -1,0 +1,127 @@
+"""Codecs, channels and source coders from elsewhere: by entry point, or by MODULE:NAME.
+
+A package that offers a codec names it in its own pyproject.toml, and it is there under that name:
+
+    [project.entry-points."semlink.codecs"]
+    mine = "mypackage.codec:MyCodec"
+
+The groups are `semlink.codecs`, `semlink.channels` and `semlink.sources`. Without a package, `mymodule:MyCodec` is the
+thing itself, from a module that Python finds, the working folder included.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import os
+import re
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Literal
+
+from semlink.baselines.sources import coders
+
+Kind = Literal["codecs", "channels", "sources"]
+FORM = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
+
+
+def is_own(name: str, kind: Kind) -> bool:
+    """Whether a name is one of an entry point, or of the form MODULE:NAME with a module that is there."""
+    if name in own_names(kind):
+        return True
+    form = FORM.fullmatch(name)
+    if form is None:
+        return False
+    _look_here()
+    try:
+        return importlib.util.find_spec(form[1]) is not None
+    except (ImportError, ValueError):
+        return False
+    except Exception:  # of the package that the module lies in: there, but broken, as `load_own` will say
+        return True
+
+
+def own_names(kind: Kind) -> list[str]:
+    """Names that installed packages offer."""
+    return sorted(one.name for one in entry_points(group=f"semlink.{kind}"))
+
+
+def load_own(name: str, kind: Kind) -> Any:  # noqa: ANN401 - whatever the user made
+    """What a name stands for: a class, a function or an object.
+
+    Raises:
+        ValueError: no such entry point, module or name in it, or a module that cannot be imported.
+    """
+    _look_here()
+    for one in entry_points(group=f"semlink.{kind}"):
+        if one.name == name:
+            return _import(one.module, one.attr, name)
+    form = FORM.fullmatch(name)
+    if form is None:
+        raise ValueError(f"{name!r} must be MODULE:NAME, or the name of an entry point of semlink.{kind}")
+    return _import(form[1], form[2], name)
+
+
+def source_files(name: str, kind: Kind) -> list[Path]:
+    """The file of the module that a name of `is_own` stands for, or all of Python in its package if it is in one."""
+    _look_here()
+    offered = {one.name: one.module for one in entry_points(group=f"semlink.{kind}")}
+    found = importlib.util.find_spec(offered.get(name) or name.partition(":")[0])
+    if found is None or not found.origin:
+        return []
+    package = Path(found.origin).parent
+    if not (package / "__init__.py").is_file():
+        return [Path(found.origin)]
+    while (package.parent / "__init__.py").is_file():
+        package = package.parent
+    return list(package.rglob("*.py"))
+
+
+def register_sources() -> None:
+    """Have the source coders that installed packages offer.
+
+    Raises:
+        ValueError: a name that is taken or that no --codec can have, or a module that cannot be imported.
+    """
+    for name in own_names("sources"):
+        if name not in coders.SOURCES:
+            coders.register(name, load_own(name, "sources"))
+
+
+def make_own(name: str, kind: Kind, **given: object) -> Any:  # noqa: ANN401 - whatever the user made
+    """The object itself: a class or function is called, with those of `given` that it takes.
+
+    Raises:
+        ValueError: as `load_own`, or the call raises.
+    """
+    made = load_own(name, kind)
+    if not (inspect.isclass(made) or inspect.isroutine(made)):
+        return made
+    try:
+        taken = inspect.signature(made).parameters
+        if not any(one.kind is one.VAR_KEYWORD for one in taken.values()):
+            given = {key: value for key, value in given.items() if key in taken}
+        return made(**given)
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{name}: cannot be made with {', '.join(given) or 'no arguments'} ({said})") from error
+
+
+def _import(module: str, attribute: str, name: str) -> Any:  # noqa: ANN401 - whatever the user made
+    try:
+        found: Any = importlib.import_module(module)
+    except Exception as error:  # a user's module can raise anything
+        raise ValueError(f"{name}: module {module} cannot be imported ({type(error).__name__}: {error})") from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise ValueError(f"{name}: module {module} has no {attribute}")
+        found = getattr(found, part)
+    return found
+
+
+def _look_here() -> None:
+    """The working folder is where a user's module lies; the path of an installed command lacks it."""
+    if not {"", os.getcwd()} & set(sys.path):
+        sys.path.insert(0, os.getcwd())

@@ -1,0 +1,32 @@
+"""The networks of the neural codecs, and what they share: rate, power, grid of symbols, windows."""
+
+from semlink.neural.networks.deepjscc import DeepJSCC
+from semlink.neural.networks.fixed_rate import FixedRate, as_pairs, as_symbols, noise_level, unweighted
+from semlink.neural.networks.grid import MAX_SYMBOLS, by_tiles, cells, sent_indices
+from semlink.neural.networks.published import ADJSCC, PlainDeepJSCC
+from semlink.neural.networks.swin import EMBEDDING, ConvBlock, ConvSwin, SwinBlock, Trunk, WindowAttention
+from semlink.neural.networks.swin_gsc import SwinGSC
+from semlink.neural.networks.windows import visible
+
+__all__ = [
+    "ADJSCC",
+    "EMBEDDING",
+    "MAX_SYMBOLS",
+    "ConvBlock",
+    "ConvSwin",
+    "DeepJSCC",
+    "FixedRate",
+    "PlainDeepJSCC",
+    "SwinBlock",
+    "SwinGSC",
+    "Trunk",
+    "WindowAttention",
+    "as_pairs",
+    "as_symbols",
+    "by_tiles",
+    "cells",
+    "noise_level",
+    "sent_indices",
+    "unweighted",
+    "visible",
+]

@@ -1,0 +1,394 @@
+"""Train a network: `semlink train RECIPE.toml --out RUN`, resumable at any kill with the same result.
+
+Every step draws from a generator seeded by (seed, step), so a run continued from its checkpoint takes the very steps
+of an uninterrupted one; on one CPU, with one number of threads, the weights are the same bit for bit. Under
+`torchrun --no-python --nproc-per-node N semlink train …` each of N processes takes its share of every batch.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import shlex
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, asdict, fields
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float, UInt8
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from semlink.neural import zoo
+from semlink.neural.diffusion import SFT, ReceiverCard, build_receiver, load_codec, write_receiver_card
+from semlink.neural.models import Network, RateAdaptive, build, parameters
+from semlink.neural.training.data import Data, draw_batch, training_images
+from semlink.neural.training.losses import batch_loss
+from semlink.neural.training.muon import Muon
+from semlink.neural.training.receivers import over_awgn, receive_by, receiver_loss
+from semlink.neural.training.recipe import Settings
+from semlink.neural.training.runlog import Log, save_pictures, validate
+from semlink.phy.link import Codec
+
+Optimisers = tuple[torch.optim.Optimizer, ...]
+
+
+class TrainingError(ValueError):
+    """A training that cannot go on; the message says why and what is kept."""
+
+
+class Run:
+    """A training in a folder: the network, its optimisers and average, and the checkpoint they are kept in."""
+
+    def __init__(self, settings: Settings, out: Path, codec: Codec | None = None) -> None:
+        self.settings, self.out, self.step = settings, out, 0
+        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        torch.manual_seed(settings.seed)  # for the initial weights alone
+        self.model = self._build()
+        if settings.init:
+            zoo.read_weights(self.model, zoo.find_weights(settings.init))
+        self.model.to(self.device)
+        self.codec = self._frozen(codec)
+        self.codec_psnr_db: dict[int, float] = {}
+        if settings.channels_last:
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimisers = make_optimisers(self.model, settings)
+        floats = {key: value for key, value in self.model.state_dict().items() if value.is_floating_point()}
+        self.average = {key: value.clone() for key, value in floats.items()} if settings.ema else {}
+        self._resume()
+        if settings.compile:
+            for part in self.model.children():
+                part.compile()
+
+    @property
+    def device(self) -> str:
+        """Where the network lives."""
+        return self.settings.device if self.settings.device == "cpu" else f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+
+    @property
+    def network(self) -> Network:
+        """The network as what it is beside a module."""
+        return cast(Network, self.model)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file that the training goes on from."""
+        return self.out / "checkpoint.pt"
+
+    def advance(self, data: Data) -> float:
+        """Take one step; return its loss.
+
+        Raises:
+            TrainingError: the loss or its gradient is not finite.
+        """
+        settings, step = self.settings, self.step + 1
+        # A process's own draws; the CPU's generator heeds 32 bits of a seed.
+        rng = torch.Generator().manual_seed(settings.seed * 1_000_000_007 + step + 100_000_007 * self.rank)
+        loss = self._loss(draw_batch(data, settings, rng, share=self.world), rng)
+        self.model.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        if self.world > 1:
+            average_over_processes(gradients)
+        norm = nn.utils.get_total_norm(gradients)
+        if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
+            raise TrainingError(
+                f"step {step}: loss {loss.item():g}, its gradient {norm.item():g}: training stops. "
+                f"{self._kept()}; try a lower lr and lr_conv"
+            )
+        if settings.clip:
+            nn.utils.clip_grads_with_norm_(self.model.parameters(), settings.clip, norm)
+        for optimiser in self.optimisers:
+            optimiser.param_groups[0]["lr"] = optimiser.defaults["lr"] * schedule(step, settings)
+            optimiser.step()
+        self.step = step
+        if self.average:
+            self._average()
+        return loss.item()
+
+    def save(self) -> None:
+        """Write the checkpoint beside the one before and put it in its place, which a full disk cannot half do.
+
+        Raises:
+            TrainingError: it cannot be written, or the weights are not finite; the checkpoint before stays.
+        """
+        if not all(bool(value.isfinite().all()) for value in self.model.state_dict().values()):
+            raise TrainingError(f"step {self.step}: weights are not finite: training stops. {self._kept()}")
+        state: dict[str, Any] = {"settings": asdict(self.settings), "step": self.step}
+        state |= {"model": self.model.state_dict(), "average": self.average}
+        state["optimisers"] = [optimiser.state_dict() for optimiser in self.optimisers]
+        partial = self.checkpoint.with_suffix(".part")
+        packed = io.BytesIO()  # torch.save into a file would turn a full disk into words about its own insides
+        torch.save(state, packed)
+        try:
+            with partial.open("wb") as file:
+                file.write(packed.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self.checkpoint)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise TrainingError(f"checkpoint {self.checkpoint}: {error}. {self._kept()}") from error
+
+    def averaged(self) -> nn.Module:
+        """A copy of the network on the CPU, with the averaged weights where there is an average."""
+        model = self._build()
+        model.load_state_dict({**self.model.state_dict(), **self.average})  # what counts things has no average
+        return model.eval().requires_grad_(False)
+
+    def validate(self, images: UInt8[Tensor, "v 3 h w"]) -> dict[str, dict[int, float]]:
+        """PSNR in dB by Es/N0, of a receiver beside the codec alone; and a picture in `samples/`."""
+        model, codec = self.averaged().to(self.device), self.codec
+        receive = over_awgn(cast(Network, model)) if codec is None else receive_by(model, codec, self.settings)
+        save_pictures(receive, images, self.out / "samples" / f"{self.step:07d}.png")
+        figures = {"psnr_db": validate(receive, images)}
+        if codec is not None:
+            self.codec_psnr_db = self.codec_psnr_db or validate(over_awgn(codec), images)
+            figures["codec_psnr_db"] = self.codec_psnr_db
+        return figures
+
+    def _build(self) -> nn.Module:
+        settings = self.settings
+        if settings.task == "codec":
+            return build(settings.model, settings.network)
+        model = build_receiver(settings.model, settings.network)
+        if settings.task == "sft-2":
+            cast(SFT, model).oracle.requires_grad_(False)
+        return model
+
+    def _frozen(self, codec: Codec | None) -> Codec | None:
+        """The codec in front of a receiver: the given one, or that of the settings."""
+        if self.settings.task == "codec":
+            return None
+        codec = load_codec(self.settings.codec) if codec is None else codec
+        if self.settings.rates and not isinstance(codec, RateAdaptive):
+            raise ValueError(f"rates={self.settings.rates!r} must be empty: {self.settings.codec} has one rate")
+        if isinstance(codec, nn.Module):
+            codec.to(self.device).eval().requires_grad_(False)
+        return codec
+
+    def _loss(self, image: Float[Tensor, "b 3 h w"], rng: torch.Generator) -> Tensor:
+        if self.codec is None:
+            return batch_loss(self.network, image, self.settings, rng)
+        return receiver_loss(self.model, self.codec, image, self.settings, rng)
+
+    def _average(self) -> None:
+        # At first the average follows closely: it forgets the random weights.
+        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
+        state = self.model.state_dict()
+        torch._foreach_lerp_(list(self.average.values()), [state[key] for key in self.average], 1 - decay)
+
+    def _resume(self) -> None:
+        if not self.checkpoint.is_file():
+            return
+        try:
+            state = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
+            if known := defaults() | dict(state["settings"]) == asdict(self.settings):
+                self._restore(state)
+        except Exception as error:  # a damaged file, or one of another kind, raises any of a dozen types
+            raise ValueError(f"checkpoint {self.checkpoint} is damaged ({error!r}); remove it to begin anew") from error
+        if not known:
+            raise ValueError(f"checkpoint {self.checkpoint} is of other settings; choose another folder or remove it")
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.average = state["average"]
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        self.step = int(state["step"])
+
+    def _kept(self) -> str:
+        return f"{self.checkpoint} is the last good one" if self.checkpoint.is_file() else "there is no checkpoint yet"
+
+
+def train(
+    settings: Settings, out: Path, *, data: Data | None = None, codec: Codec | None = None, minutes: float = math.inf
+) -> Path:
+    """Train, or go on from `out/checkpoint.pt`, and write `out/NAME.safetensors` and its card; return its path.
+
+    A receiver is trained behind the frozen `codec`, where one is given (any `Codec`, such as a digital one, of which
+    `settings.codec` is then but the name), or behind the one that `settings.codec` finds.
+
+    Beside them lie `log.csv` (the mean loss since the row before, PSNR in dB of the validation images over AWGN by
+    Es/N0) and, at each validation, a picture in `samples/`. After `minutes` the training stops with a checkpoint, and
+    what is written are the weights so far.
+
+    Raises:
+        TrainingError: the loss is no longer finite, or the checkpoint cannot be written; the one before is kept.
+        ValueError: the checkpoint in `out` is of other settings, or the weights to start from do not fit.
+        DataError: the training data are not to be had.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    threads = torch.get_num_threads()
+    if joined := _join(settings):
+        dist.init_process_group("nccl" if settings.device == "cuda" else "gloo")
+    try:
+        torch.set_num_threads(settings.threads)
+        if settings.device == "cuda":
+            _prepare_gpu()
+        run = Run(settings, out, codec)
+        data = (training_images(settings) if data is None else data).to(run.device)
+        _loop(run, data, time.monotonic() + 60 * minutes)
+        return publish(run) if run.rank == 0 else out / f"{settings.name}.safetensors"
+    finally:
+        torch.set_num_threads(threads)
+        if joined:
+            dist.destroy_process_group()
+
+
+def _loop(run: Run, data: Data, deadline: float) -> None:
+    settings = run.settings
+    series = ("psnr_db",) if run.codec is None else ("psnr_db", "codec_psnr_db")
+    log = Log(run.out / "log.csv", run.step, series=series) if run.rank == 0 else None
+    losses: list[float] = []
+    for loss in _steps(run, data):
+        losses.append(loss)
+        last = run.step == settings.steps or _overdue(run, deadline)
+        if log and (last or run.step % settings.checkpoint_every == 0):
+            run.save()
+            due = last or run.step % settings.validate_every == 0
+            figures = run.validate(data.validation) if due and len(data.validation) else {}
+            log.add(run.step, sum(losses) / len(losses), figures)
+            losses.clear()
+        if last:
+            return
+
+
+def _overdue(run: Run, deadline: float) -> bool:
+    if run.world == 1 or math.isinf(deadline):
+        return time.monotonic() > deadline
+    late = torch.tensor(float(time.monotonic() > deadline), device=run.device)
+    dist.all_reduce(late, dist.ReduceOp.MAX)  # all stop at the same step, or some would wait for ever
+    return bool(late)
+
+
+def _steps(run: Run, data: Data) -> Iterator[float]:
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[shown]}"))
+    with Progress(*columns, TimeRemainingColumn(), disable=run.rank > 0) as progress:
+        bar = progress.add_task("", total=run.settings.steps, completed=run.step, shown="")
+        while run.step < run.settings.steps:
+            loss = run.advance(data)
+            progress.update(bar, completed=run.step, shown=f"loss {loss:.4f}")
+            yield loss
+
+
+def publish(run: Run) -> Path:
+    """Write the weights in float16 and their card, as `neural/weights/` holds them; return the path of the weights."""
+    settings = run.settings
+    weights = run.out / f"{settings.name}.safetensors"
+    model = run.averaged()
+    zoo.write_weights(model, weights)
+    command = f"semlink train neural/recipes/{settings.name}.toml --out runs/{settings.name}"
+    command += f" --images {shlex.quote(settings.images)}" if settings.images else ""
+    earlier = zoo.earlier_command(settings.init)
+    command = f"{earlier}; {command}" if earlier else command
+    if settings.task != "codec":
+        _publish_receiver(run, weights, command)
+        return weights
+    card = zoo.Card(
+        name=settings.name,
+        codec=settings.model,
+        ratio=cast(Network, model).ratio,
+        ratios=zoo.ratios_of(model),
+        network=dict(settings.network),
+        parameters=parameters(model),
+        data=describe_data(settings),
+        channel=describe_channels(settings),
+        command=command,
+        sha256=zoo.sha256(weights),
+    )
+    zoo.write_card(card, run.out)
+    return weights
+
+
+def _publish_receiver(run: Run, weights: Path, command: str) -> None:
+    settings = run.settings
+    card = ReceiverCard(
+        name=settings.name,
+        model=settings.model,
+        network=dict(settings.network),
+        parameters=parameters(run.model),
+        task=settings.task,
+        codec=settings.codec,
+        data=describe_data(settings),
+        channel=describe_channels(settings),
+        command=command,
+        sha256=zoo.sha256(weights),
+    )
+    write_receiver_card(card, run.out)
+
+
+def defaults() -> dict[str, Any]:
+    """The settings that a recipe may leave out. A checkpoint of before a field was there is one with its default."""
+    having = [one for one in fields(Settings) if one.default is not MISSING or one.default_factory is not MISSING]
+    return {one.name: one.default if one.default_factory is MISSING else one.default_factory() for one in having}
+
+
+def describe_data(settings: Settings) -> str:
+    """What a card says of the training data."""
+    parts = []
+    if settings.cifar10:
+        kept = f" without its last {settings.validation:,}" if settings.validation else ""
+        parts.append(f"CIFAR-10 training set{kept}")
+    if settings.photographs or settings.large_photographs:
+        source = settings.images or "1,000 photographs of ImageNet"
+        parts.append(
+            f"from {source}, {settings.photographs:,} crops of 32x32 and {settings.large_photographs:,} of 128x128"
+        )
+    return "; ".join(parts)
+
+
+def describe_channels(settings: Settings) -> str:
+    """What a card says of the channels of the training: each one's share of it, and the Es/N0."""
+    count = len(settings.channels)
+    shares = [f"{name} {settings.channels.count(name)}/{count}" for name in dict.fromkeys(settings.channels)]
+    low, high = settings.esno_db
+    levels = f"{low:g} dB" if low == high else f"{low:g} to {high:g} dB"
+    return f"{', '.join(shares) if len(shares) > 1 else settings.channels[0]}; Es/N0 {levels}"
+
+
+def make_optimisers(model: nn.Module, settings: Settings) -> Optimisers:
+    """Muon for the hidden weights, where it converges in far fewer steps than Adam, and Adam for the rest; or Adam."""
+    hidden = cast(Network, model).hidden_weights() if settings.optimiser == "muon" else []
+    ids = {id(p) for p in hidden}
+    rest = [p for p in model.parameters() if id(p) not in ids]
+    adam = torch.optim.Adam(rest, lr=settings.lr, weight_decay=settings.weight_decay)
+    return (Muon(hidden, lr=settings.lr_conv), adam) if hidden else (adam,)
+
+
+def schedule(step: int, settings: Settings) -> float:
+    """Share of the learning rate at a step: a linear rise over `warmup`, then as `settings.schedule` says."""
+    rise = min(1.0, step / settings.warmup)
+    if settings.schedule == "cosine":
+        return rise * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+    if settings.schedule == "drop":
+        return rise * (0.1 if step > 0.64 * settings.steps else 1.0)
+    return rise
+
+
+def average_over_processes(gradients: list[Tensor]) -> None:
+    """Replace gradients by their means over the processes, in one message."""
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def _join(settings: Settings) -> bool:
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1 and settings.batch % world:
+        raise ValueError(f"batch={settings.batch} must be a multiple of the {world} processes")
+    return world > 1
+
+
+def _prepare_gpu() -> None:
+    if not torch.cuda.is_available():
+        raise ValueError("device='cuda' must be 'cpu' on this machine: PyTorch finds no GPU")
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True

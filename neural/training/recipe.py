@@ -1,0 +1,174 @@
+"""Recipes: all that decides the weights of a model, as TOML files of the fields of `Settings`."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from semlink.neural.diffusion import TASKS, build_receiver
+from semlink.neural.models import RateAdaptive, build
+from semlink.phy.channels import AWGN, Rayleigh
+from semlink.phy.link import Channel
+
+CHANNELS: Mapping[str, Channel] = {
+    "awgn": AWGN(),
+    "rayleigh-block": Rayleigh("block"),
+    "rayleigh-16": Rayleigh(16),
+    "rayleigh-fast": Rayleigh("fast"),
+}
+MOST_DB = 100  # of Es/N0, either way: far beyond what the networks tell apart
+LOSSES = ("mse", "ms-ssim", "st-lpips", "l1")
+CHOICES = {
+    "task": ("codec", *TASKS),
+    "optimiser": ("muon", "adam"),
+    "schedule": ("cosine", "constant", "drop"),
+    "precision": ("float32", "bf16"),
+    "device": ("cpu", "cuda"),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides the weights."""
+
+    name: str
+    model: str = "deepjscc"
+    network: Mapping[str, Any] = field(default_factory=dict)  # arguments of the model's class
+    steps: int = 40_000
+    batch: int = 64  # images a step, over all processes
+    groups: int = 8  # parts of a batch, each with a channel and an Es/N0 of its own
+    optimiser: str = "muon"  # for the hidden weights, and Adam for the rest; or "adam" for all
+    lr_conv: float = 4e-3  # of Muon
+    lr: float = 1e-3  # of Adam
+    weight_decay: float = 0.0  # of Adam, as an L2 penalty
+    clip: float = 1.0  # the norm to which gradients are cut; 0 for none
+    schedule: str = "cosine"  # down to 0; or "constant"; or "drop" to a tenth from 64 % of the steps on
+    warmup: int = 500
+    ema: float = 0.0  # decay of the average of the weights that is published; 0 for the weights themselves
+    init: str = ""  # weights to start from: a path seen from the working folder, or zoo:NAME; none for random ones
+    seed: int = 0  # below 2^32
+    threads: int = 1  # of the CPU; another number rounds otherwise, and gives other weights
+    device: str = "cpu"
+    precision: str = "float32"  # or bf16 for the convolutions (autocast)
+    channels_last: bool = False
+    compile: bool = False
+    loss: Mapping[str, float] = field(default_factory=lambda: {"mse": 1.0})  # weights of the parts
+    even_out: bool = True  # weigh errors so that every Es/N0 and rate counts alike
+    rates: tuple[int, ...] = ()  # symbols for each 4×4 pixels, drawn a step; empty for the model's own ratio
+    esno_db: tuple[float, float] = (-1.0, 21.0)  # drawn uniformly; a little beyond the 0 … 20 dB of use
+    channels: tuple[str, ...] = ("awgn", "awgn", "awgn", "rayleigh-block", "rayleigh-16", "rayleigh-fast")
+    cifar10: bool = True  # its 50,000 training images
+    photographs: int = 25_000  # 32x32 crops of natural photographs beside them
+    large_photographs: int = 3_000  # 128x128 crops of them
+    large_share: float = 0.25  # of the steps: see `semlink.neural.training.data.draw_batch`
+    images: str = ""  # a folder of photographs to crop; SEMLINK_DATA/natural1000 where it is empty
+    validation: int = 0  # images of CIFAR-10's training set that are kept from training and measured, the last ones
+    checkpoint_every: int = 500
+    validate_every: int = 2_000
+    task: str = "codec"  # what is trained: a codec, or a receiver behind a frozen one: see `TASKS`
+    codec: str = ""  # the frozen one: zoo:NAME, or a weights file with its card beside it, or any name if it is given
+
+    def __post_init__(self) -> None:
+        _check(self)
+        if self.task != "codec":
+            _check_receiver(self)
+            return
+        if self.codec:
+            raise ValueError(f"codec={self.codec!r} must be empty: task='codec' trains one and freezes none")
+        adaptive = isinstance(build(self.model, self.network), RateAdaptive)
+        if self.rates and not adaptive:
+            raise ValueError(f"rates={self.rates!r} must be empty: model {self.model} has one rate")
+
+
+def _check(settings: Settings) -> None:
+    for name, allowed in CHOICES.items():
+        _one_of(name, getattr(settings, name), allowed)
+    for name in ("steps", "batch", "groups", "threads", "warmup", "checkpoint_every", "validate_every"):
+        value = getattr(settings, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name}={value!r} must be a whole number from 1")
+    for name in ("seed", "photographs", "large_photographs", "validation"):
+        value = getattr(settings, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise ValueError(f"{name}={value!r} must be a whole number from 0")
+    for name, most in (("lr", 1e3), ("lr_conv", 1e3), ("weight_decay", 1e3), ("clip", 1e9), ("large_share", 1.0)):
+        value = getattr(settings, name)
+        if not _is_number(value) or not 0 <= value <= most:
+            raise ValueError(f"{name}={value!r} must be a number from 0 to {most:g}")
+    if not _is_number(settings.ema) or not 0 <= settings.ema < 1:
+        raise ValueError(f"ema={settings.ema!r} must be a number from 0 to below 1")
+    for name in ("channels_last", "compile", "even_out", "cifar10"):
+        if not isinstance(getattr(settings, name), bool):
+            raise ValueError(f"{name}={getattr(settings, name)!r} must be true or false")
+    for name in ("name", "init", "images", "codec"):
+        if not isinstance(getattr(settings, name), str):
+            raise ValueError(f"{name}={getattr(settings, name)!r} must be a string")
+    if settings.name in ("", "..") or settings.name != Path(settings.name).name:
+        raise ValueError(f"name={settings.name!r} must be a file name without a folder")
+    if settings.seed >= 2**32:
+        raise ValueError(f"seed={settings.seed} must be below 2^32")
+    _check_lists(settings)
+
+
+def _check_receiver(settings: Settings) -> None:
+    _one_of("model", settings.model, TASKS[settings.task])
+    build_receiver(settings.model, settings.network)
+    if not settings.codec:
+        raise ValueError(f"codec='' must name a codec: task={settings.task!r} trains a receiver behind a frozen one")
+
+
+def _check_lists(settings: Settings) -> None:
+    channels = settings.channels
+    if not isinstance(channels, tuple) or not channels or any(name not in tuple(CHANNELS) for name in channels):
+        raise ValueError(f"channels={channels!r} must be some of: {', '.join(CHANNELS)}")
+    limits = settings.esno_db
+    if not (isinstance(limits, tuple) and len(limits) == 2 and all(map(_is_number, limits))):
+        raise ValueError(f"esno_db={limits!r} must be 2 numbers, the lower one first")
+    if not -MOST_DB <= limits[0] <= limits[1] <= MOST_DB:
+        raise ValueError(f"esno_db={limits!r} must be from -{MOST_DB} to {MOST_DB} dB, the lower one first")
+    rates = settings.rates
+    if not isinstance(rates, tuple) or not all(isinstance(k, int) and 2 <= k <= 16 for k in rates):
+        raise ValueError(f"rates={rates!r} must be whole numbers from 2 to 16")
+    loss = settings.loss
+    if not isinstance(loss, Mapping) or not loss or set(loss) - set(LOSSES):
+        raise ValueError(f"loss={loss!r} must be a table of: {', '.join(LOSSES)}")
+    if not all(_is_number(weight) and 0 <= weight < math.inf for weight in loss.values()) or not any(loss.values()):
+        raise ValueError(f"loss={dict(loss)!r} must have finite weights from 0, not all of them 0")
+    if not isinstance(settings.network, Mapping):
+        raise ValueError(f"network={settings.network!r} must be a table")
+
+
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} must be one of: {', '.join(allowed)}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def read_recipe(path: str | Path) -> Settings:
+    """The settings in a TOML file.
+
+    Raises:
+        ValueError: the file is missing or no TOML, it has a field that `Settings` lacks or lacks one it needs, or a
+            value is out of range.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"recipe {path}: {error}") from error
+    allowed = [field.name for field in fields(Settings)]
+    if unknown := set(values) - set(allowed):
+        raise ValueError(f"recipe {path}: {', '.join(sorted(unknown))} must be among: {', '.join(allowed)}")
+    if "name" not in values:
+        raise ValueError(f"recipe {path}: lacks name")
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    try:
+        return Settings(**given)
+    except ValueError as error:
+        raise ValueError(f"recipe {path}: {error}") from error

@@ -1,0 +1,13 @@
+"""Flat fading: the laws of a gain, how long it holds, and what the receiver knows of it."""
+
+from semlink.phy.fading.flat import Csi, FlatFading
+from semlink.phy.fading.laws import FadingLaw, NakagamiLaw, RayleighLaw, RicianLaw
+
+__all__ = [
+    "Csi",
+    "FadingLaw",
+    "FlatFading",
+    "NakagamiLaw",
+    "RayleighLaw",
+    "RicianLaw",
+]

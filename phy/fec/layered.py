@@ -1,0 +1,167 @@
+"""Layered min-sum decoding of quasi-cyclic LDPC codes on the CPU, in Numba.
+
+A base row, Z checks, is a layer: it meets the posterior LLRs that the rows before it left in the same iteration
+(M. M. Mansour and N. R. Shanbhag, "High-throughput LDPC decoders", IEEE Trans. VLSI Syst. 11 (2003) 976–996).
+
+The check-node rule is min-sum with an offset that depends on how close two magnitudes are. With g(d) = ln(1 + e^-d),
+
+    |a| boxplus |b| = min(|a|, |b|) + g(|a| + |b|) - g(||a| - |b||),
+
+and g is taken as a ramp. As in A-min* (C. Jones, E. Vallés, M. Smith and J. Villasenor, "Approximate-MIN* constraint
+node updating for LDPC code decoding", MILCOM 2003) a check sends only two magnitudes: to its least reliable bit that
+of all others, and that of all of them to the rest. On the way the term g(|a| + |b|) is left out; it is there in the
+last step, where codes of low rate need it.
+
+How it is laid out: some frames are decoded side by side, a group. A base column is one run of L = Z·frames values,
+frame fastest, so that a cyclic shift of Z bits is a rotation of the run, the same for all frames, and every operation
+is one on whole runs. A run is kept as its last row left it, rotated, and once more behind itself, so that the next row
+reads its own rotation of it in one piece.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from semlink.phy.fec.layered_kernel import decode
+from semlink.phy.fec.ldpc_graph import Graph
+from semlink.phy.fec.simd import BYTES
+from semlink.phy.parallel import run_in_threads
+
+# Runs shorter than this waste the vector registers; longer ones fall out of the cache.
+_RUN = 384
+# By data type: steps to one unit of LLR, the largest channel LLR and the largest message in steps, and the ramp's
+# height: g(d) = max(0, height - d / 4) in steps, for int8 with d / 4 rounded down.
+# An int8 posterior saturates at 127: channel and messages stay so far below that their sum rarely does.
+_QUANTISATION = {
+    "int8": (np.zeros(1, np.int8), np.float32(4), np.float32(63), 31, 2),
+    "float32": (np.zeros(1, np.float32), np.float32(1), np.float32(20), np.float32(20), np.float32(0.5)),
+}
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What a decoder made of some frames.
+
+    Attributes:
+        values: (b, k) the information bits, 0 or 1, or their posterior LLRs log P(0)/P(1).
+        iterations: (b,) iterations run.
+        converged: (b,) whether all parity checks hold.
+    """
+
+    values: Float[np.ndarray, "b k"]
+    iterations: Int[np.ndarray, " b"]
+    converged: Bool[np.ndarray, " b"]
+
+
+class LayeredDecoder:
+    """A layered offset min-sum decoder of one code.
+
+    Args:
+        graph: the parity checks.
+        where: (n,) the bit of the code word that each LLR is of; several of one bit add up.
+        known: bits of the code word that are known to be 0 (fillers), as (first, last + 1).
+        info: the first `info` bits of the code word are the information.
+        dtype: of the messages: "int8", in steps of 1/4 and saturating, or "float32".
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        where: Int[np.ndarray, " n"],
+        known: tuple[int, int],
+        info: int,
+        dtype: str = "int8",
+    ) -> None:
+        self._graph = graph
+        self._where = where.astype(np.int64)
+        self._known = known
+        self._info = info
+        self._quantisation = _QUANTISATION[dtype]
+        self._schedules: dict[int, _Schedule] = {}
+
+    def __call__(self, llr: Float[np.ndarray, "b n"], iterations: int, *, soft: bool = False) -> Decoding:
+        """Decode rows of n LLRs log P(0)/P(1), float32 and free of NaN, in at most so many iterations.
+
+        What becomes of a frame does not depend on the others.
+        """
+        frames = llr.shape[0]
+        out = np.empty((frames, self._info), dtype=np.float32)
+        used = np.empty(frames, dtype=np.int64)
+        converged = np.empty(frames, dtype=np.bool_)
+        schedule = self._schedule(frames)
+        code = (self._where, *self._known, self._graph.z, self._graph.columns)
+
+        def kernel(first: int, last: int) -> None:
+            part = slice(first * schedule.frames, min(last * schedule.frames, frames))
+            decode(
+                llr[part], out[part], used[part], converged[part], *code, schedule.frames, *schedule.arrays,
+                *self._quantisation, iterations, soft,
+            )  # fmt: skip
+
+        run_in_threads(kernel, -(-frames // schedule.frames), least=1)
+        return Decoding(out, used, converged)
+
+    def _schedule(self, frames: int) -> _Schedule:
+        fewest = -(-BYTES // self._graph.z)  # lanes past the end of a run must be copies of its first
+        few = 1 << max(0, frames - 1).bit_length()  # not a schedule for every number of frames
+        group = max(fewest, min(few, round(_RUN / self._graph.z)), 1)
+        if group not in self._schedules:
+            self._schedules[group] = _Schedule.of(self._graph, group)
+        return self._schedules[group]
+
+
+@dataclass(frozen=True, eq=False)
+class _Schedule:
+    """Offsets into the posterior LLRs for a number of frames side by side.
+
+    Attributes:
+        frames: frames of a group.
+        starts: (rows + 1,) where the edges of each row begin.
+        source: (edges,) where a row reads a run in its own rotation.
+        target: (edges,) where it writes it.
+        again: (edges,) how much of it must be repeated behind it for the next row to read.
+        check: (edges,) where it is found, after a whole iteration, in the rotation of this row.
+        base, turned: (columns,) where a run begins, and the bits by which it is rotated after a whole iteration.
+    """
+
+    frames: int
+    starts: Int[np.ndarray, " rows1"]
+    source: Int[np.ndarray, " edges"]
+    target: Int[np.ndarray, " edges"]
+    again: Int[np.ndarray, " edges"]
+    check: Int[np.ndarray, " edges"]
+    base: Int[np.ndarray, " columns"]
+    turned: Int[np.ndarray, " columns"]
+
+    @property
+    def arrays(self) -> tuple[Int[np.ndarray, " _"], ...]:
+        return self.starts, self.source, self.target, self.again, self.check, self.base, self.turned
+
+    @classmethod
+    def of(cls, graph: Graph, frames: int) -> _Schedule:
+        run, padded = _run_lengths(graph.z, frames)
+        base = np.arange(graph.columns) * (-(-(run + padded + BYTES) // BYTES) * BYTES)
+        turned = np.zeros(graph.columns, dtype=np.int64)
+        turned[graph.column] = graph.shift  # of the last edge of each column: NumPy assigns in order
+        target = base[graph.column]
+        source, again, check = np.empty_like(target), np.empty_like(target), np.empty_like(target)
+        now, last = turned.copy(), {int(c): i for i, c in enumerate(graph.column)}
+        for i, (column, shift) in enumerate(zip(graph.column, graph.shift, strict=True)):
+            offset = (shift - now[column]) % graph.z * frames
+            source[i] = target[i] + offset
+            check[i] = target[i] + (shift - turned[column]) % graph.z * frames
+            again[last[int(column)]] = offset + padded - run
+            now[column], last[int(column)] = shift, i
+        # After an iteration a run may also be read for the parity checks, in any rotation.
+        again[list(last.values())] = padded
+        return cls(frames, graph.starts.astype(np.int64), source, target, again, check, base, turned)
+
+
+def _run_lengths(z: int, frames: int) -> tuple[int, int]:
+    """Values of a run, and the same rounded up to whole vectors."""
+    run = z * frames
+    return run, -(-run // BYTES) * BYTES

@@ -1,0 +1,40 @@
+"""Bursts of samples and back: modulation, synchronisation, segments and recordings. NumPy alone."""
+
+from semlink.phy.waveform.burst import Reals, ReceivedBurst, Samples, Waveform
+from semlink.phy.waveform.header import FIELDS, BurstHeader
+from semlink.phy.waveform.iq_files import Annotation, Recording, read_cf32, read_sigmf, write_cf32, write_sigmf
+from semlink.phy.waveform.loopback import Loopback, resample
+from semlink.phy.waveform.ofdm import OfdmWaveform
+from semlink.phy.waveform.ofdm_words import FFT, PREFIX
+from semlink.phy.waveform.receiver import BurstReceiver
+from semlink.phy.waveform.segments import Reassembled, Reassembler, Segment, split
+from semlink.phy.waveform.single_carrier import SingleCarrier
+from semlink.phy.waveform.speed import ReceiverSpeed, measure_receivers
+
+__all__ = [
+    "FFT",
+    "FIELDS",
+    "PREFIX",
+    "Annotation",
+    "BurstHeader",
+    "BurstReceiver",
+    "Loopback",
+    "OfdmWaveform",
+    "Reals",
+    "Reassembled",
+    "Reassembler",
+    "ReceivedBurst",
+    "ReceiverSpeed",
+    "Recording",
+    "Samples",
+    "Segment",
+    "SingleCarrier",
+    "Waveform",
+    "measure_receivers",
+    "read_cf32",
+    "read_sigmf",
+    "resample",
+    "split",
+    "write_cf32",
+    "write_sigmf",
+]

@@ -1,0 +1,178 @@
+"""A receiver that takes a stream of samples in pieces of any size, and hands out the bursts in it. NumPy alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semlink.phy.waveform.burst import Acquired, ReceivedBurst, Samples, Waveform
+
+
+@dataclass
+class Counts:
+    """What became of the places at which the detector found something.
+
+    Attributes:
+        received: bursts handed out.
+        refused: places without a header whose CRC held.
+        too_long: bursts longer than the receiver takes.
+        cut: bursts whose end was not in the stream.
+    """
+
+    received: int = 0
+    refused: int = 0
+    too_long: int = 0
+    cut: int = 0
+
+
+class BurstReceiver:
+    """`push(samples)` returns the bursts that have become complete; which ones and what is in them does not depend on
+    how the stream is cut into pieces. One burst at a time: another that begins before the end of one is not seen.
+
+    Args:
+        waveform: of the bursts.
+        max_symbols: longer payloads are refused: nobody's header makes the receiver wait for long.
+
+    Raises:
+        ValueError: `max_symbols` below 0.
+    """
+
+    def __init__(self, waveform: Waveform, *, max_symbols: int = 1 << 16) -> None:
+        if max_symbols < 0:
+            raise ValueError(f"max_symbols={max_symbols} must be 0 or more")
+        self.waveform, self.max_symbols = waveform, max_symbols
+        self.counts = Counts()
+        # Places are counted in the buffer, whose first sample is number `_base` of the stream.
+        self._buffer = np.zeros(waveform.lead, dtype=np.complex64)
+        self._base = -waveform.lead
+        self._pieces: list[NDArray[np.complex64]] = []
+        self._waiting = 0
+        self._scanned = waveform.lead
+        self._next = waveform.lead
+        self._places = np.zeros(0, dtype=np.intp)
+        self._strengths = np.zeros(0)
+        self._acquired: Acquired | None = None
+        self._ended = False
+
+    @property
+    def receiving(self) -> bool:
+        """Whether it has read the header of a burst and waits for its end."""
+        return self._acquired is not None
+
+    def push(self, samples: Samples) -> list[ReceivedBurst]:
+        """Take samples (n,), complex.
+
+        Returns:
+            Bursts in the order of the stream.
+
+        Raises:
+            ValueError: samples out of shape or not finite, or the stream was ended by `flush`.
+        """
+        if self._ended:
+            raise ValueError("push() after flush(): a new stream needs a new BurstReceiver")
+        samples = np.asarray(samples)
+        if samples.ndim != 1:
+            raise ValueError(f"samples have shape {samples.shape}; they must be (n,)")
+        if not np.isfinite(samples).all():
+            raise ValueError("samples must be finite")
+        self._pieces.append(samples.astype(np.complex64))
+        self._waiting += len(samples)
+        # Small pieces are put together first: each look at the buffer has its price.
+        if self._waiting < self.waveform.block // 4:
+            return []
+        return self._advance()
+
+    def flush(self) -> list[ReceivedBurst]:
+        """End the stream.
+
+        Returns:
+            The bursts left; one whose end is not there is dropped and counted in `counts.cut`.
+        """
+        if self._ended:
+            return []
+        end = len(self._buffer) + self._waiting
+        self._pieces.append(np.zeros(2 * self.waveform.block + self.waveform.head, dtype=np.complex64))
+        bursts = self._advance(end)
+        self._ended = True
+        return bursts
+
+    def _advance(self, end: int | None = None) -> list[ReceivedBurst]:
+        self._buffer = np.concatenate([self._buffer, *self._pieces])
+        self._pieces, self._waiting = [], 0
+        found: list[ReceivedBurst] = []
+        self._scan()
+        while self._step(found, end):
+            pass
+        self._forget()
+        return found
+
+    def _scan(self) -> None:
+        """Look for bursts in every whole block there is."""
+        waveform = self.waveform
+        start = self._scanned - waveform.lead
+        while start + waveform.block <= len(self._buffer):
+            statistic, strength = waveform.score(self._buffer[start : start + waveform.block])
+            hits = np.flatnonzero(statistic > waveform.threshold)
+            self._places = np.concatenate([self._places, hits + self._scanned])
+            self._strengths = np.concatenate([self._strengths, strength[hits]])
+            self._scanned += len(statistic)
+            start = self._scanned - waveform.lead
+
+    def _step(self, found: list[ReceivedBurst], end: int | None) -> bool:
+        """Deal with the next candidate; False where there is none, or not enough of it yet."""
+        if self._acquired is None and not self._acquire(end):
+            return False
+        if self._acquired is None:
+            return True
+        burst, last = self._acquired, int(self._acquired.place) + self._acquired.samples
+        if end is not None and last > end:
+            self.counts.cut += 1
+            self._move_on(end)
+            return True
+        if last + self.waveform.lead > len(self._buffer):
+            return False
+        received = self.waveform.demodulate(self._buffer, burst)
+        found.append(replace(received, start=received.start + self._base))
+        self.counts.received += 1
+        self._move_on(int(burst.place) + received.samples)
+        return True
+
+    def _acquire(self, end: int | None) -> bool:
+        """Try the strongest place behind the next one above the threshold; False where that must wait."""
+        keep = np.searchsorted(self._places, self._next)
+        self._places, self._strengths = self._places[keep:], self._strengths[keep:]
+        if not len(self._places) or (end is not None and self._places[0] >= end):
+            return False
+        limit = int(self._places[0]) + self.waveform.spread
+        if self._scanned < limit:
+            return False
+        place = int(self._places[np.argmax(self._strengths[: np.searchsorted(self._places, limit)])])
+        if place + self.waveform.head > len(self._buffer):
+            return False
+        burst = self.waveform.acquire(self._buffer, place)
+        if burst is None or burst.header.count > self.max_symbols:
+            self.counts.refused += burst is None
+            self.counts.too_long += burst is not None
+            self._next = place + self.waveform.spread
+        else:
+            self._acquired = burst
+        return True
+
+    def _move_on(self, place: int) -> None:
+        self._acquired, self._next = None, place
+
+    def _forget(self) -> None:
+        """Drop what nothing will look at again."""
+        first = self._scanned if not len(self._places) else min(self._scanned, int(self._places[0]))
+        if self._acquired is not None:
+            first = min(first, int(self._acquired.place))
+        drop = max(first - 2 * self.waveform.lead, 0)
+        self._buffer = self._buffer[drop:].copy()
+        self._base += drop
+        self._scanned -= drop
+        self._next = max(self._next - drop, 0)
+        self._places = self._places - drop
+        if self._acquired is not None:
+            self._acquired = replace(self._acquired, place=self._acquired.place - drop)

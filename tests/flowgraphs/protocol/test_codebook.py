@@ -1,0 +1,66 @@
+"""Codec and MCS numbers of the burst header: both ways, without holes, and for good."""
+
+from __future__ import annotations
+
+import pytest
+
+from semlink.baselines.mcs import MCS_TABLE, NR_SCHEMES, NR_TABLE_1, NR_TABLE_2, parse_mcs
+from semlink.baselines.sources import SOURCES
+from semlink.flowgraphs.protocol import codebook
+from semlink.neural import zoo
+from semlink.phy.waveform import FIELDS, BurstHeader
+
+
+def test_numbers_that_were_given_out_keep_their_meaning() -> None:
+    """They are on the air and in recordings."""
+    plain = {5: "deepjscc-plain-4", 6: "deepjscc-plain-10", 7: "deepjscc-plain-16"}
+    assert {1: "deepjscc", 2: "swin", 3: "swin-gsc", 4: "adjscc", **plain} == codebook.NEURAL
+    digital = ("jpeg", "jpeg2000", "webp", "avif", "heic")
+    assert {32 + i: f"{source}-ldpc-qam" for i, source in enumerate(digital)} == codebook.DIGITAL
+    assert (codebook.USER[0], codebook.USER[-1]) == (48, 63)
+    schemes = {0: "4qam-120/1024", 13: "16qam-490/1024", 36: "256qam-948/1024", 39: "16qam-1/2", 48: "256qam-5/6"}
+    assert {number: codebook.scheme_name(number) for number in schemes} == schemes
+
+
+def test_every_codec_and_scheme_of_the_package_has_a_number() -> None:
+    for name in {*zoo.names(), *(f"{source}-ldpc-qam" for source in SOURCES)}:
+        assert codebook.codec_name(codebook.codec_number(name)) == name
+    assert set(codebook.SCHEMES) == {*NR_SCHEMES, *MCS_TABLE.values()}
+    for number, mcs in enumerate(codebook.SCHEMES):
+        assert codebook.scheme_number(str(mcs)) == number
+        assert parse_mcs(codebook.scheme_name(number)) == mcs
+    for table, rows in (("nr1", NR_TABLE_1), ("nr2", NR_TABLE_2)):
+        for index, mcs in enumerate(rows):
+            assert codebook.SCHEMES[codebook.scheme_number(f"{table}-{index}")] == mcs
+
+
+def test_numbers_fit_the_header_and_none_is_given_out_twice() -> None:
+    numbers = [*codebook.NEURAL, *codebook.DIGITAL, *codebook.USER]
+    assert len(set(numbers)) == len(numbers)
+    assert min(numbers) > 0  # a header that was not filled in has 0
+    assert max(numbers) < 1 << FIELDS["codec"]
+    assert len(codebook.SCHEMES) <= 1 << FIELDS["mcs"]
+
+
+def test_names_carry_schemes_where_there_are_any() -> None:
+    assert codebook.split_name("jpeg-ldpc-qam:nr1-13") == ("jpeg-ldpc-qam", "nr1-13")
+    assert codebook.split_name("webp-ldpc-qam") == ("webp-ldpc-qam", "16qam-1/2")
+    assert codebook.split_name("swin") == ("swin", "")
+    assert codebook.split_name("user:48") == ("user:48", "")
+    for name in ("", "nix", "swin:nr1-13", "jpeg", "jpeg-ldpc-qam:", "user:47", "user:64", "user", "jpeg-conv-qam"):
+        with pytest.raises(ValueError, match="must be one of: deepjscc"):
+            codebook.split_name(name)
+
+
+def test_a_header_tells_codec_scheme_and_ratio() -> None:
+    header = BurstHeader(codec=34, mcs=13, height=32, width=48, symbols=768)
+    assert codebook.name_of(header) == "webp-ldpc-qam:16qam-490/1024"
+    assert codebook.ratio_of(header) == pytest.approx(1 / 6)
+    assert codebook.name_of(BurstHeader(codec=2)) == "swin"
+    assert codebook.name_of(BurstHeader(codec=63)) == "user:63"
+
+
+@pytest.mark.parametrize(("codec", "mcs"), [(0, 0), (8, 0), (31, 0), (37, 0), (47, 0), (32, 49), (32, 63)])
+def test_numbers_without_a_meaning_are_refused(codec: int, mcs: int) -> None:
+    with pytest.raises(ValueError, match="mcs=" if codec == 32 else "codec="):
+        codebook.name_of(BurstHeader(codec=codec, mcs=mcs))
