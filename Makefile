@@ -27,7 +27,7 @@ bench: $(STAMP)
 
 # The flowgraphs under GNU Radio (apt: gnuradio python3-zmq python3-pil), codecs in `semlink worker`.
 radio: $(STAMP)
-	SEMLINK_RADIO_PYTHON=$(RADIO) $(BIN)/pytest tests/test_radio.py tests/test_radio_line.py tests/test_worker.py
+	SEMLINK_RADIO_PYTHON=$(RADIO) $(BIN)/pytest tests/flowgraphs/radio tests/flowgraphs/service
 
 radio-pictures:
 	PYTHONPATH=tests/typing_root xvfb-run -a $(RADIO) -m semlink.flowgraphs.radio.render --out flowgraphs/radio/pictures

@@ -42,5 +42,5 @@ def find_source(name: str) -> SourceCoder:
     made = SOURCES[name]
     if not isinstance(made, str):
         return made()
-    coder: SourceCoder = getattr(importlib.import_module(f"semlink.baselines.{name}"), made)()
+    coder: SourceCoder = getattr(importlib.import_module(f"semlink.baselines.sources.{name}"), made)()
     return coder

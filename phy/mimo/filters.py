@@ -7,7 +7,6 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from semlink.phy.link import ERASED
-from semlink.phy.mimo.kernels import linear_filters
 from semlink.phy.mimo.spatial import Detected
 
 
@@ -34,6 +33,8 @@ def filter_streams(
     first: int | None = None,
 ) -> Detected:
     """Every stream by its linear filter, or the `first` ones; see `linear_filters`."""
+    from semlink.phy.mimo.kernels import linear_filters  # here and not above: as in kbest.py
+
     g = max(h.shape[1], noise.shape[1])  # once for an image of which neither changes
     w, bias, n0 = linear_filters(h.expand(-1, g, -1, -1), noise.expand(-1, g), zero_forcing=zero_forcing)
     w, bias, n0 = w[..., :first, :], bias[..., :first], n0[..., :first]

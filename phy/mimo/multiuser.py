@@ -15,8 +15,6 @@ from torch import Tensor
 
 from semlink.phy.link import ERASED
 from semlink.phy.mimo.filters import apply, filter_streams, known
-from semlink.phy.mimo.kernels import linear_filters
-from semlink.phy.mimo.sic import cancel
 from semlink.phy.mimo.spatial import Detected, Rngs
 from semlink.phy.parameters import check_choice
 from semlink.phy.rng import rows
@@ -89,6 +87,8 @@ class Uplink:
         seen = observed[:, :, 0]
         if self.detector != "sic":
             return filter_streams(seen, h, noise, zero_forcing=self.detector == "zf", first=1)
+        from semlink.phy.mimo.sic import cancel  # here and not above: as in kbest.py
+
         k = max(h.shape[1], noise.shape[1])
         plan = cancel(seen, h.expand(-1, k, -1, -1), noise.expand(-1, k))
         symbols = (plan.w * seen).sum(dim=-1) - plan.offset
@@ -184,6 +184,8 @@ class Downlink:
             largest = h.abs().amax(dim=(-2, -1), keepdim=True)
             beams = h.mH / torch.where(largest > 0, largest, 1.0)  # a square must not underflow
         else:
+            from semlink.phy.mimo.kernels import linear_filters  # here and not above: as in kbest.py
+
             ridge = torch.full(h.shape[:2], self.users * n0, dtype=h.real.dtype, device=h.device)
             # The receive filter of the reversed channel, read backwards.
             beams = linear_filters(h.mH, ridge, zero_forcing=self.precoder == "zf")[0].mH

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from semlink.phy.link import Spatial
 from semlink.phy.mimo.filters import apply, combine, fill_water, filter_streams, known
-from semlink.phy.mimo.kernels import singular_vectors
 from semlink.phy.mimo.spatial import Detected, Rngs, amplitude, check_antennas
 from semlink.phy.parameters import check_choice
 
@@ -175,6 +174,8 @@ class Svd:
         self, h: Complex[Tensor, "b g rx tx"], n0: float
     ) -> tuple[Float[Tensor, "b g s"], Complex[Tensor, "b g tx s"]]:
         """Gains and precoding vectors of the streams."""
+        from semlink.phy.mimo.kernels import singular_vectors  # here and not above: as in kbest.py
+
         values, v = singular_vectors(h)
         values, v = values[..., : self.streams], v[..., : self.streams]
         even = torch.full_like(values, 1 / self.streams)
@@ -388,6 +389,8 @@ def correlate(
 def _beam(h: Complex[Tensor, "b g rx tx"]) -> Complex[Tensor, "b g tx 1"]:
     """The unit vector along which the channel is strongest; any, where it is zero."""
     if h.shape[-2] > 1:
+        from semlink.phy.mimo.kernels import singular_vectors  # here and not above: as in kbest.py
+
         return singular_vectors(h)[1][..., :1]
     largest = h.abs().amax(dim=-1, keepdim=True)
     scaled = h / torch.where(largest > 0, largest, 1.0)  # a square must not underflow

@@ -1,6 +1,6 @@
 """What the notebooks show is what they compute: each runs, and is stored with the output of a run that met no error.
 
-`SEMLINK_NOTEBOOKS=write pytest tests/test_notebooks.py -k it_runs` runs them in full and stores the outputs.
+`SEMLINK_NOTEBOOKS=write pytest tests/house/test_notebooks.py -k it_runs` runs them in full and stores the outputs.
 """
 
 from __future__ import annotations

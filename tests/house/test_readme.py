@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -51,46 +52,28 @@ def test_the_make_targets_exist() -> None:
 )
 def test_the_commands_parse(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command of the README, up to where the work would begin."""
-    from semlink.flowgraphs.bench import bler as bench_bler
-    from semlink.flowgraphs.bench import channels as bench_channels
-    from semlink.flowgraphs.bench import codes as bench_codes
-    from semlink.flowgraphs.bench import everything as bench
-    from semlink.flowgraphs.bench import neural as bench_neural
-    from semlink.flowgraphs.bench import radio as bench_radio
-    from semlink.flowgraphs.bench import receivers as bench_receivers
-    from semlink.flowgraphs.bench import studies as bench_studies
-    from semlink.flowgraphs.cli import app as cli
-    from semlink.flowgraphs.cli import channels as channel_list
-    from semlink.flowgraphs.cli import check as check_command
-    from semlink.flowgraphs.cli import export
-    from semlink.flowgraphs.cli import studies as commands
-    from semlink.flowgraphs.comparison import gsc, report
+    from semlink.flowgraphs import bench, comparison, service
+    from semlink.flowgraphs.cli import channels, check, export, studies
+    from semlink.flowgraphs.cli import zoo as zoo_command
+    from semlink.flowgraphs.comparison import report
     from semlink.flowgraphs.radio import apps
-    from semlink.flowgraphs.service import worker
     from semlink.flowgraphs.specs import options
 
     begun: list[object] = []
     monkeypatch.setattr(options, "_images", lambda word: {word: None})
     monkeypatch.setattr(report, "try_codecs", lambda codecs, images: begun.append(codecs) or sys.exit(0))
-    runs = (
-        (report, "run_zoo"),
-        (channel_list, "run_channels"),
-        (bench, "run_bench"),
-        (bench_channels, "run_channels"),
-        (bench_codes, "run_codes"),
-        (bench_neural, "run_neural"),
+    runs: tuple[tuple[ModuleType, str], ...] = (
+        *((bench, name) for name in bench.__all__ if name.startswith("run_")),
+        (channels, "run_channels"),
+        (check, "run_check"),
         (export, "run_export"),
-        (gsc, "run_gsc"),
-        (bench_receivers, "run_receivers"),
-        (bench_studies, "run_studies"),
-        (bench_radio, "run_radio"),
-        (worker, "run_worker"),
+        (studies, "run_sweep"),
+        (studies, "run_report"),
+        (studies, "run_figure"),
+        (zoo_command, "run_zoo"),
+        (comparison, "run_gsc"),
+        (service, "run_worker"),
         (apps, "run"),
-        (check_command, "run_check"),
-        (commands, "run_sweep"),
-        (commands, "run_report"),
-        (commands, "run_figure"),
-        (bench_bler, "run_bler"),
     )
     for module, name in runs:
         monkeypatch.setattr(module, name, lambda *given, **options: begun.append((given, options)))

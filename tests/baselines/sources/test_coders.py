@@ -282,7 +282,7 @@ def test_a_file_that_claims_another_size_reaches_no_decoder(
     assert coding is not None
     reached: list[bytes] = []
     reader = "_read" if name == "heic" else "read_image"
-    monkeypatch.setattr(f"semlink.baselines.{name}.{reader}", lambda file, *_: reached.append(file))
+    monkeypatch.setattr(f"semlink.baselines.sources.{name}.{reader}", lambda file, *_: reached.append(file))
     coder.decode(coding, image.shape, complete=True)
     assert len(reached) == 1
     for damaged in with_other_size(name, coding):

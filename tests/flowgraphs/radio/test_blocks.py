@@ -26,7 +26,7 @@ EXAMPLES = sorted((RADIO / "examples").glob("*.grc"))
 PYTHON = os.environ.get("SEMLINK_RADIO_PYTHON", "/usr/bin/python3")
 ENVIRONMENT = {
     **os.environ,
-    "PYTHONPATH": f"{ROOT / 'tests' / 'typing_root'}:{ROOT / 'tests'}",
+    "PYTHONPATH": f"{ROOT / 'tests' / 'typing_root'}:{Path(__file__).parent}",
     "PYTHONDONTWRITEBYTECODE": "1",
     "GRC_BLOCKS_PATH": str(RADIO / "grc"),
     "QT_QPA_PLATFORM": "offscreen",

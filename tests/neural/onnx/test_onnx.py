@@ -20,7 +20,7 @@ from semlink.flowgraphs.cli.export import parse_size
 from semlink.neural import zoo
 from semlink.neural.models import OWN, build
 from semlink.neural.networks import swin
-from semlink.neural.onnx.codec import OnnxCodec
+from semlink.neural.onnx import OnnxCodec
 from semlink.neural.onnx.export import export_codec
 from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.link import Link, Received, channel_uses, esno_to_n0
@@ -156,7 +156,7 @@ def test_it_runs_where_there_is_no_torch(folder: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "import numpy as np\n"
-        "from semlink.neural.onnx.codec import OnnxCodec\n"
+        "from semlink.neural.onnx import OnnxCodec\n"
         "codec = OnnxCodec(sys.argv[1], 'codec', threads=1)\n"
         "image = codec.decode(codec.encode(np.full((1, 3, 20, 17), 0.5, np.float32), 0.1), 0.1)\n"
         "ours = [name for name in sys.modules if name.startswith('semlink')]\n"
@@ -164,12 +164,12 @@ def test_it_runs_where_there_is_no_torch(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    ours = ["semlink", "semlink.neural", "semlink.neural.onnx.codec"]
+    ours = ["semlink", "semlink.neural", "semlink.neural.onnx", "semlink.neural.onnx.codec"]
     assert done.stdout.split("\n")[0] == f"(1, 3, 20, 17) None False {ours}"
 
 
 def test_importing_it_imports_no_torch() -> None:
-    code = "import sys, semlink.neural.onnx.codec; print('torch' in sys.modules)"
+    code = "import sys, semlink.neural.onnx; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "False\n", done.stderr
 

@@ -1,6 +1,6 @@
 """The convolutional code: the standard's bits, the likeliest word, CommPy's and Sionna's decisions, the union bound.
 
-`python tests/test_convolutional.py` measures the waterfall again, with Sionna's own blocks and none of ours.
+`python tests/phy/fec/test_convolutional.py` measures the waterfall again, with Sionna's own blocks and none of ours.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DRAWN = {(1, 2): "A1 B1", (2, 3): "A1 B1 A2", (3, 4): "A1 B1 A2 B3", (5, 6): "A1
 # Sums of information weights over the paths of distance 10, 12, …, 24 of (133, 171).
 WEIGHTS = [36, 211, 1404, 11633, 77433, 502690, 3322763, 21292910]
 
-# (k, rate, Es/N0 in dB): (block errors, blocks), from `python tests/test_convolutional.py`, Sionna 2.2.0.
+# (k, rate, Es/N0 in dB): (block errors, blocks), from `python tests/phy/fec/test_convolutional.py`, Sionna 2.2.0.
 WATERFALL: dict[tuple[int, tuple[int, int], float], tuple[int, int]] = {
     (200, (1, 2), -1.4): (4605, 20000),
     (200, (2, 3), 0.3): (4646, 20000),

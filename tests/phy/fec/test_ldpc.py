@@ -1,6 +1,6 @@
 """The 5G LDPC code: round trips, the bit order of the standard, its waterfall, and our coder against Sionna's.
 
-`python tests/test_ldpc.py` measures the waterfall again, with Sionna's own blocks and none of ours.
+`python tests/phy/fec/test_ldpc.py` measures the waterfall again, with Sionna's own blocks and none of ours.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from semlink.phy.link import esno_to_n0
 Z = 4.5
 OFF_DB = 0.2
 
-# (k, n, bits per symbol, Es/N0 in dB): (block errors, blocks), from `python tests/test_ldpc.py`, Sionna 2.2.0.
+# (k, n, bits per symbol, Es/N0 in dB): (block errors, blocks), from `python tests/phy/fec/test_ldpc.py`, Sionna 2.2.0.
 WATERFALL: dict[tuple[int, int, int, float], tuple[int, int]] = {
     (200, 400, 2, 1.4): (1374, 6000),
     (512, 1024, 2, 1.2): (1061, 3900),

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semlink.phy import metrics
+from semlink.phy.metrics import image as image_metrics
 from semlink.phy.metrics import MissingWeightsError, Perceptual, lpips, perceptual, st_lpips, st_lpips_distances
 from semlink.phy.metrics.perceptual import blurred_convolution, lpips_distances
 from semlink.phy.sources import sample_images
@@ -95,7 +96,7 @@ def test_one_convolution_does_for_convolution_and_blur(shape: tuple[int, int]) -
 
 @pytest.mark.parametrize("keep_bytes", [0, 1_000_000, 1 << 29])
 def test_batches_and_kept_features_change_nothing(keep_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "CHUNK_PIXELS", 2 * 32 * 32)
+    monkeypatch.setattr(image_metrics, "CHUNK_PIXELS", 2 * 32 * 32)
     rng = torch.Generator().manual_seed(0)
     images, references = torch.rand(2, 3, 3, 3, 32, 32, generator=rng)  # three batches of three
     batches = list(zip(images, references, strict=True))
@@ -116,7 +117,7 @@ def test_references_go_through_the_network_once_and_within_bounds(monkeypatch: p
         perceptual.METRICS["st-lpips"].load,
         lambda image, weights: seen.append(len(image)) or layers(image, weights),  # type: ignore[func-returns-value]
     )
-    monkeypatch.setattr(metrics, "METRICS", {"st-lpips": counting})
+    monkeypatch.setattr(image_metrics, "METRICS", {"st-lpips": counting})
     first, second = torch.rand(2, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     one = sum(x.nbytes for x in counting.features(first))
     for keep_bytes, passes in ((2 * one, 4), (one, 5), (one - 1, 6)):  # of four, five or six batches in three calls

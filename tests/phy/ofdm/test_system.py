@@ -258,7 +258,7 @@ def test_images_meet_the_same_in_any_batch_and_order(name: str) -> None:
 def test_big_frames_go_in_pieces_without_a_difference(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     channel, sent = CASES[name], qpsk(2, 1500)
     whole = channel(sent, 0.1, rng=generator())
-    monkeypatch.setattr("semlink.phy.ofdm.PIECE", 1)
+    monkeypatch.setattr("semlink.phy.ofdm.system.PIECE", 1)
     parts = channel(sent, 0.1, rng=generator())
     if name != "uplink":  # whose other users draw in pieces, too
         torch.testing.assert_close(whole.symbols, parts.symbols, rtol=1e-3, atol=1e-3)
