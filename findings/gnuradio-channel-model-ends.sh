@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # GNU Radio's channel model takes samples off both ends of a stream and leaves the tags beside their samples.
 #
-# With nothing to do (no noise, no offset, one tap of 1) channel_model still resamples: the first 3 samples and the last 5
-# do not come out, and tags keep their offsets, so that they lie 3 samples behind what they marked. Tagged packets that
-# pass through it are cut wrongly, and the last one of a file is never complete: its receiver waits for samples that do
-# not come.
+# With nothing to do (no noise, no offset, one tap of 1) channel_model still resamples: the first 3 samples and the
+# last 5 do not come out, and tags keep their offsets, so that they lie 3 samples behind what they marked. Tagged
+# packets that pass through it are cut wrongly, and the last one of a file is never complete: its receiver waits for
+# samples that do not come.
 #
 # GNU Radio 3.10.5 (Debian 12), 1000 samples 1, 2, … 1000 with a tag on the sample 501. Seen:
 #   out: 992 samples, 4 to 995; the tag is on the sample 504

@@ -3,8 +3,8 @@
 #
 # constellation_qpsk has points ±√2 ± j√2, of energy 4; constellation_bpsk, _8psk and _16qam have energy 1. Those of
 # digital.qam and of constellation_rect and _calcdist are scaled to unit mean amplitude, not energy, which for QAM is
-# 0.5 dB more. Curves of error rates over one noise_voltage are off by these amounts: QPSK looks 6 dB better than it is,
-# and 16-QAM differs from 16-QAM.
+# 0.5 dB more. Curves of error rates over one noise_voltage are off by these amounts: QPSK looks 6 dB better than it
+# is, and 16-QAM differs from 16-QAM.
 #
 # GNU Radio 3.10.5 (Debian 12). Seen, energy of a symbol in dB:
 #   constellation_bpsk 0.00, constellation_qpsk 6.02, constellation_8psk 0.00, constellation_16qam 0.00

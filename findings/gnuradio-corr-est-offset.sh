@@ -3,9 +3,10 @@
 # before that.
 #
 # The correlation over the preamble adds up samples that the offset turns: with 128 symbols at a threshold of 0.9, an
-# offset of 0.001 cycles a sample, which is no more than 1 ppm of 1 GHz at 1 Msample/s, is found but adds π · offset · length
-# (0.40 rad) to phase_est, and one of 0.002 is found never, at 20 dB. The coarse frequency estimate must come before, but
-# the block is what most flowgraphs have to find the burst that it would be made from; a longer preamble makes it worse.
+# offset of 0.001 cycles a sample, which is no more than 1 ppm of 1 GHz at 1 Msample/s, is found but adds π · offset ·
+# length (0.40 rad) to phase_est, and one of 0.002 is found never, at 20 dB. The coarse frequency estimate must come
+# before, but the block is what most flowgraphs have to find the burst that it would be made from; a longer preamble
+# makes it worse.
 #
 # GNU Radio 3.10.5 (Debian 12), 10 bursts of QPSK each, phase 1.10 rad at their start, threshold 0.9 (absolute). Seen:
 #   offset 0: found 10 of 10, phase_est 1.10

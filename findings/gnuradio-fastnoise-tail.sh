@@ -3,10 +3,11 @@
 #
 # fastnoise_source draws from a pool of 16384 values made once, so its largest value is that of 16384 and not of the
 # millions that are sent, and the pool's own mean and variance stay. BPSK at Eb/N0 = 10 dB errs beyond 4.47 standard
-# deviations: the pool holds none, the measured error rate is 0 at any length, or (with a pool that holds one) at least
-# 15 times too large. The mean is a carrier at 0 Hz some 40 dB below the noise.
+# deviations: the pool holds none, the measured error rate is 0 at any length, or (with a pool that holds one) at
+# least 15 times too large. The mean is a carrier at 0 Hz some 40 dB below the noise.
 #
-# GNU Radio 3.10.5 (Debian 12), analog.noise_source_f and fastnoise_source_f of 40 million values, seeds 1, 2, 3. Seen:
+# GNU Radio 3.10.5 (Debian 12), analog.noise_source_f and fastnoise_source_f of 40 million values, seeds 1, 2, 3.
+# Seen:
 #   noise_source_f: errors 150, 154, 159 (155 expected), mean 0.00007, -0.00006, -0.00024 (deviation 0.00016)
 #   fastnoise_source_f: errors 0, 0, 0, mean -0.00904, 0.00488, 0.00348
 set -euo pipefail

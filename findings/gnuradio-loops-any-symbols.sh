@@ -2,10 +2,10 @@
 # Which of GNU Radio's loops and estimators live on symbols that are points of no constellation.
 #
 # Neural and analogue transmissions send symbols of any value. Timing loops that look at the waveform (Gardner,
-# pfb_clock_sync) lose nothing on Gaussian symbols; Mueller & Muller, whose constellation says QPSK, drifts off, though
-# it still holds for uniform ones; costas_loop_cc loses the carrier for both, at an offset it follows with QPSK; and
-# mpsk_snr_est_cc says 3 dB (simple) or something below 0 dB or nan (M2M4) at 15 dB. None of them reports anything: the
-# samples just come out.
+# pfb_clock_sync) lose nothing on Gaussian symbols; Mueller & Muller, whose constellation says QPSK, drifts off,
+# though it still holds for uniform ones; costas_loop_cc loses the carrier for both, at an offset it follows with
+# QPSK; and mpsk_snr_est_cc says 3 dB (simple) or something below 0 dB or nan (M2M4) at 15 dB. None of them reports
+# anything: the samples just come out.
 #
 # GNU Radio 3.10.5 (Debian 12), 26 dB, 20,000 symbols; signal to error in dB behind the block, one gain removed. Seen:
 #                               QPSK  uniform  Gaussian

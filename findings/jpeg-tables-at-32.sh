@@ -2,10 +2,10 @@
 # At 32×32 a JPEG's size says next to nothing about the image: tables are more than nine tenths of the file.
 #
 # An ordinary baseline file carries over 600 bytes of quantisation and Huffman tables. On pieces of CIFAR's size the
-# coded image is 5 % of the file at quality 5 and 11 % at quality 30, so six times the quality costs 7 % more bytes, and
-# the smallest JPEG is more than three times as large as a WebP that is 10 dB better. Rates on CIFAR in bits a pixel, and
-# budgets of channel uses worked out from them, compare containers, unless the tables count as known to the receiver (the
-# abbreviated format) and it is said.
+# coded image is 5 % of the file at quality 5 and 11 % at quality 30, so six times the quality costs 7 % more bytes,
+# and the smallest JPEG is more than three times as large as a WebP that is 10 dB better. Rates on CIFAR in bits a
+# pixel, and budgets of channel uses worked out from them, compare containers, unless the tables count as known to the
+# receiver (the abbreviated format) and it is said.
 #
 # Pillow 13.0.0 (libjpeg-turbo 3.2.0), 256 pieces of 32×32 of `astronaut` of scikit-image 0.26.0, 4:2:0. Seen (means):
 #   JPEG {'quality': 5}: 656 bytes, of which image 31 (5 %), 24.0 dB
@@ -17,7 +17,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --no-deps pillow==13.0.0 scikit-image==0.26.0 numpy==2.4.6
+"$work/venv/bin/pip" install --quiet --no-compile --no-deps pillow==13.0.0 scikit-image==0.26.0 numpy==2.4.6
 "$work/venv/bin/python" - <<'PYTHON'
 import io
 from importlib.util import find_spec

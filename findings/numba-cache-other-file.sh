@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Numba runs an old version of a function that a cached one calls, when the two are in different files.
 #
-# cache=True keeps machine code with the callee's inside, and looks at nothing but the date and size of the caller's own
-# file. Change a kernel in another module, run again, and the caller goes on with the old one, while the same kernel
-# called by itself, and the caller's py_func, give the new value: two answers in one process. A package that keeps its
-# decoder's kernels in files of their own measures yesterday's decoder after an edit or an upgrade.
+# cache=True keeps machine code with the callee's inside, and looks at nothing but the date and size of the caller's
+# own file. Change a kernel in another module, run again, and the caller goes on with the old one, while the same
+# kernel called by itself, and the caller's py_func, give the new value: two answers in one process. A package that
+# keeps its decoder's kernels in files of their own measures yesterday's decoder after an edit or an upgrade.
 #
 # numba 0.66.0, numpy 2.4.6. Seen:
 #   before: apply 2.0, gain 2.0
@@ -14,7 +14,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet numba==0.66.0 numpy==2.4.6
+"$work/venv/bin/pip" install --quiet --no-compile numba==0.66.0 numpy==2.4.6
 cd "$work"
 cat > kernel.py <<'PYTHON'
 from numba import njit

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Which complex baseband code PyTorch exports to ONNX: transforms and products, but not taking one sample.
 #
-# The exporter turns complex tensors into pairs of reals, operator by operator, and which operators it knows follows no
-# rule that one could guess: x[..., 1:3] exports and x[..., -1] does not; matmul does and the einsum of the same
-# product does not; fft does and zero padding before it does not; |x|² by abs() does, vector_norm does not; 1 / x does and
-# x ** 2 does not. What does export is right to rounding.
+# The exporter turns complex tensors into pairs of reals, operator by operator, and which operators it knows follows
+# no rule that one could guess: x[..., 1:3] exports and x[..., -1] does not; matmul does and the einsum of the same
+# product does not; fft does and zero padding before it does not; |x|² by abs() does, vector_norm does not; 1 / x does
+# and x ** 2 does not. What does export is right to rounding.
 #
 # torch 2.13.0, onnxscript 0.7.2, onnx 1.23.2, onnxruntime 1.32.0. Seen:
 #   exports, and agrees: slice, matmul, fft, abs, reciprocal, product with the conjugate
@@ -14,7 +14,8 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet torch==2.13.0 onnx==1.23.2 onnxscript==0.7.2 onnxruntime==1.32.0 numpy==2.4.6
+"$work/venv/bin/pip" install --quiet --no-compile torch==2.13.0 \
+    onnx==1.23.2 onnxscript==0.7.2 onnxruntime==1.32.0 numpy==2.4.6
 cd "$work"
 venv/bin/python -W ignore - <<'PYTHON'
 import logging

@@ -4,8 +4,8 @@
 # torch.bernoulli of a constant probability is worked out during the export: the file holds one fixed pattern, and the
 # erasure channel erases the same symbols in every run. Gaussian noise does stay random, but two sessions in one
 # process start from the same state: two links, or two workers' threads, that run the file draw identical noise, and
-# averages over them are averages over one. Complex noise (torch.randn of complex64) exports without a word into a file
-# that ONNX Runtime refuses to load.
+# averages over them are averages over one. Complex noise (torch.randn of complex64) exports without a word into a
+# file that ONNX Runtime refuses to load.
 #
 # torch 2.13.0, onnxscript 0.7.2, onnx 1.23.2, onnxruntime 1.32.0. Seen:
 #   bernoulli: nodes Mul; two runs of a session equal: True; two sessions equal: True
@@ -17,7 +17,8 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet torch==2.13.0 onnx==1.23.2 onnxscript==0.7.2 onnxruntime==1.32.0 numpy==2.4.6
+"$work/venv/bin/pip" install --quiet --no-compile torch==2.13.0 \
+    onnx==1.23.2 onnxscript==0.7.2 onnxruntime==1.32.0 numpy==2.4.6
 cd "$work"
 venv/bin/python -W ignore - <<'PYTHON'
 import logging

@@ -18,7 +18,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --no-deps pillow==13.0.0 scikit-image==0.26.0 numpy==2.4.6
+"$work/venv/bin/pip" install --quiet --no-compile --no-deps pillow==13.0.0 scikit-image==0.26.0 numpy==2.4.6
 "$work/venv/bin/python" - <<'PYTHON'
 import io
 from importlib.util import find_spec

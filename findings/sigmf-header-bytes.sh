@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # sigmf's two ways of reading a recording with header_bytes are each wrong where the other is right.
 #
-# A non-conforming dataset may have header bytes before each capture. read_samples() and slices skip those of the first
-# capture only: later headers come out as samples, everything behind them is shifted, and as many samples are missing at
-# the end; the count is right all the same. read_samples_in_capture() heeds every header, but counts the first one twice:
-# from a recording whose first capture has one, it drops the first samples, which read_samples() gives.
+# A non-conforming dataset may have header bytes before each capture. read_samples() and slices skip those of the
+# first capture only: later headers come out as samples, everything behind them is shifted, and as many samples are
+# missing at the end; the count is right all the same. read_samples_in_capture() heeds every header, but counts the
+# first one twice: from a recording whose first capture has one, it drops the first samples, which read_samples()
+# gives.
 #
 # sigmf 1.14.0, numpy 2.4.6, ten complex samples 1 … 10, header of 16 bytes (two samples' worth). Seen:
 #   header at the first capture:
@@ -18,7 +19,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet sigmf==1.14.0 numpy==2.4.6
+"$work/venv/bin/pip" install --quiet --no-compile sigmf==1.14.0 numpy==2.4.6
 cd "$work"
 venv/bin/python -W ignore - <<'PYTHON'
 import json

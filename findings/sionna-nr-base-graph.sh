@@ -4,9 +4,10 @@
 # Clause 7.2.2 chooses the graph by the size A of the transport block without CRC and by the rate R of the MCS. Sionna
 # chooses by the size with CRC and by (size with CRC) / (coded bits): TBEncoder is told A and R and does not hand them
 # on. Wherever the 16 bits of the CRC cross 3824 or the quotient crosses 0.67, the codeword is another code's: MCS 9
-# of the 64-QAM table (QPSK, 679/1024) on many small allocations, and A = 3824 at every rate up to 0.67. At R = 340/1024
-# (16-QAM, MCS 10), TBEncoder refuses ordinary allocations altogether, since base graph 1 below 1/3 needs repetition.
-# Sionna's receiver decodes Sionna's codewords, so a simulation does not show it; a receiver of real NR signals does.
+# of the 64-QAM table (QPSK, 679/1024) on many small allocations, and A = 3824 at every rate up to 0.67. At R =
+# 340/1024 (16-QAM, MCS 10), TBEncoder refuses ordinary allocations altogether, since base graph 1 below 1/3 needs
+# repetition. Sionna's receiver decodes Sionna's codewords, so a simulation does not show it; a receiver of real NR
+# signals does.
 #
 # sionna-no-rt 2.2.0 and py3gpp 0.6.0 (a port of the standard's steps), torch 2.13.0. Seen:
 #   A 2088, G 3960, R 526/1024: graph by py3gpp 2, by Sionna 2, coded bits that differ: 0.0 %
@@ -19,7 +20,8 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet torch==2.13.0 sionna-no-rt==2.2.0 py3gpp==0.6.0 numpy==2.4.6 scipy==1.17.1
+"$work/venv/bin/pip" install --quiet --no-compile torch==2.13.0 \
+    sionna-no-rt==2.2.0 py3gpp==0.6.0 numpy==2.4.6 scipy==1.17.1
 "$work/venv/bin/python" - <<'PYTHON'
 from importlib.metadata import version
 

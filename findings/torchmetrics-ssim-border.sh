@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # torchmetrics' SSIM averages over mirrored borders, and so can turn round which of two images is the better one.
 #
-# It mirrors images at their edges by half a window before filtering, as scikit-image does, but does not leave the positions
-# whose window reaches into the mirror out of the mean. At 32×32 they are 53 % of all. (Its contrast term does leave them
-# out, so the last scale of its MS-SSIM is of one kind and the others are of another.) Of noise in the middle of images of
-# CIFAR's size it sees half, and noise at the edge, where codecs with zero padding err most, it counts twice.
+# It mirrors images at their edges by half a window before filtering, as scikit-image does, but does not leave the
+# positions whose window reaches into the mirror out of the mean. At 32×32 they are 53 % of all. (Its contrast term
+# does leave them out, so the last scale of its MS-SSIM is of one kind and the others are of another.) Of noise in the
+# middle of images of CIFAR's size it sees half, and noise at the edge, where codecs with zero padding err most, it
+# counts twice.
 #
-# torchmetrics 1.9.0, pytorch-msssim 1.0.0, scikit-image 0.26.0, torch 2.13.0; 256 pieces of 32×32 of `astronaut`, noise
-# of 0.2 in the middle 12×12 or in the outer 5 pixels. Seen (11-pixel Gaussian window in all):
-#   middle: pytorch-msssim 0.5857, scikit-image 0.5857, torchmetrics 0.8042
-#   edge: pytorch-msssim 0.7279, scikit-image 0.7279, torchmetrics 0.4335
+# torchmetrics 1.9.0, pytorch-msssim 1.0.0, scikit-image 0.26.0, torch 2.13.0; 256 pieces of 32×32 of `astronaut`,
+# noise of 0.2 in the middle 12×12 or in the outer 5 pixels. Seen (11-pixel Gaussian window in all):
+#   middle: pytorch-msssim 0.5836, scikit-image 0.5836, torchmetrics 0.8032
+#   edge: pytorch-msssim 0.7272, scikit-image 0.7272, torchmetrics 0.4334
 set -euo pipefail
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet torch==2.13.0 torchmetrics==1.9.0 pytorch-msssim==1.0.0 scikit-image==0.26.0 numpy==2.4.6
+"$work/venv/bin/pip" install --quiet --no-compile torch==2.13.0 \
+    torchmetrics==1.9.0 pytorch-msssim==1.0.0 scikit-image==0.26.0 numpy==2.4.6
 "$work/venv/bin/python" - <<'PYTHON'
 from importlib.metadata import version
 

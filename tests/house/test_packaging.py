@@ -81,14 +81,3 @@ def test_the_wheel_holds_everything_and_works(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     assert len(json.loads(run.stdout)["rows"]) == 2
     assert (tmp_path / "out" / "compare.png").is_file()
-
-
-@pytest.mark.parametrize("folder", FOLDERS[:3])
-def test_layers_import_downwards_only(folder: str) -> None:
-    """phy imports nothing of ours above it; neural and baselines import phy alone."""
-    allowed = {"semlink.phy", f"semlink.{folder}"}
-    for path in (ROOT / folder).rglob("*.py"):
-        for line in path.read_text().splitlines():
-            words = line.split()
-            if len(words) > 1 and words[0] in {"from", "import"} and words[1].startswith("semlink"):
-                assert ".".join(words[1].split(".")[:2]) in allowed, f"{path}: {line}"

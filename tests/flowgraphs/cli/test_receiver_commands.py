@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from semlink.flowgraphs.comparison import card_figures as measure
-from semlink.flowgraphs.comparison import compare, margins, report, spreads
+from semlink.flowgraphs.comparison import compare, receiver_margins, report, spreads
 from semlink.flowgraphs.specs import make_codecs, split_codec
 from semlink.neural import zoo as codec_zoo
 from semlink.neural.diffusion import SFT, Denoised, Refined, ResidualCNN, build_receiver, zoo
@@ -234,7 +234,7 @@ def test_more_samples_show_where_the_draws_differ(shipped: Path) -> None:
     outcome = compare({"a": images(1), "b": images(2)[1:]}, codecs, AWGN(), [10.0], realisations=2)
     assert {key[0] for key in outcome.errors} == set(codecs)
     assert all(errors.shape == (2, 2) for errors in outcome.errors.values())
-    found = {(one.codec, one.over): one.value for one in margins(outcome)}
+    found = {(one.codec, one.over): one.value for one in receiver_margins(outcome)}
     assert len(set(found.values())) == 3
 
 
