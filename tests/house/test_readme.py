@@ -31,16 +31,18 @@ PLACEHOLDER = re.compile(r"[A-Z]{4,}|…")
 """Of a command in running text: NAME, RECIPE.toml, and what is left out. What is in a block must run as it stands."""
 
 SHELL = [line.partition("#")[0] for _, language, text in BLOCKS if language == "bash" for line in text.splitlines()]
-SHOWN = [*SHELL, *(span for span in INLINE if not PLACEHOLDER.search(span))]
+SAID = [span for span in INLINE if not PLACEHOLDER.search(span)]
 
 
-def found(pattern: str) -> list[str]:
-    """What the command lines have behind a program, each once."""
-    return sorted({after.strip() for line in SHOWN for after in re.findall(pattern, line)})
+def found(pattern: str, lines: list[str]) -> list[str]:
+    """What command lines have behind a program, each once."""
+    return sorted({after.strip() for line in lines for after in re.findall(pattern, line)})
 
 
-COMMANDS = found(r"(?:^|& |/bin/)semlink((?: [^&]*)?)$") + found(r"(?:^|& |/bin/)semlink( [^&]*)&")
-RADIO_COMMANDS = found(r"-m semlink\.flowgraphs\.radio ([^)&]+)")
+PROGRAM = r"(?:^|& |/bin/)semlink ([^&]+)"
+NAMED = [command for command in found(PROGRAM, SAID) if re.fullmatch("[a-z ]+", command)]
+COMMANDS = sorted({*found(PROGRAM, SHELL), *found(PROGRAM, SAID)} - ({*NAMED} - {*found(PROGRAM, SHELL)}))
+RADIO_COMMANDS = found(r"-m semlink\.flowgraphs\.radio ([^)&]+)", [*SHELL, *SAID])
 FACES_WITHOUT = {"semlink.neural.onnx.export", "semlink.flowgraphs.radio.blocks"}
 """What a user names although no face does: one needs PyTorch, the other GNU Radio, which the faces do without."""
 
@@ -133,22 +135,16 @@ def run_command(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert not stop.value.code
 
 
-def is_named_only(command: str) -> bool:
-    """`semlink export` in running text: the command, without what it needs."""
-    return command in {" ".join(shlex.split(span)[1:]) for span in INLINE if span.startswith("semlink ")} and not (
-        re.search(r"[^a-z ]", command)
-    )
-
-
-@pytest.mark.parametrize("command", [command for command in COMMANDS if not is_named_only(command)])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_parse(command: str, begun: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command line, up to where the work would begin."""
     run_command(shlex.split(command), monkeypatch)
     assert begun
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if is_named_only(command)])
+@pytest.mark.parametrize("command", NAMED)
 def test_the_commands_that_are_named_exist(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`semlink export` in running text, say, without what it needs."""
     run_command([*command.split(), "--help"], monkeypatch)
 
 
@@ -162,7 +158,7 @@ def test_the_commands_of_the_radio_side_parse(command: str, begun: list[object])
 
 def test_the_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    targets = {target for line in SHOWN for target in re.findall(r"^make ([a-z-]+)", line)}
+    targets = {target for line in [*SHELL, *SAID] for target in re.findall(r"^make ([a-z-]+)", line)}
     assert {"compare", "test", "test-fast"} <= targets
     assert not [target for target in targets if f"\n{target}: " not in makefile]
 
@@ -252,5 +248,5 @@ def test_the_table_is_the_zoos() -> None:
 
 
 def test_all_that_ships_is_listed() -> None:
-    for name in (*zoo.cards(), *(card.name for card in diffusion.receiver_cards().values())):
+    for name in (*zoo.cards(), *diffusion.receiver_cards()):
         assert f"`{name}`" in TEXTS["neural/README.md"]
