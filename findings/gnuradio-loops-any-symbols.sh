@@ -4,15 +4,16 @@
 # Neural and analogue transmissions send symbols of any value. Timing loops that look at the waveform (Gardner,
 # pfb_clock_sync) lose nothing on Gaussian symbols; Mueller & Muller, whose constellation says QPSK, drifts off, though
 # it still holds for uniform ones; costas_loop_cc loses the carrier for both, at an offset it follows with QPSK; and
-# mpsk_snr_est_cc says nan (M2M4) or 3 dB (simple) at 15 dB. None of them reports anything: the samples just come out.
+# mpsk_snr_est_cc says 3 dB (simple) or something below 0 dB or nan (M2M4) at 15 dB. None of them reports anything: the
+# samples just come out.
 #
 # GNU Radio 3.10.5 (Debian 12), 26 dB, 20,000 symbols; signal to error in dB behind the block, one gain removed. Seen:
 #                               QPSK  uniform  Gaussian
-#   costas_loop_cc, order 4     25.8    -12.3     -36.7
+#   costas_loop_cc, order 4     25.8    -11.3     -38.0
 #   symbol_sync_cc, Gardner     26.0     26.0      25.9
-#   symbol_sync_cc, M&M         26.0     20.9     -10.0
-#   pfb_clock_sync_ccf          25.7     25.7      25.6
-#   mpsk_snr_est_cc at 15 dB: QPSK: simple 15.1, M2M4 14.9; Gaussian: simple 3.1, M2M4 nan
+#   symbol_sync_cc, M&M         26.0     21.1      -7.9
+#   pfb_clock_sync_ccf          25.6     25.6      25.6
+#   mpsk_snr_est_cc at 15 dB: QPSK simple 15.0; QPSK M2M4 14.9; Gaussian simple 3.1; Gaussian M2M4 -4.4
 set -euo pipefail
 
 python=/usr/bin/python3
@@ -94,11 +95,11 @@ for name, x in (("QPSK", qpsk), ("Gaussian", sources[2])):
         estimator = digital.mpsk_snr_est_cc(method, 10_000, 0.001)
         through(x + 10 ** (-15 / 20) * gaussian(COUNT), estimator)
         snr[name, kind] = estimator.snr()
-print("mpsk_snr_est_cc at 15 dB:", *(f"{' '.join(key)} {value:.1f};" for key, value in snr.items()))
+print("mpsk_snr_est_cc at 15 dB:", "; ".join(f"{' '.join(key)} {value:.1f}" for key, value in snr.items()))
 
 assert all(first > 25 for first, _, _ in table.values())
 assert max(table["costas_loop_cc, order 4"][1:]) < 0 and table["symbol_sync_cc, M&M"][2] < 0
 assert min(*table["symbol_sync_cc, Gardner"], *table["pfb_clock_sync_ccf"]) > 25
 assert abs(snr["QPSK", "M2M4"] - 15) < 1 and abs(snr["QPSK", "simple"] - 15) < 1
-assert math.isnan(snr["Gaussian", "M2M4"]) and snr["Gaussian", "simple"] < 5
+assert snr["Gaussian", "simple"] < 5 and not snr["Gaussian", "M2M4"] > 5  # nan is not
 PYTHON

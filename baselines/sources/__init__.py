@@ -1,6 +1,6 @@
 """Source coders of the digital link: JPEG, JPEG 2000, WebP, AVIF and HEIC to a byte budget."""
 
-from semlink.baselines.sources.coders import SOURCES, find_source
+from semlink.baselines.sources.coders import SOURCES, find_source, register_source
 from semlink.baselines.sources.codings import code_image, code_images
 from semlink.baselines.sources.source import Pixels, Shape, SourceCoder, grey_image
 
@@ -13,4 +13,5 @@ __all__ = [
     "code_images",
     "find_source",
     "grey_image",
+    "register_source",
 ]

@@ -18,7 +18,7 @@ SOURCES: dict[str, str | Callable[[], SourceCoder]] = {
 """Class of each source coder, by its name, which is also the module's; or what makes one that was registered."""
 
 
-def register(name: str, make: Callable[[], SourceCoder]) -> None:
+def register_source(name: str, make: Callable[[], SourceCoder]) -> None:
     """Have a source coder of one's own under a name, for `SeparateCodec` and SOURCE-CODE-qam alike.
 
     Raises:

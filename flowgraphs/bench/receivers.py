@@ -17,7 +17,7 @@ from torch import Tensor
 from semlink.flowgraphs.bench.neural import fastest
 from semlink.flowgraphs.comparison import compare, installed_metrics, named, psnr_margin
 from semlink.flowgraphs.specs import DEFAULT_MCS, JOINT, make_channel, make_codecs, split_codec
-from semlink.neural.diffusion import CONFIGS, SFT, Refiner, SymbolDenoiser, build_receiver, zoo
+from semlink.neural.diffusion import CONFIGS, SFT, Refiner, SymbolDenoiser, build_receiver, find_receiver, read_receiver
 from semlink.neural.models import parameters
 from semlink.phy.link import Channel, Codec, InformedCodec, Link
 from semlink.phy.parallel import limited_threads
@@ -76,7 +76,7 @@ def ways(text: str) -> list[str]:
     codec, receivers = split_codec(text)
     if len(receivers) != 1 or receivers[0].options:
         raise ValueError(f"--codec {text!r} must be CODEC{JOINT}RECEIVER, one receiver without options")
-    model = zoo.read_receiver(*zoo.find_receiver(receivers[0].name, codec=codec))
+    model = read_receiver(*find_receiver(receivers[0].name, codec=codec))
     return [codec, *(f"{text}{options}" for options in _options(model))]
 
 

@@ -22,6 +22,7 @@ from semlink.phy.parallel import cores
 from semlink.phy.rng import image_rngs
 
 Pixels = UInt8[np.ndarray, "h w c"]
+"""An image as 8-bit levels."""
 Scores = Float[np.ndarray, "images realisations"]
 
 BATCH_PIXELS = 1 << 19  # of one batch: what keeps the networks' features within the caches and a few hundred MB

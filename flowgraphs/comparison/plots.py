@@ -26,7 +26,9 @@ COLOURS = (
     "#56b4e9",
     "#000000",
 )
+"""Of the curves, in their order: told apart by the colour-blind too (Okabe and Ito)."""
 MARKERS = "osD^vP"
+"""Of the curves, in their order."""
 
 
 def draw_curves(comparison: Comparison, title: str, path: Path) -> None:

@@ -234,6 +234,7 @@ def describe(outcome: Comparison, mcs: str | None) -> str:
 
 
 def as_fraction(ratio: float) -> str:
+    """A ratio as a reader knows it: 1/6 where it is one over a whole number."""
     return f"1/{round(1 / ratio)}" if abs(1 / ratio - round(1 / ratio)) < 0.01 else f"{ratio:.4g}"
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Scalar = int | float | str | bool
+"""What a field of the metadata may be."""
 
 VERSION = 1
 DTYPES = {"uint8": "|u1", "float32": "<f4", "complex64": "<c8"}

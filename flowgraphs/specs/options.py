@@ -37,9 +37,11 @@ from semlink.phy.sources import SAMPLES, cifar10, find_images, kodak, load_image
 CODECS = ("jpeg-ldpc-qam", "jpeg-ldpc-qam:adaptive", "deepjscc", "swin")
 """What is compared when nothing is said, on awgn."""
 PUBLISHED = "published:"
+"""How a published rate-distortion curve's name begins."""
 SETS = "samples, kodak, cifar10, cifar10:COUNT"
 MAX_LEVELS = 1000
 DEFAULT_MCS = "16qam-1/2"
+"""Of a digital codec that is named without a scheme."""
 
 
 def parse_esno(text: str) -> list[float]:

@@ -21,10 +21,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
 
-from semlink.baselines.sources import coders
+from semlink.baselines.sources import SOURCES, register_source
 
 Kind = Literal["codecs", "channels", "sources"]
+"""What a block of one's own may be; with `semlink.` before it, the group of its entry point."""
 FORM = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
+"""MODULE:NAME."""
 
 
 def is_own(name: str, kind: Kind) -> bool:
@@ -86,8 +88,8 @@ def register_sources() -> None:
         ValueError: a name that is taken or that no --codec can have, or a module that cannot be imported.
     """
     for name in own_names("sources"):
-        if name not in coders.SOURCES:
-            coders.register(name, load_own(name, "sources"))
+        if name not in SOURCES:
+            register_source(name, load_own(name, "sources"))
 
 
 def make_own(name: str, kind: Kind, **given: object) -> Any:  # noqa: ANN401 - whatever the user made

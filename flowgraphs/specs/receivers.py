@@ -10,12 +10,22 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from semlink.neural.diffusion import SFT, Denoised, ReceiverCard, Refined, Refiner, SymbolDenoiser, zoo
+from semlink.neural.diffusion import (
+    SFT,
+    Denoised,
+    ReceiverCard,
+    Refined,
+    Refiner,
+    SymbolDenoiser,
+    find_receiver,
+    read_receiver,
+)
 from semlink.phy.link import Codec, InformedCodec
 
 AnyCodec = Codec | InformedCodec
 
 JOINT = "+"
+"""Between a codec and the receiver behind it."""
 FORM = "CODEC+RECEIVER[:steps=N,sampler=ddim,seed=N]"
 
 
@@ -73,8 +83,8 @@ def receive_with(codec: AnyCodec, receivers: Sequence[ReceiverSpec], *, name: st
 
 
 def _with(codec: AnyCodec, spec: ReceiverSpec, name: str) -> Refined | Denoised:
-    card, path = zoo.find_receiver(spec.name, codec=name)
-    model = zoo.read_receiver(card, path)
+    card, path = find_receiver(spec.name, codec=name)
+    model = read_receiver(card, path)
     _check_options(spec, card, model)
     steps = _number(spec, "steps")
     if isinstance(model, SymbolDenoiser):

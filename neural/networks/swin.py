@@ -50,6 +50,7 @@ LATENTS = 2 * MAX_SYMBOLS  # reals of a cell
 PIXELS = 3 * CELL**2  # values of a cell
 CONDITIONS = 3
 EMBEDDING = 64
+"""Features of what a block is told of Es/N0 and rate."""
 TILE = 256  # cells a side
 CELLS, TOKENS = 4096, 2048  # at once, of images and of windows, without gradients: their features fit into caches
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, get_args
 
+from semlink.phy import impairments
 from semlink.phy.channels.channels import AWGN, Mimo, Nakagami, Rayleigh, Rician
 from semlink.phy.channels.options import Entry, Option
 from semlink.phy.channels.waveform import Kind, WaveformChannel
 from semlink.phy.fading import Csi, FadingLaw, NakagamiLaw, RayleighLaw, RicianLaw
-from semlink.phy.impairments import Side, interference
-from semlink.phy.impairments import stages as impairments
+from semlink.phy.impairments import Jamming, Side
 from semlink.phy.mimo import (
     DETECTORS,
     PRECODERS,
@@ -315,15 +315,15 @@ _OWN: Mapping[str, Entry] = {
     "interferer": Entry(
         "another transmitter on the same carrier (QPSK)",
         {"sir": Option("signal over interference", unit="dB", default=None)},
-        lambda sir: interference.Interferer(sir),
+        lambda sir: impairments.Interferer(sir),
     ),
     "jammer": Entry(
         "a jammer",
         {
-            "kind": Option("of its signal", "word", words=get_args(interference.Jamming), default="barrage"),
+            "kind": Option("of its signal", "word", words=get_args(Jamming), default="barrage"),
             "jsr": Option("jammer over signal", unit="dB", default=None),
         },
-        lambda jsr, kind="barrage": interference.Jammer(kind, jsr),
+        lambda jsr, kind="barrage": impairments.Jammer(kind, jsr),
     ),
 }
 STAGES = {name: Entry(entry.help, {**entry.options, **_SIDE}, entry.make) for name, entry in _OWN.items()}

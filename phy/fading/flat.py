@@ -24,6 +24,7 @@ from semlink.phy.pilots import Estimator, make_interpolator
 from semlink.phy.rng import rows, spawn
 
 Csi = Literal["perfect", "estimated", "outdated", "none"]
+"""What the receiver knows of the gains."""
 
 MAX_PILOTS = 10_000
 """For each antenna and gain, and the most symbols between pilots."""

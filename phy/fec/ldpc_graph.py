@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import Int
 from scipy.sparse import csr_matrix
 
-K_MIN, K_MAX, K_MAX_BG2 = 12, 8448, 3840
+K_MIN = 12
+K_MAX = 8448  # bits of a code block on base graph 1, CRC included (TS 38.212 clause 5.2.2)
+K_MAX_BG2 = 3840  # on base graph 2
 RATE_MAX = 948 / 1024
 
 

@@ -1,7 +1,7 @@
 """What the radios do to the symbols, and who else is on the air."""
 
 from semlink.phy.impairments.frontend import IDEAL, Distorted, Medium, Radio, Side, Stage
-from semlink.phy.impairments.interference import Interferer, Jammer
+from semlink.phy.impairments.interference import Interferer, Jammer, Jamming
 from semlink.phy.impairments.stages import (
     Adc,
     CarrierOffset,
@@ -27,6 +27,7 @@ __all__ = [
     "Interferer",
     "IqImbalance",
     "Jammer",
+    "Jamming",
     "Medium",
     "PhaseNoise",
     "Quantiser",

@@ -20,6 +20,7 @@ from torch import Tensor
 from semlink.phy.link import Channel, Received, Rng
 
 Side = Literal["transmitter", "receiver"]
+"""Whose front end a stage belongs to."""
 
 
 @dataclass(frozen=True)

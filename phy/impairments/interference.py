@@ -21,6 +21,7 @@ from semlink.phy.parameters import Described, check_choice, check_number
 from semlink.phy.rng import complex_normal, rows
 
 Jamming = Literal["barrage", "tone", "pilot"]
+"""What a jammer sends: noise, a carrier, or noise on the pilots alone."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from semlink.phy.metrics.perceptual import METRICS
 
-SSIM_MIN_SIDE = 11
+SSIM_MIN_SIDE = 11  # of its Gaussian window, which must lie inside the image
 MS_SSIM_MIN_SIDE = 161  # five scales of an 11×11 window: (11 - 1)·2⁴ + 1
 CHUNK_PIXELS = 1 << 16  # that go through a perceptual network at once: its features stay near the caches
 KEEP_BYTES = 1 << 29  # of a perceptual metric's features of references: some 2,500 images of 32×32, 8 of 512×768

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from semlink.phy.link import ERASED, Received, Spatial
 
 Equaliser = Literal["zf", "mmse"]
+"""How the gain of one antenna is undone."""
 
 Rngs = Sequence[torch.Generator]
 """One generator an image."""

@@ -9,7 +9,9 @@ from semlink.phy.mimo.spatial import Scheme, Single
 DETECTORS = ("mmse", "zf", "k-best", "svd", "alamouti", "mrc", "mrt")
 """What `mimo` takes as a bare word."""
 UPLINK_DETECTORS = ("mmse", "zf", "sic")
+"""Of an array that several users send to."""
 PRECODERS = ("rzf", "zf", "mrt")
+"""Of an array that sends to several users."""
 
 
 def make_mimo(

@@ -29,6 +29,7 @@ from semlink.phy.rng import complex_normal, spawn
 
 Csi = Literal["perfect", "estimated", "none"]
 Domain = Literal["frequency", "time"]
+"""Whether the channel acts on carriers or on samples."""
 
 PIECE = 1 << 23
 """Complex gains that are held at a time."""

@@ -15,7 +15,9 @@ from semlink.phy.waveform.header import HEADER_SYMBOLS, BurstHeader, encode_head
 from semlink.phy.waveform.sequences import pn_bits, pn_qpsk
 
 FFT = 64
+"""Samples of an OFDM word without its cyclic prefix."""
 PREFIX = 16
+"""Samples of the cyclic prefix."""
 WORD = FFT + PREFIX
 CARRIERS = np.concatenate([np.arange(-26, 0), np.arange(1, 27)])
 """Carriers in use."""

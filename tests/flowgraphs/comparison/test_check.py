@@ -360,9 +360,9 @@ def test_blocks_of_ones_own_by_entry_point(own: Path, monkeypatch: pytest.Monkey
     assert "mine" in options.codec_forms()
     assert isinstance(options.make_channel("ether", coherence=None, csi=None, equaliser=None), AWGN)
     with pytest.raises(ValueError, match="must be small letters and digits"):
-        coders.register("my coder", JPEG)
+        coders.register_source("my coder", JPEG)
     with pytest.raises(ValueError, match="name='jpeg' must be none of"):
-        coders.register("jpeg", JPEG)
+        coders.register_source("jpeg", JPEG)
 
 
 def test_rayleigh_is_a_channel_and_no_codec() -> None:

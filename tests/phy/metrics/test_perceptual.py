@@ -18,9 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semlink.phy import metrics
-from semlink.phy.metrics import image as image_metrics
 from semlink.phy.metrics import MissingWeightsError, Perceptual, lpips, perceptual, st_lpips, st_lpips_distances
+from semlink.phy.metrics import image as image_metrics
 from semlink.phy.metrics.perceptual import blurred_convolution, lpips_distances
 from semlink.phy.sources import sample_images
 
