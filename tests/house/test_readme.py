@@ -43,6 +43,11 @@ PROGRAM = r"(?:^|& |/bin/)semlink ([^&]+)"
 NAMED = [command for command in found(PROGRAM, SAID) if re.fullmatch("[a-z ]+", command)]
 COMMANDS = sorted({*found(PROGRAM, SHELL), *found(PROGRAM, SAID)} - ({*NAMED} - {*found(PROGRAM, SHELL)}))
 RADIO_COMMANDS = found(r"-m semlink\.flowgraphs\.radio ([^)&]+)", [*SHELL, *SAID])
+OWN_MODULE = """
+class MyCodec:
+    def encode(self, image, n0): ...
+    def decode(self, received): ...
+"""
 FACES_WITHOUT = {"semlink.neural.onnx.export", "semlink.flowgraphs.radio.blocks"}
 """What a user names although no face does: one needs PyTorch, the other GNU Radio, which the faces do without."""
 
@@ -104,7 +109,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
     from semlink.neural import training
 
     begun: list[object] = []
-    (tmp_path / "mymodule.py").write_text("class MyCodec:\n    encode = decode = None\n")
+    (tmp_path / "mymodule.py").write_text(OWN_MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(options, "_images", lambda word: {word: None})
