@@ -25,7 +25,7 @@ _Kind = TypeVar("_Kind", int, float, str, bool)
 
 
 class EncodedImage(NamedTuple):
-    """A frame ready for `semlink.phy.waveform.segments.split`.
+    """A frame ready for `semlink.phy.waveform.split`.
 
     Attributes:
         header: `symbols` and the fields that tell a receiver how to decode; sender, sequence and segment are not set.

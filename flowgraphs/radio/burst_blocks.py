@@ -175,7 +175,7 @@ class burst_tx(_Transmitter):  # noqa: N801 - blocks of GNU Radio have small let
 
 
 class ofdm_tx(_Transmitter):  # noqa: N801
-    """Frames to samples of OFDM (`semlink.phy.waveform.ofdm`); parameters and ports as of `burst_tx`."""
+    """Frames to samples of OFDM (`semlink.phy.waveform.OfdmWaveform`); parameters and ports as of `burst_tx`."""
 
     def __init__(
         self, *, segment: int = 4096, gap: int = 256, idle: bool = True, amplitude: float = 1.0, queue: int = 8

@@ -47,7 +47,7 @@ class ReceiverCard:
         command: what trained it.
         sha256: of the weights file.
         figures: by condition ("CIFAR-10 test, the first 2000, AWGN"), then quantity, then Es/N0 in dB, as
-            `semlink zoo --measure NAME` measures them: see `semlink.flowgraphs.comparison.card_figures`.
+            `semlink zoo --measure NAME` measures them: see `semlink.flowgraphs.comparison.measure_figures`.
     """
 
     name: str

@@ -97,6 +97,6 @@ class LevelEmbedding(nn.Module):
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, level: Float[Tensor, "b 1"]) -> Float[Tensor, "b p"]:
-        """`level` is the Es/N0 as `semlink.neural.networks.fixed_rate.noise_level` expresses it."""
+        """`level` is the Es/N0 as `semlink.neural.networks.noise_level` expresses it."""
         added: Tensor = self.leave(F.gelu(self.enter(level - 1)))  # about 10 dB
         return added

@@ -84,7 +84,7 @@ class Refined(Receiver):
 
     Args:
         codec: any codec of images, neural or digital.
-        refiner: such as `semlink.neural.diffusion.sft.SFT`.
+        refiner: such as `semlink.neural.diffusion.SFT`.
         seed: of the sampling, from 0.
         note: as for `Receiver`.
 

@@ -1,4 +1,4 @@
-"""Networks as a pair of ONNX files, which `semlink.neural.onnx.codec` runs without PyTorch.
+"""Networks as a pair of ONNX files, which `semlink.neural.onnx.OnnxCodec` runs without PyTorch.
 
 What goes through the files is real-valued, for ONNX Runtime has no complex tensors: a symbol is a pair of its real and
 its imaginary part. A codec's own `to_pairs` and `from_pairs` are what is exported, so there is one account of the

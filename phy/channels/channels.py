@@ -218,7 +218,7 @@ class Mimo(FlatFading):
     """Flat fading between several antennas, one or more users. Options as in `FlatFading`.
 
     Args:
-        antennas: what the antennas do: a scheme of `semlink.phy.mimo` or `semlink.phy.mimo.multiuser`.
+        antennas: what the antennas do: a scheme of `semlink.phy.mimo`.
         fading: the law of each gain.
         tx_correlation: correlation of neighbouring transmit antennas, r^|i-j| between antennas i and j (Loyka 2001),
             Kronecker's model; 0 for independent ones.

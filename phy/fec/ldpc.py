@@ -53,7 +53,7 @@ class LDPC5G:
         n: coded bits of a block.
         bits_per_symbol: bits of one modulation symbol for the interleaver of clause 5.4.2.2; None leaves it out.
         iterations: of the decoder at most; a block stops earlier once all its parity checks hold.
-        backend: "numba": layered offset min-sum on the CPU (`semlink.phy.fec.layered`), on any device's tensors;
+        backend: "numba": layered offset min-sum on the CPU (`semlink.phy.fec.LayeredDecoder`), on any device's tensors;
             "sionna": sum-product with a flooding schedule, which takes about twice the iterations; None: "sionna" for
             tensors on a GPU, else "numba".
         precision: of the messages of "numba": "int8", or "float32", which is slower and no better.

@@ -127,7 +127,7 @@ class Perceptual:
     come, as far as `keep_bytes` go. Threads may share one.
 
     Args:
-        name: one of `semlink.phy.metrics.perceptual.METRICS`.
+        name: one of `semlink.phy.metrics.METRICS`.
         keep_bytes: for the features of references.
 
     Raises:

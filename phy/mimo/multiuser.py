@@ -1,6 +1,6 @@
 """Several users on one array, as the link of one of them: the uplink and its detectors, the downlink and its precoders.
 
-They are `Scheme`s (`semlink.phy.mimo.spatial`) of one stream, that of user 0; the other users send random QPSK of unit
+They are `semlink.phy.mimo.Scheme`s of one stream, that of user 0; the other users send random QPSK of unit
 energy, drawn from the image's generator. Channels are given by group, or with g = 1 once for all groups of an image.
 """
 

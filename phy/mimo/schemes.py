@@ -33,7 +33,7 @@ class Multiplexing:
         rx: receive antennas.
         detector: "zf" hands back n0·tx·[(H^H H)^-1]_ii as noise variance and no bias; "mmse" the linear estimate of
             least error, with its bias and n0 = bias (1 - bias), interference included; "k-best" the same, and what the
-            antennas received besides, for a codec that detects jointly (`semlink.phy.mimo.kbest`).
+            antennas received besides, for a codec that detects jointly (`semlink.phy.mimo.kbest_llr`).
         width: candidates that the K-best search keeps.
 
     Raises:

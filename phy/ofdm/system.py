@@ -46,7 +46,7 @@ class OFDM:
     carriers and the carrier in the middle are not counted; `notes` states them.
 
     Args:
-        path: the channel from antenna to antenna; see `semlink.phy.ofdm.multipath`.
+        path: the channel from antenna to antenna; see `semlink.phy.ofdm.Tdl` and `Cdl`.
         scheme: what the antennas do; see `semlink.phy.mimo.Scheme`. One whose transmitter knows the channel is given
             what the receiver will know of it, from the pilots of the very frame.
         spacing_hz: carrier spacing.
