@@ -1,79 +1,18 @@
-"""The blocks and flowgraphs under real GNU Radio, in the system's Python; images through a real worker."""
+"""The blocks under real GNU Radio, in the system's Python."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import textwrap
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from semlink.flowgraphs.bench.radio import worker_process
-
-ROOT = Path(__file__).parents[3]
-RADIO = ROOT / "flowgraphs" / "radio"
-EXAMPLES = sorted((RADIO / "examples").glob("*.grc"))
-PYTHON = os.environ.get("SEMLINK_RADIO_PYTHON", "/usr/bin/python3")
-ENVIRONMENT = {
-    **os.environ,
-    "PYTHONPATH": f"{ROOT / 'tests' / 'typing_root'}:{Path(__file__).parent}",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "GRC_BLOCKS_PATH": str(RADIO / "grc"),
-    "QT_QPA_PLATFORM": "offscreen",
-}
-
-
-def has_gnuradio() -> bool:
-    try:
-        probe = subprocess.run([PYTHON, "-c", "from gnuradio import gr; import zmq, PIL"], capture_output=True)
-    except OSError:
-        return False
-    return probe.returncode == 0
-
-
-pytestmark = pytest.mark.skipif(
-    not has_gnuradio(), reason=f"{PYTHON} has no gnuradio, zmq and PIL: apt install gnuradio python3-zmq python3-pil"
-)
-
-
-def run_radio(code: str, *, seconds: float = 300) -> Any:  # noqa: ANN401 - whatever it prints
-    """What a script under GNU Radio's Python prints last, as JSON."""
-    prelude = "import json, sys, time, numpy as np, pmt\nfrom gnuradio import gr, blocks\nfrom radio_probe import *\n"
-    done = subprocess.run(
-        [PYTHON, "-c", prelude + textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT,
-        timeout=seconds,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[str]:
-    """The address of a real worker that has what it needs: a request is given up while codecs are still loaded."""
-    with worker_process(["--threads=1", "--codec=deepjscc", "--codec=swin", "--codec=jpeg-ldpc-qam:adaptive"]) as where:
-        yield where
-
+RADIO = Path(__file__).parents[3] / "flowgraphs" / "radio"
 
 # Blocks without a worker
+
 
 LOOPBACK = """
     from semlink.flowgraphs.radio.blocks import {tx}, {rx}, loopback_channel
@@ -101,7 +40,7 @@ LOOPBACK = """
 """
 
 
-def test_a_single_carrier_comes_back_at_the_noise_that_was_added() -> None:
+def test_a_single_carrier_comes_back_at_the_noise_that_was_added(run_radio: Callable[..., Any]) -> None:
     told, bursts = run_radio(LOOPBACK.format(tx="burst_tx", rx="burst_rx", esno_db=20, cfo=1e-3, taps="1"))
     assert [row[:3] + row[5:] for row in told] == [[i, 7, 0, 3] for i in range(3)]
     for _, _, _, measured_db, claimed_db, _ in told:
@@ -114,7 +53,7 @@ def test_a_single_carrier_comes_back_at_the_noise_that_was_added() -> None:
         assert burst["esno_db"] == pytest.approx(20, abs=0.5)
 
 
-def test_ofdm_comes_back_over_echoes() -> None:
+def test_ofdm_comes_back_over_echoes(run_radio: Callable[..., Any]) -> None:
     code = LOOPBACK.format(tx="ofdm_tx", rx="ofdm_rx", esno_db=20, cfo=0.2 / 64, taps="0.9, 0, 0.3+0.1j")
     told, _ = run_radio(code)
     assert [row[:3] + row[5:] for row in told] == [[i, 7, 0, 3] for i in range(3)]
@@ -126,7 +65,7 @@ def test_ofdm_comes_back_over_echoes() -> None:
         assert row[4] == pytest.approx(row[3], abs=0.4)
 
 
-def test_more_frames_than_may_wait_are_dropped() -> None:
+def test_more_frames_than_may_wait_are_dropped(run_radio: Callable[..., Any]) -> None:
     got = run_radio("""
         from semlink.flowgraphs.radio.blocks import burst_tx, burst_rx
         from semlink.flowgraphs.radio.pmt_pdus import frame_pdu, received_of
@@ -146,7 +85,7 @@ def test_more_frames_than_may_wait_are_dropped() -> None:
     assert got == [0, 1, 2]
 
 
-def test_a_radio_is_sent_one_frame_after_another_and_the_last_is_waited_for() -> None:
+def test_a_radio_is_sent_one_frame_after_another_and_the_last_is_waited_for(run_radio: Callable[..., Any]) -> None:
     """However late the block gets to the message that brings a frame."""
     got = run_radio("""
         from semlink.flowgraphs.radio import radios
@@ -171,7 +110,9 @@ def test_a_radio_is_sent_one_frame_after_another_and_the_last_is_waited_for() ->
     assert got == list(range(20))
 
 
-def test_an_idle_transmitter_is_silent_and_its_bursts_have_the_amplitude_asked_for() -> None:
+def test_an_idle_transmitter_is_silent_and_its_bursts_have_the_amplitude_asked_for(
+    run_radio: Callable[..., Any],
+) -> None:
     silent, gain = run_radio("""
         from semlink.flowgraphs.radio.blocks import burst_tx, burst_rx
         from semlink.flowgraphs.radio.pmt_pdus import frame_pdu
@@ -193,7 +134,7 @@ def test_an_idle_transmitter_is_silent_and_its_bursts_have_the_amplitude_asked_f
     assert gain == pytest.approx(0.25, rel=0.01)
 
 
-def test_blocks_outlive_messages_and_samples_that_are_none() -> None:
+def test_blocks_outlive_messages_and_samples_that_are_none(run_radio: Callable[..., Any]) -> None:
     """Raised in a handler, an exception would keep it from ever being called again; in work(), hang the flowgraph."""
     got = run_radio("""
         from semlink.flowgraphs.radio.blocks import *
@@ -229,7 +170,9 @@ def test_blocks_outlive_messages_and_samples_that_are_none() -> None:
     assert got == [1, 1]
 
 
-def test_a_frame_that_lacks_a_segment_is_handed_out_with_it_marked(tmp_path: Path) -> None:
+def test_a_frame_that_lacks_a_segment_is_handed_out_with_it_marked(
+    tmp_path: Path, run_radio: Callable[..., Any]
+) -> None:
     lost, erased, rest = run_radio(f"""
         from semlink.flowgraphs.radio.blocks import burst_rx, recording_source
         from semlink.flowgraphs.radio.pmt_pdus import received_of
@@ -258,7 +201,7 @@ def test_a_frame_that_lacks_a_segment_is_handed_out_with_it_marked(tmp_path: Pat
     assert rest < 0.02
 
 
-def test_a_recording_holds_what_was_sent(tmp_path: Path) -> None:
+def test_a_recording_holds_what_was_sent(tmp_path: Path, run_radio: Callable[..., Any]) -> None:
     for name in ("b.sigmf-meta", "b.cf32"):
         same, rate = run_radio(f"""
             from semlink.flowgraphs.radio.blocks import recording_sink, recording_source
@@ -283,7 +226,7 @@ def test_a_recording_holds_what_was_sent(tmp_path: Path) -> None:
 # Descriptions
 
 
-def test_every_description_fits_its_block() -> None:
+def test_every_description_fits_its_block(run_radio: Callable[..., Any]) -> None:
     """Parameters, ports and callbacks of the .block.yml against the class itself."""
     faults = run_radio(f"""
         import glob, inspect, importlib, os, re, yaml
@@ -328,7 +271,7 @@ def test_every_description_fits_its_block() -> None:
     assert faults == []
 
 
-def test_the_radio_side_needs_no_torch() -> None:
+def test_the_radio_side_needs_no_torch(run_radio: Callable[..., Any]) -> None:
     modules = [
         f"semlink.flowgraphs.radio.{path.stem}" for path in sorted(RADIO.glob("*.py")) if path.stem not in ("__main__",)
     ]
@@ -343,7 +286,7 @@ def test_the_radio_side_needs_no_torch() -> None:
     assert run_radio(code) > 12
 
 
-def test_wrong_parameters_are_named() -> None:
+def test_wrong_parameters_are_named(run_radio: Callable[..., Any]) -> None:
     got = run_radio("""
         from semlink.flowgraphs.radio.blocks import *
         told = []
@@ -364,202 +307,3 @@ def test_wrong_parameters_are_named() -> None:
     )
     for text, word in zip(got, [*words.split(","), "patience=0"], strict=True):
         assert word in text
-
-
-# Flowgraphs
-
-
-def compile_flowgraph(path: Path, folder: Path) -> Path:
-    done = subprocess.run(
-        ["grcc", "-o", str(folder), str(path)], capture_output=True, text=True, env=ENVIRONMENT, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder / f"{path.stem}.py"
-
-
-def run_flowgraph(path: Path, *words: str, until: Callable[[], bool], seconds: float = 300) -> str:
-    """Run it until something holds, then end it as a user does; what it has said."""
-    process = subprocess.Popen(
-        [PYTHON, "-u", str(path), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, env=ENVIRONMENT,
-    )  # fmt: skip
-    end = time.monotonic() + seconds
-    while process.poll() is None and not until() and time.monotonic() < end:
-        time.sleep(0.2)
-    early = process.poll()
-    if early is None:
-        process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=120)
-    assert early is None, said
-    return said
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pieces of the packaged images, that quick tests may send them."""
-    from semlink.flowgraphs.radio.image_files import find_pictures, load_picture, save_picture
-
-    folder = tmp_path_factory.mktemp("images")
-    for path in find_pictures("samples"):
-        save_picture(folder / path.name, load_picture(path, (128, 96)))
-    return folder
-
-
-def symbol_level_psnr_db(images: Path, codec: str, esno_db: float) -> dict[str, float]:
-    """PSNR of images over white noise, by the link of `semlink compare`, over four draws of noise."""
-    from semlink.neural import zoo
-    from semlink.phy import metrics, sources
-    from semlink.phy.channels import AWGN
-    from semlink.phy.link import Link
-
-    link, found = Link(zoo.load(codec, ratio=1 / 6), AWGN()), {}
-    for path in sources.find_images(images):
-        copies = sources.load_image(path).expand(4, -1, -1, -1)
-        received = link(copies, esno_db, rng=torch.Generator().manual_seed(1)).image
-        found[path.stem] = metrics.psnr(received, copies)
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "loss_db"), [("loopback_single_carrier", 0.7), ("loopback_ofdm", 2.5)])
-def test_an_image_is_as_good_as_the_symbol_level_says(
-    name: str, loss_db: float, worker: str, images: Path, tmp_path: Path
-) -> None:
-    """At 20 dB with 20 ppm, a phase, a delay, and 4e-3 cycles per symbol or 0.2 carriers; OFDM has echoes as well."""
-    script, log = compile_flowgraph(RADIO / "examples" / f"{name}.grc", tmp_path), tmp_path / "log.jsonl"
-    words = ("--worker", worker, "--images", str(images), "--log", str(log), "--folder", str(tmp_path / "received"))
-    said = run_flowgraph(script, *words, until=lambda: len(read_log(log)) >= 6)
-    expected_db = symbol_level_psnr_db(images, "swin", 20)
-    told = read_log(log)[:6]
-    assert [one["name"] for one in told] == ["astronaut", "chelsea", "coffee"] * 2, said
-    for one in told:
-        assert (one["failed"], one["lost"], one["codec"]) == (False, 0, "swin")
-        assert expected_db[one["name"]] - loss_db < one["psnr_db"] < expected_db[one["name"]] + 0.3
-    assert len(list((tmp_path / "received").glob("*.png"))) >= 6
-
-
-@pytest.mark.slow
-def test_classical_and_semantic_side_by_side(worker: str, images: Path, tmp_path: Path) -> None:
-    """Where the transmitters expect less noise than there is, one fails and the other fades."""
-    script = compile_flowgraph(RADIO / "examples" / "side_by_side.grc", tmp_path)
-    code = script.read_text()
-    assert "self.channel.set_esno_db(self.esno_db)" in code  # what the slider does
-    for noise_db in (14, 6):
-        log = tmp_path / f"log{noise_db}.jsonl"
-        bent = tmp_path / f"at{noise_db}.py"
-        bent.write_text(code.replace("self.esno_db = esno_db = expected_db", f"self.esno_db = esno_db = {noise_db}"))
-        assert bent.read_text() != code
-        words = ("--worker", worker, "--images", str(images), "--log", str(log))
-
-        def both(log: Path = log) -> bool:
-            return {one["label"] for one in read_log(log) if one["sequence"] == 0} == {"semantic", "classical"}
-
-        run_flowgraph(bent, *words, until=both)
-    logs = (read_log(tmp_path / f"log{db}.jsonl") for db in (14, 6))
-    near, far = ({one["label"]: one for one in log if one["sequence"] == 0} for log in logs)
-    assert not near["classical"]["failed"]
-    assert near["classical"]["psnr_db"] > 25
-    assert far["classical"]["failed"]
-    assert far["classical"]["psnr_db"] < 20
-    assert not far["semantic"]["failed"]
-    assert 22 < far["semantic"]["psnr_db"] < near["semantic"]["psnr_db"] - 1
-
-
-@pytest.mark.slow
-def test_record_then_replay(worker: str, images: Path, tmp_path: Path) -> None:
-    record, replay = (compile_flowgraph(RADIO / "examples" / f"{name}.grc", tmp_path) for name in ("record", "replay"))
-    path, sent, log = (tmp_path / name for name in ("a.sigmf-meta", "sent.jsonl", "log.jsonl"))
-    words = ("--worker", worker, "--path", str(path))
-    run_flowgraph(
-        record,
-        *words,
-        "--images",
-        str(images),
-        "--count",
-        "2",
-        "--log",
-        str(sent),
-        until=lambda: len(read_log(sent)) >= 2,
-    )
-    assert path.exists()
-    words = (*words, "--log", str(log), "--folder", str(tmp_path / "received"))
-    said = run_flowgraph(replay, *words, until=lambda: len(read_log(log)) >= 2)
-    assert [one["sequence"] for one in read_log(log)] == [0, 1], said
-    assert len(list((tmp_path / "received").glob("*.png"))) == 2
-
-
-NO_DEVICE = (
-    "No devices found",  # UHD
-    "Unable to create context",  # libiio
-    "Failed to make connection",  # LimeSDR
-    "No RTL-SDR devices found",
-    "SoapySDR::Device::make() no match",
-)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [path.stem for path in EXAMPLES if path.stem.startswith(("transmit", "receive"))])
-def test_a_flowgraph_of_a_radio_starts_as_far_as_the_radio(name: str, tmp_path: Path) -> None:
-    """Without a device, the only fault is GNU Radio's own that there is none."""
-    script = compile_flowgraph(RADIO / "examples" / f"{name}.grc", tmp_path)
-    done = subprocess.run(
-        [PYTHON, str(script)], capture_output=True, text=True, env=ENVIRONMENT, timeout=300, stdin=subprocess.DEVNULL
-    )
-    last = done.stderr.strip().splitlines()[-3:]
-    assert done.returncode == 1
-    assert "RuntimeError" in " ".join(last), done.stderr
-    assert any(word in done.stderr for word in NO_DEVICE), done.stderr
-
-
-def test_every_example_has_its_picture() -> None:
-    assert len(EXAMPLES) == 11
-    for path in EXAMPLES:
-        picture = RADIO / "pictures" / f"{path.stem}.png"
-        assert 1000 < picture.stat().st_size < 80_000
-
-
-# The command line
-
-
-@pytest.mark.slow
-def test_transmit_and_receive_over_the_simulated_link(worker: str, tmp_path: Path) -> None:
-    """The transmitter under one Python, the receiver under the other."""
-    air = f"tcp://127.0.0.1:{free_port()}"
-    link = ["--radio", "sim", "--air", air, "--worker", worker, "--waveform", "ofdm"]
-    sender = subprocess.Popen(
-        [sys.executable, "-m", "semlink.flowgraphs", "radio", "transmit", "samples", *link, "--codec", "deepjscc"],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    words = [
-        "receive",
-        *link,
-        "--out",
-        str(tmp_path),
-        "--reference",
-        "samples",
-        "--json",
-        "--esno",
-        "15",
-        "--ppm",
-        "10",
-    ]
-    try:
-        done = subprocess.run(
-            [PYTHON, "-m", "semlink.flowgraphs.radio", *words],
-            capture_output=True, text=True, env=ENVIRONMENT, timeout=300,
-        )  # fmt: skip
-        sent, _ = sender.communicate(timeout=120)
-    finally:
-        sender.kill()  # which would wait for a receiver for ever
-    assert done.returncode == 0, done.stderr
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [one["name"] for one in told] == ["astronaut", "chelsea", "coffee"]
-    assert all(one["codec"] == "deepjscc" and one["psnr_db"] > 24 and not one["lost"] for one in told)
-    assert len(sent.splitlines()) == 3
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        f"{i:04d}-{one['name']}.png" for i, one in enumerate(told, 1)
-    ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from semlink.flowgraphs.protocol import (
 from semlink.flowgraphs.protocol.messages import status_request
 from semlink.flowgraphs.service import Service
 from semlink.flowgraphs.service import codecs as service_codecs
+from semlink.flowgraphs.service.worker import split_own
 from semlink.neural import zoo
 from semlink.phy.link import Frame, Received, channel_uses, esno_to_n0, normalise_power
 from semlink.phy.metrics import psnr
@@ -302,3 +305,17 @@ def test_preloading_leaves_no_trace_in_the_record() -> None:
     assert (status.meta["served"], status.meta["batch_max"]) == (2, 2)
     assert 0 < status.meta["encode_mean_ms"] <= status.meta["encode_p95_ms"] < 60_000  # type: ignore[operator]
     assert status.meta["decode_mean_ms"] == 0
+
+
+def test_a_codec_of_ones_own(tmp_path: Path) -> None:
+    weights = Path(zoo.__file__).parent / "weights"
+    for suffix in (".json", ".safetensors"):
+        shutil.copy(weights / f"deepjscc-6{suffix}", tmp_path / f"deepjscc-6{suffix}")
+    own, names = split_own([f"user:50={tmp_path}/deepjscc-6", "swin"])
+    assert names == ["user:50", "swin"]
+    service = Service(threads=1, own=own)
+    (photograph,) = photographs(1, 32, 32)
+    mine, theirs = (service.encode(photograph, codec=name, esno_db=10) for name in ("user:50", "deepjscc"))
+    assert (mine.header.codec, theirs.header.codec) == (50, 1)
+    np.testing.assert_array_equal(mine.symbols, theirs.symbols)
+    service.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,7 +37,6 @@ from semlink.flowgraphs.protocol.messages import status_request
 from semlink.flowgraphs.protocol.worker_client import WorkerAwayError
 from semlink.flowgraphs.service import Service, Worker, run_worker
 from semlink.flowgraphs.service.jobs import Job
-from semlink.flowgraphs.service.worker import split_own
 from semlink.neural import zoo
 from semlink.phy.sources import sample_images
 
@@ -393,16 +390,3 @@ def test_one_thread_submits_while_another_polls(address: str) -> None:
 def test_a_client_refuses_what_cannot_be(limits: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(limits))}="):
         WorkerClient(**limits)  # type: ignore[arg-type]
-
-
-def test_a_codec_of_ones_own(tmp_path: Path) -> None:
-    weights = Path(zoo.__file__).parent / "weights"
-    for suffix in (".json", ".safetensors"):
-        shutil.copy(weights / f"deepjscc-6{suffix}", tmp_path / f"deepjscc-6{suffix}")
-    own, names = split_own([f"user:50={tmp_path}/deepjscc-6", "swin"])
-    assert names == ["user:50", "swin"]
-    service = Service(threads=1, own=own)
-    mine, theirs = (service.encode(photograph(), codec=name, esno_db=10) for name in ("user:50", "deepjscc"))
-    assert (mine.header.codec, theirs.header.codec) == (50, 1)
-    np.testing.assert_array_equal(mine.symbols, theirs.symbols)
-    service.close()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,21 +28,13 @@ STUDY = Study(
 )
 
 
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 class Machines:
     """A scheduler and two workers, as programs of their own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.address = f"tcp://127.0.0.1:{free_port()}"
+    def __init__(self, folder: Path, port: int) -> None:
+        self.address = f"tcp://127.0.0.1:{port}"
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        port = self.address.rpartition(":")[2]
-        self.scheduler = self._start(["dask_scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"])
+        self.scheduler = self._start(["dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"])
         # Without a nanny, so that a killed worker stays dead.
         options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder)]
         offers = ["--resources", "GPU=1"], []
@@ -69,9 +60,9 @@ class Machines:
 
 
 @pytest.fixture
-def machines(tmp_path: Path) -> Iterator[Machines]:
+def machines(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Machines]:
     """Of one test."""
-    started = Machines(tmp_path)
+    started = Machines(tmp_path, free_port())
     try:
         started.wait()
         yield started
@@ -79,13 +70,10 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
         started.stop()
 
 
-def figures(table: pd.DataFrame) -> pd.DataFrame:
-    """Without what differs from one run to the next."""
-    return table.drop(columns=["seconds", "pictures"])
-
-
 @pytest.mark.slow
-def test_a_worker_that_is_killed_loses_and_doubles_nothing(tmp_path: Path, machines: Machines) -> None:
+def test_a_worker_that_is_killed_loses_and_doubles_nothing(
+    tmp_path: Path, machines: Machines, same: Callable[[pd.DataFrame, pd.DataFrame], None]
+) -> None:
     killed = []
 
     def kill(state: Progress) -> None:
@@ -96,7 +84,7 @@ def test_a_worker_that_is_killed_loses_and_doubles_nothing(tmp_path: Path, machi
     table = run_study(STUDY, tmp_path / "out", scheduler=machines.address, progress=kill)
     assert killed == [-signal.SIGKILL]
     local = run_study(STUDY, workers=0)
-    pd.testing.assert_frame_equal(figures(table), figures(local), check_exact=True)
+    same(table, local)
     lines = (tmp_path / "out" / "points.jsonl").read_text().splitlines()
     assert len(lines) == len(read_rows(tmp_path / "out")) == len(table) > STUDY.size
 
@@ -123,7 +111,7 @@ def test_a_worker_with_other_images_is_refused() -> None:
         send_point(study, ("jpeg-uncoded-qam:4qam-1/2", "awgn", 1 / 6, 0.0), "0" * 64)
 
 
-def test_a_scheduler_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_scheduler_that_is_not_there_is_named(tmp_path: Path, free_port: Callable[[], int]) -> None:
     address = f"tcp://127.0.0.1:{free_port()}"
     with pytest.raises(ValueError, match=rf"--scheduler {address}: no scheduler answers there"):
         Cluster(STUDY, address, timeout_s=1)

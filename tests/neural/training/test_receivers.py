@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,13 +63,10 @@ def codec() -> ConvSwin:
     return ConvSwin(widths=(8, 8), depths=(1, 1), heads=2, window=4).eval().requires_grad_(False)
 
 
-def log(folder: Path) -> list[dict[str, str]]:
-    with (folder / "log.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.mark.slow
-def test_both_stages_lower_the_loss(tmp_path: Path, data: Data, codec: ConvSwin) -> None:
+def test_both_stages_lower_the_loss(
+    tmp_path: Path, data: Data, codec: ConvSwin, log: Callable[[Path], list[dict[str, str]]]
+) -> None:
     """And the refined images gain over those of the codec alone, which the log has beside them."""
     longer = replace(FIRST, steps=80, checkpoint_every=20, validate_every=40)
     first = train(longer, tmp_path / "first", data=data, codec=codec)
@@ -105,7 +102,9 @@ def _is_what_was_validated(weights: Path, row: dict[str, str], data: Data, codec
 
 
 @pytest.mark.parametrize("settings", [CONTROL, DENOISER], ids=["control", "cddm"])
-def test_the_other_receivers_learn_too(tmp_path: Path, data: Data, codec: ConvSwin, settings: Settings) -> None:
+def test_the_other_receivers_learn_too(
+    tmp_path: Path, data: Data, codec: ConvSwin, settings: Settings, log: Callable[[Path], list[dict[str, str]]]
+) -> None:
     longer = replace(settings, steps=60, checkpoint_every=15, validate_every=60)
     weights = train(longer, tmp_path, data=data, codec=codec)
     rows = log(tmp_path)
@@ -125,6 +124,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     monkeypatch: pytest.MonkeyPatch,
     kill_after: int,
     settings: Settings,
+    log: Callable[[Path], list[dict[str, str]]],
 ) -> None:
     whole = load_file(train(settings, tmp_path / "whole", data=data, codec=codec))
     calls, real = [0], training.receiver_loss

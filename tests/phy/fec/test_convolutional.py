@@ -1,4 +1,4 @@
-"""The convolutional code: the standard's bits, the likeliest word, CommPy's and Sionna's decisions, the union bound.
+"""The convolutional code: the standard's bits, Sionna's decisions, the union bound and the waterfall.
 
 `python tests/phy/fec/test_convolutional.py` measures the waterfall again, with Sionna's own blocks and none of ours.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from semlink.phy.fec import Convolutional
-from semlink.phy.fec.convolutional import _lower
 from semlink.phy.link import esno_to_n0
 
 Z = 4.5
@@ -35,17 +34,6 @@ WATERFALL: dict[tuple[int, tuple[int, int], float], tuple[int, int]] = {
     (200, (3, 4), 1.2): (4764, 20000),
     (200, (5, 6), 2.2): (4164, 20000),
 }
-
-
-def random_bits(rows: int, k: int, seed: int = 0) -> Tensor:
-    return torch.randint(0, 2, (rows, k), generator=torch.Generator().manual_seed(seed)).float()
-
-
-def noisy(coded: Tensor, esno_db: float, seed: int = 1) -> Tensor:
-    """LLRs of BPSK, 0 as +1, over AWGN with variance N0/2 on the real axis."""
-    n0 = esno_to_n0(esno_db)
-    noise = torch.randn(coded.shape, generator=torch.Generator().manual_seed(seed)) * math.sqrt(n0 / 2)
-    return 4 / n0 * (1 - 2 * coded + noise)
 
 
 def length(k: int, rate: tuple[int, int]) -> int:
@@ -79,7 +67,7 @@ def test_encoder_gives_the_example_of_the_standard() -> None:
 @pytest.mark.filterwarnings("ignore")  # of commpy's import
 @pytest.mark.parametrize("generators", [(0o133, 0o171), (0o171, 0o133), (0o155, 0o117), (0o101, 0o177)])
 @pytest.mark.parametrize("k", [1, 5, 100])
-def test_encoder_agrees_with_commpy(k: int, generators: tuple[int, int]) -> None:
+def test_encoder_agrees_with_commpy(k: int, generators: tuple[int, int], random_bits: Callable[..., Tensor]) -> None:
     from commpy.channelcoding.convcode import Trellis, conv_encode
 
     bits, trellis = random_bits(4, k), Trellis(np.array([6]), np.array([generators]), polynomial_format="Matlab")
@@ -90,7 +78,7 @@ def test_encoder_agrees_with_commpy(k: int, generators: tuple[int, int]) -> None
 
 @pytest.mark.parametrize("rate", DRAWN)
 @pytest.mark.parametrize("k", [24, 114, 25, 26, 27, 28, 1])  # k + 6 is a multiple of every period, and is not
-def test_patterns_are_those_of_the_standard(k: int, rate: tuple[int, int]) -> None:
+def test_patterns_are_those_of_the_standard(k: int, rate: tuple[int, int], random_bits: Callable[..., Tensor]) -> None:
     bits = random_bits(3, k)
     mother = Convolutional(k, 2 * (k + 6)).encode(bits)
     assert torch.equal(Convolutional(k, length(k, rate)).encode(bits), mother[:, sent(k, rate)])
@@ -161,68 +149,11 @@ def minimum_distance(copies: np.ndarray) -> float:
 
 # The decoder.
 
-SIZES = [
-    *[(1, n) for n in (9, 10, 12, 13, 14, 15, 50)],
-    *[(2, 10), (7, 16), (25, 38), (100, 128), (100, 133), (100, 150), (100, 200), (100, 212), (100, 213), (100, 1000)],
-    *[(1000, 1208), (1001, 2014), (20_000, 24_008), (20_000, 40_012)],
-]
-
-
-@pytest.mark.parametrize(("k", "n"), SIZES)
-def test_round_trip(k: int, n: int) -> None:
-    code, bits = Convolutional(k, n), random_bits(5, k)
-    coded = code.encode(bits)
-    assert coded.shape == (5, n)
-    assert torch.equal(code.decode(4 * (1 - 2 * coded)), bits)
-    assert torch.equal(code.encode(bits.long()), coded.long())
-
-
-@pytest.mark.parametrize("generators", [(0o171, 0o133), (0o101, 0o177)])
-def test_round_trip_with_other_generators(generators: tuple[int, int]) -> None:
-    code, bits = Convolutional(50, 112, generators=generators), random_bits(5, 50)
-    assert torch.equal(code.decode(1 - 2 * code.encode(bits)), bits)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_decoded_bits_have_the_dtype_of_the_llrs(dtype: torch.dtype) -> None:
-    code, bits = Convolutional(50, 112), random_bits(2, 50)
-    decoded = code.decode(4 * (1 - 2 * code.encode(bits)).to(dtype))
-    assert decoded.dtype == dtype
-    assert torch.equal(decoded.float(), bits)
-
-
-@pytest.mark.parametrize("n", [17, 18, 19, 21, 23, 28, 31, 40, 56, 61])
-@pytest.mark.parametrize("esno_db", [-4.0, 2.0])
-def test_decision_is_the_likeliest_of_all_words(n: int, esno_db: float) -> None:
-    code = Convolutional(8, n)
-    words = torch.tensor([[word >> i & 1 for i in range(8)] for word in range(256)]).double()
-    coded = code.encode(words)
-    llr = noisy(coded.repeat(4, 1), esno_db, seed=n).double()
-    best = words[(llr @ (1 - 2 * coded).T).argmax(dim=1)]
-    assert torch.equal(code.decode(llr), best)
-    assert not torch.equal(best, words.repeat(4, 1)) or esno_db > 0  # there was something to get wrong
-
-
-@pytest.mark.filterwarnings("ignore")  # of commpy's import
-@pytest.mark.parametrize(("n", "esno_db"), [(72, -1.0), (72, 1.0), (48, 2.0), (44, 3.0), (36, 5.0), (100, -3.0)])
-def test_decisions_are_those_of_commpy(n: int, esno_db: float) -> None:
-    ours, theirs = Convolutional(24, n), Convolutional(24, n, backend="commpy")
-    bits = random_bits(8, 24, seed=n)
-    llr = noisy(ours.encode(bits), esno_db)
-    assert torch.equal(ours.decode(llr), theirs.decode(llr))
-
-
-@pytest.mark.filterwarnings("ignore")  # of commpy's import
-def test_commpy_knows_that_the_trellis_ends_in_state_0() -> None:
-    ours, theirs = Convolutional(10, 32), Convolutional(10, 32, backend="commpy")
-    llr = torch.randn(20, 32, generator=torch.Generator().manual_seed(0))  # no code word at all
-    llr[0, :2] = math.inf
-    llr[1, 5] = -math.inf
-    assert torch.equal(ours.decode(llr), theirs.decode(llr))
-
 
 @pytest.mark.parametrize("esno_db", [-2.0, -1.0, 0.0, 2.0])
-def test_decisions_are_those_of_sionna(esno_db: float) -> None:
+def test_decisions_are_those_of_sionna(
+    esno_db: float, random_bits: Callable[..., Tensor], noisy: Callable[..., Tensor]
+) -> None:
     code, bits = Convolutional(200, 412), random_bits(100, 200)
     llr = noisy(code.encode(bits), esno_db)
     decided = code.decode(llr)
@@ -230,113 +161,22 @@ def test_decisions_are_those_of_sionna(esno_db: float) -> None:
     assert esno_db > 0 or not torch.equal(decided, bits)
 
 
-def test_llr_means_log_p0_over_p1() -> None:
-    code, bits = Convolutional(100, 212), random_bits(2, 100)
-    assert not torch.equal(code.decode(4 * (2 * code.encode(bits) - 1)), bits)
-
-
-def test_decoding_repairs_erasures_and_inverted_bits() -> None:
-    code, bits = Convolutional(500, 1012), random_bits(1, 500)
-    llr = 3 * (1 - 2 * code.encode(bits))
-    llr[:, ::7] = 0.0
-    llr[:, 1::20] *= -1
-    assert torch.equal(code.decode(llr), bits)
-
-
-@pytest.mark.parametrize("n", [68, 112, 300])
-def test_certain_bits_outweigh_all_others(n: int) -> None:
-    code = Convolutional(50, n)
-    llr = torch.full((n, n), 1000.0)  # says: all zeros
-    llr.fill_diagonal_(-math.inf)  # but for one bit
-    assert code.encode(code.decode(llr)).diagonal().all()
-
-
-def test_every_bit_may_be_certain() -> None:
-    code, bits = Convolutional(50, 112), random_bits(3, 50)
-    signs = 1 - 2 * code.encode(bits)
-    for size in (math.inf, 1e38, 1e300):
-        assert torch.equal(code.decode(size * signs.double()), bits.double())
-
-
-def test_certain_bits_that_contradict_each_other_are_outvoted() -> None:
-    code, bits = Convolutional(500, 1012), random_bits(1, 500)
-    llr = math.inf * (1 - 2 * code.encode(bits))
-    llr[:, ::100] *= -1
-    assert torch.equal(code.decode(llr), bits)
-    repeated = Convolutional(8, 56)
-    llr = math.inf * (1 - 2 * repeated.encode(bits[:, :8]))
-    llr[:, 0] *= -1  # the same bit, certainly 0 and certainly 1
-    assert torch.equal(repeated.decode(llr), bits[:, :8])
-
-
-def test_what_the_start_costs_does_not_drown_the_rest() -> None:
-    """A start that fits no code word costs 10⁹: unless that is subtracted, rounding loses what comes after."""
-    code, bits = Convolutional(5000, 10012), random_bits(3, 5000)
-    llr = noisy(code.encode(bits), 3.0)
-    assert torch.equal(code.decode(llr), bits)
-    llr[:, :200] = 1e8 * torch.randn(3, 200, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(code.decode(llr)[:, 500:], bits[:, 500:])
-
-
-def test_the_smallest_cost_is_taken_away() -> None:
-    costs = np.arange(64, dtype=np.float32)[::-1] + 5
-    _lower(costs)
-    assert costs.tolist() == list(range(63, -1, -1))
-
-
-def test_results_do_not_depend_on_the_batch_or_the_threads() -> None:
-    code, threads = Convolutional(200, 309), torch.get_num_threads()
-    llr = noisy(code.encode(random_bits(600, 200)), 2.0)
-    try:
-        torch.set_num_threads(1)
-        once = code.decode(llr)
-        torch.set_num_threads(3)
-        assert torch.equal(code.decode(llr), once)
-    finally:
-        torch.set_num_threads(threads)
-    assert torch.equal(torch.cat([code.decode(row[None]) for row in llr[:20]]), once[:20])
-    assert torch.equal(code.decode(llr.flip(0)).flip(0), once)
-    assert torch.equal(code.decode(llr.T.contiguous().T), once)  # memory in another order
-
-
-def test_several_threads_decode_at_once() -> None:
-    codes = [Convolutional(k, 2 * (k + 6)) for k in (100, 150, 200, 250)]
-    llrs = [noisy(code.encode(random_bits(300, code.k)), -0.5, seed=code.k) for code in codes]
-    expected = [code.decode(llr) for code, llr in zip(codes, llrs, strict=True)]
-    with ThreadPoolExecutor(8) as callers:
-        calls = [callers.submit(code.decode, llr) for _ in range(10) for code, llr in zip(codes, llrs, strict=True)]
-        for i, call in enumerate(calls):
-            assert torch.equal(call.result(timeout=60), expected[i % 4])
-
-
-@pytest.mark.filterwarnings("ignore")  # of commpy's import
-@pytest.mark.parametrize("backend", ["numba", "commpy"])
-def test_empty_batch(backend: str) -> None:
-    code = Convolutional(10, 32, backend=backend)
-    assert code.encode(torch.zeros(0, 10)).shape == (0, 32)
-    assert code.decode(torch.zeros(0, 32)).shape == (0, 10)
-
-
-def test_inputs_stay_as_they_are() -> None:
-    code, bits = Convolutional(10, 32), random_bits(2, 10)
-    llr = noisy(code.encode(bits), 0.0)
-    bits_before, llr_before = bits.clone(), llr.clone()
-    code.encode(bits), code.decode(llr.requires_grad_())
-    assert torch.equal(bits, bits_before)
-    assert torch.equal(llr, llr_before)
-
-
 # How often it errs.
 
 
-def bit_errors(esno_db: float, blocks: int) -> Tensor:
+@pytest.fixture
+def bit_errors(random_bits: Callable[..., Tensor], noisy: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Wrong bits in each of 1000-bit blocks at rate 1/2."""
-    code = Convolutional(1000, 2012)
-    errors = []
-    for seed in range(blocks // 1000):
-        bits = random_bits(1000, 1000, seed)
-        errors.append((code.decode(noisy(code.encode(bits), esno_db, seed)) != bits).sum(dim=1))
-    return torch.cat(errors).double()
+
+    def count(esno_db: float, blocks: int) -> Tensor:
+        code = Convolutional(1000, 2012)
+        errors = []
+        for seed in range(blocks // 1000):
+            bits = random_bits(1000, 1000, seed)
+            errors.append((code.decode(noisy(code.encode(bits), esno_db, seed)) != bits).sum(dim=1))
+        return torch.cat(errors).double()
+
+    return count
 
 
 def union_bound(esno_db: float) -> float:
@@ -350,47 +190,59 @@ def union_bound(esno_db: float) -> float:
     return sum(weight * math.erfc(math.sqrt(d / n0)) / 2 for d, weight in terms)
 
 
-def assert_union_bound(off_db: float = 0.0) -> None:
+@pytest.fixture
+def assert_union_bound(bit_errors: Callable[..., Tensor]) -> Callable[..., None]:
     """At Eb/N0 = 4 dB the bound is tight to a factor of 2, and no code of this distance errs less than its lightest."""
-    esno_db = 4.0 + 10 * math.log10(0.5)
-    rate = bit_errors(esno_db - off_db, 8000) / 1000
-    standard_error = float(rate.std()) / math.sqrt(len(rate))
-    bound = union_bound(esno_db)
-    assert bound / 2 - Z * standard_error < float(rate.mean()) < bound + Z * standard_error
+
+    def check(off_db: float = 0.0) -> None:
+        esno_db = 4.0 + 10 * math.log10(0.5)
+        rate = bit_errors(esno_db - off_db, 8000) / 1000
+        standard_error = float(rate.std()) / math.sqrt(len(rate))
+        bound = union_bound(esno_db)
+        assert bound / 2 - Z * standard_error < float(rate.mean()) < bound + Z * standard_error
+
+    return check
 
 
-def test_bit_error_rate_keeps_the_union_bound() -> None:
+def test_bit_error_rate_keeps_the_union_bound(assert_union_bound: Callable[..., None]) -> None:
     assert_union_bound()
 
 
-def test_union_bound_catches_half_a_decibel() -> None:
+def test_union_bound_catches_half_a_decibel(assert_union_bound: Callable[..., None]) -> None:
     with pytest.raises(AssertionError):
         assert_union_bound(off_db=0.5)
 
 
-def assert_waterfall(point: tuple[int, tuple[int, int], float], blocks: int, off_db: float = 0.0) -> None:
+@pytest.fixture
+def assert_waterfall(random_bits: Callable[..., Tensor], noisy: Callable[..., Tensor]) -> Callable[..., None]:
     """The block error rate is the stored one, within Z standard errors of the difference."""
-    k, rate, esno_db = point
-    stored_errors, stored_blocks = WATERFALL[point]
-    code, bits = Convolutional(k, length(k, rate)), random_bits(blocks, k, seed=k)
-    decided = code.decode(noisy(code.encode(bits), esno_db + off_db, seed=rate[1]))
-    errors = int((decided != bits).any(dim=1).sum())
-    pooled = (errors + stored_errors) / (blocks + stored_blocks)
-    standard_error = math.sqrt(pooled * (1 - pooled) * (1 / blocks + 1 / stored_blocks))
-    assert abs(errors / blocks - stored_errors / stored_blocks) < Z * standard_error
+
+    def check(point: tuple[int, tuple[int, int], float], blocks: int, off_db: float = 0.0) -> None:
+        k, rate, esno_db = point
+        stored_errors, stored_blocks = WATERFALL[point]
+        code, bits = Convolutional(k, length(k, rate)), random_bits(blocks, k, seed=k)
+        decided = code.decode(noisy(code.encode(bits), esno_db + off_db, seed=rate[1]))
+        errors = int((decided != bits).any(dim=1).sum())
+        pooled = (errors + stored_errors) / (blocks + stored_blocks)
+        standard_error = math.sqrt(pooled * (1 - pooled) * (1 / blocks + 1 / stored_blocks))
+        assert abs(errors / blocks - stored_errors / stored_blocks) < Z * standard_error
+
+    return check
 
 
 POINTS = [(200, (1, 2), -1.4), (200, (2, 3), 0.3), (200, (3, 4), 1.2), (200, (5, 6), 2.2)]
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_waterfall(point: tuple[int, tuple[int, int], float]) -> None:
+def test_waterfall(point: tuple[int, tuple[int, int], float], assert_waterfall: Callable[..., None]) -> None:
     assert_waterfall(point, blocks=10_000)
 
 
 @pytest.mark.parametrize("off_db", [-OFF_DB, OFF_DB])
 @pytest.mark.parametrize("point", POINTS)
-def test_waterfall_catches_a_fifth_of_a_decibel(point: tuple[int, tuple[int, int], float], off_db: float) -> None:
+def test_waterfall_catches_a_fifth_of_a_decibel(
+    point: tuple[int, tuple[int, int], float], off_db: float, assert_waterfall: Callable[..., None]
+) -> None:
     with pytest.raises(AssertionError):
         assert_waterfall(point, blocks=10_000, off_db=off_db)
 

@@ -1,4 +1,4 @@
-"""OFDM bursts over echoes and offsets; what both waveforms have in common is in test_waveform.py."""
+"""OFDM bursts over echoes and offsets; what both waveforms have in common is in test_bursts.py."""
 
 from __future__ import annotations
 

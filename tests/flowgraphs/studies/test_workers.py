@@ -1,0 +1,104 @@
+"""The processes of a sweep: one that dies, one that lacks memory, and which of them gets what."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from semlink.flowgraphs.studies import Point, Study, engine, read_results, run_study, workers
+
+
+def test_a_worker_that_is_killed_loses_nothing(small: Callable[..., Study]) -> None:
+    study = small(channels=["awgn", "rayleigh"])
+    with workers.Workers(study, 2) as pool:
+        pool.submit(study.points())
+        found = {}
+        for point, outcome in pool.finished():
+            assert point not in found
+            found[point] = outcome.row["psnr_db"]
+            if len(found) == 1:
+                victim = next(worker for worker in pool._workers if worker.point)
+                os.kill(victim._process.pid, signal.SIGKILL)
+    assert list(run_study(study, workers=0)["psnr_db"]) == [found[point] for point in study.points()]
+
+
+def test_a_point_that_no_worker_survives_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Callable[..., Study]
+) -> None:
+    (tmp_path / "deadly.py").write_text(
+        "import os\nfrom semlink.flowgraphs.studies.engine import Engine\n"
+        "run = Engine.run\n"
+        "Engine.run = lambda self, point: os._exit(7) if point.esno_db == 6 else run(self, point)\n"
+    )
+    monkeypatch.setattr(workers.subprocess, "Popen", deadly(tmp_path, workers.subprocess.Popen))
+    with workers.Workers(small(), 1) as pool:
+        pool.submit(small().points())
+        finished: list[float] = []
+        with pytest.raises(workers.WorkerError, match=r"\|6: 3 workers ended .*exit status 7"):
+            finished.extend(point.esno_db for point, _ in pool.finished())
+    assert finished == [0.0, 12.0]  # all the others
+
+
+def deadly(folder: Path, popen: Callable[..., Any]) -> Callable[..., object]:
+    """`Popen` of a program that first imports what kills it at its first point."""
+
+    def start(arguments: list[str], *, env: dict[str, str], **rest: object) -> object:
+        program = "import deadly; from semlink.flowgraphs.studies.workers import serve; serve()"
+        env = {**env, "PYTHONPATH": f"{folder}{os.pathsep}{env['PYTHONPATH']}"}
+        return popen([arguments[0], "-c", program], env=env, **rest)
+
+    return start
+
+
+def test_a_shortage_of_memory_is_no_error_of_the_codec(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Callable[..., Study], own_code: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    short = 'if 0.2 < received.n0.mean() < 0.3: raise RuntimeError("DefaultCPUAllocator: can\'t allocate memory")'
+    code = own_code.replace("LEVEL", "0.5").replace(
+        "    def decode(self, received):", "    def decode(self, received):\n        S"
+    )
+    Path("hungry_of_mine.py").write_text(code.replace("        S", f"        {short}"))
+    study = small(codecs=["hungry_of_mine:Grey"])
+    with pytest.raises(workers.WorkerError, match=r"\|6: too little memory"):
+        run_study(study, tmp_path / "out", workers=0)
+    table = read_results(tmp_path / "out")[1]
+    assert list(table["esno_db"]) == [0.0, 12.0]
+    assert list(table["error"]) == ["", ""]
+
+
+def test_a_worker_gets_the_points_whose_frames_it_has(
+    monkeypatch: pytest.MonkeyPatch, small: Callable[..., Study]
+) -> None:
+    sent: dict[int, list[Point]] = {}
+
+    class Idle:
+        """A worker that only notes what it is sent."""
+
+        def __init__(self, _: Study) -> None:
+            self.frames, self.point = None, None
+            self.answers, other = os.pipe()
+            self.ends = (self.answers, other)
+
+        def send(self, point: Point) -> None:
+            self.point, self.frames = point, workers._frames(point)
+            sent.setdefault(id(self), []).append(point)
+
+        def end(self) -> None:
+            for one in self.ends:
+                os.close(one)
+
+    monkeypatch.setattr(workers, "_Worker", Idle)
+    study = small(channels=["awgn", "rayleigh", "rician:K=3"], esno_db=[0, 6])
+    with workers.Workers(study, 2) as pool:
+        pool.submit(engine.in_turn(study, study.points()))
+        for _ in range(2):
+            for one in pool._workers:
+                one.point = None
+            pool.submit([])
+    assert [[point.esno_db for point in points] for points in sent.values()] == [[0.0] * 3, [6.0] * 3]

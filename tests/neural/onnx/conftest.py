@@ -1,0 +1,56 @@
+"""Small networks, and one that is exported once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from semlink.neural.models import build
+from semlink.neural.onnx import OnnxCodec
+from semlink.neural.onnx.export import export_codec
+
+# Small ones: the graph is that of a large one.
+NETWORKS: Mapping[str, Mapping[str, Any]] = {
+    "deepjscc": {"cell_symbols": 4, "widths": (4, 6)},
+    "swin": {"widths": (8, 12), "depths": (1, 2), "heads": 2, "window": 4},
+    "swin-gsc": {"depths": (1, 2)},
+    "adjscc": {"cell_symbols": 8, "width": 16},
+    "deepjscc-plain": {"cell_symbols": 8},
+}
+
+
+def make(name: str) -> nn.Module:
+    """Shaken out of its initial symmetries, or much of it would be idle."""
+    torch.manual_seed(0)
+    model = build(name, NETWORKS.get(name, {}))
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    return model.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def model() -> nn.Module:
+    return make("deepjscc")
+
+
+@pytest.fixture(scope="session")
+def folder(model: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With the pair of a small model for images of 20×17 pixels, 17 wide."""
+    folder = tmp_path_factory.mktemp("onnx") / "made" / "for it"
+    export_codec(model, folder, name="codec", size=(20, 17))
+    return folder
+
+
+@pytest.fixture
+def codec(folder: Path) -> OnnxCodec:
+    return OnnxCodec(folder, "codec", threads=1)
+
+
+@pytest.fixture(name="make")
+def give_make() -> Callable[[str], nn.Module]:
+    return make
