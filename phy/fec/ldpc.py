@@ -203,7 +203,7 @@ class _SumProduct:
 def _check_payload(payload: int | None, k: int) -> None:
     least = max(1, k - 24)
     if payload is not None and payload < least:
-        raise ValueError(f"payload={payload} is out of range for k={k}: payload ≥ {least}, as a CRC has at most 24 bits")
+        raise ValueError(f"payload={payload} is out of range for k={k}: payload ≥ {least}, k less a CRC of 24 bits")
 
 
 def _beyond_sionna(k: int, n: int, base_graph: int) -> bool:
@@ -214,7 +214,7 @@ def _check_sionna(k: int, n: int, base_graph: int) -> None:
     if _beyond_sionna(k, n, base_graph):
         lowest = "1/5" if base_graph == 2 else "1/3"
         raise ValueError(
-            f"n={n} is out of range for k={k} with backend='sionna': of base graph {base_graph}, which is this block's, "
+            f"n={n} is out of range for k={k} with backend='sionna': of base graph {base_graph}, that of this block, "
             f"it has rates from {lowest}; backend='numba' has all"
         )
 

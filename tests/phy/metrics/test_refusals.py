@@ -39,7 +39,7 @@ WANTED = r"it must be floating point in \[0, 1\], or uint8 for 0 … 255"
         (IMAGE, SENT_LEVELS.int(), rf"reference has dtype torch.int32; {WANTED}"),
         (IMAGE.where(IMAGE > 0.1, math.nan), REFERENCE, rf"image holds NaN; {WANTED}"),
         (IMAGE, REFERENCE.where(REFERENCE > 0.1, math.nan), rf"reference holds NaN; {WANTED}"),
-        (IMAGE.numpy(), REFERENCE.numpy(), rf"image is a ndarray; it must be a tensor \(b, c, h, w\)"),
+        (IMAGE.numpy(), REFERENCE.numpy(), r"image is a ndarray; it must be a tensor \(b, c, h, w\)"),
     ],
 )  # fmt: skip
 def test_what_is_no_pair_of_images_is_refused(
