@@ -290,7 +290,8 @@ def _bits(rows: pd.DataFrame) -> str:
 
 def psnr_cell(row: pd.Series) -> str:
     """PSNR of a row with its interval, ∞ where every image is exact, and how many images failed, whatever it is."""
-    failed = f", {row['failed']}/{row['images'] * row['realisations']} failed" if row["failed"] else ""
+    sent = int(row["images"] * row["realisations"])
+    failed = f", {int(row['failed'])}/{sent} failed" if row["failed"] else ""
     if math.isnan(row["psnr_db"]):
         mean = row["psnr_mean_db"]
         return ("–" if math.isnan(mean) else f"{_number(mean)} (mean of images)") + failed

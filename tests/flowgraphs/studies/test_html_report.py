@@ -116,7 +116,7 @@ def test_pictures_that_were_changed_are_not_shown_as_sent(exact: Path) -> None:
 @pytest.mark.slow
 def test_an_infinite_psnr_breaks_nothing(browser: Any, exact: Path) -> None:  # noqa: ANN401
     page, said = opened(browser, write_report(exact, exact / "report.html"))
-    assert "no finite PSNR over all images" in page.inner_text("#gallery")
+    assert "∞ dB PSNR over all images" in page.inner_text("#gallery")
     assert page.locator("#chart polyline").count() == 1
     assert said == []
 
