@@ -151,13 +151,13 @@ def check_code(code: str, mcs: MCS) -> None:
 def _codes(plan: Plan) -> Sequence[tuple[BlockCode, int]]:
     m = plan.mcs.bits_per_symbol
     sizes = zip(plan.sizes, plan.counts, strict=True)
-    return [(_make_code(plan.code, k, symbols * m, m), count) for (k, symbols), count in sizes]
+    return [(_make_code(plan.code, k, symbols * m, m, plan.info_bits), count) for (k, symbols), count in sizes]
 
 
 @lru_cache(maxsize=256)
-def _make_code(name: str, k: int, n: int, bits_per_symbol: int) -> BlockCode:
+def _make_code(name: str, k: int, n: int, bits_per_symbol: int, payload: int) -> BlockCode:
     if name == "ldpc":
-        return LDPC5G(k, n, bits_per_symbol=bits_per_symbol)
+        return LDPC5G(k, n, payload=payload, bits_per_symbol=bits_per_symbol)
     if name == "gallager":
         return Gallager(k, n)
     return Convolutional(k, n) if name == "conv" else Uncoded(k)

@@ -238,8 +238,8 @@ class Link:
         one; with a sequence of generators, one an image, the order of the images does not matter either.
 
         Raises:
-            ValueError: image out of shape or range, Es/N0 not finite, symbols off in power, or a ledger that does not
-                add up.
+            ValueError: image out of shape or range, Es/N0 not finite, symbols off in power, a ledger that does not
+                add up, or a decoder that returns NaN or infinite values.
         """
         return self.carry(self.encode(image, esno_db, rng=rng), image.shape[1:], esno_db, rng=rng)
 
@@ -260,7 +260,7 @@ class Link:
         """Send a frame of images of shape (c, h, w) and decode what arrives: the second half of the whole.
 
         Raises:
-            ValueError: as for the whole.
+            ValueError: as for the whole, or a decoder that returns NaN or infinite values.
         """
         received = self.channel(frame.symbols, esno_to_n0(esno_db), rng=rng)
         if received.symbols.shape != frame.symbols.shape:
@@ -271,6 +271,7 @@ class Link:
         uses = _account(frame, received)
         decoded = self.codec.decode(replace(received, image_shape=(c, h, w), header=frame.header))
         decoded = Decoded(decoded) if isinstance(decoded, Tensor) else Decoded(*decoded)
+        check_decoded(decoded.image)
         failed = decoded.failed if decoded.failed is not None else torch.zeros(len(frame.symbols), dtype=torch.bool)
         return Transmission(
             image=decoded.image,
@@ -341,6 +342,17 @@ def check_image(image: Tensor) -> None:
     low, high = float(image.min()), float(image.max())
     if not (low >= 0.0 and high <= 1.0):
         raise ValueError(f"image spans [{low:g}, {high:g}]; it must lie in [0, 1]")
+
+
+def check_decoded(image: Tensor) -> None:
+    """Raise ValueError unless what a decoder returned, images or logits, is finite: NaN is no image, however bad."""
+    wrong = ~image.detach().isfinite()
+    if bool(wrong.any()):
+        rows = wrong.flatten(1).any(dim=1) if wrong.ndim > 1 else wrong
+        raise ValueError(
+            f"decoded image holds values that are not finite ({int(rows.sum())} of {len(rows)} images); a decoder must "
+            "return numbers, for an image in [0, 1]"
+        )
 
 
 def check_frame(frame: Frame, images: int) -> None:

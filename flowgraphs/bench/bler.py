@@ -11,7 +11,6 @@ from io import StringIO
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from semlink.baselines import bler
@@ -19,7 +18,7 @@ from semlink.baselines.bler import Curve, Key, read_points, write_points
 from semlink.baselines.capacity import esno_db_for
 from semlink.baselines.mcs import NR_SCHEMES, parse_mcs
 from semlink.baselines.waterfall import ITERATIONS, Point, block_sizes, code_of, measure_curve
-from semlink.flowgraphs.comparison import progress_bar
+from semlink.flowgraphs.comparison import make_console, progress_bar
 from semlink.phy.metrics import error_rate
 from semlink.phy.parallel import cores
 
@@ -112,4 +111,4 @@ def _print(rows: Sequence[dict[str, object]]) -> None:
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(*(str(row[name]) for name in ("scheme", "k", "esno_db", "capacity_db", "gap_db")))
-    Console().print(table)
+    make_console().print(table)

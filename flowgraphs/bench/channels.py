@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from semlink.flowgraphs.bench.timing import seconds
+from semlink.flowgraphs.comparison import make_console
 from semlink.phy.channels import parse_channel
 from semlink.phy.impairments import Medium
 from semlink.phy.rng import complex_normal
@@ -77,7 +77,7 @@ def print_channels(results: Sequence[Speed]) -> None:
         table.add_column(name, justify="right" if name in ("measured", "ratio") else "left")
     for one in results:
         table.add_row(one.what, f"{one.seconds:.3g}", one.reference, f"{one.reference_seconds:.3g}", f"{one.ratio:.2g}")
-    Console().print(table)
+    make_console().print(table)
 
 
 def _against(what: str, taken: float, reference: str, other: float) -> Speed:

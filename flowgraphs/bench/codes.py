@@ -12,12 +12,12 @@ from functools import partial
 import numpy as np
 import torch
 from jaxtyping import Float
-from rich.console import Console
 from rich.table import Table
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from semlink.flowgraphs.bench.timing import seconds
+from semlink.flowgraphs.comparison import make_console
 from semlink.phy.channels import AWGN
 from semlink.phy.constellation import QAM
 from semlink.phy.fec import LDPC5G, BlockCode, Convolutional, Graph, LayeredDecoder
@@ -71,7 +71,7 @@ def measure_decoders() -> list[Decoder]:
         try:
             rows.append(measure())
         except (ValueError, ImportError) as error:
-            Console(stderr=True).print(f"left out: {error}", soft_wrap=True)
+            make_console(stderr=True).print(f"left out: {error}", soft_wrap=True)
     return rows
 
 
@@ -94,7 +94,7 @@ def print_decoders(rows: Sequence[Decoder]) -> None:
         offset = "" if row.offset_db is None else f"{row.offset_db:+.2f}"
         speeds = (f"{row.mbps:.3g}", full, f"{row.other_mbps:.2g}", f"{row.ratio:,.0f}")
         table.add_row(row.code, f"{row.esno_db:g}", *speeds, f"{row.bler:.3f}", f"{row.other_bler:.3f}", offset)
-    Console().print(table)
+    make_console().print(table)
 
 
 def frames(code: BlockCode, esno_db: float, blocks: int) -> tuple[Tensor, Float[Tensor, "b n"]]:

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from semlink.baselines.separate import SeparateCodec
@@ -21,6 +20,7 @@ from semlink.flowgraphs.bench.codes import measure_decoders, print_decoders
 from semlink.flowgraphs.bench.neural import measure_neural, print_neural
 from semlink.flowgraphs.bench.studies import measure_studies, print_studies
 from semlink.flowgraphs.bench.timing import Measurement, print_measurements, seconds
+from semlink.flowgraphs.comparison import make_console
 from semlink.neural import zoo
 from semlink.phy.channels import AWGN
 from semlink.phy.link import Codec, Link
@@ -34,7 +34,7 @@ def run_bench(*, as_json: bool, out: Path | None) -> None:
     results, studies = [_comparison(), *_links()], []
     folder = data_folder()
     if folder is None or not (folder / "cifar10").is_dir():
-        Console(stderr=True).print("left out: CIFAR-10's test set; set SEMLINK_DATA", soft_wrap=True)
+        make_console(stderr=True).print("left out: CIFAR-10's test set; set SEMLINK_DATA", soft_wrap=True)
     else:
         results += [*_cifar10(1000), *_cifar10(10_000)]
         studies = measure_studies(10_000, 2000)

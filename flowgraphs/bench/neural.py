@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from semlink.flowgraphs.bench.plain_networks import plain
-from semlink.flowgraphs.comparison import BATCH_PIXELS
+from semlink.flowgraphs.comparison import BATCH_PIXELS, make_console
 from semlink.neural import zoo
 from semlink.neural.models import Network
 from semlink.phy.channels import AWGN
@@ -90,7 +89,7 @@ def print_neural(rows: Sequence[Speed], *, threads: int = 1) -> None:
         onnx = ("", "") if row.onnx_rate is None else (f"{row.onnx_rate:.4g}", f"{row.onnx_ratio:.2f}")
         plainly = f"{row.plain_rate:.4g}", f"{row.plain_ratio:.2f}"
         table.add_row(row.what, row.batch, f"{row.rate:.4g}", *plainly, *onnx)
-    Console().print(table)
+    make_console().print(table)
 
 
 def fastest(actions: Mapping[str, Action], *, clock: Callable[[], float], repeats: int = REPEATS) -> dict[str, float]:
@@ -120,7 +119,7 @@ def _measure(name: str, size: tuple[int, int], threads: int) -> Iterator[Speed]:
     try:
         contestants["onnx"] = _onnx(ours, image, received, threads)
     except ValueError as error:  # it is not installed
-        Console(stderr=True).print(f"left out: {error}", soft_wrap=True)
+        make_console(stderr=True).print(f"left out: {error}", soft_wrap=True)
     clock = time.process_time if threads == 1 else time.perf_counter
     for i, direction in enumerate(("encode", "decode")):
         taken = fastest({who: actions[i] for who, actions in contestants.items()}, clock=clock)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from semlink.baselines.separate import to_uint8
+from semlink.flowgraphs.comparison import make_console
 from semlink.flowgraphs.protocol import (
     EncodedImage,
     Pdu,
@@ -151,14 +151,14 @@ def print_radio(speed: RadioSpeed) -> None:
         rates = [f"{rate / 1e6:.2f}" for rate in (*both, one.decode_symbols_per_s, one.decode_symbols_per_core_s)]
         times = f"{one.encode_ms:.0f} + {one.decode_ms:.0f} = {one.end_to_end_ms:.0f}", f"{one.end_to_end_worst_ms:.0f}"
         table.add_row(one.codec, f"{one.images} of {one.size}", *rates, *times)
-    Console().print(table)
+    make_console().print(table)
     table = Table(title="burst receivers, one core")
     for name in ("waveform", "Msample/s", "Msymbol/s", "noise alone, Msample/s", "transmitter, Msample/s", "bursts"):
         table.add_column(name, justify="left" if name == "waveform" else "right")
     for row in speed.receivers:
         figures = row.samples_per_s, row.symbols_per_s, row.idle_samples_per_s, row.transmit_samples_per_s
         table.add_row(row.what, *(f"{rate / 1e6:.2f}" for rate in figures), f"{row.found} of {row.bursts}")
-    Console().print(table)
+    make_console().print(table)
 
 
 @contextmanager

@@ -10,12 +10,11 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 from jaxtyping import Float
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from semlink.flowgraphs.bench.neural import fastest
-from semlink.flowgraphs.comparison import compare, installed_metrics, named, psnr_margin
+from semlink.flowgraphs.comparison import compare, installed_metrics, make_console, named, psnr_margin
 from semlink.flowgraphs.specs import DEFAULT_MCS, JOINT, make_channel, make_codecs, split_codec
 from semlink.neural.diffusion import CONFIGS, SFT, Refiner, SymbolDenoiser, build_receiver, find_receiver, read_receiver
 from semlink.neural.models import parameters
@@ -174,7 +173,7 @@ def run_receivers(*, codec: str | None, channel: str, esno_db: float, images: in
         told = {"quality": [asdict(row) for row in quality], "networks": [asdict(row) for row in sizes]}
         print(json.dumps(told | {"threads": threads}, indent=2))
         return
-    console = Console()
+    console = make_console()
     if quality:
         title = f"{images} images of CIFAR-10's test set, {channel}, {esno_db:g} dB, ratio 1/6"
         console.print(quality_table(quality, title))

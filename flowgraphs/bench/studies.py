@@ -16,10 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from semlink.flowgraphs.bench.timing import Measurement, print_measurements
-from semlink.flowgraphs.comparison import Tally
+from semlink.flowgraphs.comparison import Tally, make_console
 from semlink.flowgraphs.specs import load_images
 from semlink.flowgraphs.studies import Engine, Study, run_study
 from semlink.phy.link import Link
@@ -173,7 +171,7 @@ def run_studies(*, images: int, few: int, as_json: bool) -> None:
         ValueError: as `measure_studies`.
     """
     if find_spec("psutil") is None:
-        Console(stderr=True).print("left out: memory; install psutil", soft_wrap=True)
+        make_console(stderr=True).print("left out: memory; install psutil", soft_wrap=True)
     found = measure_studies(images, few)
     if as_json:
         print(json.dumps([asdict(one) for one in found], indent=2))

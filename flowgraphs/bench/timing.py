@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.table import Table
+
+from semlink.flowgraphs.comparison import make_console
 
 
 @dataclass(frozen=True)
@@ -37,4 +38,4 @@ def print_measurements(title: str, found: Sequence[Measurement]) -> None:
     table.add_column("measured", justify="right")
     for one in found:
         table.add_row(one.what, f"{one.value:.3g} {one.unit}")
-    Console().print(table)
+    make_console().print(table)

@@ -14,6 +14,7 @@ import typer
 
 from semlink.flowgraphs.cli import bench as bench_commands
 
+# In a help text a bracket before a small letter is escaped: rich would take it for markup and leave it out.
 # The heavy imports (PyTorch, Sionna) wait until a command runs: `semlink --help` answers at once.
 
 app = typer.Typer(
@@ -85,9 +86,9 @@ def compare(
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help="A perceptual metric to measure as well, lower is better: st-lpips (needs semlink[st-lpips]) or lpips "
-            "(AlexNet, version 0.1; needs semlink[lpips], and torchvision's alexnet-owt-7be5be79.pth, whose path "
-            "SEMLINK_LPIPS_TRUNK gives). May be repeated.",
+            help="A perceptual metric to measure as well, lower is better: st-lpips (needs semlink\\[st-lpips]) or "
+            "lpips (AlexNet, version 0.1; needs semlink\\[lpips], and torchvision's alexnet-owt-7be5be79.pth, whose "
+            "path SEMLINK_LPIPS_TRUNK gives). May be repeated.",
             show_default="none",
         ),
     ] = None,
@@ -158,7 +159,7 @@ def sweep(
     scheduler: Annotated[
         str | None,
         typer.Option(
-            help="A Dask scheduler whose workers do it instead, such as tcp://host:8786 (needs semlink[cluster]).",
+            help="A Dask scheduler whose workers do it instead, such as tcp://host:8786 (needs semlink\\[cluster]).",
             show_default="none",
         ),
     ] = None,

@@ -16,14 +16,12 @@ def run_channels(*, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"channels": _as_json(CHANNELS), "stages": _as_json(STAGES)}, indent=2))
         return
-    console = Console(highlight=False, soft_wrap=True, emoji=False)
-    console.print(
-        "NAME[:OPTION,...][+STAGE[:OPTION,...]]; an option is key=value, or a word in quotes alone.\n", markup=False
-    )
+    console = Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
+    console.print("NAME[:OPTION,...][+STAGE[:OPTION,...]]; an option is key=value, or a word in quotes alone.\n")
     for title, entries in (("channels", CHANNELS), ("stages, after a +", STAGES)):
-        console.print(f"[bold]{title}[/bold]")
+        console.print(title, style="bold")
         for line in _lines(entries):
-            console.print(line, markup=False)
+            console.print(line)
 
 
 def _lines(entries: Mapping[str, Entry]) -> list[str]:

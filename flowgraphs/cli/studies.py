@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from semlink.flowgraphs.comparison import make_console
 from semlink.flowgraphs.studies import (
     Study,
     estimate_seconds,
@@ -45,7 +46,7 @@ def run_sweep(
         OSError: the results cannot be written.
     """
     study = read_study(path)
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     if study.size > MANY and not yes:
         _ask(study, workers, console)
     try:
@@ -54,7 +55,7 @@ def run_sweep(
                 study, out, workers=workers, scheduler=scheduler, resources=parse_resources(resources), progress=show
             )
     except KeyboardInterrupt:
-        console.print(_kept(out), highlight=False)
+        console.print(_kept(out), soft_wrap=True)
         raise
     except OSError as error:
         raise OSError(f"{error}; {_kept(out)}") from error
@@ -69,7 +70,7 @@ def run_sweep(
         print(f"{len(table)} points; written: {', '.join(files)}")
     for row in wrong.to_dict("records"):
         said = f"{row['codec']} on {row['spec']} at {row['esno_db']:g} dB, ratio {row['asked_ratio']:.4g}"
-        console.print(f"error: {said}: {row['error']}", style="red", soft_wrap=True, highlight=False)
+        console.print(f"error: {said}: {row['error']}", style="red", soft_wrap=True)
     return 1 if len(wrong) else 0
 
 
@@ -121,7 +122,7 @@ def _ask(study: Study, workers: int | None, console: Console) -> None:
     seconds = estimate_seconds(study) / max(1, workers or cores())
     console.print(
         f"{study.size} points, about {duration(seconds)} on {max(1, workers or cores())} cores of this machine",
-        highlight=False,
+        soft_wrap=True,
     )
     try:
         sure = typer.confirm("Run them all?", err=True)

@@ -7,8 +7,9 @@ from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from semlink.flowgraphs.comparison import as_fraction, count_figures, measure_figures, progress_bar
+from semlink.flowgraphs.comparison import as_fraction, count_figures, make_console, measure_figures, progress_bar
 from semlink.neural import zoo
 from semlink.neural.diffusion import ReceiverCard, find_receiver, receiver_cards
 
@@ -36,13 +37,11 @@ def run_zoo(*, measure: str | None, as_json: bool) -> None:
         receivers = receiver_cards().values()
         print(json.dumps([asdict(card) for card in cards] + [asdict(card) for card in receivers], indent=2))
         return
-    console = Console()
+    console = make_console()
     for card in cards:
-        console.print(
-            f"[bold]{card.name}[/bold]: {card.codec}, ratio {card.offer}, {card.parameters:,} parameters, "
-            f"{zoo.find_weights(f'zoo:{card.name}').stat().st_size / 1e6:.2f} MB",
-            soft_wrap=True,
-        )
+        megabytes = zoo.find_weights(f"zoo:{card.name}").stat().st_size / 1e6
+        told = f": {card.codec}, ratio {card.offer}, {card.parameters:,} parameters, {megabytes:.2f} MB"
+        console.print(Text.assemble((card.name, "bold"), told), soft_wrap=True)
         console.print(
             f"  data: {card.data}\n  channel: {card.channel}\n  trained by: {card.command}\n  SHA-256: {card.sha256}\n"
             f"  measured by: semlink zoo --measure {card.name}, at ratio {as_fraction(card.ratio)}",
@@ -50,7 +49,7 @@ def run_zoo(*, measure: str | None, as_json: bool) -> None:
         )
         for condition, figures in card.figures.items():
             values = ", ".join(f"{level} dB: {value:.2f}" for level, value in figures.items())
-            console.print(f"  PSNR in dB, {condition}: {values}", soft_wrap=True, highlight=False, emoji=False)
+            console.print(f"  PSNR in dB, {condition}: {values}", soft_wrap=True)
     _print_receivers(console)
 
 
@@ -73,7 +72,7 @@ def _print_receivers(console: Console) -> None:
 
 
 def _print_card(card: ReceiverCard, console: Console) -> None:
-    console.print(f"[bold]{card.name}[/bold]", soft_wrap=True)
+    console.print(card.name, style="bold", soft_wrap=True)
     console.print(
         f"  data: {card.data}\n  trained by: {card.command}\n  SHA-256: {card.sha256}\n"
         f"  measured by: semlink zoo --measure {card.name}, behind {card.codec.removeprefix('zoo:')} at ratio 1/6",

@@ -23,12 +23,14 @@ from semlink.flowgraphs.comparison.report import (
     as_fraction,
     by_codec,
     describe,
+    for_json,
     progress_bar,
     psnr_cell,
     run_compare,
     try_codecs,
     writable,
 )
+from semlink.flowgraphs.comparison.terminal import make_console
 from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, spreads
 
 __all__ = [
@@ -56,8 +58,10 @@ __all__ = [
     "describe",
     "draw_curves",
     "find_cliff",
+    "for_json",
     "installed_metrics",
     "judge",
+    "make_console",
     "margin_table",
     "measure_figures",
     "named",

@@ -180,13 +180,17 @@ def _receiver(codec: Any, image: Tensor) -> Iterator[Finding]:  # noqa: ANN401 -
     off = float((alone - got).abs().max())
     words = "images are those of each alone" if off < 1e-3 else f"images change by up to {off:.2g} with the batch"
     yield Finding("decoded batch", off < 1e-3, words)
-    curve = [
-        psnr(_decoded(codec.decode(_received(_encode(codec, image, n0=esno_to_n0(level)), image, level))).image, image)
-        for level in (0.0, 20.0)
-    ]
+    curve = [_psnr_at(codec, image, level) for level in (0.0, 20.0)]
     words = f"PSNR {curve[0]:.1f} dB at 0 dB, {curve[1]:.1f} dB at 20 dB"
     same = curve[0] == curve[1] or abs(curve[1] - curve[0]) < 1e-9  # both may be infinite
     yield Finding("noise", None if same else curve[1] > curve[0], words)
+
+
+def _psnr_at(codec: Any, image: Tensor, esno_db: float) -> float:  # noqa: ANN401 - a user's
+    """PSNR in dB; NaN where the decoder returns what is no number."""
+    received = _received(_encode(codec, image, n0=esno_to_n0(esno_db)), image, esno_db)
+    got = _decoded(codec.decode(received)).image
+    return psnr(got.clamp(0, 1), image) if bool(got.isfinite().all()) else math.nan
 
 
 def _gradients(codec: Any, image: Tensor) -> Finding:  # noqa: ANN401 - a user's

@@ -269,9 +269,12 @@ class _Plan:
             for names, batch in batches(self.images):
                 if self.stopped.is_set():
                     return tally
-                got = link(batch, job.esno_db, rng=image_rngs(self.seed, batch, realisation=realisation))
-                # A batch holds the same images every time: the name of its first stands for it.
-                tally.add(batch, got, self._distances(got.image, batch, names[0]))
+                try:
+                    got = link(batch, job.esno_db, rng=image_rngs(self.seed, batch, realisation=realisation))
+                    # A batch holds the same images every time: the name of its first stands for it.
+                    tally.add(batch, got, self._distances(got.image, batch, names[0]))
+                except ValueError as error:
+                    raise ValueError(f"{job.name} at {job.esno_db:g} dB: {error}") from error
                 if realisation == 0:
                     received = zip(names, torch.split(got.image, 1), strict=True)
                     tally.pictures |= {name: pixels(image) for name, image in received if name in shown}

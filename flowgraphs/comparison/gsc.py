@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -31,6 +30,7 @@ from semlink.flowgraphs.comparison.report import (
     try_codecs,
     writable,
 )
+from semlink.flowgraphs.comparison.terminal import make_console
 from semlink.flowgraphs.specs import (
     DEFAULT_MCS,
     JOINT,
@@ -179,7 +179,8 @@ def run_gsc(
         files = [name for channel, outcome in done.items() for name in _write(figure, channel, outcome, folder)]
     verdicts = [judge(claim, done[claim.channel], chosen) for claim in CLAIMS if claim.figure == figure]
     if as_json:
-        print(json.dumps(_told(figure, done, verdicts, [str(out / name) for name in files]), indent=2))
+        told = _told(figure, done, verdicts, [str(out / name) for name in files])
+        print(json.dumps(told, indent=2, allow_nan=False))
     else:
         _print(done, verdicts, [str(out / name) for name in files])
 
@@ -227,7 +228,7 @@ def _write(figure: int, channel: str, outcome: Comparison, folder: Path) -> list
 
 
 def _print(done: Mapping[str, Comparison], verdicts: Sequence[Verdict], files: Sequence[str]) -> None:
-    console = Console()
+    console = make_console()
     for outcome in done.values():
         conditions = describe(outcome, DEFAULT_MCS)
         console.print(by_codec(outcome, f"PSNR in dB (95 % interval): {conditions}", psnr_cell))
@@ -235,7 +236,7 @@ def _print(done: Mapping[str, Comparison], verdicts: Sequence[Verdict], files: S
             console.print(table)
     if verdicts:
         console.print(claim_table(verdicts))
-    console.print("written: " + ", ".join(files), soft_wrap=True, highlight=False, emoji=False)
+    console.print("written: " + ", ".join(files), soft_wrap=True)
 
 
 def claim_table(verdicts: Sequence[Verdict]) -> Table:
@@ -260,14 +261,8 @@ def claim_table(verdicts: Sequence[Verdict]) -> Table:
 def _told(
     figure: int, done: Mapping[str, Comparison], verdicts: Sequence[Verdict], files: Sequence[str]
 ) -> dict[str, object]:
-    """The same for machines; NaN as null."""
-    tables = {key: json.loads(outcome.table.to_json(orient="records")) for key, outcome in done.items()}
-    beyond = {
-        key: json.loads(margin_table(receiver_margins(outcome)).to_json(orient="records"))
-        for key, outcome in done.items()
-    }
-    claims = [
-        {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in asdict(one).items()}
-        for one in verdicts
-    ]
+    """The same for machines."""
+    tables = {key: [for_json(row) for row in one.table.to_dict(orient="records")] for key, one in done.items()}
+    beyond = {key: [for_json(asdict(margin)) for margin in receiver_margins(one)] for key, one in done.items()}
+    claims = [for_json(asdict(one)) for one in verdicts]
     return {"figure": figure, "rows": tables, "margins": beyond, "claims": claims, "files": list(files)}

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from semlink.phy.metrics import Estimate, mean_estimate, to_db
+from semlink.phy.metrics import Estimate, mean_estimate
 
 Values = Float[np.ndarray, "images realisations"]
 
@@ -29,7 +29,8 @@ def psnr_margin(errors: Values, others: Values) -> Estimate:
     _check(errors, others)
     mean, other = float(errors.mean()), float(others.mean())
     if mean == 0 or other == 0:
-        return Estimate(to_db(mean) - to_db(other) if mean != other else 0.0, math.nan, math.nan)
+        value = 0.0 if mean == other else math.copysign(math.inf, other - mean)
+        return Estimate(value, math.nan, math.nan)
     influence = 10 / math.log(10) * (others / other - errors / mean)
     return _around(10 * math.log10(other / mean), influence)
 

@@ -52,8 +52,9 @@ def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
 
 def _draw_psnr(comparison: Comparison, axes: Axes) -> None:
     for codec, rows, colour, style in _curves(comparison):
-        published = not np.isfinite(rows["psnr_db"]).any()
+        published = bool(rows["psnr_db"].isna().all())
         label = f"{codec} at capacity (mean of images)" if published else codec
+        label += ", ∞ where no point is" if np.isinf(rows["psnr_db"]).any() else ""
         cliff = find_cliff(rows)
         if cliff is not None:
             label += f", cliff at {cliff:.1f} dB"
@@ -84,7 +85,7 @@ def _draw_distances(comparison: Comparison, column: str, axes: Axes) -> None:
 def _curves(comparison: Comparison) -> Iterator[tuple[str, pd.DataFrame, str, str]]:
     """Each codec's rows with its colour and its style of line: dotted for what only bounds or is only published."""
     for i, (codec, rows) in enumerate(comparison.table.groupby("codec", sort=False)):
-        bound = "-capacity" in str(codec) or not np.isfinite(rows["psnr_db"]).any()
+        bound = "-capacity" in str(codec) or bool(rows["psnr_db"].isna().all())
         style = ":" if bound else MARKERS[i % len(MARKERS)] + "-"
         yield str(codec), rows.sort_values("esno_db"), COLOURS[i % len(COLOURS)], style
 
@@ -106,7 +107,8 @@ def draw_contact_sheet(comparison: Comparison, title: str, path: Path) -> None:
             row[0].set_ylabel(codec, fontsize=9)
             for axes, level in zip(row[1:], esno_db, strict=True):
                 got = comparison.pictures[name, codec, level]
-                _show(axes, got, f"{level:g} dB: {_psnr(got, sent):.1f} dB PSNR")
+                psnr = f"{_psnr(got, sent):.1f}".replace("inf", "∞")
+                _show(axes, got, f"{level:g} dB: {psnr} dB PSNR")
     figure.suptitle(_wrapped(title, 90), fontsize=10)
     figure.savefig(path, dpi=110, format="png")
 

@@ -98,4 +98,4 @@ def cell(one: Margin | Estimate) -> str:
     if math.isnan(one.value):
         return "–"
     interval = f" ({one.low:+.2f} … {one.high:+.2f})" if math.isfinite(one.low) else ""
-    return f"{one.value:+.2f}{interval}"
+    return f"{one.value:+.2f}".replace("inf", "∞") + interval

@@ -7,16 +7,16 @@ import math
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from torch import Tensor
@@ -26,6 +26,7 @@ from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
 from semlink.flowgraphs.comparison import plots
 from semlink.flowgraphs.comparison.comparison import CODED, Comparison, column_of, compare, find_cliff
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
+from semlink.flowgraphs.comparison.terminal import make_console
 from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, Spread, check_samples, samplers, spreads
 from semlink.flowgraphs.comparison.uncertainty import describe as describe_spreads
 from semlink.flowgraphs.specs import (
@@ -239,7 +240,7 @@ def as_fraction(ratio: float) -> str:
 
 
 def _print_comparison(outcome: Comparison, files: Sequence[str], sampled: Sampled) -> None:
-    console = Console()
+    console = make_console()
     title = "PSNR in dB from the mean squared error (95 % interval); failed images of those sent"
     console.print(by_codec(outcome, title, psnr_cell))
     for metric in outcome.metrics:
@@ -250,22 +251,19 @@ def _print_comparison(outcome: Comparison, files: Sequence[str], sampled: Sample
     for codec, rows in outcome.table.groupby("codec", sort=False):
         cliff = find_cliff(rows)
         if cliff is not None:
-            console.print(
-                f"{codec}: cliff at {cliff:.1f} dB: below it more than half of the images fail",
-                soft_wrap=True,
-                emoji=False,
-            )
+            said = f"{codec}: cliff at {cliff:.1f} dB: below it more than half of the images fail"
+            console.print(said, soft_wrap=True)
         if np.isfinite(rows["papr_db"]).any():
             papr = f"{codec}: peak-to-average power of the symbols {rows['papr_db'].mean():.1f} dB"
-            console.print(papr, soft_wrap=True, highlight=False, emoji=False)
+            console.print(papr, soft_wrap=True)
         if np.isfinite(rows["source_share"]).any():
-            console.print(f"{codec}: {_bits(rows)}", soft_wrap=True, highlight=False, emoji=False)
+            console.print(f"{codec}: {_bits(rows)}", soft_wrap=True)
         for topic, notes in outcome.notes.get(str(codec), {}).items():
-            console.print(f"{codec}: {topic}: {'; or: '.join(notes)}", soft_wrap=True, highlight=False, emoji=False)
+            console.print(f"{codec}: {topic}: {'; or: '.join(notes)}", soft_wrap=True)
     for line in describe_spreads(sampled):
         where = f"; received/*_mean.png and *_spread.png, {BRIGHTNESS} times as bright"
-        console.print(line + where, soft_wrap=True, highlight=False, emoji=False)
-    console.print("written: " + ", ".join(files), soft_wrap=True, highlight=False, emoji=False)
+        console.print(line + where, soft_wrap=True)
+    console.print("written: " + ", ".join(files), soft_wrap=True)
 
 
 def by_codec(outcome: Comparison, title: str, cell: Callable[[pd.Series], str]) -> Table:
@@ -292,13 +290,19 @@ def _bits(rows: pd.DataFrame) -> str:
 
 
 def psnr_cell(row: pd.Series) -> str:
-    """PSNR of a row with its interval, and how many images failed."""
-    if not math.isfinite(row["psnr_db"]):
-        return f"{row['psnr_mean_db']:.2f} (mean of images)" if math.isfinite(row["psnr_mean_db"]) else "–"
-    failed = f", {row['failed']}/{row['images'] * row['realisations']} failed" if row["failed"] else ""
+    """PSNR of a row with its interval, ∞ where every image is exact, and how many images failed, whatever it is."""
+    sent = int(row["images"] * row["realisations"])
+    failed = f", {int(row['failed'])}/{sent} failed" if row["failed"] else ""
+    if math.isnan(row["psnr_db"]):
+        mean = row["psnr_mean_db"]
+        return ("–" if math.isnan(mean) else f"{_number(mean)} (mean of images)") + failed
     known = math.isfinite(row["psnr_db_low"])
     interval = f" ({row['psnr_db_low']:.2f} … {row['psnr_db_high']:.2f})" if known else ""
-    return f"{row['psnr_db']:.2f}{interval}{failed}"
+    return f"{_number(row['psnr_db'])}{interval}{failed}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".replace("inf", "∞")
 
 
 def distance_cell(column: str, row: pd.Series) -> str:
@@ -311,10 +315,10 @@ def distance_cell(column: str, row: pd.Series) -> str:
 
 
 def _as_json(outcome: Comparison, files: Sequence[str], sampled: Sampled) -> dict[str, object]:
-    rows = [_finite(row) for row in outcome.table.to_dict(orient="records")]
+    rows = [for_json(row) for row in outcome.table.to_dict(orient="records")]
     cliffs = {str(codec): find_cliff(of) for codec, of in outcome.table.groupby("codec", sort=False)}
     told: dict[str, object] = {"rows": rows, "cliff_db": cliffs, "notes": outcome.notes, "files": list(files)}
-    beyond = [_finite(asdict(one)) for one in receiver_margins(outcome)]
+    beyond = [for_json(asdict(one)) for one in receiver_margins(outcome)]
     spread = [
         {"image": image, "codec": codec, "esno_db": level, "spread": one.average, "most": one.most}
         for (image, codec, level), one in sampled.items()
@@ -322,15 +326,21 @@ def _as_json(outcome: Comparison, files: Sequence[str], sampled: Sampled) -> dic
     return told | ({"margins": beyond} if beyond else {}) | ({"samples": spread} if spread else {})
 
 
-def _finite(row: Mapping[Hashable, object] | Mapping[str, object]) -> dict[Hashable, object]:
-    """A row for JSON, which knows no NaN."""
-    unknown = {key for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)}
-    return {key: None if key in unknown else value for key, value in row.items()}
+def for_json(value: Any) -> Any:  # noqa: ANN401 - whatever JSON may hold
+    """A value, or a row of values, for JSON, which has no such numbers: NaN, unknown, is null, infinity "Infinity".
+
+    Python's `float` and JavaScript's `Number` read "Infinity" and "-Infinity".
+    """
+    if isinstance(value, Mapping):
+        return {key: for_json(one) for key, one in value.items()}
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 @contextmanager
 def progress_bar(label: str, total: int) -> Iterator[Callable[[], None]]:
     """A bar on stderr; what it hands out advances it by one."""
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=make_console(stderr=True)) as progress:
         yield partial(progress.advance, progress.add_task(label, total=total))

@@ -91,10 +91,17 @@ def to_psnr_db(error: float) -> float:
 
 
 def to_json(told: Mapping[str, Any]) -> str:
-    """An image as a line of JSON; what that has no word for, such as the PSNR without a reference, is null."""
-    return json.dumps(
-        {name: None if isinstance(one, float) and not math.isfinite(one) else one for name, one in told.items()}
-    )
+    """An image as a line of JSON: what is unknown (NaN), such as the PSNR without a reference, is null.
+
+    What is infinite, such as the PSNR of a picture without an error, is "Infinity", as `semlink compare --json` has it.
+    """
+    return json.dumps({name: _for_json(one) for name, one in told.items()}, allow_nan=False)
+
+
+def _for_json(value: Any) -> Any:  # noqa: ANN401 - whatever is told
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def describe(told: Mapping[str, Any]) -> str:
@@ -102,7 +109,7 @@ def describe(told: Mapping[str, Any]) -> str:
     words = [f"{told['label']}: {told['name'] or 'image'} {told.get('sequence', '')}".strip()]
     words.append(f"{told['width']}x{told['height']}")
     words += [str(told["codec"])] if "codec" in told else []
-    words += [f"PSNR {told['psnr_db']:.2f} dB"] if told["psnr_db"] == told["psnr_db"] else []
+    words += [f"PSNR {told['psnr_db']:.2f} dB".replace("inf", "∞")] if told["psnr_db"] == told["psnr_db"] else []
     words += [f"Es/N0 {told['esno_db']:.1f} dB"] if "esno_db" in told else []
     words += [f"{told['lost']} of {told['segments']} segments lost"] if told.get("lost") else []
     words += ["failed"] if told.get("failed") else []

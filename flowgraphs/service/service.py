@@ -30,7 +30,7 @@ from semlink.flowgraphs.protocol import (
 from semlink.flowgraphs.service.codecs import Shelf, scheme_numbers
 from semlink.flowgraphs.service.jobs import Decoding, Encoding, Job, choose, read_job
 from semlink.flowgraphs.service.record import Record
-from semlink.phy.link import Codec, Decoded, Received, channel_uses, check_frame, esno_to_n0
+from semlink.phy.link import Codec, Decoded, Received, channel_uses, check_decoded, check_frame, esno_to_n0
 from semlink.phy.parallel import cores
 from semlink.phy.waveform import BurstHeader
 
@@ -188,6 +188,7 @@ def _decode(codec: Codec, kind: Decoding, jobs: Sequence[Job]) -> list[Pdu]:
     with torch.no_grad():
         decoded = codec.decode(received)
     decoded = Decoded(decoded) if isinstance(decoded, torch.Tensor) else Decoded(*decoded)
+    check_decoded(decoded.image)
     failed = [False] * len(jobs) if decoded.failed is None else decoded.failed.tolist()
     name = codebook.name_of(kind.header)
     images = to_uint8(decoded.image)

@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -156,7 +157,7 @@ class Engine:
                     received = zip(names, torch.split(got.image, 1), strict=True)
                     tally.pictures |= {name: pixels(image) for name, image in received if name in self._shown}
             if study.stop.is_set and realisation + 1 == look:
-                if study.stop.is_met(_row(tally, point)):
+                if study.stop.is_met(_row(tally, point), lost=self._lost):
                     break
                 look = max(look + 1, math.ceil(1.1 * look))  # each look goes through all that was sent
         return tally, _row(tally, point)
@@ -201,6 +202,12 @@ class Engine:
             name: metric(got, sent, key=key).tolist() if side >= metric.least_side else unknown
             for name, metric in self.metrics.items()
         }
+
+    @cached_property
+    def _lost(self) -> float:
+        """The mean squared error of the images from mid-grey, which is shown where nothing arrives."""
+        errors = [metrics.squared_error(torch.full_like(one, 128 / 255), one) for _, one in self._batches]
+        return float(torch.cat(errors).mean())
 
     def _channel(self, spec: str) -> Medium:
         if spec not in self._channels:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from semlink.flowgraphs.comparison import COLOURS, MARKERS
+from semlink.phy.metrics import error_rate
 
 AXES = {
     "esno_db": "Es/N0 (dB)",
@@ -32,6 +35,7 @@ QUANTITIES = {
     "outage": "share of failed images",
 }
 LOGARITHMIC = ("bler", "outage")
+NONE_SEEN = "none seen: end of the 95 % interval"
 FORMATS = (".png", ".pdf", ".svg")
 COLUMN_INCHES = 3.5
 IEEE: Any = {
@@ -67,6 +71,9 @@ def plot_quantity(
     table: pd.DataFrame, quantity: str, *, over: str = "esno_db", width: float | None = None, ieee: bool = False
 ) -> Figure:
     """One quantity of a study's table, a panel for every channel, a curve for every codec and ratio.
+
+    Error rates are drawn in decades, where there is no place for 0: a hollow triangle is the end of the 95 % interval
+    where no error was seen, and no line leads there.
 
     Args:
         table: of a study, or of `semlink compare`.
@@ -122,6 +129,7 @@ def _draw(axes: Axes, rows: pd.DataFrame, quantity: str, over: str) -> None:
     ratio = "asked_ratio" if "asked_ratio" in rows else "ratio"
     told = "esno_db" if over == "ratio" else ratio
     codecs = list(dict.fromkeys(rows["codec"]))
+    logarithmic = quantity in LOGARITHMIC and bool((rows[quantity] > 0).any())
     styles = dict(zip(sorted(set(rows[told])), cycle(("-", "--", ":", "-.")), strict=False))
     for (codec, value), curve in rows.groupby(["codec", told], sort=False):
         curve = curve[np.isfinite(curve[quantity]) & np.isfinite(curve[over])].sort_values(over)
@@ -130,12 +138,32 @@ def _draw(axes: Axes, rows: pd.DataFrame, quantity: str, over: str) -> None:
         place = codecs.index(codec)
         label = codec if len(styles) == 1 else f"{codec}, {_told(told, value)}"
         style: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "linestyle": styles[value]}
-        axes.plot(curve[over], curve[quantity], marker=MARKERS[place % len(MARKERS)], label=label, **style)
+        seen = (curve[quantity] > 0) | (not logarithmic)
+        shown = curve[quantity].where(seen)
+        axes.plot(curve[over], shown, marker=MARKERS[place % len(MARKERS)], label=label, **style)
         if {f"{quantity}_low", f"{quantity}_high"} <= set(curve):
-            low, high = curve[f"{quantity}_low"], curve[f"{quantity}_high"]
+            low, high = (curve[f"{quantity}_{end}"].where(seen) for end in ("low", "high"))
             axes.fill_between(curve[over], low, high, color=style["color"], alpha=0.15, linewidth=0)
-    if quantity in LOGARITHMIC and (rows[quantity] > 0).any():
+        if not seen.all():
+            _draw_bounds(axes, curve[~seen], quantity, over, style["color"])
+    if logarithmic:
         axes.set_yscale("log")
+
+
+def _draw_bounds(axes: Axes, rows: pd.DataFrame, quantity: str, over: str, colour: str) -> None:
+    """What a rate of which no error was seen is still below, marked as a bound; one entry of the legend for all."""
+    told = NONE_SEEN in axes.get_legend_handles_labels()[1]
+    look: dict[str, Any] = {"linestyle": "none", "marker": "v", "fillstyle": "none"}
+    axes.plot(rows[over], [bound_of(row, quantity) for row in rows.to_dict("records")], color=colour, **look)
+    if not told:
+        axes.plot([], [], color="grey", label=NONE_SEEN, **look)
+
+
+def bound_of(row: Mapping[Any, Any], quantity: str) -> float:
+    """The upper end of the 95 % interval of one of `LOGARITHMIC`, NaN where the row does not tell it."""
+    if quantity == "outage":
+        return error_rate(int(row["failed"]), int(row["images"] * row["realisations"])).high
+    return float(row.get(f"{quantity}_high", math.nan))
 
 
 def _told(column: str, value: float) -> str:

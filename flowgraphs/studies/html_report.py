@@ -18,9 +18,9 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from semlink.flowgraphs.comparison import pixels
+from semlink.flowgraphs.comparison import for_json, pixels
 from semlink.flowgraphs.specs import load_images
-from semlink.flowgraphs.studies.figures import AXES, LOGARITHMIC, QUANTITIES
+from semlink.flowgraphs.studies.figures import AXES, LOGARITHMIC, QUANTITIES, bound_of
 from semlink.flowgraphs.studies.plan import Curve, Plan
 from semlink.flowgraphs.studies.results import read_about
 from semlink.flowgraphs.studies.study import read_results
@@ -110,6 +110,7 @@ def _data(study: Plan, table: pd.DataFrame, folder: Path, fingerprints: Mapping[
     rows: list[dict[str, Any]] = []
     for row in table[table["error"] == ""].to_dict("records"):
         kept = {name: _plain(row[name]) for name in (*_KEPT, *ends)}
+        kept["outage_high"] = None if row["outage"] else bound_of(row, "outage")  # of what was not seen alone
         files = json.loads(row["pictures"])
         rows.append({**kept, "pictures": {name: _embedded(folder / file) for name, file in files.items()}})
     axes = {"esno_db": AXES["esno_db"]}
@@ -230,7 +231,7 @@ def _ratio(ratio: float) -> str:
     return f"1/{round(1 / ratio)}" if abs(1 / ratio - round(1 / ratio)) < 1e-6 else f"{ratio:.6g}"
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, float) and not math.isfinite(value):
-        return None
+        return for_json(value)
     return value.item() if hasattr(value, "item") else value

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self, TypeGuard, cast
 
 from semlink.flowgraphs.specs import expand, is_own, parse_esno, parse_ratio
 from semlink.phy.channels import parse_channel
-from semlink.phy.metrics import METRICS
+from semlink.phy.metrics import METRICS, to_db
 
 MAX_POINTS = 2_000_000
 FEW = 10
@@ -48,7 +48,8 @@ class Stop:
     """When a point is known well enough. A rule of 0 is none; without one, `Plan.realisations` are sent.
 
     Attributes:
-        psnr_ci_db: half the width of the 95 % interval of the PSNR in dB.
+        psnr_ci_db: half the width of the 95 % interval of the PSNR in dB, and of what outages that were not seen yet
+            could make of it.
         block_errors: code blocks in error.
         most: realisations at most.
     """
@@ -68,16 +69,35 @@ class Stop:
         """Whether there is a rule at all."""
         return self.psnr_ci_db > 0 or self.block_errors > 0
 
-    def is_met(self, row: Mapping[str, Any]) -> bool:
+    def is_met(self, row: Mapping[str, Any], *, lost: float = 1.0) -> bool:
         """Whether one of the rules holds for a row of the table.
 
         An interval of a few transmissions is now and then narrow by luck, and stopping there would keep just those: it
-        counts from `FEW` degrees of freedom on, which are images times realisations less one.
+        counts from `FEW` degrees of freedom on, which are images times realisations less one, and where what was not
+        seen may make no more of a difference. `lost`: mean squared error of an image of which nothing arrives.
         """
         width = (row["psnr_db_high"] - row["psnr_db_low"]) / 2
         enough = row["images"] * max(1, row["realisations"] - 1) >= FEW
         narrow = self.psnr_ci_db > 0 and enough and width <= self.psnr_ci_db  # never of an unknown (NaN) interval
+        narrow = narrow and unseen_db(row, lost) <= self.psnr_ci_db
         return bool(narrow or 0 < self.block_errors <= row["block_errors"])
+
+
+def unseen_db(row: Mapping[str, Any], lost: float) -> float:
+    """How far the PSNR of a row may be off in dB, on average over both sides, by what was not seen in it at all.
+
+    Where all images arrived, or none did, or no error differed from realisation to realisation, the interval of the
+    mean tells nothing of the other outcome. That of m transmissions none went otherwise bounds its share by 3/m (the
+    95 % "rule of three"; Hanley and Lippman-Hand, JAMA 249, 1983). An image that is lost has a squared error of `lost`,
+    one that arrives has 0 at least. 0 where both were seen, and of codecs that spread and have no code blocks to lose.
+    """
+    sent = row["images"] * row["realisations"]
+    varies = row["psnr_db_high"] > row["psnr_db_low"]
+    if varies and (not row.get("blocks") or 0 < row["failed"] < sent):
+        return 0.0
+    share, error = min(1.0, 3 / sent), 10 ** (-row["psnr_db"] / 10)
+    best = error * (1 - share)
+    return (to_db(best) - to_db(min(1.0, best + share * max(lost, error)))) / 2
 
 
 @dataclass(frozen=True)

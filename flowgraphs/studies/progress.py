@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from semlink.flowgraphs.comparison import make_console
 from semlink.flowgraphs.studies.runner import Progress
 
 
@@ -16,7 +17,8 @@ from semlink.flowgraphs.studies.runner import Progress
 def study_progress(console: Console | None = None) -> Iterator[Callable[[Progress], None]]:
     """A progress bar with the time left, in a terminal or a notebook; what it yields is told how far the run is."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bars(*columns, TextColumn("left:"), TimeRemainingColumn(), console=console or Console(stderr=True)) as bars:
+    left = (TextColumn("left:"), TimeRemainingColumn())
+    with Bars(*columns, *left, console=console or make_console(stderr=True)) as bars:
         task = bars.add_task("points", total=None)
 
         def show(state: Progress) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from semlink.phy.fec.code import check_bits, check_llr
 from semlink.phy.fec.layered import LayeredDecoder
 from semlink.phy.fec.ldpc_encoder import NREncoder
-from semlink.phy.fec.ldpc_graph import check_size, nr_graph
+from semlink.phy.fec.ldpc_graph import base_graph_of, check_size, nr_graph
 
 BACKENDS = ("numba", "sionna")
 PRECISIONS = ("int8", "float32")
@@ -47,16 +47,23 @@ class LDPC5G:
 
     Base graph, lifting size, circular buffer at redundancy version 0 and bit interleaver as TS 38.212 clauses 5.3.2,
     5.4.2.1, 5.4.2.2 and 7.2.2 say, for a block that has its CRC already; n beyond the buffer repeats its bits.
+    The standard picks the base graph by the size before the CRC, which makes a difference for k from 293 to 308 above
+    rate 0.67 and from 3825 to 3840 at rates between 1/4 and 0.67; Sionna's own choice is by k.
 
     Args:
         k: information bits of a block, CRC included.
         n: coded bits of a block.
+        payload: bits of the whole transport block before its CRC, by which the base graph is chosen; None for a single
+            code block, k less its CRC of 16 bits (24 above k = 3840). A block that has no CRC at all has k.
         bits_per_symbol: bits of one modulation symbol for the interleaver of clause 5.4.2.2; None leaves it out.
         iterations: of the decoder at most; a block stops earlier once all its parity checks hold.
         backend: "numba": layered offset min-sum on the CPU (`semlink.phy.fec.LayeredDecoder`), on any device's tensors;
             "sionna": sum-product with a flooding schedule, which takes about twice the iterations; None: "sionna" for
             tensors on a GPU, else "numba".
         precision: of the messages of "numba": "int8", or "float32", which is slower and no better.
+
+    Attributes:
+        base_graph: 1 or 2.
 
     Raises:
         ValueError: k, n or an option out of range.
@@ -67,6 +74,7 @@ class LDPC5G:
         k: int,
         n: int,
         *,
+        payload: int | None = None,
         bits_per_symbol: int | None = None,
         iterations: int = 30,
         backend: str | None = None,
@@ -79,8 +87,10 @@ class LDPC5G:
         if iterations < 1:
             raise ValueError(f"iterations={iterations} must be at least 1")
         check_size(k, n, bits_per_symbol)
+        _check_payload(payload, k)
+        self.base_graph = base_graph_of(k, n, payload)
         if backend == "sionna":
-            _check_sionna(k, n)
+            _check_sionna(k, n, self.base_graph)
         self.k = k
         self.n = n
         self.bits_per_symbol = bits_per_symbol
@@ -96,10 +106,10 @@ class LDPC5G:
         """
         check_bits(bits, self.k)
         if self._backend_for(bits) == "sionna":
-            encoder = _sionna_encoder(self.k, self.n, self.bits_per_symbol, str(bits.device))
+            encoder = _sionna_encoder(self.k, self.n, self.bits_per_symbol, str(bits.device), self.base_graph)
             coded: Tensor = encoder(bits.float())
         else:
-            encode = _encoder(self.k, self.n, self.bits_per_symbol)
+            encode = _encoder(self.k, self.n, self.bits_per_symbol, self.base_graph)
             coded = torch.from_numpy(encode(bits.to("cpu", torch.uint8).contiguous().numpy()))
         return coded.to(bits)
 
@@ -125,18 +135,18 @@ class LDPC5G:
     def _run(self, llr: Float[Tensor, "b n"], *, soft: bool) -> tuple[Tensor, Tensor, Tensor]:
         check_llr(llr, self.n)
         if self._backend_for(llr) == "sionna" and llr.shape[0] > 0:
-            decoder = _sum_product(self.k, self.n, self.bits_per_symbol, str(llr.device))
+            decoder = _sum_product(self.k, self.n, self.bits_per_symbol, str(llr.device), self.base_graph)
             with torch.inference_mode():
                 parts = [decoder(part.float(), self.iterations) for part in torch.split(llr, decoder.rows_at_once)]
             values, iterations, converged = (torch.cat(part) for part in zip(*parts, strict=True))
             return (values if soft else values < 0).to(llr.dtype), iterations, converged
-        layered = _layered(self.k, self.n, self.bits_per_symbol, self.precision)
+        layered = _layered(self.k, self.n, self.bits_per_symbol, self.precision, self.base_graph)
         result = layered(llr.detach().to("cpu", torch.float32).contiguous().numpy(), self.iterations, soft=soft)
         values, iterations, converged = map(torch.from_numpy, (result.values, result.iterations, result.converged))
         return values.to(llr), iterations.to(llr.device), converged.to(llr.device)
 
     def _backend_for(self, tensor: Tensor) -> str:
-        on_gpu = tensor.is_cuda and not _beyond_sionna(self.k, self.n)
+        on_gpu = tensor.is_cuda and not _beyond_sionna(self.k, self.n, self.base_graph)
         return self.backend or ("sionna" if on_gpu else "numba")
 
 
@@ -190,15 +200,22 @@ class _SumProduct:
         return torch.from_numpy((self._checks @ hard & 1).any(axis=0)).to(posterior.device)
 
 
-def _beyond_sionna(k: int, n: int) -> bool:
-    return n > k * (5 if k <= 3840 else 3)
+def _check_payload(payload: int | None, k: int) -> None:
+    least = max(1, k - 24)
+    if payload is not None and payload < least:
+        raise ValueError(f"payload={payload} is out of range for k={k}: payload ≥ {least}, k less a CRC of 24 bits")
 
 
-def _check_sionna(k: int, n: int) -> None:
-    if _beyond_sionna(k, n):
+def _beyond_sionna(k: int, n: int, base_graph: int) -> bool:
+    return n > k * (5 if base_graph == 2 else 3)
+
+
+def _check_sionna(k: int, n: int, base_graph: int) -> None:
+    if _beyond_sionna(k, n, base_graph):
+        lowest = "1/5" if base_graph == 2 else "1/3"
         raise ValueError(
-            f"n={n} is out of range for k={k} with backend='sionna': rates from 1/5, from 1/3 above k = 3840; "
-            "backend='numba' has all"
+            f"n={n} is out of range for k={k} with backend='sionna': of base graph {base_graph}, that of this block, "
+            f"it has rates from {lowest}; backend='numba' has all"
         )
 
 
@@ -206,24 +223,25 @@ def _check_sionna(k: int, n: int) -> None:
 
 
 @lru_cache(maxsize=256)
-def _encoder(k: int, n: int, bits_per_symbol: int | None) -> NREncoder:
-    return NREncoder(nr_graph(k, n, bits_per_symbol))
+def _encoder(k: int, n: int, bits_per_symbol: int | None, base_graph: int) -> NREncoder:
+    return NREncoder(nr_graph(k, n, bits_per_symbol, base_graph))
 
 
 @lru_cache(maxsize=256)
-def _layered(k: int, n: int, bits_per_symbol: int | None, precision: str) -> LayeredDecoder:
-    code = nr_graph(k, n, bits_per_symbol)
+def _layered(k: int, n: int, bits_per_symbol: int | None, precision: str, base_graph: int) -> LayeredDecoder:
+    code = nr_graph(k, n, bits_per_symbol, base_graph)
     filler = (k, code.info_columns * code.full.z)
     return LayeredDecoder(code.pruned, where=code.where, known=filler, info=k, dtype=precision)
 
 
 @lru_cache(maxsize=32)
-def _sionna_encoder(k: int, n: int, bits_per_symbol: int | None, device: str) -> Any:  # noqa: ANN401
+def _sionna_encoder(k: int, n: int, bits_per_symbol: int | None, device: str, base_graph: int | None = None) -> Any:  # noqa: ANN401
     from sionna.phy.fec.ldpc import LDPC5GEncoder
 
-    return LDPC5GEncoder(k, n, num_bits_per_symbol=bits_per_symbol, check_input=False, device=device)
+    graph = f"bg{base_graph or base_graph_of(k, n)}"
+    return LDPC5GEncoder(k, n, num_bits_per_symbol=bits_per_symbol, bg=graph, check_input=False, device=device)
 
 
 @lru_cache(maxsize=32)
-def _sum_product(k: int, n: int, bits_per_symbol: int | None, device: str) -> _SumProduct:
-    return _SumProduct(_sionna_encoder(k, n, bits_per_symbol, device))
+def _sum_product(k: int, n: int, bits_per_symbol: int | None, device: str, base_graph: int) -> _SumProduct:
+    return _SumProduct(_sionna_encoder(k, n, bits_per_symbol, device, base_graph))

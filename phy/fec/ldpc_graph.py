@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 K_MIN = 12
 K_MAX = 8448  # bits of a code block on base graph 1, CRC included (TS 38.212 clause 5.2.2)
 K_MAX_BG2 = 3840  # on base graph 2
+K_CRC16 = 3824  # bits of a transport block at most whose CRC has 16 bits (TS 38.212 clause 7.2.1)
 RATE_MAX = 948 / 1024
 
 
@@ -101,19 +102,33 @@ def check_size(k: int, n: int, bits_per_symbol: int | None) -> None:
         raise ValueError(f"n={n} must be a multiple of bits_per_symbol={bits_per_symbol}")
 
 
-def base_graph_of(k: int, n: int) -> int:
-    """The base graph that TS 38.212 clause 7.2.2 picks for k bits at rate k/n."""
-    return 2 if k <= 292 or (k <= 3824 and k / n <= 0.67) or k / n <= 0.25 else 1
+def payload_of(k: int) -> int:
+    """Bits before the CRC of a transport block that is one code block of k bits with it.
+
+    TS 38.212 clause 7.2.1: up to 3824 bits have a CRC of 16, more one of 24.
+    """
+    return k - 16 if k <= K_CRC16 + 16 else k - 24
+
+
+def base_graph_of(k: int, n: int, payload: int | None = None) -> int:
+    """The base graph that TS 38.212 clause 7.2.2 picks at rate k/n for a transport block of `payload` bits.
+
+    It counts them before the CRC is attached; None stands for `payload_of(k)`, a single code block. A block of more
+    bits than base graph 2 has is of base graph 1, whatever its CRC.
+    """
+    size = payload_of(k) if payload is None else payload
+    small = size <= 292 or (size <= K_CRC16 and k / n <= 0.67 and k <= K_MAX_BG2)
+    return 2 if small or k / n <= 0.25 else 1
 
 
 @lru_cache(maxsize=256)
-def nr_graph(k: int, n: int, bits_per_symbol: int | None) -> NRGraph:
+def nr_graph(k: int, n: int, bits_per_symbol: int | None, base_graph: int | None = None) -> NRGraph:
     """The code of k bits rate-matched to n, with the base graphs and lifting of Sionna.
 
     Source: TS 38.212 clauses 5.3.2 (graph), 5.4.2.1 (circular buffer, redundancy version 0, no limit on the buffer)
-    and 5.4.2.2 (interleaver).
+    and 5.4.2.2 (interleaver). Base graph 1 or 2; None for that of a single code block.
     """
-    base_graph = base_graph_of(k, n)
+    base_graph = base_graph or base_graph_of(k, n)
     base, z = _base_matrix(k, base_graph)
     info_columns = 22 if base_graph == 1 else 10
     filler = info_columns * z - k

@@ -2,6 +2,9 @@
 
 PSNR is taken on 8-bit images (clip and round first) and from the mean squared error over all images; the mean of
 per-image PSNR is always at least as high, and both are reported wherever a sweep is written down.
+
+Images are floating point in [0, 1], or uint8 for 0 … 255; bits are 0 and 1. What is neither is refused
+(`semlink.phy.metrics.checks`), for a figure of something else is worse than none.
 """
 
 from __future__ import annotations
@@ -13,10 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from scipy import stats
 from torch import Tensor
 
+from semlink.phy.metrics.checks import check_images, check_levels, check_words
 from semlink.phy.metrics.perceptual import METRICS
 
 SSIM_MIN_SIDE = 11  # of its Gaussian window, which must lie inside the image
@@ -46,38 +50,52 @@ class Rate(Estimate):
 
 
 def to_levels(image: Tensor) -> Tensor:
-    """Clip to [0, 1] and round to whole levels, 0 … 255."""
-    return (image.clamp(0, 1) * 255).round()
+    """Clip to [0, 1] and round to whole levels, 0 … 255, in floating point; those of uint8 are taken as they are.
+
+    Raises:
+        ValueError: neither floating point nor uint8.
+    """
+    check_levels(image)
+    exact = image if image.dtype in (torch.float32, torch.float64) else image.float()  # half precision has no 255 steps
+    return exact if image.dtype == torch.uint8 else (exact.clamp(0, 1) * 255).round()
 
 
-def squared_error(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+def squared_error(image: Num[Tensor, "b c h w"], reference: Num[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
     """Mean squared error of each image after rounding both to 8 bits; in units of the [0, 1] range, squared.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: no pair of images: see `check_images`.
     """
-    _same_shape(image, reference)
+    check_images(image, reference)
     squares = (to_levels(image) - to_levels(reference)).square().flatten(1)  # whole numbers that float32 holds
     return squares.sum(dim=1, dtype=torch.float64) / squares.shape[1] / 255**2
 
 
-def psnr(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -> float:
-    """PSNR in dB from the mean squared error over all images; infinite where they are equal."""
+def psnr(image: Num[Tensor, "b c h w"], reference: Num[Tensor, "b c h w"]) -> float:
+    """PSNR in dB from the mean squared error over all images; infinite where they are equal.
+
+    Raises:
+        ValueError: as `squared_error`.
+    """
     return to_db(squared_error(image, reference).mean().item())
 
 
-def psnr_mean(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -> float:
-    """The mean of the images' own PSNR in dB."""
+def psnr_mean(image: Num[Tensor, "b c h w"], reference: Num[Tensor, "b c h w"]) -> float:
+    """The mean of the images' own PSNR in dB; infinite where one image is equal to its reference.
+
+    Raises:
+        ValueError: as `squared_error`.
+    """
     return float(np.mean([to_db(error) for error in squared_error(image, reference).tolist()]))
 
 
-def ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -> float:
+def ssim(image: Num[Tensor, "b c h w"], reference: Num[Tensor, "b c h w"]) -> float:
     """SSIM on 8-bit images, mean over images.
 
     Wang et al. 2004: 11×11 Gaussian window of σ = 1.5, mean over where it lies inside the image, and over channels.
 
     Raises:
-        ValueError: the shapes differ, or a side is below `SSIM_MIN_SIDE` pixels.
+        ValueError: as `squared_error`, or a side is below `SSIM_MIN_SIDE` pixels.
     """
     from semlink.phy.metrics.similarity import similarity  # here and not above: see there
 
@@ -85,11 +103,11 @@ def ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -
     return float(similarity(to_levels(image), to_levels(reference))[0].mean())
 
 
-def ms_ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -> float:
+def ms_ssim(image: Num[Tensor, "b c h w"], reference: Num[Tensor, "b c h w"]) -> float:
     """MS-SSIM (Wang et al. 2003, five scales) on 8-bit images, mean over images and channels.
 
     Raises:
-        ValueError: the shapes differ, or a side is below `MS_SSIM_MIN_SIDE` pixels.
+        ValueError: as `squared_error`, or a side is below `MS_SSIM_MIN_SIDE` pixels.
     """
     from semlink.phy.metrics.similarity import SCALE_WEIGHTS, halve, similarity
 
@@ -101,21 +119,22 @@ def ms_ssim(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]
     return float((product * similarity(a, b)[0].clip(min=0) ** SCALE_WEIGHTS[-1]).mean())
 
 
-def st_lpips(image: Float[Tensor, "b 3 h w"], reference: Float[Tensor, "b 3 h w"]) -> float:
+def st_lpips(image: Num[Tensor, "b 3 h w"], reference: Num[Tensor, "b 3 h w"]) -> float:
     """ST-LPIPS (Ghildyal and Liu, ECCV 2022; AlexNet) on 8-bit images, mean over images; lower is better.
 
     Raises:
-        ValueError: the shapes differ, a side is below 21 pixels, or the extra `semlink[st-lpips]` is not installed.
+        ValueError: as `squared_error`, other than three channels, a side below 21 pixels, or the extra
+            `semlink[st-lpips]` is not installed.
     """
     return float(Perceptual("st-lpips")(image, reference).mean())
 
 
-def lpips(image: Float[Tensor, "b 3 h w"], reference: Float[Tensor, "b 3 h w"]) -> float:
+def lpips(image: Num[Tensor, "b 3 h w"], reference: Num[Tensor, "b 3 h w"]) -> float:
     """LPIPS (Zhang et al., CVPR 2018; AlexNet, version 0.1) on 8-bit images, mean over images; lower is better.
 
     Raises:
-        ValueError: the shapes differ, a side is below 31 pixels, the extra `semlink[lpips]` is not installed, or
-            SEMLINK_LPIPS_TRUNK does not name torchvision's weights of AlexNet.
+        ValueError: as `squared_error`, other than three channels, a side below 31 pixels, the extra `semlink[lpips]`
+            is not installed, or SEMLINK_LPIPS_TRUNK does not name torchvision's weights of AlexNet.
     """
     return float(Perceptual("lpips")(image, reference).mean())
 
@@ -146,7 +165,7 @@ class Perceptual:
 
     @torch.no_grad()
     def __call__(
-        self, image: Float[Tensor, "b 3 h w"], reference: Float[Tensor, "b 3 h w"], *, key: Hashable = None
+        self, image: Num[Tensor, "b 3 h w"], reference: Num[Tensor, "b 3 h w"], *, key: Hashable = None
     ) -> Float[Tensor, " b"]:
         """The distance of each image from its reference.
 
@@ -156,9 +175,9 @@ class Perceptual:
             key: names this very reference for later calls; None for one that will not be met again.
 
         Raises:
-            ValueError: the shapes differ, or a side is below `least_side`.
+            ValueError: as `squared_error`, other than three channels, or a side below `least_side`.
         """
-        _same_shape(image, reference)
+        check_images(image, reference, channels=3)
         count = max(1, CHUNK_PIXELS // (image.shape[-2] * image.shape[-1]))
         pairs = zip(torch.split(image, count), torch.split(reference, count), strict=True)
         parts = [
@@ -189,21 +208,31 @@ class Perceptual:
 
 
 def _check_sides(name: str, side: int, image: Tensor, reference: Tensor) -> None:
-    _same_shape(image, reference)
+    check_images(image, reference)
     if min(image.shape[-2:]) < side:
         size = "x".join(map(str, image.shape[-2:]))
         raise ValueError(f"image of {size}: {name} needs at least {side} pixels a side")
 
 
 def ber(decided: Tensor, sent: Tensor, *, confidence: float = 0.95) -> Rate:
-    """Bit error rate of decided against sent bits of one shape."""
-    _same_shape(decided, sent)
+    """Bit error rate of decided against sent bits, 0 and 1, of one shape.
+
+    Raises:
+        ValueError: other values, shapes that differ, or no bits.
+    """
+    check_words(decided, sent)
     return error_rate(int((decided.bool() != sent.bool()).sum()), sent.numel(), confidence=confidence)
 
 
 def bler(decided: Tensor, sent: Tensor, *, confidence: float = 0.95) -> Rate:
-    """Block error rate: rows of (blocks, bits) with at least one wrong bit."""
-    _same_shape(decided, sent)
+    """Block error rate: rows of (blocks, bits), bits 0 and 1, with at least one wrong bit.
+
+    Raises:
+        ValueError: as `ber`, or a single axis.
+    """
+    check_words(decided, sent)
+    if sent.ndim < 2:
+        raise ValueError(f"sent has shape {tuple(sent.shape)}; it must be (blocks, bits)")
     wrong = (decided.bool() != sent.bool()).any(dim=-1)
     return error_rate(int(wrong.sum()), wrong.numel(), confidence=confidence)
 
@@ -212,8 +241,9 @@ def error_rate(errors: int, trials: int, *, confidence: float = 0.95) -> Rate:
     """Errors out of trials with the exact binomial interval (Clopper and Pearson 1934).
 
     Raises:
-        ValueError: no trials, or more errors than trials.
+        ValueError: no trials, more errors than trials, or a confidence that is not between 0 and 1.
     """
+    _check_confidence(confidence)
     if not 0 <= errors <= trials or trials == 0:
         raise ValueError(
             f"errors={errors} of trials={trials}: there must be at least one trial and 0 ≤ errors ≤ trials"
@@ -231,7 +261,13 @@ def mean_estimate(values: Float[np.ndarray, "images realisations"], *, confidenc
     like these (CIFAR-10, say). It is unknown (NaN) for a single value and where a value is infinite. It takes the mean
     for normal: of a handful of transmissions at a digital link's cliff, where one in many fails, it tells too little,
     and the error rates with their exact intervals are the thing to look at.
+
+    Raises:
+        ValueError: other than two axes, an empty one, or a confidence that is not between 0 and 1.
     """
+    _check_confidence(confidence)
+    if np.ndim(values) != 2 or not np.size(values):
+        raise ValueError(f"values has shape {np.shape(values)}; it must be (images, realisations), neither of them 0")
     images, realisations = values.shape
     mean = float(values.mean())
     if values.size == 1 or not np.isfinite(values).all():
@@ -252,7 +288,13 @@ def psnr_estimate(errors: Float[np.ndarray, "images realisations"], *, confidenc
     """PSNR in dB from the mean of squared errors, with the interval of `mean_estimate` carried over to dB.
 
     Carried over to first order (the delta method), so that it is finite at any spread.
+
+    Raises:
+        ValueError: as `mean_estimate`, or an error outside [0, 1], where no image in [0, 1] is from another.
     """
+    if np.size(errors) and not (np.min(errors) >= 0 and np.max(errors) <= 1):
+        span = f"[{np.min(errors):g}, {np.max(errors):g}]"
+        raise ValueError(f"errors spans {span}; squared errors on the scale of [0, 1] lie in [0, 1]")
     mean = mean_estimate(errors, confidence=confidence)
     if mean.value == 0.0:
         return Estimate(math.inf, math.inf, math.inf)
@@ -263,10 +305,16 @@ def psnr_estimate(errors: Float[np.ndarray, "images realisations"], *, confidenc
 
 
 def to_db(mean_squared_error: float) -> float:
-    """PSNR in dB of a mean squared error on the [0, 1] scale."""
-    return math.inf if mean_squared_error <= 0 else -10 * math.log10(mean_squared_error)
+    """PSNR in dB of a mean squared error on the [0, 1] scale; infinite of 0.
+
+    Raises:
+        ValueError: outside [0, 1].
+    """
+    if not 0 <= mean_squared_error <= 1:
+        raise ValueError(f"mean_squared_error={mean_squared_error:g} must lie in [0, 1], that of values in [0, 1]")
+    return math.inf if mean_squared_error == 0 else -10 * math.log10(mean_squared_error)
 
 
-def _same_shape(a: Tensor, b: Tensor) -> None:
-    if a.shape != b.shape:
-        raise ValueError(f"shapes differ: {tuple(a.shape)} against {tuple(b.shape)}")
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence={confidence} must be between 0 and 1")

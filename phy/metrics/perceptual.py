@@ -24,6 +24,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from semlink.phy.metrics.checks import check_reference
+
 SHIFT = (-0.030, -0.088, -0.188)  # of the values on [-1, 1], by colour; the same in both metrics
 SCALE = (0.458, 0.448, 0.450)
 PADDING = (2, 2, 1, 1, 1)  # of AlexNet's five convolutions
@@ -104,10 +106,9 @@ class LearnedMetric:
         """The distance of each image in [0, 1] from its reference, differentiable.
 
         Raises:
-            ValueError: the shapes differ, or what `features` raises.
+            ValueError: no floating-point pair (b, 3, h, w), a reference outside [0, 1], or what `features` raises.
         """
-        if image.shape != reference.shape:
-            raise ValueError(f"shapes differ: {tuple(image.shape)} against {tuple(reference.shape)}")
+        check_reference(image, reference)
         return self.between(self.features(image), self.features(reference))
 
 
@@ -115,7 +116,7 @@ def st_lpips_distances(image: Float[Tensor, "b 3 h w"], reference: Float[Tensor,
     """ST-LPIPS (alex) of each image in [0, 1] from its reference, differentiable; 0 for equal ones, about 1 for grey.
 
     Raises:
-        ValueError: the shapes differ, or a side is below 21 pixels.
+        ValueError: no floating-point pair (b, 3, h, w), a reference outside [0, 1], or a side below 21 pixels.
         MissingWeightsError: `stlpips_pytorch` is not installed.
     """
     return METRICS["st-lpips"](image, reference)
@@ -127,7 +128,7 @@ def lpips_distances(image: Float[Tensor, "b 3 h w"], reference: Float[Tensor, "b
     The trunk is torchvision's AlexNet, in the file that the environment variable SEMLINK_LPIPS_TRUNK names.
 
     Raises:
-        ValueError: the shapes differ, or a side is below 31 pixels.
+        ValueError: no floating-point pair (b, 3, h, w), a reference outside [0, 1], or a side below 31 pixels.
         MissingWeightsError: neither `torchmetrics` nor `lpips` is installed, or the trunk's file is not named, not
             there, or another one.
     """
