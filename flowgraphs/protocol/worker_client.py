@@ -163,7 +163,7 @@ class WorkerClient:
         """Let go of the line; what is not answered yet never will be."""
         with self._turn:
             self._socket.disable_monitor()
-            self._losses.close(linger=0)
+            self._meetings.close(linger=0)
             self._socket.close(linger=0)
             self._context.term()
             self._bell.close()
@@ -186,12 +186,13 @@ class WorkerClient:
         line.setsockopt(self._zmq.RECONNECT_IVL_MAX, 1000)
         line.setsockopt(self._zmq.IPV6, int("[" in self.address))
         keep_alive(self._zmq, line)
-        self._losses = line.get_monitor_socket(self._zmq.EVENT_DISCONNECTED)
+        self._meetings = line.get_monitor_socket(self._zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._has_met = False
         try:
             line.connect(self.address)
         except self._zmq.ZMQError as error:
             line.disable_monitor()
-            self._losses.close(linger=0)
+            self._meetings.close(linger=0)
             line.close()
             self._context.term()
             raise ValueError(f"address={self.address!r}: {error}; such as {ADDRESS}") from None
@@ -203,7 +204,7 @@ class WorkerClient:
         self._ask_again()
         self._send()
         poller.register(self._socket, self._zmq.POLLIN | (self._zmq.POLLOUT if self._outbox else 0))
-        for other in (self._ears, self._losses):
+        for other in (self._ears, self._meetings):
             poller.register(other, self._zmq.POLLIN)
         poller.poll(max(0, math.ceil(1000 * timeout_s)))
         self._silence()
@@ -213,16 +214,18 @@ class WorkerClient:
             self._take(self._socket.recv_multipart())
 
     def _ask_again(self) -> None:
-        """Have all that is not answered wait to be sent anew, if the line was lost; the caller has the turn."""
-        lost = False
-        while self._losses.getsockopt(self._zmq.EVENTS) & self._zmq.POLLIN:
-            self._losses.recv_multipart()
-            lost = True
-        if lost:
+        """Have all that is not answered wait to be sent anew, if the line was lost and is there again.
+
+        Not when it is lost: what is sent then may still go into the old line. The caller has the turn.
+        """
+        meets_again = False
+        while self._meetings.getsockopt(self._zmq.EVENTS) & self._zmq.POLLIN:
+            self._meetings.recv_multipart()
+            meets_again, self._has_met = self._has_met, True
+        if meets_again:
+            self._socket.getsockopt(self._zmq.EVENTS)  # has libzmq put the old line away
             waiting = set(self._outbox.copy())
-            self._outbox.extendleft(
-                number for number in sorted(self._pending.copy(), reverse=True) if number not in waiting
-            )
+            self._outbox.extendleft(sorted(set(self._pending.copy()) - waiting, reverse=True))
 
     def _take(self, parts: list[bytes]) -> None:
         try:
