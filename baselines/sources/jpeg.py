@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 import numpy as np
 from PIL import Image
 
+from semlink.baselines.sources.guard import read_image, segments
 from semlink.baselines.sources.source import (
     Pixels,
     Shape,
@@ -17,7 +18,6 @@ from semlink.baselines.sources.source import (
     check_image,
     grey_image,
     is_small,
-    read_image,
     to_picture,
 )
 
@@ -28,7 +28,7 @@ _COARSEST, _FINEST = 408.0, 1.0  # multiples of Annex K; from 408 on every entry
 _FLAT_BELOW, _CHROMA_420 = 8.0, 0.7
 _FULL_CHROMA = 0x80  # flag in a small image's first byte
 _MAX_SIDE = 65500  # as far as libjpeg goes
-_SOI, _EOI, _SOS, _SOF0 = b"\xff\xd8", b"\xff\xd9", 0xDA, 0xC0
+_EOI = b"\xff\xd9"
 
 # T.81 tables K.1 and K.2, in rows.
 _LUMINANCE = """
@@ -81,11 +81,7 @@ class JPEG:
         file = _rebuild(data, shape) if is_small(shape) else data
         if not complete:
             file += _EOI
-        found = _segments(file)
-        # The size is checked before Pillow sees the file: damage must not make it allocate or warn of a huge image.
-        if _SOF0 not in found or _SOS not in found or _frame_shape(file[slice(*found[_SOF0])]) != shape:
-            return None
-        if found[_SOS][1] >= len(file.rstrip(b"\0")) - len(_EOI):
+        if _scan(file) >= len(file.rstrip(b"\0")) - len(_EOI):
             return None
         return read_image(file, shape, "JPEG")
 
@@ -165,7 +161,7 @@ def _likely_step(bits_per_pixel: float) -> int:
 def _header(shape: Shape, first: int) -> bytes:
     """All of a file before the entropy-coded segment: the same for every image of this size and first byte."""
     file = jpeg_file(grey_image(shape), first & ~_FULL_CHROMA, full_chroma=bool(first & _FULL_CHROMA))
-    return file[: _segments(file)[_SOS][1]]
+    return file[: _scan(file)]
 
 
 def _rebuild(data: bytes, shape: Shape) -> bytes:
@@ -175,21 +171,6 @@ def _rebuild(data: bytes, shape: Shape) -> bytes:
     return _header(shape, data[0]) + data[1:] + _EOI
 
 
-def _segments(file: bytes) -> dict[int, tuple[int, int]]:
-    """Where the content of each marker segment up to the first scan lies, by marker code: (start, end)."""
-    found: dict[int, tuple[int, int]] = {}
-    at = len(_SOI)
-    if file[:at] != _SOI:
-        return found
-    while at + 4 <= len(file) and file[at] == 0xFF and _SOS not in found:
-        end = at + 2 + int.from_bytes(file[at + 2 : at + 4])
-        found[file[at + 1]] = (at + 4, end)
-        at = end
-    return found
-
-
-def _frame_shape(content: bytes) -> Shape | None:
-    """(h, w, c) of a start-of-frame segment (T.81 clause B.2.2)."""
-    if len(content) < 6:
-        return None
-    return int.from_bytes(content[1:3]), int.from_bytes(content[3:5]), content[5]
+def _scan(file: bytes) -> int:
+    """Where the entropy-coded data begin, or where the headers can no longer be read."""
+    return max((end for _, _, end in segments(file)), default=0)

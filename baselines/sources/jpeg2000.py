@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 import numpy as np
 from PIL import Image
 
+from semlink.baselines.sources.guard import read_image
 from semlink.baselines.sources.source import (
     Pixels,
     Shape,
@@ -18,7 +19,6 @@ from semlink.baselines.sources.source import (
     grey_image,
     is_small,
     known_lengths,
-    read_image,
     to_picture,
 )
 

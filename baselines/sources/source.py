@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -187,24 +186,6 @@ def best_chroma(
 def to_picture(image: Pixels) -> Image.Image:
     """An image (h, w, c) as Pillow has it, in mode L or RGB."""
     return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-
-
-def read_image(file: bytes, shape: Shape, kind: str) -> Pixels | None:
-    """The image (h, w, c) that Pillow reads from a file of the format `kind`; None if it is damaged or another size.
-
-    The caller checks the size that the headers claim: a library may allocate an image before Pillow compares it.
-    """
-    try:
-        with Image.open(io.BytesIO(file), formats=[kind]) as image:
-            if (image.height, image.width) != shape[:2] or image.mode not in ("L", "RGB"):
-                return None
-            pixels = np.asarray(image if image.mode == _MODES[shape[2]] else image.convert(_MODES[shape[2]]))
-    except Exception:  # Pillow raises a dozen types for damaged data; all mean that nothing can be shown
-        return None
-    return pixels.reshape(shape)
-
-
-_MODES = {1: "L", 3: "RGB"}
 
 
 def _squared_error(image: Pixels, decoded: Pixels | None) -> float:

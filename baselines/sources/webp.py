@@ -9,6 +9,7 @@ from functools import partial
 
 from PIL import Image
 
+from semlink.baselines.sources.guard import read_image
 from semlink.baselines.sources.source import (
     Pixels,
     Shape,
@@ -16,7 +17,6 @@ from semlink.baselines.sources.source import (
     check_image,
     is_small,
     known_lengths,
-    read_image,
     to_picture,
 )
 

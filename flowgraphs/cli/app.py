@@ -341,8 +341,20 @@ def radio(context: typer.Context) -> None:
 @app.command()
 def worker(
     address: Annotated[
-        str, typer.Option(help="Where to listen, as ZeroMQ has it; port * is one that is free.")
+        str,
+        typer.Option(
+            help="Where to listen, as ZeroMQ has it: an address of this machine alone, tcp://127.0.0.1:PORT, "
+            "tcp://localhost:PORT, tcp://[::1]:PORT or ipc://FILE; port * is one that is free."
+        ),
     ] = "tcp://127.0.0.1:5555",
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Listen on an address that other machines reach, such as tcp://*:5555. There is no authentication "
+            "and no encryption: whoever reaches it can use the worker and read what others send.",
+        ),
+    ] = False,
     batch: Annotated[int, typer.Option(help="Requests that are served at once, at most.")] = 16,
     queue: Annotated[int, typer.Option(help="Requests that wait, at most; more are refused.")] = 64,
     threads: Annotated[int | None, typer.Option(help="Of the processor.", show_default="as many as cores")] = None,
@@ -363,7 +375,15 @@ def worker(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from semlink.flowgraphs.service import run_worker
 
-    run_worker(address=address, batch=batch, queue=queue, threads=threads, codecs=codec or [], report_s=report)
+    run_worker(
+        address=address,
+        batch=batch,
+        queue=queue,
+        threads=threads,
+        codecs=codec or [],
+        report_s=report,
+        insecure=insecure,
+    )
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:

@@ -17,16 +17,24 @@ from semlink.flowgraphs.protocol.messages import (
     read_value,
     with_id,
 )
+from semlink.flowgraphs.protocol.parts_stream import Part, PartsStream
 from semlink.flowgraphs.protocol.pdu import MAX_PART, MalformedPduError, Pdu, Scalar, pack, unpack
-from semlink.flowgraphs.protocol.worker_client import ADDRESS, WorkerClient, WorkerError, import_zmq, keep_alive
+from semlink.flowgraphs.protocol.worker_client import ADDRESS, WorkerClient, WorkerError
+from semlink.flowgraphs.protocol.worker_front import LINGER_MS, TOO_MANY, TOO_MUCH, Limits, run_front
 
 __all__ = [
     "ADDRESS",
     "DIGITAL",
+    "LINGER_MS",
     "MAX_PART",
+    "TOO_MANY",
+    "TOO_MUCH",
     "DecodedImage",
     "EncodedImage",
+    "Limits",
     "MalformedPduError",
+    "Part",
+    "PartsStream",
     "Pdu",
     "Scalar",
     "WorkerClient",
@@ -38,14 +46,13 @@ __all__ = [
     "encode_request",
     "encoded_reply",
     "error_reply",
-    "import_zmq",
-    "keep_alive",
     "pack",
     "read_array",
     "read_decoded",
     "read_encoded",
     "read_header",
     "read_value",
+    "run_front",
     "split_name",
     "unpack",
     "with_id",

@@ -79,7 +79,7 @@ def pack(pdu: Pdu) -> list[bytes]:
     return [head, *(one.astype(DTYPES[one.dtype.name], copy=False).tobytes() for one in arrays.values())]
 
 
-def unpack(parts: Sequence[bytes]) -> Pdu:
+def unpack(parts: Sequence[bytes | memoryview]) -> Pdu:
     """The PDU of a message. Its arrays lie in the message's own memory and cannot be written to.
 
     Raises:
@@ -101,7 +101,7 @@ def unpack(parts: Sequence[bytes]) -> Pdu:
     return Pdu(meta, arrays)
 
 
-def _read_head(parts: Sequence[bytes]) -> dict[str, Any]:
+def _read_head(parts: Sequence[bytes | memoryview]) -> dict[str, Any]:
     if not 1 <= len(parts) <= 1 + MAX_ARRAYS:
         raise MalformedPduError(f"{len(parts)} parts; a PDU has 1 … {1 + MAX_ARRAYS}")
     if len(parts[0]) > MAX_HEADER:
@@ -117,7 +117,7 @@ def _read_head(parts: Sequence[bytes]) -> dict[str, Any]:
     return head
 
 
-def _read_array(entry: object, part: bytes) -> tuple[str, NDArray[Any]]:
+def _read_array(entry: object, part: bytes | memoryview) -> tuple[str, NDArray[Any]]:
     if not isinstance(entry, dict) or set(entry) != {"name", "dtype", "shape"}:
         raise MalformedPduError(f'array {_short(entry)} must have "name", "dtype" and "shape", and no more')
     name, dtype, shape = entry["name"], entry["dtype"], entry["shape"]

@@ -31,8 +31,10 @@ from semlink.phy.waveform import BurstHeader
 
 ADDRESS = "tcp://127.0.0.1:5555"
 """Where the worker listens unless it is told otherwise."""
-HEARTBEAT_S = 2.0
-"""How often either end makes sure of the other; one that is silent five times as long is given up."""
+PROBE_S = 2
+"""How often either end makes sure of the other when nothing comes."""
+SILENT_S = 10
+"""An end that is silent, or takes nothing, for so long is given up."""
 
 
 class WorkerError(RuntimeError):
@@ -44,7 +46,8 @@ class WorkerAwayError(WorkerError, TimeoutError):
 
 
 class WorkerClient:
-    """Asks a worker to encode and decode. A worker that is away or restarts is connected to again by itself.
+    """Asks a worker to encode and decode. A worker that is away or restarts is connected to again by itself, and asked
+    again for what it has not answered: to be asked twice does it no harm.
 
     Every request that was submitted is answered once: by the worker, or after `timeout_s` by an "error" made here,
     with "away" set. One thread may submit while another polls; `call`, `encode`, `decode` and `status` are for a
@@ -69,8 +72,8 @@ class WorkerClient:
         self._context = self._zmq.Context()
         self._socket = self._connect()
         self._turn = threading.Lock()  # whoever holds it may touch the socket
-        self._outbox: deque[tuple[int, list[bytes]]] = deque()
-        self._pending: dict[int, float] = {}  # when each request is given up, by id
+        self._outbox: deque[int] = deque()
+        self._pending: dict[int, tuple[float, list[bytes]]] = {}  # when each request is given up, and it, by id
         self._answers: deque[Pdu] = deque()
         self._ids = itertools.count(1)
         self._bell, self._ears = socket.socketpair()
@@ -93,8 +96,8 @@ class WorkerClient:
             )
         number = next(self._ids)
         parts = pack(with_id(pdu, number))
-        self._pending[number] = time.monotonic() + self.timeout_s
-        self._outbox.append((number, parts))
+        self._pending[number] = time.monotonic() + self.timeout_s, parts
+        self._outbox.append(number)
         self._ring()
         self._send_if_free()
         return number
@@ -105,7 +108,7 @@ class WorkerClient:
         while not self._answers:
             with self._turn:
                 now = time.monotonic()
-                self._exchange(min([end, *self._pending.copy().values()]) - now)
+                self._exchange(min([end, *(late for late, _ in self._pending.copy().values())]) - now)
                 self._give_up(time.monotonic())
             self._send_if_free()
             if time.monotonic() >= end:
@@ -159,6 +162,8 @@ class WorkerClient:
     def close(self) -> None:
         """Let go of the line; what is not answered yet never will be."""
         with self._turn:
+            self._socket.disable_monitor()
+            self._meetings.close(linger=0)
             self._socket.close(linger=0)
             self._context.term()
             self._bell.close()
@@ -179,10 +184,15 @@ class WorkerClient:
         line.setsockopt(self._zmq.IMMEDIATE, 1)
         line.setsockopt(self._zmq.RECONNECT_IVL, 50)
         line.setsockopt(self._zmq.RECONNECT_IVL_MAX, 1000)
+        line.setsockopt(self._zmq.IPV6, int("[" in self.address))
         keep_alive(self._zmq, line)
+        self._meetings = line.get_monitor_socket(self._zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._has_met = False
         try:
             line.connect(self.address)
         except self._zmq.ZMQError as error:
+            line.disable_monitor()
+            self._meetings.close(linger=0)
             line.close()
             self._context.term()
             raise ValueError(f"address={self.address!r}: {error}; such as {ADDRESS}") from None
@@ -191,14 +201,31 @@ class WorkerClient:
     def _exchange(self, timeout_s: float) -> None:
         """Send what waits, then take in what comes within so many seconds; the caller has the turn."""
         poller = self._zmq.Poller()
+        self._ask_again()
         self._send()
         poller.register(self._socket, self._zmq.POLLIN | (self._zmq.POLLOUT if self._outbox else 0))
-        poller.register(self._ears, self._zmq.POLLIN)
+        for other in (self._ears, self._meetings):
+            poller.register(other, self._zmq.POLLIN)
         poller.poll(max(0, math.ceil(1000 * timeout_s)))
         self._silence()
+        self._ask_again()
         self._send()
         while self._socket.getsockopt(self._zmq.EVENTS) & self._zmq.POLLIN:
             self._take(self._socket.recv_multipart())
+
+    def _ask_again(self) -> None:
+        """Have all that is not answered wait to be sent anew, if the line was lost and is there again.
+
+        Not when it is lost: what is sent then may still go into the old line. The caller has the turn.
+        """
+        meets_again = False
+        while self._meetings.getsockopt(self._zmq.EVENTS) & self._zmq.POLLIN:
+            self._meetings.recv_multipart()
+            meets_again, self._has_met = self._has_met, True
+        if meets_again:
+            self._socket.getsockopt(self._zmq.EVENTS)  # has libzmq put the old line away
+            waiting = set(self._outbox.copy())
+            self._outbox.extendleft(sorted(set(self._pending.copy()) - waiting, reverse=True))
 
     def _take(self, parts: list[bytes]) -> None:
         try:
@@ -210,19 +237,21 @@ class WorkerClient:
             self._answers.append(pdu)
 
     def _give_up(self, now: float) -> None:
-        late = {number for number, end in self._pending.copy().items() if end <= now}
+        late = {number for number, (end, _) in self._pending.copy().items() if end <= now}
         for number in late:
             del self._pending[number]
             refusal = error_reply(f"no answer from the worker at {self.address} within {self.timeout_s:g} s")
             self._answers.append(with_id(Pdu({**refusal.meta, "away": True}), number))
-        for entry in [entry for entry in self._outbox.copy() if entry[0] in late]:  # `submit` may append meanwhile
-            self._outbox.remove(entry)
+        for number in [number for number in self._outbox.copy() if number in late]:  # `submit` may append meanwhile
+            self._outbox.remove(number)
 
     def _send(self) -> None:
         """As much as the line takes; the caller has the turn."""
         while self._outbox:
+            number = self._outbox[0]
             try:
-                self._socket.send_multipart(self._outbox[0][1], self._zmq.NOBLOCK)
+                if number in self._pending:  # else it was answered before it was to be sent anew
+                    self._socket.send_multipart(self._pending[number][1], self._zmq.NOBLOCK)
             except self._zmq.Again:
                 return
             self._outbox.popleft()
@@ -264,6 +293,13 @@ def import_zmq() -> ModuleType:
 
 
 def keep_alive(zmq: ModuleType, line: Any) -> None:  # noqa: ANN401
-    """Let a socket notice that the other end is gone without a word."""
-    line.setsockopt(zmq.HEARTBEAT_IVL, round(1000 * HEARTBEAT_S))
-    line.setsockopt(zmq.HEARTBEAT_TIMEOUT, round(5000 * HEARTBEAT_S))
+    """Let a socket notice that the other end is gone without a word, or takes nothing any more.
+
+    By TCP's own means. ZeroMQ's heartbeats end the process ("Assertion failed: !_io_error", "_input_stopped") when a
+    connection is lost while its high-water mark is reached: libzmq issues 4364 and 3937, in every version up to 4.3.5.
+    """
+    line.setsockopt(zmq.TCP_KEEPALIVE, 1)
+    line.setsockopt(zmq.TCP_KEEPALIVE_IDLE, PROBE_S)
+    line.setsockopt(zmq.TCP_KEEPALIVE_INTVL, PROBE_S)
+    line.setsockopt(zmq.TCP_KEEPALIVE_CNT, SILENT_S // PROBE_S - 1)
+    line.setsockopt(zmq.TCP_MAXRT, 1000 * SILENT_S)

@@ -124,8 +124,11 @@ def _read_decoding(request: Pdu, id: Scalar | None) -> Job:
     header = read_header(request.meta)
     codebook.name_of(header)
     _check_size(header.height, header.width)
-    if not header.symbols:
-        raise ValueError("symbols=0 must be 1 or more")
+    most = channel_uses((3, header.height, header.width), 1.0)  # as of an encoding
+    if not 1 <= header.symbols <= most:
+        raise ValueError(
+            f"symbols={header.symbols} of a {header.width}x{header.height} image must be from 1 to {most}, ratio 1"
+        )
     symbols = read_array(request, "symbols", np.complex64, (header.symbols,))
     n0 = read_array(request, "n0", np.float32, (header.symbols,))
     if n0.min() < 0:

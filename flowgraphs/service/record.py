@@ -28,6 +28,7 @@ class Record:
         refused: requests that got an error.
         undelivered: replies that nobody was there to take.
         dropped: requests whose client was gone before anything was done for them.
+        reopened: how often the socket had to be opened again.
         latencies_s: of the latest requests served, by op, from arrival to reply.
         batches: sizes of the latest batches.
     """
@@ -36,6 +37,7 @@ class Record:
     refused: int = 0
     undelivered: int = 0
     dropped: int = 0
+    reopened: int = 0
     latencies_s: dict[str, deque[float]] = field(default_factory=lambda: {op: _latest() for op in OPS})
     batches: deque[float] = field(default_factory=_latest)
 
@@ -50,7 +52,7 @@ class Record:
     def summary(self) -> dict[str, Scalar]:
         """All of it by name, latencies in milliseconds; 0 where nothing was measured."""
         figures: dict[str, Scalar] = {
-            name: getattr(self, name) for name in ("served", "refused", "undelivered", "dropped")
+            name: getattr(self, name) for name in ("served", "refused", "undelivered", "dropped", "reopened")
         }
         for op, values in self.latencies_s.items():
             figures |= {f"{op}_mean_ms": 1e3 * _mean(values), f"{op}_p95_ms": 1e3 * _high(values)}
