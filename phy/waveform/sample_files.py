@@ -128,9 +128,9 @@ class SampleFile:
         """So many samples from `start` on, as far as there are; all by default.
 
         Raises:
-            ValueError: all of a recording of more than `MEMORY`.
+            ValueError: more than `MEMORY`, or all of a recording that holds no sample that is finite.
         """
-        count = len(self) - start if count is None else count
+        whole, count = count is None, len(self) - start if count is None else count
         needed = max(8, self._frame) * min(count, len(self))
         if needed > MEMORY:
             raise ValueError(
@@ -144,7 +144,7 @@ class SampleFile:
                 parts.append(self._fetch(byte + first * self._frame, last - first))
             start -= length
         joined: NDArray[np.complex64] = np.concatenate([np.zeros(0, dtype=np.complex64), *parts])
-        return self._finite(joined)
+        return self._finite(joined, whole=whole)
 
     def pieces(self, count: int = 1 << 15) -> Iterator[NDArray[np.complex64]]:
         """All samples, so many at a time."""
@@ -184,11 +184,11 @@ class SampleFile:
         samples: NDArray[np.complex64] = axes.view(np.complex64)[:, 0]
         return samples
 
-    def _finite(self, samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    def _finite(self, samples: NDArray[np.complex64], *, whole: bool) -> NDArray[np.complex64]:
         wrong = ~np.isfinite(samples)
         if not wrong.any():
             return samples
-        if len(samples) == len(self) and wrong.all():
+        if whole and wrong.all():
             raise ValueError(f"{self.data.path} holds no sample that is finite; is it {self.format.name}?")
         if not self._warned:
             self._warn("holds samples that are not finite; they are taken for 0")

@@ -86,6 +86,14 @@ def window_sum(values: Samples, length: int, stride: int = 1) -> Samples:
     return sums
 
 
+def without_constant(samples: Samples, length: int) -> Samples:
+    """Samples (n,) less the mean of the `length` around each; at either end, less that of the nearest so many."""
+    mean = np.asarray(window_sum(samples, length)) / length
+    before = length // 2
+    around = np.pad(mean, (before, len(samples) - len(mean) - before), mode="edge")
+    return samples - around.astype(np.complex64)
+
+
 def share(part: Reals, whole: Reals) -> Reals:
     """part / whole, and 0 where there is next to nothing: of digital silence, rounding alone would be left."""
     floor = 1e-10 * float(np.max(whole, initial=0.0)) + 1e-30
