@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,9 @@ def read_pixels(path: str | Path) -> NDArray[np.float32]:
         DataError: the file is missing, empty, no picture, damaged, larger than `MAX_PIXELS`, or of 32-bit pixels, which
             have no stated range.
     """
-    pixels = _decode(Path(path))
-    return pixels.astype(np.float32) / 255 if pixels.dtype == np.uint8 else pixels
+    decoded = _decode(Path(path))
+    pixels: NDArray[Any] = decoded.astype(np.float32) / 255 if decoded.dtype == np.uint8 else decoded
+    return pixels
 
 
 def read_levels(path: str | Path) -> NDArray[np.uint8]:
@@ -52,8 +54,9 @@ def read_levels(path: str | Path) -> NDArray[np.uint8]:
     Raises:
         DataError: as `read_pixels`.
     """
-    pixels = _decode(Path(path))
-    return pixels if pixels.dtype == np.uint8 else np.rint(pixels * 255).astype(np.uint8)
+    decoded = _decode(Path(path))
+    levels: NDArray[np.uint8] = decoded if decoded.dtype == np.uint8 else np.rint(decoded * 255).astype(np.uint8)
+    return levels
 
 
 def find_images(folder: str | Path) -> list[Path]:
@@ -83,7 +86,7 @@ def _names(paths: list[Path]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
-def _decode(path: Path) -> NDArray[np.uint8] | NDArray[np.float32]:
+def _decode(path: Path) -> NDArray[Any]:
     """(h, w, 3): 8 bits as they are, 16 bits as floats in [0, 1]."""
     if not path.is_file():
         raise DataError(f"image {path}: no such file")
@@ -125,7 +128,7 @@ def _check_size(path: Path, width: int, height: int) -> None:
         )
 
 
-def _to_rgb(opened: Image.Image) -> NDArray[np.uint8] | NDArray[np.float32]:
+def _to_rgb(opened: Image.Image) -> NDArray[Any]:
     image, full_scale = ImageOps.exif_transpose(opened), _full_scale(opened)
     if full_scale:
         return _wide_grey(image, full_scale, inverted=_is_inverted(opened))

@@ -103,6 +103,10 @@ class recording_sink(gr.sync_block):  # noqa: N801
     def stop(self) -> bool:
         """Write the recording."""
         samples = np.concatenate([np.zeros(0, dtype=np.complex64), *self._pieces])
+        spoilt = ~np.isfinite(samples)
+        if spoilt.any():  # better than to lose the recording: what is written must be finite
+            warn(f"recording_sink: {np.count_nonzero(spoilt)} samples are not finite; 0 is written for them")
+            samples[spoilt] = 0
         try:
             write_recording(self.path, recording_of(samples, rate_hz=self.rate, carrier_hz=self.carrier))
         except (OSError, ValueError) as error:

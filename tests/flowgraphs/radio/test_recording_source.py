@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semlink.phy.waveform import write_cf32
+from semlink.phy.waveform import read_cf32, write_cf32
 
 ROOT = Path(__file__).parents[3]
 PYTHON = os.environ.get("SEMLINK_RADIO_PYTHON", "/usr/bin/python3")
@@ -90,3 +90,17 @@ def test_pictures_and_streams_from_outside(tmp_path: Path) -> None:
         print(json.dumps([levels, len(frames.got), receiver.receiver.bursts.counts.spoilt]))
     """)
     assert (levels, heard, spoilt) == ([0, 128, 255], 1, 1)
+
+
+def test_a_recording_is_not_lost_for_one_sample_that_is_none(tmp_path: Path) -> None:
+    kept = run_radio(f"""
+        from semlink.flowgraphs.radio.blocks import recording_sink
+        sent = gaussian(1000)
+        sent[500] = np.nan
+        top, sink = gr.top_block(), recording_sink(path="{tmp_path}/a.cf32")
+        top.connect(blocks.vector_source_c(sent.tolist()), sink)
+        top.run()
+        print(json.dumps(1))
+    """)
+    samples = read_cf32(tmp_path / "a.cf32")
+    assert (kept, len(samples), np.flatnonzero(samples == 0).tolist()) == (1, 1000, [500])
