@@ -87,11 +87,18 @@ def window_sum(values: Samples, length: int, stride: int = 1) -> Samples:
 
 
 def without_constant(samples: Samples, length: int) -> Samples:
-    """Samples (n,) less the mean of the `length` around each; at either end, less that of the nearest so many."""
-    mean = np.asarray(window_sum(samples, length)) / length
-    before = length // 2
-    around = np.pad(mean, (before, len(samples) - len(mean) - before), mode="edge")
-    return samples - around.astype(np.complex64)
+    """Samples (n,) less the mean of some `length` around each, an eighth of it at a time: what is there as DC.
+
+    At either end the mean is that of the first or last so many. n must be `length` or more.
+    """
+    step = length // 8
+    rows = len(samples) // step
+    means = samples[: rows * step].reshape(rows, step).mean(axis=1)
+    around = np.pad(np.asarray(window_sum(means, 8)) / 8, (4, 3), mode="edge").astype(np.complex64)
+    less = samples.copy()
+    less[: rows * step].reshape(rows, step)[...] -= around[:, None]
+    less[rows * step :] -= around[-1]
+    return less
 
 
 def share(part: Reals, whole: Reals) -> Reals:
