@@ -11,9 +11,7 @@ import hashlib
 import os
 import tarfile
 import urllib.request
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -21,12 +19,14 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-MAX_PIXELS = 16_000_000
+from semlink.phy.pictures import MAX_PIXELS as MAX_PIXELS
+from semlink.phy.pictures import DataError as DataError
+from semlink.phy.pictures import find_images as find_images
+from semlink.phy.pictures import read_levels, read_pixels
+
 SAMPLES = ("astronaut", "chelsea", "coffee")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 CIFAR10_BATCHES = {  # file in the official archive: (mosaic in SEMLINK_DATA/cifar10, md5 of the file)
     "data_batch_1.bin": ("train1.webp", "5dd7e06a14cb22eb9f671a540d1b7c25"),
@@ -38,49 +38,17 @@ CIFAR10_BATCHES = {  # file in the official archive: (mosaic in SEMLINK_DATA/cif
 }
 
 
-class DataError(ValueError):
-    """An image or data set that cannot be had; the message names it and says what would do."""
-
-
 def load_image(path: str | Path) -> Float[Tensor, "1 3 h w"]:
     """Read an image file as RGB in [0, 1].
 
     Grey becomes three equal channels, 16 bits are scaled to [0, 1] (and so to 8 bits by every codec that works on
-    bytes), transparency is laid over white, and a photograph is turned upright as its EXIF data say.
+    bytes), transparency is laid over white, a photograph is turned upright as its EXIF data say, and of several frames
+    the first is taken.
 
     Raises:
-        DataError: the file is missing, empty, no image, damaged, or larger than `MAX_PIXELS`.
+        DataError: the file is missing, empty, no image, damaged, larger than `MAX_PIXELS`, or of 32-bit pixels.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"image {path}: no such file")
-    if path.stat().st_size == 0:
-        raise DataError(f"image {path}: the file is empty")
-    try:
-        with _quietly_opened(path) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise DataError(
-                    f"image {path}: {opened.width}x{opened.height} is {opened.width * opened.height / 1e6:.0f} "
-                    f"megapixels; at most {MAX_PIXELS / 1e6:.0f} are allowed"
-                )
-            pixels = _rgb(ImageOps.exif_transpose(opened))
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DataError(f"image {path}: not a readable image ({error})") from error
-    except (OSError, SyntaxError, EOFError) as error:  # what Pillow raises on damaged data
-        raise DataError(f"image {path}: damaged or unreadable ({error})") from error
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
-
-
-def find_images(folder: str | Path) -> list[Path]:
-    """The image files directly in a folder, by name.
-
-    Raises:
-        DataError: there are none.
-    """
-    found = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-    if not found:
-        raise DataError(f"folder {folder}: holds no image ({', '.join(SUFFIXES)})")
-    return found
+    return torch.from_numpy(read_pixels(path)).permute(2, 0, 1)[None].contiguous()
 
 
 def sample_images() -> Float[Tensor, "3 3 256 256"]:
@@ -138,31 +106,10 @@ def data_folder() -> Path | None:
     return Path(value)
 
 
-@contextmanager
-def _quietly_opened(path: Path) -> Iterator[Image.Image]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `MAX_PIXELS` is far stricter
-        with Image.open(path) as opened:
-            yield opened
-
-
-def _rgb(image: Image.Image) -> Float[np.ndarray, "h w 3"]:
-    if image.mode.startswith("I;16"):  # Pillow's own conversion would clip at 255
-        grey = np.clip(np.asarray(image, dtype=np.float32) / 65535, 0, 1)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    if image.mode in ("I", "F"):
-        raise OSError(f"mode {image.mode}: 32-bit pixels have no stated range; save as 8 or 16 bits")
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.asarray(image.convert("RGB"), dtype=np.float32) / 255
-
-
 def _mosaic(path: Path) -> UInt8[np.ndarray, "n 3 32 32"]:
     try:
-        with Image.open(path) as opened:
-            tiles = np.asarray(opened.convert("RGB")).reshape(100, 32, 100, 32, 3)
-    except (OSError, ValueError) as error:
+        tiles = read_levels(path).reshape(100, 32, 100, 32, 3)
+    except ValueError as error:
         raise DataError(f"data {path}: not a mosaic of 100x100 tiles ({error})") from error
     return tiles.transpose(0, 2, 4, 1, 3).reshape(10_000, 3, 32, 32)
 

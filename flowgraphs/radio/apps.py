@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import resources
@@ -57,6 +58,7 @@ def examples_path() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command. What is refused or cannot be had is one line and exit status 2."""
+    warnings.showwarning = _show_warning  # type: ignore[assignment]  # what follows the message is not of interest
     try:
         run(sys.argv[1:] if arguments is None else arguments, name="python -m semlink.flowgraphs.radio")
     except KeyboardInterrupt:
@@ -65,6 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         print(f"semlink: error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    print(f"semlink: warning: {message}", file=sys.stderr)
 
 
 def run(arguments: Sequence[str], *, name: str) -> None:
@@ -261,7 +267,8 @@ def _parser(name: str) -> argparse.ArgumentParser:
 
 def _add_link(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--radio", choices=RADIOS, default="sim", help="what carries the samples")
-    parser.add_argument("--file", default="recording.sigmf-meta", help="of file: NAME.sigmf-meta or NAME.cf32")
+    kinds = "of file: NAME.sigmf-meta or NAME.cf32; NAME.cs16, NAME.cu8 and more are read"
+    parser.add_argument("--file", default="recording.sigmf-meta", help=kinds)
     parser.add_argument("--air", default=AIR, help="of sim: where the transmitter's samples are to be had")
     parser.add_argument("--device", default="", help="UHD's arguments, Pluto's URI, or SoapySDR's driver")
     parser.add_argument("--frequency", type=float, default=915e6, help="carrier in Hz")

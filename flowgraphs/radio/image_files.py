@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
+
+from semlink.phy.pictures import find_images, read_levels
 
 SAMPLES = "samples"
 """In place of a path: the three photographs that come with the package."""
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 
 
 def find_pictures(words: str) -> list[Path]:
-    """Files, and those in folders, by name.
+    """Files, and those in folders, by name. A warning names the pictures of a folder that are left out.
 
     Args:
         words: paths between semicolons; or "samples".
@@ -32,8 +33,7 @@ def find_pictures(words: str) -> list[Path]:
         path = Path(str(resources.files("semlink.phy.samples"))) if word == SAMPLES else Path(word)
         if not path.exists():
             raise ValueError(f"image {path}: no such file or folder")
-        inside = (one for one in path.iterdir() if one.suffix.lower() in _SUFFIXES) if path.is_dir() else [path]
-        found.extend(sorted(inside))
+        found += find_images(path) if path.is_dir() else [path]
     if not found:
         raise ValueError(f"images={words!r} must name a file, or a folder with images, or {SAMPLES}")
     return found
@@ -57,19 +57,15 @@ def parse_size(text: str) -> tuple[int, int] | None:
 
 
 def load_picture(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """An image (h, w, 3), turned upright; of `size` (w, h) where it is given: its middle, scaled.
+    """An image (h, w, 3) as `semlink.phy.pictures` reads it; of `size` (w, h) where given: its middle, scaled.
 
     Raises:
-        ValueError: not a readable image.
+        ValueError: not a readable image, or one that is too large.
     """
-    try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise ValueError(f"image {path}: not a readable image ({error})") from error
-    if size is not None and picture.size != size:
-        picture = ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
-    return np.asarray(picture)
+    levels = read_levels(path)
+    if size is None or levels.shape[1::-1] == size:
+        return levels
+    return np.asarray(ImageOps.fit(Image.fromarray(levels), size, Image.Resampling.LANCZOS))
 
 
 def save_picture(path: Path, image: NDArray[np.uint8]) -> None:

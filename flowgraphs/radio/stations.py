@@ -114,7 +114,7 @@ class FrameReceiver:
         """Take samples (n,); the frames that are complete or given up.
 
         Raises:
-            ValueError: samples that are not finite.
+            ValueError: samples out of shape.
         """
         bursts = self.bursts.push(samples)
         self._quiet = 0 if bursts or self.bursts.receiving else self._quiet + len(samples)

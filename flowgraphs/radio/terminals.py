@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from semlink.flowgraphs.protocol import import_zmq
 from semlink.flowgraphs.radio.line import Line
-from semlink.flowgraphs.radio.recordings import check_path, read_recording, recording_of, write_recording
+from semlink.flowgraphs.radio.recordings import check_path, open_recording, recording_of, write_recording
 from semlink.flowgraphs.radio.stations import FrameReceiver, HeardFrame, frame_samples, tail
 from semlink.phy.waveform import BurstHeader, Samples, Waveform
 
@@ -61,7 +61,8 @@ class FileTransmitter:
     """
 
     def __init__(self, path: Path | str, waveform: Waveform, *, rate_hz: float = 0.0, carrier_hz: float = 0.0) -> None:
-        self.path, self.waveform, self.rate_hz, self.carrier_hz = check_path(path), waveform, rate_hz, carrier_hz
+        self.path, self.waveform = check_path(path, writing=True), waveform
+        self.rate_hz, self.carrier_hz = rate_hz, carrier_hz
         self._pieces: list[NDArray[np.complex64]] = [np.zeros(tail(waveform) // 8, dtype=np.complex64)]
 
     def send(self, header: BurstHeader, symbols: Samples) -> None:
@@ -178,8 +179,7 @@ def file_receiver(path: Path | str, waveform: Waveform, line: Line | None) -> Sa
         ValueError: not a recording.
         OSError: no such file.
     """
-    samples = read_recording(path).samples
-    return SampleReceiver((samples[i : i + _PIECE] for i in range(0, len(samples), _PIECE)), waveform, line)
+    return SampleReceiver(open_recording(path).pieces(_PIECE), waveform, line)
 
 
 def _open(context: Any, kind: int, address: str, *, bind: bool) -> Any:  # noqa: ANN401 - zmq is imported late

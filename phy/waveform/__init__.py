@@ -2,11 +2,21 @@
 
 from semlink.phy.waveform.burst import Reals, ReceivedBurst, Samples, Waveform
 from semlink.phy.waveform.header import FIELDS, BurstHeader
-from semlink.phy.waveform.iq_files import Annotation, Recording, read_cf32, read_sigmf, write_cf32, write_sigmf
+from semlink.phy.waveform.iq_files import (
+    Annotation,
+    Recording,
+    open_raw,
+    open_sigmf,
+    read_cf32,
+    read_sigmf,
+    write_cf32,
+    write_sigmf,
+)
 from semlink.phy.waveform.loopback import Loopback, resample
 from semlink.phy.waveform.ofdm import OfdmWaveform
 from semlink.phy.waveform.ofdm_words import FFT, PREFIX
 from semlink.phy.waveform.receiver import BurstReceiver
+from semlink.phy.waveform.sample_files import SampleFile
 from semlink.phy.waveform.segments import Reassembled, Reassembler, Segment, split
 from semlink.phy.waveform.single_carrier import SingleCarrier
 from semlink.phy.waveform.speed import ReceiverSpeed, measure_receivers
@@ -26,11 +36,14 @@ __all__ = [
     "ReceivedBurst",
     "ReceiverSpeed",
     "Recording",
+    "SampleFile",
     "Samples",
     "Segment",
     "SingleCarrier",
     "Waveform",
     "measure_receivers",
+    "open_raw",
+    "open_sigmf",
     "read_cf32",
     "read_sigmf",
     "resample",

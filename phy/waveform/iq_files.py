@@ -1,4 +1,4 @@
-"""Recordings of samples: raw `.cf32` files, and SigMF with the bursts annotated. NumPy alone.
+"""Recordings of samples: raw files, and SigMF with the bursts annotated. NumPy alone.
 
 Source of SigMF: "Signal Metadata Format Specification" 1.2, github.com/sigmf/SigMF.
 """
@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Mapping, Sequence
+import tarfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semlink.phy.waveform.burst import ReceivedBurst, Samples
 from semlink.phy.waveform.header import BurstHeader
+from semlink.phy.waveform.sample_files import SampleFile, Stretch, encode_samples
+from semlink.phy.waveform.sigmf_fields import OWN_DATATYPES, Fields, check_metadata, parse, within
 
 Datatype = Literal["cf32_le", "ci16_le"]
 
 VERSION = "1.2.0"
 NAMESPACE_VERSION = "0.1.0"
-_FULL_SCALE = 32767
-_DTYPES: dict[str, np.dtype[Any]] = {"cf32_le": np.dtype("<f4"), "ci16_le": np.dtype("<i2")}
+_LONGEST_META = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,10 @@ class Annotation:
             ValueError: a field out of range.
         """
         fields = self.extra.get("semlink:header")
-        return None if fields is None else BurstHeader(**fields)
+        try:
+            return None if fields is None else BurstHeader(**fields)
+        except TypeError as error:  # fields that are none, or of another kind
+            raise ValueError(f"semlink:header={fields!r}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -93,16 +99,29 @@ class Recording:
 
 def write_cf32(path: Path | str, samples: Samples) -> None:
     """Write samples (n,) as pairs of 32-bit floats, least significant byte first: GNU Radio's file sink."""
-    _encode(samples, "cf32_le").tofile(Path(path))
+    encode_samples(samples, "cf32_le").tofile(Path(path))
 
 
 def read_cf32(path: Path | str) -> NDArray[np.complex64]:
-    """Samples (n,) of a raw file.
+    """Samples (n,) of a raw file of pairs of 32-bit floats; a warning tells of what was mended, as of `SampleFile`.
 
     Raises:
-        ValueError: the file ends within a sample, or holds something that is not finite.
+        ValueError: more than 1 GiB, which `open_raw` reads in pieces, or a file without any sample that is finite.
     """
-    return _decode(Path(path), "cf32_le")
+    return open_raw(path, "cf32_le").read()
+
+
+def open_raw(path: Path | str, datatype: str) -> SampleFile:
+    """A file of nothing but samples, to be read in pieces.
+
+    Args:
+        path: of the file.
+        datatype: as SigMF names them, such as "ci16_le" or "cu8".
+
+    Raises:
+        ValueError: an unknown datatype.
+    """
+    return SampleFile(Stretch.of(Path(path)), datatype)
 
 
 def write_sigmf(path: Path | str, recording: Recording, *, datatype: Datatype = "cf32_le") -> Path:
@@ -120,10 +139,10 @@ def write_sigmf(path: Path | str, recording: Recording, *, datatype: Datatype = 
         ValueError: another datatype, an annotation outside of the recording or without order, or a key of another
             namespace than "semlink".
     """
-    if datatype not in get_args(Datatype):
-        raise ValueError(f"datatype={datatype!r} must be one of: {', '.join(get_args(Datatype))}")
+    if datatype not in OWN_DATATYPES:
+        raise ValueError(f"datatype={datatype!r} must be one of: {', '.join(OWN_DATATYPES)}")
     data, meta = _pair(path)
-    encoded = _encode(recording.samples, datatype)
+    encoded = encode_samples(recording.samples, datatype)
     metadata = _metadata(recording, datatype, hashlib.sha512(encoded.tobytes()).hexdigest())
     check_metadata(metadata, samples=len(recording.samples))
     encoded.tofile(data)
@@ -131,67 +150,124 @@ def write_sigmf(path: Path | str, recording: Recording, *, datatype: Datatype = 
     return meta
 
 
-def read_sigmf(path: Path | str) -> Recording:
-    """Read a recording of one channel.
+def read_sigmf(path: Path | str, *, channel: int | None = None) -> Recording:
+    """Read a recording of any program: `NAME.sigmf-meta` with its data, or the first of an archive `NAME.sigmf`.
+
+    What is out of order but clear is mended, and a warning tells of it: a last sample that is cut off, samples that are
+    not finite, annotations unsorted, beyond the end or missing.
+
+    Args:
+        path: with any of the three endings, or none.
+        channel: of a recording of several; None for the first, with a warning.
 
     Raises:
-        ValueError: metadata that lacks what it must have, an unknown datatype, or data that differ from their hash.
+        ValueError: metadata that lack what they must have or ask for what is not known, data that differ from their
+            hash, or more than 1 GiB, which `open_sigmf` reads in pieces.
     """
-    data, meta = _pair(path)
-    try:
-        metadata = json.loads(meta.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{meta} is no JSON: {error}") from error
-    check_metadata(metadata)
-    own = metadata["global"]
-    told = own.get("core:sha512")
-    if told is not None and hashlib.sha512(data.read_bytes()).hexdigest() != told:
-        raise ValueError(f"{data} differs from the core:sha512 of its metadata")
-    samples = _decode(data, own["core:datatype"])
-    check_metadata(metadata, samples=len(samples))
-    capture = metadata["captures"][0] if metadata["captures"] else {}
+    found = _find(path)
+    file = _open(found, channel)
+    with _told_of(found.meta):
+        entries = within(found.fields.annotations, len(file))
+    own = found.fields.own
     return Recording(
-        samples=samples,
+        samples=file.read(),
         rate_hz=own.get("core:sample_rate"),
-        carrier_hz=capture.get("core:frequency"),
-        annotations=tuple(_annotation(one, len(samples)) for one in metadata["annotations"]),
+        carrier_hz=found.fields.carrier_hz,
+        annotations=tuple(_annotation(one) for one in entries),
         info={key: value for key, value in own.items() if key.startswith("semlink:")},
         description=own.get("core:description", ""),
-        captured=capture.get("core:datetime", ""),
+        captured=found.fields.capture.get("core:datetime", ""),
     )
 
 
-def check_metadata(metadata: Any, *, samples: int | None = None) -> None:  # noqa: ANN401 - whatever a file holds
-    """Raise ValueError unless this is SigMF metadata as far as this module writes it.
+def open_sigmf(path: Path | str, *, channel: int | None = None) -> SampleFile:
+    """The samples of a recording, to be read in pieces; the rest as `read_sigmf`."""
+    return _open(_find(path), channel)
 
-    Args:
-        metadata: what was read from JSON.
-        samples: how many there are, if that is to be checked.
-    """
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("global"), dict):
-        raise ValueError("metadata must be an object with an object `global`")
-    for name in ("captures", "annotations"):
-        entries = metadata.get(name)
-        if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
-            raise ValueError(f"metadata must have a list of objects `{name}`")
-        starts = [_count(one.get("core:sample_start"), f"{name}: core:sample_start") for one in entries]
-        if starts != sorted(starts):
-            raise ValueError(f"{name} must be in the order of core:sample_start; it is {starts}")
-    own = metadata["global"]
-    for key in ("core:datatype", "core:version"):
-        if not isinstance(own.get(key), str):
-            raise ValueError(f"global must have a text {key}; it is {own.get(key)!r}")
-    if own["core:datatype"] not in _DTYPES:
-        raise ValueError(f"core:datatype={own['core:datatype']!r} must be one of: {', '.join(_DTYPES)}")
-    if own.get("core:num_channels", 1) != 1:
-        raise ValueError(f"core:num_channels={own['core:num_channels']!r} must be 1")
-    rate = own.get("core:sample_rate")
-    if rate is not None and not (_is_number(rate) and 0 < rate <= 1e12):
-        raise ValueError(f"core:sample_rate={rate!r} must be above 0 and up to 1e12 Hz")
-    for one in metadata["annotations"]:
-        count = _count(one.get("core:sample_count", 0), "annotations: core:sample_count")
-        if samples is not None and one["core:sample_start"] + count > samples:
-            raise ValueError(f"annotation at {one['core:sample_start']} of {count} is beyond the {samples} samples")
+
+class _Found(NamedTuple):
+    """A recording's metadata, where they were read, and where its samples lie."""
+
+    meta: Path
+    fields: Fields
+    data: Stretch
+
+
+def _find(path: Path | str) -> _Found:
+    if Path(path).suffix == ".sigmf" and Path(path).is_file():
+        return _find_in_archive(Path(path))
+    data, meta = _pair(path)
+    with _told_of(meta):
+        fields = parse(_text(Stretch.of(meta)))
+    data = meta.with_name(fields.dataset) if fields.dataset else data
+    if fields.own.get("core:metadata_only") and not data.is_file():
+        raise ValueError(f"{meta} says core:metadata_only: there are no samples")
+    return _Found(meta, fields, Stretch.of(data))
+
+
+def _find_in_archive(path: Path) -> _Found:
+    """The first recording by name: its samples are read where they lie, without unpacking."""
+    try:
+        with tarfile.open(path, "r:") as archive:
+            members = {one.name: Stretch(path, one.offset_data, one.size) for one in archive if one.isreg()}
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        raise ValueError(f"{path} is no archive of SigMF: {' '.join(str(error).split())}") from error
+    names = sorted(name for name in members if name.endswith(".sigmf-meta"))
+    if not names:
+        raise ValueError(f"{path} is no archive of SigMF: it holds no .sigmf-meta")
+    with _told_of(path):
+        if len(names) > 1:
+            warnings.warn(f"has {len(names)} recordings; the first one, {names[0]}, is taken", stacklevel=2)
+        fields = parse(_text(members[names[0]]))
+    stem = names[0].removesuffix(".sigmf-meta")
+    name = f"{stem.rpartition('/')[0]}/{fields.dataset}".lstrip("/") if fields.dataset else f"{stem}.sigmf-data"
+    data = members.get(name)
+    if data is None or data.start + data.size > path.stat().st_size:
+        raise ValueError(f"{path} does not hold {name!r}, or not all of it")
+    return _Found(path, fields, data)
+
+
+def _open(found: _Found, channel: int | None) -> SampleFile:
+    fields, told = found.fields, found.fields.own.get("core:sha512")
+    if told is not None and _hash(found.data) != told.lower():
+        raise ValueError(f"{found.data.path} differs from the core:sha512 of its metadata")
+    try:
+        return SampleFile(
+            found.data,
+            fields.own["core:datatype"],
+            headers=fields.headers,
+            trailing=fields.trailing_bytes,
+            channels=fields.channels,
+            channel=channel,
+        )
+    except ValueError as error:
+        raise ValueError(f"{found.meta}: {error}") from error
+
+
+def _text(meta: Stretch) -> bytes:
+    if meta.size > _LONGEST_META:
+        raise ValueError(f"metadata of {meta.size} bytes; at most {_LONGEST_META} are allowed")
+    return b"".join(meta.blocks())
+
+
+def _hash(data: Stretch) -> str:
+    digest = hashlib.sha512()
+    for block in data.blocks():
+        digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """What is refused or warned of names the file."""
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+    for one in said:
+        warnings.warn(f"{path}: {one.message}", stacklevel=5)
 
 
 def _metadata(recording: Recording, datatype: str, sha512: str) -> dict[str, Any]:
@@ -226,36 +302,9 @@ def _metadata(recording: Recording, datatype: str, sha512: str) -> dict[str, Any
     return {"global": {**own, **recording.info}, "captures": [capture], "annotations": annotations}
 
 
-def _annotation(entry: Mapping[str, Any], samples: int) -> Annotation:
+def _annotation(entry: Mapping[str, Any]) -> Annotation:
     extra = {key: value for key, value in entry.items() if key.startswith("semlink:")}
-    count = entry.get("core:sample_count", samples - entry["core:sample_start"])  # to the end where it is not given
-    return Annotation(entry["core:sample_start"], count, entry.get("core:label", ""), extra)
-
-
-def _encode(samples: Samples, datatype: str) -> NDArray[Any]:
-    samples = np.asarray(samples)
-    if samples.ndim != 1:
-        raise ValueError(f"samples have shape {samples.shape}; they must be (n,)")
-    axes = np.ascontiguousarray(samples, dtype=np.complex64).view(np.float32)
-    if not np.isfinite(axes).all():
-        raise ValueError("samples must be finite")
-    if datatype == "ci16_le":
-        axes = np.rint(axes * (_FULL_SCALE / max(float(np.max(np.abs(axes), initial=0.0)), 1e-30)))
-    encoded: NDArray[Any] = axes.astype(_DTYPES[datatype])
-    return encoded
-
-
-def _decode(path: Path, datatype: str) -> NDArray[np.complex64]:
-    dtype, size = _DTYPES[datatype], path.stat().st_size
-    if size % (2 * dtype.itemsize):
-        raise ValueError(f"{path} has {size} bytes; a sample of {datatype} has {2 * dtype.itemsize}")
-    axes = np.fromfile(path, dtype=dtype).astype(np.float32)
-    if datatype == "ci16_le":
-        axes /= _FULL_SCALE
-    if not np.isfinite(axes).all():
-        raise ValueError(f"{path} holds samples that are not finite; is it {datatype}?")
-    samples: NDArray[np.complex64] = axes.view(np.complex64)
-    return samples
+    return Annotation(entry["core:sample_start"], entry["core:sample_count"], entry.get("core:label", ""), extra)
 
 
 def _pair(path: Path | str) -> tuple[Path, Path]:
@@ -263,13 +312,3 @@ def _pair(path: Path | str) -> tuple[Path, Path]:
     for ending in (".sigmf-data", ".sigmf-meta", ".sigmf"):
         name = name.removesuffix(ending)
     return Path(name + ".sigmf-data"), Path(name + ".sigmf-meta")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _count(value: object, name: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{name}={value!r} must be a whole number from 0")
-    return value

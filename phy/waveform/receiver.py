@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from semlink.phy.waveform.burst import Acquired, ReceivedBurst, Samples, Waveform
 
+LARGEST = 1e12
+"""Magnitude above which nothing is a sample: sums of its square would be lost in single precision."""
+
 
 @dataclass
 class Counts:
@@ -19,12 +22,14 @@ class Counts:
         refused: places without a header whose CRC held.
         too_long: bursts longer than the receiver takes.
         cut: bursts whose end was not in the stream.
+        spoilt: samples that were taken for 0: not finite, or beyond `LARGEST`.
     """
 
     received: int = 0
     refused: int = 0
     too_long: int = 0
     cut: int = 0
+    spoilt: int = 0
 
 
 class BurstReceiver:
@@ -62,27 +67,34 @@ class BurstReceiver:
         return self._acquired is not None
 
     def push(self, samples: Samples) -> list[ReceivedBurst]:
-        """Take samples (n,), complex.
+        """Take samples (n,), complex. One that is not finite is taken for 0, and costs nothing but itself.
 
         Returns:
             Bursts in the order of the stream.
 
         Raises:
-            ValueError: samples out of shape or not finite, or the stream was ended by `flush`.
+            ValueError: samples out of shape, or the stream was ended by `flush`.
         """
         if self._ended:
             raise ValueError("push() after flush(): a new stream needs a new BurstReceiver")
         samples = np.asarray(samples)
         if samples.ndim != 1:
             raise ValueError(f"samples have shape {samples.shape}; they must be (n,)")
-        if not np.isfinite(samples).all():
-            raise ValueError("samples must be finite")
-        self._pieces.append(samples.astype(np.complex64))
+        self._pieces.append(self._checked(samples))
         self._waiting += len(samples)
         # Small pieces are put together first: each look at the buffer has its price.
         if self._waiting < self.waveform.block // 4:
             return []
         return self._advance()
+
+    def _checked(self, samples: Samples) -> NDArray[np.complex64]:
+        with np.errstate(over="ignore", invalid="ignore"):  # of double precision
+            checked: NDArray[np.complex64] = samples.astype(np.complex64)
+            right = (np.abs(checked.real) <= LARGEST) & (np.abs(checked.imag) <= LARGEST)
+        if not right.all():
+            self.counts.spoilt += len(right) - int(np.count_nonzero(right))
+            checked[~right] = 0
+        return checked
 
     def flush(self) -> list[ReceivedBurst]:
         """End the stream.

@@ -45,8 +45,11 @@ from semlink.phy.waveform.sync import (
     share,
     turn,
     window_sum,
+    without_constant,
 )
 
+_AVERAGED = 256
+"""Symbols over which a constant is looked for."""
 _CLOCKS = 100e-6
 """Standard deviation of sampling offsets, before anything is known of them."""
 
@@ -155,7 +158,8 @@ class SingleCarrier:
     def score(self, samples: Samples) -> tuple[Reals, Reals]:
         """Share and amount of energy behind the matched filter that lies in the preamble's segments.
 
-        Segments are added up by their energies, so a frequency offset of 8e-3 cycles per symbol costs 0.5 dB.
+        Segments are added up by their energies, so a frequency offset of 8e-3 cycles per symbol costs 0.5 dB. A moving
+        average is taken away first: it holds what is at the carrier, as DC, and of symbols next to nothing.
 
         Args:
             samples: (block,).
@@ -164,7 +168,7 @@ class SingleCarrier:
             The share (Beta-distributed under noise) and the energy at places `lead`, `lead` + 1, …, (places,).
         """
         sps, n = self.samples_per_symbol, len(samples)
-        spectrum = np.fft.fft(samples)
+        spectrum = np.fft.fft(without_constant(samples, _AVERAGED * sps))
         count = n - self.lead - self.pulse.half - (PREAMBLE - 1) * sps
         stop = self.lead + count + (PREAMBLE - 1) * sps
         matched, *parts = (np.fft.ifft(spectrum * one)[self.lead : stop] for one in self._kernels(n))
@@ -194,26 +198,36 @@ class SingleCarrier:
             place: of the first symbol, to within a sample.
         """
         sps, layout = self.samples_per_symbol, lay_out(32)
-        start = place + self._fraction(samples, place)
-        cfo = self._coarse(self.pulse.matched(samples, start + sps * np.arange(PREAMBLE))) / sps
         first = place - self.lead
-        piece = turn(samples[first : place + self.head], -cfo)
+        raw = samples[first : place + self.head]
+        constant = complex(np.mean(raw))
+        raw = raw - np.complex64(constant)
+        start = self.lead + self._fraction(raw, self.lead)
+        cfo = self._coarse(self.pulse.matched(raw, start + sps * np.arange(PREAMBLE))) / sps
+        piece = turn(raw, -cfo)
         places = np.concatenate([np.arange(PREAMBLE), layout.pilots[: HEADER_BLOCKS * PILOTS], layout.header])
         known = known_symbols(layout)[places[:-HEADER_SYMBOLS]]
-        y = self.pulse.matched(piece, start - first + sps * places)
+        y = self.pulse.matched(piece, start + sps * places)
         # Frequency errors of the preamble are below 3.4e-4 cycles per symbol, one standard deviation, at 3 dB.
         rest = frequency(y[: len(known)] * known.conj(), places[: len(known)], centre=0.0, reach=1.5e-3)
         y = y * np.exp(-2j * np.pi * rest * places)
         cfo += rest / sps
         start -= self._timing(y[:PREAMBLE], known[:PREAMBLE]) * sps
-        y = self.pulse.matched(piece, start - first + sps * places) * np.exp(-2j * np.pi * rest * places)
+        y = self.pulse.matched(piece, start + sps * places) * np.exp(-2j * np.pi * rest * places)
         tone = np.exp(-2j * np.pi * cfo * sps * places)
         gain, offset = np.linalg.lstsq(np.stack([known, tone[: len(known)]], 1), y[: len(known)], rcond=None)[0]
         soft = ((y - offset * tone)[-HEADER_SYMBOLS:] * np.conj(gain * scrambling())).real
         header = decode_header(soft)
         if header is None:
             return None
-        return Acquired(header, start, cfo, 0j, int(lay_out(header.count).length * sps))
+        constant += self._constant(complex(offset), cfo - rest / sps, start)
+        return Acquired(header, first + start, cfo, constant, int(lay_out(header.count).length * sps))
+
+    def _constant(self, offset: complex, cfo: float, start: float) -> complex:
+        """In samples, what is `offset` at `start` behind the matched filter, when they were turned back by `cfo`."""
+        half = self.pulse.half
+        response = float(self.pulse.taps(0.0)[0] @ np.cos(2 * np.pi * cfo * np.arange(-half, half + 1)))
+        return offset * complex(np.exp(2j * np.pi * cfo * start)) / response
 
     def _fraction(self, samples: Samples, place: int) -> float:
         """Where within ± one sample the preamble is strongest."""
@@ -259,7 +273,7 @@ class _Demodulation:
         self.waveform, self.burst, self.sps = waveform, burst, waveform.samples_per_symbol
         self.first = int(burst.place) - waveform.lead
         piece = samples[self.first : int(burst.place) + burst.samples + waveform.lead]
-        self.samples = turn(piece, -burst.cfo)
+        self.samples = turn(piece - np.complex64(burst.offset), -burst.cfo)
         self.layout = lay_out(burst.header.count)
         sent = known_symbols(self.layout, burst.header)
         self.known = np.sort(np.concatenate([np.arange(PREAMBLE), self.layout.header, self.layout.pilots]))

@@ -86,6 +86,21 @@ def window_sum(values: Samples, length: int, stride: int = 1) -> Samples:
     return sums
 
 
+def without_constant(samples: Samples, length: int) -> Samples:
+    """Samples (n,) less the mean of some `length` around each, an eighth of it at a time: what is there as DC.
+
+    At either end the mean is that of the first or last so many. n must be `length` or more.
+    """
+    step = length // 8
+    rows = len(samples) // step
+    means = samples[: rows * step].reshape(rows, step).mean(axis=1)
+    around = np.pad(np.asarray(window_sum(means, 8)) / 8, (4, 3), mode="edge").astype(np.complex64)
+    less = samples.copy()
+    less[: rows * step].reshape(rows, step)[...] -= around[:, None]
+    less[rows * step :] -= around[-1]
+    return less
+
+
 def share(part: Reals, whole: Reals) -> Reals:
     """part / whole, and 0 where there is next to nothing: of digital silence, rounding alone would be left."""
     floor = 1e-10 * float(np.max(whole, initial=0.0)) + 1e-30

@@ -40,7 +40,7 @@ def test_pictures(tmp_path: Path) -> None:
     assert [path.stem for path in paths] == ["astronaut", "chelsea", "coffee"]
     assert find_pictures(f"{paths[2]}; {paths[0].parent}") == [paths[2], *paths]
     assert load_picture(paths[0], (40, 30)).shape == (30, 40, 3)
-    for word, said in ((f"{tmp_path}/none.png", "no such file"), (str(tmp_path), "must name a file"), ("", "must")):
+    for word, said in ((f"{tmp_path}/none.png", "no such file"), (str(tmp_path), "holds no image"), ("", "must")):
         with pytest.raises(ValueError, match=said):
             find_pictures(word)
     (tmp_path / "bad.png").write_bytes(b"no image")

@@ -245,8 +245,6 @@ def test_symbols_and_samples_that_cannot_be_are_refused(waveform: Waveform) -> N
     with pytest.raises(ValueError, match="finite"):
         waveform.modulate(BurstHeader(symbols=1), np.array([np.nan]))
     receiver = BurstReceiver(waveform)
-    with pytest.raises(ValueError, match="finite"):
-        receiver.push(np.array([np.inf + 0j]))
     with pytest.raises(ValueError, match=r"shape \(1, 3\)"):
         receiver.push(np.zeros((1, 3)))
     assert receiver.push(np.zeros(0)) == []

@@ -27,7 +27,8 @@ from semlink.phy.waveform import (
     write_cf32,
     write_sigmf,
 )
-from semlink.phy.waveform.iq_files import Datatype, check_metadata
+from semlink.phy.waveform.iq_files import Datatype
+from semlink.phy.waveform.sigmf_fields import check_metadata
 
 GOLDEN = Path(__file__).parent / "golden"
 WAVEFORMS: dict[str, Waveform] = {"sc": SingleCarrier(), "ofdm": OfdmWaveform()}
@@ -83,11 +84,8 @@ def test_raw_files_are_interleaved_32_bit_floats(tmp_path: Path) -> None:
     write_cf32(tmp_path / "x.cf32", samples)
     assert np.fromfile(tmp_path / "x.cf32", dtype="<f4").tolist() == [1, 2, -3.5, 0.25]
     np.testing.assert_array_equal(read_cf32(tmp_path / "x.cf32"), samples)
-    (tmp_path / "x.cf32").write_bytes(b"1234567")
-    with pytest.raises(ValueError, match="7 bytes; a sample of cf32_le has 8"):
-        read_cf32(tmp_path / "x.cf32")
     np.full(4, np.nan, dtype="<f4").tofile(tmp_path / "x.cf32")
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="no sample that is finite; is it cf32_le"):
         read_cf32(tmp_path / "x.cf32")
     with pytest.raises(ValueError, match=r"shape \(1, 2\)"):
         write_cf32(tmp_path / "x.cf32", samples[None])
@@ -151,18 +149,16 @@ def broken(metadata: dict[str, Any], path: str, value: object) -> dict[str, Any]
     ("path", "value", "said"),
     [
         ("global", ..., "an object `global`"),
-        ("captures", ..., "list of objects `captures`"),
+        ("captures", 0, "list of objects `captures`"),
         ("annotations", {}, "list of objects `annotations`"),
         ("annotations", [3], "list of objects `annotations`"),
         ("global/core:datatype", ..., "must have a text core:datatype"),
         ("global/core:version", 1, "must have a text core:version"),
-        ("global/core:datatype", "cu8", "core:datatype='cu8' must be one of: cf32_le, ci16_le"),
-        ("global/core:num_channels", 2, "core:num_channels=2 must be 1"),
+        ("global/core:datatype", "cf16_le", "core:datatype='cf16_le' must be c or r, then f32"),
+        ("global/core:num_channels", 0, "core:num_channels=0 must be a whole number from 1"),
         ("global/core:sample_rate", 0, "core:sample_rate=0 must be above 0"),
         ("annotations/0/core:sample_start", -1, "core:sample_start=-1 must be a whole number"),
         ("annotations/0/core:sample_start", 1e9, "core:sample_start=1000000000.0 must be a whole number"),
-        ("annotations/0/core:sample_start", 10**9, "in the order of core:sample_start"),
-        ("annotations/1/core:sample_count", 10**9, "beyond the"),
         ("captures/0/core:sample_start", ..., "captures: core:sample_start=None"),
     ],
 )
@@ -170,7 +166,7 @@ def test_metadata_that_lack_something_are_refused(tmp_path: Path, path: str, val
     meta = write_sigmf(tmp_path / "x", record("sc"))
     metadata = broken(json.loads(meta.read_text()), path, value)
     meta.write_text(json.dumps(metadata))
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=rf"x\.sigmf-meta: .*{said}"):
         read_sigmf(meta)
 
 
@@ -191,4 +187,4 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is no JSON"):
         read_sigmf(tmp_path / "x")
     with pytest.raises(ValueError, match="object"):
-        check_metadata([])
+        check_metadata([], samples=0)
