@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Tests run on as many processes as there are cores; one file's tests stay together as far as the work is even.
+PROCESSES := -n logical --dist worksteal
+
 # GNU Radio runs under the Python that it was installed for.
 RADIO ?= /usr/bin/python3
 
@@ -12,10 +15,10 @@ compare: $(STAMP)
 	$(BIN)/semlink compare --out out
 
 test: $(STAMP) lint
-	$(BIN)/pytest
+	$(BIN)/pytest $(PROCESSES)
 
 test-fast: $(STAMP)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest $(PROCESSES) -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

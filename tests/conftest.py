@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from importlib import resources
@@ -15,6 +16,7 @@ from PIL import Image
 from semlink.flowgraphs.cli import app as cli
 from semlink.neural import zoo as codec_zoo
 from semlink.neural.diffusion import SFT, ReceiverCard, ResidualCNN, build_receiver, write_receiver_card, zoo
+from semlink.phy.parallel import cores
 
 SMALL = {"width": 4, "dim": 8, "blocks": [1, 1, 1, 1], "refinement": 0, "extractor_blocks": 1}
 NETWORKS: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -24,6 +26,11 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], str]] = {
     "cddm-swin": ("cddm", {"width": 8, "blocks": 1}, "zoo:swin"),
 }
 TASKS = {"sft": "sft-2", "residual-cnn": "control", "cddm": "cddm"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The processes of a run (`pytest -n`) share out the cores: else PyTorch's threads wait for each other."""
+    torch.set_num_threads(max(1, cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
 
 
 def keep(folder: Path, name: str) -> Path:
