@@ -25,6 +25,7 @@ from semlink.flowgraphs.comparison.report import (
     MARGINS,
     by_codec,
     describe,
+    for_json,
     progress_bar,
     psnr_cell,
     try_codecs,
