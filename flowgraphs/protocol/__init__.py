@@ -19,7 +19,7 @@ from semlink.flowgraphs.protocol.messages import (
 )
 from semlink.flowgraphs.protocol.parts_stream import Part, PartsStream
 from semlink.flowgraphs.protocol.pdu import MAX_PART, MalformedPduError, Pdu, Scalar, pack, unpack
-from semlink.flowgraphs.protocol.worker_client import ADDRESS, WorkerClient, WorkerError
+from semlink.flowgraphs.protocol.worker_client import ADDRESS, WorkerClient, WorkerError, import_zmq
 from semlink.flowgraphs.protocol.worker_front import LINGER_MS, TOO_MANY, TOO_MUCH, Limits, run_front
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "encode_request",
     "encoded_reply",
     "error_reply",
+    "import_zmq",
     "pack",
     "read_array",
     "read_decoded",
