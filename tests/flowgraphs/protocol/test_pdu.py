@@ -230,7 +230,7 @@ RADIO_SIDE = """
 import sys
 for name in ("torch", "jaxtyping", "zmq", "scipy", "numba"):
     sys.modules[name] = None
-from semlink.flowgraphs.radio import codebook, messages, pdu, worker_client
+from semlink.flowgraphs.protocol import codebook, messages, pdu, worker_client
 import numpy as np
 assert codebook.scheme_number("nr1-13") == 13
 parts = pdu.pack(pdu.Pdu({"op": "x"}, {"a": np.ones(3, np.complex64)}))
