@@ -11,13 +11,13 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from torch import Tensor
 
@@ -43,6 +43,7 @@ from semlink.flowgraphs.specs import (
 from semlink.phy.channels import AWGN
 from semlink.phy.link import Codec, InformedCodec, esno_to_n0
 from semlink.phy.metrics import METRICS
+from semlink.phy.progress import progress_of
 
 FILES = ("compare.csv", "compare.png", "contact.png")
 MARGINS = "margins.csv"  # of receivers, where there are any
@@ -329,7 +330,7 @@ def _finite(row: Mapping[Hashable, object] | Mapping[str, object]) -> dict[Hasha
 
 @contextmanager
 def progress_bar(label: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on stderr; what it hands out advances it by one."""
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield partial(progress.advance, progress.add_task(label, total=total))
+    """How far something is, on stderr; what it hands out advances it by one."""
+    with progress_of(label, total) as show:
+        counted = count(1)
+        yield lambda: show(next(counted))
