@@ -79,7 +79,7 @@ class Lines:
         total: how much of it there is; None while that is not known.
         done: what had been done before.
         write: what is done with a line.
-        between_s: seconds from one line to the next, at least.
+        between_s: seconds from one line to the next, at least; None for `BETWEEN_S`.
         clock: seconds.
     """
 
@@ -90,13 +90,14 @@ class Lines:
         done: int,
         write: Callable[[str], Any],
         *,
-        between_s: float = BETWEEN_S,
+        between_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.label, self.total, self.done, self.said = label, total, done, ""
-        self._before, self._write, self._between, self._clock = done, write, between_s, clock
+        self._before, self._write, self._clock = done, write, clock
+        self._between = BETWEEN_S if between_s is None else between_s
         self._begin = clock()
-        self._next = self._begin + min(SILENT_S, between_s)
+        self._next = self._begin + min(SILENT_S, self._between)
         self._written: int | None = None
 
     def __call__(self, done: int, *, total: int | None = None, label: str | None = None, said: str = "") -> None:
