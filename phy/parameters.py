@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import ClassVar
 
 
@@ -30,7 +31,7 @@ class Described:
 
 def check_number(name: str, value: object, low: float | int, high: float | int, unit: str = "") -> None:
     """Raise ValueError unless `value` is a number from `low` to `high`, not a NaN."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+    if not isinstance(value, Real) or isinstance(value, bool) or not low <= value <= high:
         raise ValueError(f"{name}={value!r} must be from {low:g} to {high:g} {unit}".rstrip())
 
 

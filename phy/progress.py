@@ -53,7 +53,9 @@ def progress_of(
         yield lines
         lines.end()
     else:
-        lines = Lines(label, total, done, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+        lines = Lines(
+            label, total, done, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
+        )
         yield lines
         lines.end()
 

@@ -148,8 +148,11 @@ def _sent(study: Plan, names: set[str], fingerprints: Mapping[str, str]) -> dict
 
 
 def _embedded(path: Path) -> str:
-    with Image.open(path) as image:
-        return _data_uri(image)
+    try:
+        with Image.open(path) as image:
+            return _data_uri(image)
+    except Exception as error:  # whatever Pillow makes of a damaged file
+        raise ValueError(f"picture {path}: cannot be read ({error}); remove the results' pictures") from error
 
 
 def _data_uri(image: Image.Image) -> str:
@@ -221,9 +224,10 @@ def _commands(study: Plan, table: pd.DataFrame) -> str:
 
 def _provenance(about: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items() if version)
-    git = f"; commit {about['git']}" if about["git"] else ""
-    machine = about["machine"]
-    return f"Begun {about['created']} with {versions}{git}; {machine['processor']}, {machine['cores']} cores."
+    git = f"; commit {about['git']}" if about.get("git") else ""
+    machine = about.get("machine", {})
+    where = f"{machine.get('processor')}, {machine.get('cores')} cores"
+    return f"Begun {about.get('created')} with {versions}{git}; {where}."
 
 
 def _ratio(ratio: float) -> str:

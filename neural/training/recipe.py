@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Any
 from semlink.neural.diffusion import TASKS, build_receiver
 from semlink.neural.models import RateAdaptive, build
 from semlink.phy.channels import AWGN, Rayleigh
+from semlink.phy.documents import read_toml
 from semlink.phy.link import Channel
+from semlink.phy.plain import plain
 
 CHANNELS: Mapping[str, Channel] = {
     "awgn": AWGN(),
@@ -73,6 +74,11 @@ class Settings:
     codec: str = ""  # the frozen one: zoo:NAME, or a weights file with its card beside it, or any name if it is given
 
     def __post_init__(self) -> None:
+        for one in fields(self):  # NumPy's numbers and lists, and paths, as Python's own
+            value = plain(getattr(self, one.name))
+            if isinstance(value, list):
+                value = tuple(value)
+            object.__setattr__(self, one.name, value)
         _check(self)
         if self.task != "codec":
             _check_receiver(self)
@@ -159,8 +165,8 @@ def read_recipe(path: str | Path) -> Settings:
             value is out of range.
     """
     try:
-        values = tomllib.loads(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values = read_toml(Path(path))
+    except (OSError, ValueError) as error:
         raise ValueError(f"recipe {path}: {error}") from error
     allowed = [field.name for field in fields(Settings)]
     if unknown := set(values) - set(allowed):
