@@ -15,7 +15,16 @@ from semlink.flowgraphs.specs.options import (
     parse_ratio,
     published_curves,
 )
-from semlink.flowgraphs.specs.own_blocks import FORM, Kind, is_own, make_own, own_names, source_files
+from semlink.flowgraphs.specs.own_blocks import (
+    FORM,
+    Kind,
+    code_of,
+    is_own,
+    lives_here,
+    make_own,
+    own_names,
+    source_files,
+)
 from semlink.flowgraphs.specs.receivers import JOINT, split_codec
 
 __all__ = [
@@ -25,10 +34,12 @@ __all__ = [
     "PUBLISHED",
     "Kind",
     "check_count",
+    "code_of",
     "default_codecs",
     "expand",
     "frozen_codec",
     "is_own",
+    "lives_here",
     "load_images",
     "make_channel",
     "make_codecs",
