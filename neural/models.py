@@ -87,7 +87,7 @@ def build_of(known: Mapping[str, Callable[..., nn.Module]], model: str, network:
     Raises:
         ValueError: as `build`.
     """
-    if model not in known:
+    if not isinstance(model, str) or model not in known:
         raise ValueError(f"model={model!r} must be one of: {', '.join(known)}")
     allowed = inspect.signature(known[model]).parameters
     if unknown := set(network) - set(allowed):
