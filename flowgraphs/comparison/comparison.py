@@ -44,6 +44,7 @@ class Tally:
     uses: int = 0
     values: int = 0  # of the images sent, c·h·w each
     pictures: dict[str, Pixels] = field(default_factory=dict)  # received, of the first realisation
+    lost: set[str] = field(default_factory=set)  # those of them that failed to decode
     notes: dict[str, list[str]] = field(default_factory=dict)
     bits: dict[str, int] = field(default_factory=dict)  # sent, by purpose
     modes: Counter[str] = field(default_factory=Counter)  # transmission modes, by image
@@ -145,6 +146,7 @@ class Comparison:
         sent: the images, (1, c, h, w), by name.
         notes: each codec's remarks on the accounting, by codec and topic.
         metrics: the perceptual metrics that were asked for.
+        lost: the keys of those `pictures` that failed to decode.
         errors: squared errors of every transmission, by (codec, Es/N0): images, in the same order everywhere, by
             realisations.
         distances: likewise of every perceptual metric, by (metric, codec, Es/N0).
@@ -155,6 +157,7 @@ class Comparison:
     sent: Mapping[str, Tensor]
     notes: Mapping[str, Mapping[str, Sequence[str]]]
     metrics: Sequence[str] = ()
+    lost: Collection[tuple[str, str, float]] = frozenset()
     errors: Mapping[tuple[str, float], Scores] = field(default_factory=dict)
     distances: Mapping[tuple[str, str, float], Scores] = field(default_factory=dict)
 
@@ -233,6 +236,7 @@ def compare(
         images,
         notes,
         tuple(plan.perceptual),
+        lost={(image, job.name, job.esno_db) for job, tally in done for image in tally.lost},
         errors={(job.name, job.esno_db): np.array(tally.squared_errors).T for job, tally in done},
         distances={
             (metric, job.name, job.esno_db): np.array(values).T
@@ -304,6 +308,8 @@ class _Plan:
                 if realisation == 0:
                     received = zip(names, torch.split(got.image, 1), strict=True)
                     tally.pictures |= {name: pixels(image) for name, image in received if name in shown}
+                    failed = zip(names, got.failed.tolist(), strict=True)
+                    tally.lost |= {name for name, wrong in failed if wrong and name in shown}
         return tally
 
     def _distances(self, got: Tensor, sent: Tensor, key: str) -> dict[str, list[float]]:

@@ -99,7 +99,9 @@ def code_of(name: str, kind: Kind) -> bytes:
     """What the code of a block does, wherever it was written down: the same for the same text in another cell."""
     made = load_own(name, kind)
     made = made if inspect.isclass(made) or inspect.isroutine(made) else type(made)
-    classes = [one for one in inspect.getmro(made) if one.__module__ == made.__module__] if inspect.isclass(made) else []
+    classes = (
+        [one for one in inspect.getmro(made) if one.__module__ == made.__module__] if inspect.isclass(made) else []
+    )
     parts = [part for one in classes for part in vars(one).items()] if classes else [(name, made)]
     told = [f"{key}: {_told(value)}" for key, value in parts if not key.startswith("__") or inspect.isroutine(value)]
     return "\n".join(told).encode()
