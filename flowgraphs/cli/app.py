@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
 
@@ -18,13 +19,30 @@ from semlink.flowgraphs.cli import bench as bench_commands
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Images through classical and semantic links over the same channel, on equal terms. "
     "Es/N0 is the average energy per transmitted complex symbol over N0, in dB; the ratio is complex channel uses "
     "per image value (channels x height x width).",
 )
 app.add_typer(bench_commands.app, name="bench")
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"semlink {version('semlink')}")
+        except PackageNotFoundError:
+            typer.echo("semlink, from a tree that is not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    told: Annotated[
+        bool, typer.Option("--version", help="Tell the version, and end.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take what belongs to no command."""
 
 
 @app.command()
@@ -41,7 +59,7 @@ def compare(
             "fixed, adaptive, outage, genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, "
             "heic. CODE: ldpc, gallager, conv, uncoded. Any of them, but published ones, +RECEIVER[:steps=N,"
             "sampler=ddim|mean|ancestral,seed=N]: a receiver of `semlink zoo` or the path of its weights, such as "
-            "swin+sft:steps=1. MODULE:NAME is a codec of your own. May be repeated.",
+            "swin+sft:steps=1. MODULE:NAME is a codec of your own. `semlink codecs` lists them all. May be repeated.",
             show_default="jpeg-ldpc-qam, jpeg-ldpc-qam:adaptive (:outage where the channel fades), deepjscc and swin",
         ),
     ] = None,
@@ -326,6 +344,16 @@ def channels(
     run_channels(as_json=json)
 
 
+@app.command()
+def codecs(
+    json: Annotated[bool, typer.Option("--json", help="Print the list as JSON instead of text.")] = False,
+) -> None:
+    """List every codec name that --codec takes: networks, digital links and their schemes, ceilings, receivers."""
+    from semlink.flowgraphs.cli.codecs import run_codecs
+
+    run_codecs(as_json=json)
+
+
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
     options_metavar="grc-path | examples-path | transmit IMAGE... | receive [--help]",
@@ -374,7 +402,7 @@ def main() -> None:
     """Run the command line. A refused value or a file that cannot be had is one line and exit status 2."""
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # what follows the message is not of interest
     try:
-        status = app(standalone_mode=False)
+        status = app(prog_name="semlink", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     except Exception as error:

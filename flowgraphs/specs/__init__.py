@@ -1,5 +1,6 @@
 """From words to blocks: the options of the command line, receivers behind codecs, blocks of one's own."""
 
+from semlink.flowgraphs.specs.codec_names import CodecGroup, codec_groups
 from semlink.flowgraphs.specs.options import (
     DEFAULT_MCS,
     PUBLISHED,
@@ -32,9 +33,11 @@ __all__ = [
     "FORM",
     "JOINT",
     "PUBLISHED",
+    "CodecGroup",
     "Kind",
     "check_count",
     "code_of",
+    "codec_groups",
     "default_codecs",
     "expand",
     "frozen_codec",
