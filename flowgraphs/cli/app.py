@@ -121,8 +121,8 @@ def compare(
     out: Annotated[
         Path,
         typer.Option(
-            help="Folder for compare.csv, compare.png, contact.png and received/, and margins.csv where a receiver is "
-            "compared with its codec."
+            help="Folder for compare.csv, compare.json, compare.png, contact.png and received/, and margins.csv where "
+            "a receiver is compared with its codec."
         ),
     ] = Path("out"),
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")] = False,
@@ -207,7 +207,7 @@ def sweep(
 
 @app.command()
 def report(
-    results: Annotated[Path, typer.Argument(help="Results folder of `semlink sweep`.")],
+    results: Annotated[Path, typer.Argument(help="Folder of `semlink sweep` or `semlink compare`.")],
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),
 ) -> None:
     """Write a report of a study as one HTML file: curves, a slider through what was received, table, definitions."""
@@ -218,7 +218,7 @@ def report(
 
 @app.command()
 def figure(
-    results: Annotated[Path, typer.Argument(help="Results folder of `semlink sweep`.")],
+    results: Annotated[Path, typer.Argument(help="Folder of `semlink sweep` or `semlink compare`.")],
     out: Annotated[Path, typer.Option(help="The figure: .png, .pdf or .svg.")],
     quantity: Annotated[
         str, typer.Option(help="psnr_db, psnr_mean_db, ssim, ms_ssim, st_lpips, lpips, bler or outage.")

@@ -59,7 +59,7 @@ def _fits(name: str, value: object) -> bool:
     if name in TEXTS:
         return isinstance(value, str)
     if name == "pictures":
-        return isinstance(value, Mapping) and all(map(_is_inside, value.values()))
+        return isinstance(value, Mapping) and all(map(is_inside, value.values()))
     if isinstance(value, bool):
         return False
     if name in COUNTS:
@@ -77,7 +77,8 @@ def _wanted(name: str) -> str:
     return "a whole number from 0" if name in COUNTS else "a number"
 
 
-def _is_inside(file: object) -> bool:
+def is_inside(file: object) -> bool:
+    """Whether it is the path of a file within the folder that it is read from."""
     if not isinstance(file, str):
         return False
     path = PurePosixPath(file)

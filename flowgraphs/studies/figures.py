@@ -82,7 +82,7 @@ def plot_quantity(
         if value not in allowed:
             raise ValueError(f"{name}={value!r} must be one of: {', '.join(allowed)}")
     if "error" in table:  # of a table that was in a CSV, where nothing and an empty text are the same
-        table = table[table["error"].fillna("") == ""]
+        table = table[table["error"].isna() | (table["error"] == "")]
     if quantity not in table or over not in table or not np.isfinite(table[[quantity, over]]).all(axis=1).any():
         raise ValueError(f"the table has no {quantity} over {over}")
     with mpl.rc_context(IEEE if ieee else None):

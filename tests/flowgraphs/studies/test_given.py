@@ -55,7 +55,7 @@ def test_levels_of_anything_that_holds_numbers(levels: object) -> None:
 def test_what_is_no_setting_is_told_at_once(field: str, value: object, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         Study(**{"codecs": ["swin"], field: value})  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="stop.psnr_ci_db=1000"):
+    with pytest.raises(ValueError, match=r"stop\.psnr_ci_db=1000"):
         Stop(psnr_ci_db=10**400)
 
 
@@ -74,5 +74,7 @@ def test_a_table_through_a_csv_can_be_plotted(tmp_path: Path) -> None:
     ):
         figure = plot_psnr(one)
         assert len(figure.axes[0].lines) == (2 if "error" not in one else 1)
+    table[:2].to_csv(tmp_path / "good.csv", index=False)
+    assert len(plot_psnr(pd.read_csv(tmp_path / "good.csv")).axes[0].lines) == 1  # without an error at all
     with pytest.raises(ValueError, match="no bler"):
         plot_quantity(table, "bler")
