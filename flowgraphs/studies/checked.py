@@ -10,7 +10,9 @@ from semlink.flowgraphs.studies.engine import STUDY_COLUMNS
 from semlink.flowgraphs.studies.plan import Point
 from semlink.phy.documents import parse_json
 
-TEXTS = ("codec", "channel", "csi", "coherence", "equaliser", "mode", "spec", "error")
+TEXTS = ("codec", "spec", "error")
+LABELS = ("channel", "csi", "coherence", "equaliser", "mode")
+"""What a channel says of itself, one of one's own too."""
 COUNTS = ("failed", "images", "realisations", "seed", "block_errors", "blocks")
 NEEDED = ("codec", "spec", "asked_ratio", "esno_db", "error", "pictures", "images", "realisations", "failed")
 MOST = 2**63 - 1
@@ -58,6 +60,8 @@ def check_about(about: object) -> dict[str, Any]:
 def _fits(name: str, value: object) -> bool:
     if name in TEXTS:
         return isinstance(value, str)
+    if name in LABELS:
+        return value is None or isinstance(value, str | int | float)
     if name == "pictures":
         return isinstance(value, Mapping) and all(map(is_inside, value.values()))
     if isinstance(value, bool):

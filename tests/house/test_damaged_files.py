@@ -63,11 +63,10 @@ def changed_bytes(whole: bytes, rng: random.Random, count: int) -> Iterator[byte
 
 
 def refused(read: Callable[[], object]) -> int:
-    """1 where it is, by a ValueError of one line; whatever else is raised ends the test."""
+    """1 where it is, by a ValueError; whatever else is raised ends the test."""
     try:
         read()
-    except ValueError as error:
-        assert str(error).strip()
+    except ValueError:
         return 1
     return 0
 
@@ -181,7 +180,11 @@ def results(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "format": 1,
         "study": STUDY.to_dict(),
         "images": {"a.png": "0" * 64},
-        **{"blocks": {}, "code": "", "versions": {"semlink": "1"}, "git": "", "created": "today"},
+        "blocks": {},
+        "code": "",
+        "versions": {"semlink": "1"},
+        "git": "",
+        "created": "today",
         "machine": {"system": "x", "processor": "y", "cores": 2},
     }
     return about, entries
@@ -224,7 +227,7 @@ def test_a_row_of_another_study_is_named(tmp_path: Path) -> None:
     about["study"]["codecs"] = ["swin"]
     (tmp_path / "study.json").write_text(json.dumps(about))
     (tmp_path / "points.jsonl").write_text(json.dumps(entries[0]) + "\n")
-    with pytest.raises(ValueError, match="a row of jpeg-ldpc-qam on awgn at ratio 0.25, which is not of the study"):
+    with pytest.raises(ValueError, match=r"a row of jpeg-ldpc-qam on awgn at ratio 0\.25, which is not of the study"):
         read_results(tmp_path)
 
 
