@@ -21,7 +21,8 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - whatever a user gives
     """
     if type(value) in _OWN:
         return value
-    for kind, own in ((np.bool_, bool), (str, str), (os.PathLike, os.fspath), (Integral, int)):
+    kinds: tuple[tuple[Any, Any], ...] = ((np.bool_, bool), (str, str), (os.PathLike, os.fspath), (Integral, int))
+    for kind, own in kinds:
         if isinstance(value, kind):
             return own(value)
     if isinstance(value, np.floating):

@@ -7,13 +7,13 @@ import os
 import sys
 import warnings
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from semlink.flowgraphs.cli import bench as bench_commands
+from semlink.flowgraphs.cli import told
 
 # The heavy imports (PyTorch, Sionna) wait until a command runs: `semlink --help` answers at once.
 
@@ -27,19 +27,10 @@ app = typer.Typer(
 app.add_typer(bench_commands.app, name="bench")
 
 
-def _tell_version(wanted: bool) -> None:
-    if wanted:
-        try:
-            typer.echo(f"semlink {version('semlink')}")
-        except PackageNotFoundError:
-            typer.echo("semlink, from a tree that is not installed")
-        raise typer.Exit
-
-
 @app.callback()
 def options(
-    told: Annotated[
-        bool, typer.Option("--version", help="Tell the version, and end.", callback=_tell_version, is_eager=True)
+    version: Annotated[
+        bool, typer.Option("--version", help="Tell the version, and end.", callback=told.tell_version, is_eager=True)
     ] = False,
 ) -> None:
     """Take what belongs to no command."""
@@ -334,24 +325,8 @@ def export(
     run_export(codec=codec, ratio=ratio, size=size, name=name, out=out)
 
 
-@app.command()
-def channels(
-    json: Annotated[bool, typer.Option("--json", help="Print the list as JSON instead of text.")] = False,
-) -> None:
-    """List the channels and the impairments that --channel takes: their options, units and defaults."""
-    from semlink.flowgraphs.cli.channels import run_channels
-
-    run_channels(as_json=json)
-
-
-@app.command()
-def codecs(
-    json: Annotated[bool, typer.Option("--json", help="Print the list as JSON instead of text.")] = False,
-) -> None:
-    """List every codec name that --codec takes: networks, digital links and their schemes, ceilings, receivers."""
-    from semlink.flowgraphs.cli.codecs import run_codecs
-
-    run_codecs(as_json=json)
+app.command()(told.channels)
+app.command()(told.codecs)
 
 
 @app.command(

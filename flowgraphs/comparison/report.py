@@ -225,7 +225,7 @@ def write_comparison(
     pictures = {(*key, ""): picture for key, picture in outcome.pictures.items()}
     for key, one in sampled.items():
         pictures |= {(*key, "_mean"): one.mean, (*key, "_spread"): one.spread}
-    received = {}
+    received: dict[tuple[str, str, float], str] = {}
     for (image, codec, level, end), picture in pictures.items():
         file = f"received/{number[image]}_{_file_name(codec)}_{level:g}dB{end}.png"
         plots.write_image(picture, folder / file)

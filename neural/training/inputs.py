@@ -58,7 +58,7 @@ def digest(parts: Any) -> str:  # noqa: ANN401 - any iterable of tensors, a dict
 
 def _bytes(part: Tensor) -> memoryview:
     flat = part.detach().cpu().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy())
+    return flat.view(torch.uint8).numpy().data
 
 
 def changed_settings(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import sys
 import types
@@ -64,7 +65,7 @@ def test_a_notebook_without_widgets_gets_one_line_and_no_warning(monkeypatch: py
     monkeypatch.setitem(sys.modules, "IPython.display", fake)
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(display=fake))
     monkeypatch.setattr(progress, "SILENT_S", 0.0)
-    monkeypatch.setattr(progress.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with progress_of("points", 2, console=Console(file=io.StringIO(), force_jupyter=True)) as show:
         show(1)
         show(2)

@@ -9,11 +9,12 @@ from importlib.metadata import version
 
 import pytest
 
+from semlink.baselines.adaptation import MODES
 from semlink.baselines.blocks import CODES
 from semlink.flowgraphs.specs import codec_groups, make_codecs
 from semlink.flowgraphs.specs.codec_names import CHANNEL_CODES, KNOWN, PUBLISHED
-from semlink.flowgraphs.specs.options import MODES, codec_forms
 from semlink.flowgraphs.specs.options import PUBLISHED as TAKEN
+from semlink.flowgraphs.specs.options import codec_forms
 from semlink.phy.channels import AWGN
 
 Command = Callable[..., tuple[int, str, str]]

@@ -94,7 +94,7 @@ def test_what_failed_is_marked() -> None:
 
 def test_ssim_and_ms_ssim_have_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Figure] = []
-    monkeypatch.setattr(plots.Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
     few = outcome("square")
     draw_curves(few, "awgn", tmp_path / "few.png")
     few.table["ms_ssim"] = [0.5, 0.75, 0.5, 0.75]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,15 +18,16 @@ ONE = Study(codecs=["jpeg-ldpc-qam"], esno_db=[0, 1.5], ratios=[0.25], seed=3, i
 
 
 def test_numpys_are_taken_as_pythons_own() -> None:
-    given = Study(
-        codecs=np.array(["jpeg-ldpc-qam"]),
-        esno_db=np.arange(0, 3, 1.5, dtype=np.float32),
-        ratios=Fraction(1, 4),
-        seed=np.int64(3),
-        images=Path("a.png"),
-        stop=Stop(psnr_ci_db=np.float32(0.1), block_errors=np.int64(5)),
-        refine=Refine(failed=Fraction(1, 2)),
-    )
+    values: dict[str, Any] = {
+        "codecs": np.array(["jpeg-ldpc-qam"]),
+        "esno_db": np.arange(0, 3, 1.5, dtype=np.float32),
+        "ratios": Fraction(1, 4),
+        "seed": np.int64(3),
+        "images": Path("a.png"),
+    }
+    rule: dict[str, Any] = {"psnr_ci_db": np.float32(0.1), "block_errors": np.int64(5)}
+    finer: dict[str, Any] = {"failed": Fraction(1, 2)}
+    given = Study(**values, stop=Stop(**rule), refine=Refine(**finer))
     wanted = ONE.to_dict() | {
         "stop": {"psnr_ci_db": 0.1, "block_errors": 5, "most": 100},
         "refine": {"psnr_db": 0.0, "failed": 0.5, "finest_db": 0.25},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from semlink.flowgraphs.studies.cluster import OtherWorkerError, differences_of,
 from semlink.flowgraphs.studies.plan import Plan
 from semlink.phy.link import Decoded, Frame, Received
 
-ONE_POINT = {"esno_db": [5.0], "ratios": [1 / 6], "pictures": 0}
+ONE_POINT: dict[str, Any] = {"esno_db": [5.0], "ratios": [1 / 6], "pictures": 0}
 
 
 class Thumb:
@@ -52,7 +53,7 @@ def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def study(image: str) -> Study:
-    return Study(images=[image], codecs=["__main__:Thumb"], **ONE_POINT)  # type: ignore[arg-type]
+    return Study(images=[image], codecs=["__main__:Thumb"], **ONE_POINT)
 
 
 def test_a_codec_of_a_cell_is_found(image: str) -> None:
@@ -82,7 +83,7 @@ def test_its_code_is_part_of_what_a_folder_was_begun_with(
 
 
 def test_a_worker_that_differs_says_in_what(image: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = Plan(images=[image], codecs=["__main__:Thumb"], **ONE_POINT)  # type: ignore[arg-type]
+    plan = Plan(images=[image], codecs=["__main__:Thumb"], **ONE_POINT)
     here = {**known_here(plan, {image: "0" * 64, "gone.png": "1" * 64}), "torch": "1.0"}
     monkeypatch.setattr(cluster, "_engines", {})
     with pytest.raises(OtherWorkerError) as raised:
