@@ -87,7 +87,7 @@ def build_of(known: Mapping[str, Callable[..., nn.Module]], model: str, network:
     Raises:
         ValueError: as `build`.
     """
-    if model not in known:
+    if not isinstance(model, str) or model not in known:
         raise ValueError(f"model={model!r} must be one of: {', '.join(known)}")
     allowed = inspect.signature(known[model]).parameters
     if unknown := set(network) - set(allowed):
@@ -98,7 +98,7 @@ def build_of(known: Mapping[str, Callable[..., nn.Module]], model: str, network:
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in network.items()}
     try:
         return known[model](**given)
-    except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
+    except Exception as error:  # of PyTorch's and of a network's own, whatever the arguments bring about
         raise ValueError(f"network={dict(network)}: {model} cannot be built of it ({error})") from error
 
 

@@ -15,11 +15,22 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from semlink.neural.card_files import (
+    Check,
+    is_count,
+    is_figures,
+    is_file_name,
+    is_range,
+    is_ratio,
+    is_table,
+    is_text,
+    read_fields,
+)
 from semlink.neural.models import Network, RateAdaptive, build
+from semlink.phy.documents import read_json
 
 PACKAGE = "semlink.neural.weights"
 
@@ -65,6 +76,19 @@ class Card:
         return " to ".join(f"1/{1 / ratio:g}" for ratio in self.ratios or (self.ratio,))
 
 
+CHECKS: Mapping[str, Check] = {
+    "name": is_file_name,
+    "codec": is_text,
+    "ratio": is_ratio,
+    "network": is_table,
+    "parameters": is_count,
+    **dict.fromkeys(("data", "channel", "command", "sha256"), is_text),
+    "ratios": is_range,
+    "figures": is_figures(2),
+}
+"""What the fields of a card may be."""
+
+
 def cards() -> dict[str, Card]:
     """The cards of all models, by name."""
     with _folder() as folder:
@@ -73,10 +97,10 @@ def cards() -> dict[str, Card]:
 
 def _read_card(path: Path) -> Card:
     try:
-        values = json.loads(path.read_text())
-        return Card(**{**values, "ratios": values["ratios"] and tuple(values["ratios"])})
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"card {path}: no card of a codec, or a damaged one ({error!r})") from error
+        values = read_fields(path, Card, CHECKS)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"card {path}: no card of a codec, or a damaged one ({error})") from error
+    return Card(**{**values, "ratios": tuple(values["ratios"]) if values.get("ratios") else None})
 
 
 def names() -> list[str]:
@@ -165,14 +189,18 @@ def read_weights(model: nn.Module, path: Path) -> None:
     """Read a network's weights.
 
     Raises:
-        ValueError: no such file, it is damaged, or it has keys or shapes that are not the network's.
+        ValueError: no such file, it is damaged, or it has keys, shapes or values that are not the network's.
     """
     if not path.is_file():
         raise ValueError(f"weights {path}: no such file; train it first")
     try:
-        model.load_state_dict({key: value.float() for key, value in load_file(path).items()})
-    except (RuntimeError, SafetensorError) as error:
-        raise ValueError(f"weights {path}: no weights of this network ({error})") from error
+        values = {key: value.float() for key, value in load_file(path).items()}
+        model.load_state_dict(values)
+    except Exception as error:  # a damaged file raises any of half a dozen types
+        said = " ".join(str(error).split())
+        raise ValueError(f"weights {path}: no weights of this network ({said[:300]})") from error
+    if unknown := [key for key, value in values.items() if not bool(value.isfinite().all())]:
+        raise ValueError(f"weights {path}: {unknown[0]} has values that are not finite; the file is damaged")
 
 
 def find_weights(where: str) -> Path:
@@ -193,7 +221,12 @@ def find_weights(where: str) -> Path:
 def earlier_command(where: str) -> str:
     """What trained the weights that a training starts from, as their card says; empty where there is none."""
     card = find_weights(where).with_suffix(".json") if where else Path()
-    return str(json.loads(card.read_text())["command"]) if card.is_file() else ""
+    if not card.is_file():
+        return ""
+    try:
+        return str(read_json(card)["command"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"card {card}: no card, or a damaged one ({error!r})") from error
 
 
 def write_card(card: Card, folder: Path) -> None:

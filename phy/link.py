@@ -335,6 +335,10 @@ def normalise_power(symbols: Complex[Tensor, "b n"]) -> Complex[Tensor, "b n"]:
 
 def check_image(image: Tensor) -> None:
     """Raise ValueError unless `image` is a non-empty float (b, c, h, w) within [0, 1]."""
+    if not isinstance(image, Tensor):
+        said = "torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255 makes one of 8-bit pixels (h, w, c)"
+        kind = f"{type(image).__module__}.{type(image).__name__}".removeprefix("builtins.")
+        raise ValueError(f"image is a {kind}; it must be a tensor of floats in [0, 1], (b, c, h, w): {said}")
     if image.ndim != 4 or 0 in image.shape:
         raise ValueError(f"image has shape {tuple(image.shape)}; it must be (b, c, h, w), none of them 0")
     if not image.is_floating_point():

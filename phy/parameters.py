@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from numbers import Real
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Described:
         return f"{self.name}:" + ",".join(f"{self.keys[field]}={_text(values[field])}" for field in shown)
 
 
-def check_number(name: str, value: object, low: float | int, high: float | int, unit: str = "") -> None:
+def check_number(name: str, value: Any, low: float | int, high: float | int, unit: str = "") -> None:  # noqa: ANN401
     """Raise ValueError unless `value` is a number from `low` to `high`, not a NaN."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+    if not isinstance(value, Real) or isinstance(value, bool) or not low <= value <= high:
         raise ValueError(f"{name}={value!r} must be from {low:g} to {high:g} {unit}".rstrip())
 
 

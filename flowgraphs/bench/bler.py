@@ -68,11 +68,14 @@ def _measured(keys: Sequence[Key], seed: int, out: Path) -> dict[Key, list[Point
 def _begun(out: Path, seed: int) -> dict[Key, list[Point]]:
     if not out.exists():
         return {}
-    text = out.read_text()
-    seeds = {row["seed"] for row in csv.DictReader(StringIO(text))}
+    try:
+        text = out.read_text()
+        seeds, points = {row["seed"] for row in csv.DictReader(StringIO(text))}, read_points(text)
+    except (LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"--out {out}: holds no block error rates ({error!r}); give another file") from error
     if seeds - {str(seed)}:
         raise ValueError(f"--seed {seed}: {out} was measured with seed {', '.join(sorted(seeds))}; give another --out")
-    return read_points(text)
+    return points
 
 
 def _curve(key: Key, seed: int, stopped: threading.Event) -> list[Point]:

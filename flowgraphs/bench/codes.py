@@ -16,7 +16,7 @@ from rich.table import Table
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from semlink.flowgraphs.bench.timing import seconds
+from semlink.flowgraphs.bench.timing import one_by_one, seconds
 from semlink.flowgraphs.comparison import make_console
 from semlink.phy.channels import AWGN
 from semlink.phy.constellation import QAM
@@ -66,10 +66,12 @@ class Decoder:
 
 def measure_decoders() -> list[Decoder]:
     """All comparisons; pyldpc's and commpy's where they are installed."""
-    rows = [_five_g(*code) for code in FIVE_G]
-    for measure in (_gallager, _convolutional):
+    jobs: dict[str, Callable[[], Decoder]] = {f"5G LDPC {code[:2]}": partial(_five_g, *code) for code in FIVE_G}
+    jobs |= {"Gallager": _gallager, "convolutional": _convolutional}
+    rows = []
+    for name in one_by_one(list(jobs)):
         try:
-            rows.append(measure())
+            rows.append(jobs[name]())
         except (ValueError, ImportError) as error:
             make_console(stderr=True).print(f"left out: {error}", soft_wrap=True)
     return rows

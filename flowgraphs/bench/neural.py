@@ -13,6 +13,7 @@ from rich.table import Table
 from torch import Tensor
 
 from semlink.flowgraphs.bench.plain_networks import plain
+from semlink.flowgraphs.bench.timing import one_by_one
 from semlink.flowgraphs.comparison import BATCH_PIXELS, make_console
 from semlink.neural import zoo
 from semlink.neural.models import Network
@@ -67,8 +68,13 @@ def measure_neural(
     if threads < 1:
         raise ValueError(f"threads={threads} must be at least 1")
     with limited_threads(threads):
-        known = [name for name in codecs if name in zoo.names()]
-        return [row for name in known for size in sizes for row in _measure(name, size, threads)]
+        jobs = [(name, size) for name in codecs if name in zoo.names() for size in sizes]
+        return [row for name, size in one_by_one(jobs, named=_words) for row in _measure(name, size, threads)]
+
+
+def _words(job: tuple[str, tuple[int, int]]) -> str:
+    name, (height, width) = job
+    return f"{name}, {width}x{height}"
 
 
 def run_neural(*, threads: int, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 from torch import Tensor
 
 from semlink.flowgraphs.bench.neural import fastest
+from semlink.flowgraphs.bench.timing import one_by_one
 from semlink.flowgraphs.comparison import compare, installed_metrics, make_console, named, psnr_margin
 from semlink.flowgraphs.specs import DEFAULT_MCS, JOINT, make_channel, make_codecs, split_codec
 from semlink.neural.diffusion import CONFIGS, SFT, Refiner, SymbolDenoiser, build_receiver, find_receiver, read_receiver
@@ -139,7 +140,7 @@ def measure_sizes(names: Sequence[str] = (*CONFIGS, "residual-cnn")) -> list[Siz
 
 def _sizes(names: Sequence[str]) -> Iterator[Size]:
     image, level = torch.rand(BATCH, 3, 32, 32, generator=torch.Generator().manual_seed(0)), torch.ones(BATCH, 1)
-    for name in names:
+    for name in one_by_one(names):
         model = build_receiver(name, {}).eval().requires_grad_(False)
         assert isinstance(model, Refiner)
         count = parameters(model) - (parameters(model.oracle) if isinstance(model, SFT) else 0)

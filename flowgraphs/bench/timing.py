@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from rich.table import Table
 
 from semlink.flowgraphs.comparison import make_console
+from semlink.phy.progress import progress_of
+
+Job = TypeVar("Job")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,15 @@ def seconds(action: Callable[[], object], *, repeats: int = 3) -> float:
         action()
         taken.append(time.perf_counter() - start)
     return min(taken)
+
+
+def one_by_one(jobs: Sequence[Job], *, named: Callable[[Job], str] = str) -> Iterator[Job]:
+    """The jobs, with how many are measured and which one is being measured on standard error."""
+    with progress_of("measuring", len(jobs)) as show:
+        for i, job in enumerate(jobs):
+            show(i, said=named(job))
+            yield job
+        show(len(jobs))
 
 
 def print_measurements(title: str, found: Sequence[Measurement]) -> None:

@@ -13,19 +13,28 @@ from typing import Annotated
 import typer
 
 from semlink.flowgraphs.cli import bench as bench_commands
+from semlink.flowgraphs.cli import told
 
 # In a help text a bracket before a small letter is escaped: rich would take it for markup and leave it out.
 # The heavy imports (PyTorch, Sionna) wait until a command runs: `semlink --help` answers at once.
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Images through classical and semantic links over the same channel, on equal terms. "
     "Es/N0 is the average energy per transmitted complex symbol over N0, in dB; the ratio is complex channel uses "
     "per image value (channels x height x width).",
 )
 app.add_typer(bench_commands.app, name="bench")
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Tell the version, and end.", callback=told.tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take what belongs to no command."""
 
 
 @app.command()
@@ -42,7 +51,7 @@ def compare(
             "fixed, adaptive, outage, genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, "
             "heic. CODE: ldpc, gallager, conv, uncoded. Any of them, but published ones, +RECEIVER[:steps=N,"
             "sampler=ddim|mean|ancestral,seed=N]: a receiver of `semlink zoo` or the path of its weights, such as "
-            "swin+sft:steps=1. MODULE:NAME is a codec of your own. May be repeated.",
+            "swin+sft:steps=1. MODULE:NAME is a codec of your own. `semlink codecs` lists them all. May be repeated.",
             show_default="jpeg-ldpc-qam, jpeg-ldpc-qam:adaptive (:outage where the channel fades), deepjscc and swin",
         ),
     ] = None,
@@ -104,8 +113,8 @@ def compare(
     out: Annotated[
         Path,
         typer.Option(
-            help="Folder for compare.csv, compare.png, contact.png and received/, and margins.csv where a receiver is "
-            "compared with its codec."
+            help="Folder for compare.csv, compare.json, compare.png, contact.png and received/, and margins.csv where "
+            "a receiver is compared with its codec."
         ),
     ] = Path("out"),
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")] = False,
@@ -190,7 +199,7 @@ def sweep(
 
 @app.command()
 def report(
-    results: Annotated[Path, typer.Argument(help="Results folder of `semlink sweep`.")],
+    results: Annotated[Path, typer.Argument(help="Folder of `semlink sweep` or `semlink compare`.")],
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),
 ) -> None:
     """Write a report of a study as one HTML file: curves, a slider through what was received, table, definitions."""
@@ -201,7 +210,7 @@ def report(
 
 @app.command()
 def figure(
-    results: Annotated[Path, typer.Argument(help="Results folder of `semlink sweep`.")],
+    results: Annotated[Path, typer.Argument(help="Folder of `semlink sweep` or `semlink compare`.")],
     out: Annotated[Path, typer.Option(help="The figure: .png, .pdf or .svg.")],
     quantity: Annotated[
         str, typer.Option(help="psnr_db, psnr_mean_db, ssim, ms_ssim, st_lpips, lpips, bler or outage.")
@@ -317,14 +326,8 @@ def export(
     run_export(codec=codec, ratio=ratio, size=size, name=name, out=out)
 
 
-@app.command()
-def channels(
-    json: Annotated[bool, typer.Option("--json", help="Print the list as JSON instead of text.")] = False,
-) -> None:
-    """List the channels and the impairments that --channel takes: their options, units and defaults."""
-    from semlink.flowgraphs.cli.channels import run_channels
-
-    run_channels(as_json=json)
+app.command()(told.channels)
+app.command()(told.codecs)
 
 
 @app.command(
@@ -395,7 +398,7 @@ def main() -> None:
     """Run the command line. A refused value or a file that cannot be had is one line and exit status 2."""
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # what follows the message is not of interest
     try:
-        status = app(standalone_mode=False)
+        status = app(prog_name="semlink", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     except Exception as error:

@@ -16,6 +16,7 @@ from semlink.flowgraphs.studies import (
     estimate_seconds,
     plot_quantity,
     read_results,
+    read_shown,
     read_study,
     run_study,
     save_figure,
@@ -98,23 +99,23 @@ def parse_resources(texts: Sequence[str]) -> dict[str, float]:
 
 
 def run_report(results: Path, out: Path) -> None:
-    """Write the report of a results folder.
+    """Write the report of a results folder or a comparison.
 
     Raises:
-        ValueError: no results folder, or one without a point.
+        ValueError: neither of the two, or one without a point.
         OSError: it cannot be written.
     """
     print(f"written: {write_report(results, out)}")
 
 
 def run_figure(results: Path, out: Path, *, quantity: str, over: str) -> None:
-    """Draw a figure of a results folder.
+    """Draw a figure of a results folder or a comparison.
 
     Raises:
-        ValueError: no results folder, an ending, quantity or axis that is refused.
+        ValueError: neither of the two, an ending, quantity or axis that is refused.
         OSError: it cannot be written.
     """
-    _, table = read_results(results)
+    table = read_shown(results).table
     print(f"written: {save_figure(plot_quantity(table, quantity, over=over, ieee=True), out)}")
 
 

@@ -18,6 +18,7 @@ from semlink.flowgraphs.comparison.gsc import claim_table, contestants, default_
 from semlink.flowgraphs.comparison.margins import psnr_margin
 from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS, draw_curves
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
+from semlink.flowgraphs.comparison.record import RECORD
 from semlink.flowgraphs.comparison.report import (
     MARGINS,
     as_fraction,
@@ -40,6 +41,7 @@ __all__ = [
     "COLUMNS",
     "MARGINS",
     "MARKERS",
+    "RECORD",
     "Comparison",
     "Finding",
     "Pixels",

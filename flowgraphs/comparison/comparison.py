@@ -19,6 +19,7 @@ from semlink.phy import metrics
 from semlink.phy.link import Channel, Codec, InformedCodec, Link, Transmission, check_image
 from semlink.phy.metrics import METRICS
 from semlink.phy.parallel import cores
+from semlink.phy.plain import plain
 from semlink.phy.rng import image_rngs
 
 Pixels = UInt8[np.ndarray, "h w c"]
@@ -44,6 +45,7 @@ class Tally:
     uses: int = 0
     values: int = 0  # of the images sent, c·h·w each
     pictures: dict[str, Pixels] = field(default_factory=dict)  # received, of the first realisation
+    lost: set[str] = field(default_factory=set)  # those of them that failed to decode
     notes: dict[str, list[str]] = field(default_factory=dict)
     bits: dict[str, int] = field(default_factory=dict)  # sent, by purpose
     modes: Counter[str] = field(default_factory=Counter)  # transmission modes, by image
@@ -145,6 +147,7 @@ class Comparison:
         sent: the images, (1, c, h, w), by name.
         notes: each codec's remarks on the accounting, by codec and topic.
         metrics: the perceptual metrics that were asked for.
+        lost: the keys of those `pictures` that failed to decode.
         errors: squared errors of every transmission, by (codec, Es/N0): images, in the same order everywhere, by
             realisations.
         distances: likewise of every perceptual metric, by (metric, codec, Es/N0).
@@ -155,6 +158,7 @@ class Comparison:
     sent: Mapping[str, Tensor]
     notes: Mapping[str, Mapping[str, Sequence[str]]]
     metrics: Sequence[str] = ()
+    lost: Collection[tuple[str, str, float]] = frozenset()
     errors: Mapping[tuple[str, float], Scores] = field(default_factory=dict)
     distances: Mapping[tuple[str, str, float], Scores] = field(default_factory=dict)
 
@@ -193,14 +197,20 @@ def compare(
         ValueError: no image, codec or Es/N0, an unknown metric or one whose weights are not to be had, images that
             are not RGB with one, or what `Link` raises.
     """
-    for name, given in (("images", images), ("codecs", codecs), ("esno_db", esno_db)):
+    levels, shown = _levels("esno_db", esno_db), frozenset(_levels("pictures", pictures))
+    _check_mapping("images", images, "names to images, such as {'mine': image}")
+    _check_mapping("codecs", codecs, "names to codecs, such as {'mine': codec}")
+    for name, given in (("images", images), ("codecs", codecs), ("esno_db", levels)):
         if not len(given):
             raise ValueError(f"{name} is empty; give at least one")
+    for name, image in images.items():
+        _check_one_image(name, image)
+    realisations, seed, workers = plain((realisations, seed, workers))
     for name, value in (("realisations", realisations), ("workers", workers)):
         if value is not None and value < 1:
             raise ValueError(f"{name}={value} must be at least 1")
-    jobs = [_Job(name, codec, level) for name, codec in codecs.items() for level in esno_db]
-    plan = _Plan(images, channel, realisations, seed, frozenset(pictures), _perceptual(metrics, images))
+    jobs = [_Job(name, codec, level) for name, codec in codecs.items() for level in levels]
+    plan = _Plan(images, channel, realisations, seed, shown, _perceptual(metrics, images))
     tallies = _run_all(plan, jobs, min(workers or cores(), len(jobs)), progress)
     unlabelled = dict.fromkeys(("csi", "coherence", "equaliser"), "")
     said = getattr(channel, "labels", {})
@@ -227,6 +237,7 @@ def compare(
         images,
         notes,
         tuple(plan.perceptual),
+        lost={(image, job.name, job.esno_db) for job, tally in done for image in tally.lost},
         errors={(job.name, job.esno_db): np.array(tally.squared_errors).T for job, tally in done},
         distances={
             (metric, job.name, job.esno_db): np.array(values).T
@@ -234,6 +245,29 @@ def compare(
             for metric, values in tally.perceptual.items()
         },
     )
+
+
+def _levels(name: str, given: object) -> list[float]:
+    """Es/N0 in dB as Python's own numbers, from whatever holds them; one of its own is a list of one."""
+    values = plain(given)
+    listed = [values] if isinstance(values, int | float) else values
+    if not isinstance(listed, list | tuple) or not all(isinstance(one, int | float) for one in listed):
+        raise ValueError(f"{name}={given!r} must be numbers of dB")
+    return list(listed)
+
+
+def _check_mapping(name: str, given: object, wanted: str) -> None:
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{name} is a {type(given).__name__}; it must map {wanted}")
+
+
+def _check_one_image(name: str, image: Tensor) -> None:
+    try:
+        check_image(image)
+    except ValueError as error:
+        raise ValueError(f"image {name!r}: {error}") from error
+    if len(image) != 1:
+        raise ValueError(f"image {name!r}: holds {len(image)}; give each a name of its own, (1, c, h, w)")
 
 
 def _perceptual(names: Sequence[str], images: Mapping[str, Tensor]) -> dict[str, metrics.Perceptual]:
@@ -278,6 +312,8 @@ class _Plan:
                 if realisation == 0:
                     received = zip(names, torch.split(got.image, 1), strict=True)
                     tally.pictures |= {name: pixels(image) for name, image in received if name in shown}
+                    failed = zip(names, got.failed.tolist(), strict=True)
+                    tally.lost |= {name for name, wrong in failed if wrong and name in shown}
         return tally
 
     def _distances(self, got: Tensor, sent: Tensor, key: str) -> dict[str, list[float]]:

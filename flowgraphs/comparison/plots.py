@@ -1,8 +1,7 @@
-"""The pictures of a comparison: PSNR against Es/N0, and the received images side by side."""
+"""The pictures of a comparison: PSNR, SSIM and perceptual distances against Es/N0, and the contact sheet."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,8 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from semlink.flowgraphs.comparison.comparison import Comparison, Pixels, column_of, find_cliff, pixels
-from semlink.phy.metrics import METRICS, to_db
+from semlink.flowgraphs.comparison.comparison import Comparison, Pixels, column_of, find_cliff
+from semlink.flowgraphs.comparison.contact_sheet import draw_contact_sheet as draw_contact_sheet
+from semlink.flowgraphs.comparison.contact_sheet import wrapped
+from semlink.phy.metrics import METRICS
 
 # Okabe and Ito's, told apart by all.
 COLOURS = (
@@ -29,21 +30,27 @@ COLOURS = (
 """Of the curves, in their order: told apart by the colour-blind too (Okabe and Ito)."""
 MARKERS = "osD^vP"
 """Of the curves, in their order."""
+SIMILARITIES = {"ssim": "SSIM", "ms_ssim": "MS-SSIM"}
+"""Columns that are drawn below the PSNR."""
 
 
 def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
     """PSNR (from the mean squared error) against Es/N0 with 95 % bands, and the cliff of every codec that has one.
 
-    A panel below for every perceptual metric that was measured.
+    A panel below for SSIM, for MS-SSIM and for every perceptual metric, as far as they were measured.
     """
+    similar = {column: label for column, label in SIMILARITIES.items() if np.isfinite(comparison.table[column]).any()}
     measured = [name for name in comparison.metrics if np.isfinite(comparison.table[column_of(name)]).any()]
-    heights = [5.2, *[3.2] * len(measured)]
+    heights = [5.2, *[2.4] * len(similar), *[3.2] * len(measured)]
     figure = Figure(figsize=(8, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     _draw_psnr(comparison, panels[0])
-    panels[0].set_title(_wrapped(title, 100), fontsize=10)
-    for axes, name in zip(panels[1:], measured, strict=True):
+    panels[0].set_title(wrapped(title, 100), fontsize=10)
+    for axes, (column, label) in zip(panels[1:], similar.items(), strict=False):
+        _draw_similarity(comparison, column, axes)
+        axes.set(ylabel=label)
+    for axes, name in zip(panels[1 + len(similar) :], measured, strict=True):
         _draw_distances(comparison, column_of(name), axes)
         axes.set(ylabel=f"{METRICS[name].label}, lower is better")
     panels[-1].set(xlabel="Es/N0 (dB), average per complex symbol")
@@ -70,6 +77,13 @@ def _draw_psnr(comparison: Comparison, axes: Axes) -> None:
     axes.legend(loc="best", fontsize=8, title=title_of_legend, title_fontsize=7)
 
 
+def _draw_similarity(comparison: Comparison, column: str, axes: Axes) -> None:
+    """SSIM or MS-SSIM, the mean over images and realisations; published curves have none."""
+    for _, rows, colour, style in _curves(comparison):
+        axes.plot(rows["esno_db"], rows[column], style, color=colour)
+    axes.grid(alpha=0.3)
+
+
 def _draw_distances(comparison: Comparison, column: str, axes: Axes) -> None:
     """A perceptual metric with its 95 % bands, in decades where no distance is 0; published curves have none."""
     least = comparison.table[column].min()
@@ -88,45 +102,6 @@ def _curves(comparison: Comparison) -> Iterator[tuple[str, pd.DataFrame, str, st
         bound = "-capacity" in str(codec) or bool(rows["psnr_db"].isna().all())
         style = ":" if bound else MARKERS[i % len(MARKERS)] + "-"
         yield str(codec), rows.sort_values("esno_db"), COLOURS[i % len(COLOURS)], style
-
-
-def draw_contact_sheet(comparison: Comparison, title: str, path: Path) -> None:
-    """A row for every kept image and codec, a column for the original and every Es/N0."""
-    esno_db = sorted({level for _, _, level in comparison.pictures})
-    names = list(dict.fromkeys(name for name, _, _ in comparison.pictures))
-    codecs = list(dict.fromkeys(codec for _, codec, _ in comparison.pictures))
-    shape = (len(names) * len(codecs), 1 + len(esno_db))
-    figure = Figure(figsize=(2.1 * shape[1], 2.35 * shape[0] + 0.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(*shape, squeeze=False)
-    for i, name in enumerate(names):
-        sent = pixels(comparison.sent[name])
-        for j, codec in enumerate(codecs):
-            row = grid[i * len(codecs) + j]
-            _show(row[0], sent, "sent")
-            row[0].set_ylabel(codec, fontsize=9)
-            for axes, level in zip(row[1:], esno_db, strict=True):
-                got = comparison.pictures[name, codec, level]
-                psnr = f"{_psnr(got, sent):.1f}".replace("inf", "∞")
-                _show(axes, got, f"{level:g} dB: {psnr} dB PSNR")
-    figure.suptitle(_wrapped(title, 90), fontsize=10)
-    figure.savefig(path, dpi=110, format="png")
-
-
-def _psnr(image: Pixels, reference: Pixels) -> float:
-    return to_db(float(np.mean((image / 255 - reference / 255) ** 2)))
-
-
-def _wrapped(title: str, width: int) -> str:
-    """In lines that the picture is wide enough for; a channel's specification may be long."""
-    parts = title.replace(",", ", ").replace(",  ", ", ")
-    return "\n".join(textwrap.wrap(parts, width, break_on_hyphens=False))
-
-
-def _show(axes: Axes, image: Pixels, title: str) -> None:
-    axes.imshow(image, interpolation="nearest" if image.shape[1] <= 64 else "antialiased")
-    axes.set_title(title, fontsize=8)
-    axes.set(xticks=[], yticks=[])
 
 
 def write_image(image: Pixels, path: Path) -> None:

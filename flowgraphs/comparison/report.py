@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from torch import Tensor
 
@@ -26,6 +26,7 @@ from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
 from semlink.flowgraphs.comparison import plots
 from semlink.flowgraphs.comparison.comparison import CODED, Comparison, column_of, compare, find_cliff
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
+from semlink.flowgraphs.comparison.record import RECORD, record
 from semlink.flowgraphs.comparison.terminal import make_console
 from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, Spread, check_samples, samplers, spreads
 from semlink.flowgraphs.comparison.uncertainty import describe as describe_spreads
@@ -44,8 +45,9 @@ from semlink.flowgraphs.specs import (
 from semlink.phy.channels import AWGN
 from semlink.phy.link import Codec, InformedCodec, esno_to_n0
 from semlink.phy.metrics import METRICS
+from semlink.phy.progress import progress_of
 
-FILES = ("compare.csv", "compare.png", "contact.png")
+FILES = ("compare.csv", RECORD, "compare.png", "contact.png")
 MARGINS = "margins.csv"  # of receivers, where there are any
 Sampled = Mapping[tuple[str, str, float], Spread]
 
@@ -108,7 +110,9 @@ def run_compare(
             with progress_bar("sampling", len(samplers(chosen)) * len(shown)) as advance:
                 sampled = spreads(images, chosen, over, shown, count=samples, seed=seed, progress=advance)
         fixed = any(re.fullmatch(r"[^+]*-qam(\+.*)?", name) for name in chosen)
-        files = write_comparison(outcome, mcs if fixed else None, folder, sampled)
+        files, received = write_comparison(outcome, mcs if fixed else None, folder, sampled)
+        about = record(outcome, received, words=words, ratio=share, mcs=mcs)
+        (folder / RECORD).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     if as_json:
         print(json.dumps(_as_json(outcome, [str(out / name) for name in files], sampled), indent=2, allow_nan=False))
     else:
@@ -202,8 +206,14 @@ def _refuse_clashes(out: Path) -> None:
         raise OSError(f"--out {out}: received is a file there; give another folder")
 
 
-def write_comparison(outcome: Comparison, mcs: str | None, folder: Path, sampled: Sampled) -> list[str]:
-    """Write compare.csv, compare.png, contact.png, margins.csv where there are any, and received/*.png; their names."""
+def write_comparison(
+    outcome: Comparison, mcs: str | None, folder: Path, sampled: Sampled
+) -> tuple[list[str], dict[tuple[str, str, float], str]]:
+    """Write compare.csv, compare.png, contact.png, margins.csv where there are any, and received/*.png.
+
+    Returns:
+        the names of all files, and which of them are what was received, by image, codec and Es/N0.
+    """
     title = describe(outcome, mcs)
     outcome.table.to_csv(folder / "compare.csv", index=False)
     plots.draw_curves(outcome, title, folder / "compare.png")
@@ -216,10 +226,13 @@ def write_comparison(outcome: Comparison, mcs: str | None, folder: Path, sampled
     pictures = {(*key, ""): picture for key, picture in outcome.pictures.items()}
     for key, one in sampled.items():
         pictures |= {(*key, "_mean"): one.mean, (*key, "_spread"): one.spread}
+    received: dict[tuple[str, str, float], str] = {}
     for (image, codec, level, end), picture in pictures.items():
-        plots.write_image(picture, folder / "received" / f"{number[image]}_{_file_name(codec)}_{level:g}dB{end}.png")
+        file = f"received/{number[image]}_{_file_name(codec)}_{level:g}dB{end}.png"
+        plots.write_image(picture, folder / file)
+        received |= {} if end else {(image, codec, level): file}
     written = sorted(f"received/{path.name}" for path in (folder / "received").iterdir())
-    return [*FILES, *[MARGINS] * bool(found), *written]
+    return [*FILES, *[MARGINS] * bool(found), *written], received
 
 
 def _file_name(text: str) -> str:
@@ -340,7 +353,7 @@ def for_json(value: Any) -> Any:  # noqa: ANN401 - whatever JSON may hold
 
 @contextmanager
 def progress_bar(label: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on stderr; what it hands out advances it by one."""
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=make_console(stderr=True)) as progress:
-        yield partial(progress.advance, progress.add_task(label, total=total))
+    """How far something is, on stderr; what it hands out advances it by one."""
+    with progress_of(label, total) as show:
+        counted = count(1)
+        yield lambda: show(next(counted))

@@ -1,5 +1,6 @@
 """From words to blocks: the options of the command line, receivers behind codecs, blocks of one's own."""
 
+from semlink.flowgraphs.specs.codec_names import CodecGroup, codec_groups
 from semlink.flowgraphs.specs.options import (
     DEFAULT_MCS,
     PUBLISHED,
@@ -15,7 +16,16 @@ from semlink.flowgraphs.specs.options import (
     parse_ratio,
     published_curves,
 )
-from semlink.flowgraphs.specs.own_blocks import FORM, Kind, is_own, make_own, own_names, source_files
+from semlink.flowgraphs.specs.own_blocks import (
+    FORM,
+    Kind,
+    code_of,
+    is_own,
+    lives_here,
+    make_own,
+    own_names,
+    source_files,
+)
 from semlink.flowgraphs.specs.receivers import JOINT, split_codec
 
 __all__ = [
@@ -23,12 +33,16 @@ __all__ = [
     "FORM",
     "JOINT",
     "PUBLISHED",
+    "CodecGroup",
     "Kind",
     "check_count",
+    "code_of",
+    "codec_groups",
     "default_codecs",
     "expand",
     "frozen_codec",
     "is_own",
+    "lives_here",
     "load_images",
     "make_channel",
     "make_codecs",

@@ -19,12 +19,15 @@ import re
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import CodeType
 from typing import Any, Literal
 
 from semlink.baselines.sources import SOURCES, register_source
 
 Kind = Literal["codecs", "channels", "sources"]
 """What a block of one's own may be; with `semlink.` before it, the group of its entry point."""
+HERE = "__main__"
+"""The module of a script, or of a notebook's cells: its blocks are known to this process alone."""
 FORM = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
 """MODULE:NAME."""
 
@@ -36,6 +39,8 @@ def is_own(name: str, kind: Kind) -> bool:
     form = FORM.fullmatch(name)
     if form is None:
         return False
+    if form[1] == HERE:
+        return hasattr(sys.modules[HERE], form[2])
     _look_here()
     try:
         return importlib.util.find_spec(form[1]) is not None
@@ -67,7 +72,13 @@ def load_own(name: str, kind: Kind) -> Any:  # noqa: ANN401 - whatever the user 
 
 
 def source_files(name: str, kind: Kind) -> list[Path]:
-    """The file of the module that a name of `is_own` stands for, or all of Python in its package if it is in one."""
+    """The file of the module that a name of `is_own` stands for, or all of Python in its package if it is in one.
+
+    None of a block that was made in a notebook: `code_of` has its code.
+    """
+    if lives_here(name):
+        file = getattr(sys.modules[HERE], "__file__", None)
+        return [Path(file)] if file else []
     _look_here()
     offered = {one.name: one.module for one in entry_points(group=f"semlink.{kind}")}
     found = importlib.util.find_spec(offered.get(name) or name.partition(":")[0])
@@ -79,6 +90,33 @@ def source_files(name: str, kind: Kind) -> list[Path]:
     while (package.parent / "__init__.py").is_file():
         package = package.parent
     return list(package.rglob("*.py"))
+
+
+def lives_here(name: str) -> bool:
+    """Whether a name stands for something that was made in this very process, a cell of a notebook say."""
+    return name.partition(":")[0] == HERE
+
+
+def code_of(name: str, kind: Kind) -> bytes:
+    """What the code of a block does, wherever it was written down: the same for the same text in another cell."""
+    made = load_own(name, kind)
+    made = made if inspect.isclass(made) or inspect.isroutine(made) else type(made)
+    classes = (
+        [one for one in inspect.getmro(made) if one.__module__ == made.__module__] if inspect.isclass(made) else []
+    )
+    parts = [part for one in classes for part in vars(one).items()] if classes else [(name, made)]
+    told = [f"{key}: {_told(value)}" for key, value in parts if not key.startswith("__") or inspect.isroutine(value)]
+    return "\n".join(told).encode()
+
+
+def _told(value: object) -> str:
+    value = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+    code = value if isinstance(value, CodeType) else getattr(value, "__code__", None)
+    if not isinstance(code, CodeType):
+        return repr(value) if isinstance(value, bool | int | float | str | bytes | tuple) else type(value).__name__
+    inner = [_told(one) for one in code.co_consts]
+    defaults = [_told(one) for one in getattr(value, "__defaults__", None) or ()]
+    return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {inner} {defaults}"
 
 
 def register_sources() -> None:

@@ -1,5 +1,6 @@
 """Studies: hundreds of points, stopped and resumed, on one machine or several; reports and figures of them."""
 
+from semlink.flowgraphs.studies.compared import Shown, read_shown
 from semlink.flowgraphs.studies.engine import Engine
 from semlink.flowgraphs.studies.figures import plot_psnr, plot_quantity, save_figure
 from semlink.flowgraphs.studies.html_report import write_report
@@ -14,12 +15,14 @@ __all__ = [
     "Point",
     "Progress",
     "Refine",
+    "Shown",
     "Stop",
     "Study",
     "estimate_seconds",
     "plot_psnr",
     "plot_quantity",
     "read_results",
+    "read_shown",
     "read_study",
     "run_study",
     "save_figure",

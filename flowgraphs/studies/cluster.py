@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
@@ -13,7 +15,20 @@ from semlink.flowgraphs.studies.plan import Plan, Point
 from semlink.flowgraphs.studies.provenance import provenance
 from semlink.flowgraphs.studies.workers import WorkerError
 
+DIGITS = 64
+"""Of a SHA-256, which says nothing to a reader."""
 MISSING = "--scheduler needs Dask: pip install 'semlink[cluster]'"
+
+
+class OtherWorkerError(ValueError):
+    """A worker that would give other numbers: what it knows (`known_here`), and where it runs."""
+
+    def __init__(self, known: Mapping[str, str], where: str) -> None:
+        super().__init__(known, where)  # what makes it again where it arrives
+        self.known, self.where = known, where
+
+    def __str__(self) -> str:
+        return f"worker {self.where} has other images, versions of the libraries, or code"
 
 
 class Cluster:
@@ -49,7 +64,8 @@ class Cluster:
         except ModuleNotFoundError as error:
             raise ValueError(MISSING) from error
         self.study, self.resources = study, dict(resources or {})
-        self._same = None if images is None else _digest(study, images)
+        self._known = {} if images is None else known_here(study, images)
+        self._same = None if images is None else _digest(self._known)
         try:
             self._client = distributed.Client(address, timeout=timeout_s, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
@@ -84,6 +100,9 @@ class Cluster:
                 outcome = future.result()
             except (KilledWorker, MemoryError) as error:
                 given_up.append(f"point {point.key}: lost with its workers ({error}); too little memory?")
+            except OtherWorkerError as error:
+                said = "; ".join(differences_of(self._known, error.known))
+                raise ValueError(f"worker {error.where} differs from here: {said}") from error
             except CancelledError as error:
                 raise WorkerError(f"point {point.key}: lost with the scheduler ({error})") from error
             else:
@@ -106,7 +125,8 @@ def send_point(study: dict[str, Any], point: tuple[str, str, float, float], same
     """What a worker runs. Its study stays loaded until it gets another one, or another digest of what must be `same`.
 
     Raises:
-        ValueError: the study cannot be loaded here, or its images, versions or code are others.
+        ValueError: the study cannot be loaded here.
+        OtherWorkerError: its images, versions or code are others.
     """
     import torch
 
@@ -116,14 +136,33 @@ def send_point(study: dict[str, Any], point: tuple[str, str, float, float], same
         if wanted not in _engines:
             _engines.clear()
             engine = Engine(Plan.from_dict(study))
-            if same is not None and _digest(engine.study, engine.fingerprints()) != same:
-                raise ValueError("a worker has other images, versions of the libraries, or code than there are here")
+            known = {} if same is None else known_here(engine.study, engine.fingerprints())
+            if same is not None and _digest(known) != same:
+                raise OtherWorkerError(known, f"{socket.gethostname()}, process {os.getpid()}")
             _engines[wanted] = engine
         return _engines[wanted].run(Point(*point))
 
 
-def _digest(study: Plan, images: Mapping[str, str]) -> str:
-    """Of all that must be the same here and there."""
+def known_here(study: Plan, images: Mapping[str, str]) -> dict[str, str]:
+    """All that must be the same here and there, by what it is called in a message."""
     known = provenance(study)
-    about = [sorted(images.items()), known["blocks"], known["code"], known["versions"]]
-    return hashlib.sha256(repr(about).encode()).hexdigest()
+    named = {f"image {name}": digest for name, digest in images.items()}
+    named |= {f"code or weights of {name}": digest for name, digest in known["blocks"].items()}
+    return {**known["versions"], "semlink's own code": known["code"], **named}
+
+
+def differences_of(here: Mapping[str, str], there: Mapping[str, str], *, shown: int = 5) -> list[str]:
+    """In words, what differs: "torch 2.9.0 here, 2.10.0 there"."""
+    names = [name for name in {**here, **there} if here.get(name) != there.get(name)]
+    more = [f"{len(names) - shown} more"] if len(names) > shown else []
+    return [_difference(name, here.get(name), there.get(name)) for name in names[:shown]] + more
+
+
+def _difference(name: str, here: str | None, there: str | None) -> str:
+    if not here or not there:
+        return f"{name} is missing {'there' if here else 'here'}"
+    return f"{name} is another one" if len(here) == len(there) == DIGITS else f"{name} {here} here, {there} there"
+
+
+def _digest(known: Mapping[str, str]) -> str:
+    return hashlib.sha256(repr(sorted(known.items())).encode()).hexdigest()

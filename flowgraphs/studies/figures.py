@@ -88,7 +88,8 @@ def plot_quantity(
     for name, value, allowed in (("quantity", quantity, QUANTITIES), ("over", over, AXES)):
         if value not in allowed:
             raise ValueError(f"{name}={value!r} must be one of: {', '.join(allowed)}")
-    table = table[table["error"] == ""] if "error" in table else table
+    if "error" in table:  # of a table that was in a CSV, where nothing and an empty text are the same
+        table = table[table["error"].isna() | (table["error"] == "")]
     if quantity not in table or over not in table or not np.isfinite(table[[quantity, over]]).all(axis=1).any():
         raise ValueError(f"the table has no {quantity} over {over}")
     with mpl.rc_context(IEEE if ieee else None):

@@ -20,10 +20,9 @@ from PIL import Image
 
 from semlink.flowgraphs.comparison import for_json, pixels
 from semlink.flowgraphs.specs import load_images
+from semlink.flowgraphs.studies.compared import read_shown
 from semlink.flowgraphs.studies.figures import AXES, LOGARITHMIC, QUANTITIES, bound_of
-from semlink.flowgraphs.studies.plan import Curve, Plan
-from semlink.flowgraphs.studies.results import read_about
-from semlink.flowgraphs.studies.study import read_results
+from semlink.flowgraphs.studies.plan import Plan
 
 LOSSLESS_SIDE = 64
 """Pixels: larger pictures are embedded as WebP of quality 90, smaller ones losslessly."""
@@ -62,31 +61,30 @@ _DEFINITIONS = {
 
 
 def write_report(folder: str | Path, out: str | Path) -> Path:
-    """Write the report of a results folder; it needs nothing beside itself.
+    """Write the report of a results folder or a comparison; it needs nothing beside itself.
 
     Args:
-        folder: of `semlink sweep`.
+        folder: of `semlink sweep` or `semlink compare`, or the compare.csv in one.
         out: the HTML file.
 
     Raises:
-        ValueError: no results folder, or one without a point.
+        ValueError: no such folder, or one without a point.
         OSError: a file cannot be read or written.
     """
-    folder, out = Path(folder), Path(out)
-    study, table = read_results(folder)
+    out = Path(out)
+    study, table, about, files, swept = read_shown(folder)
     if table.empty:
         raise ValueError(f"results {folder}: no point is finished; run the sweep first")
-    about = read_about(folder)
     page = resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
     parts = {
         "title": html.escape(study.name),
         "conditions": html.escape(_conditions(study, table)),
         "table": _table(table),
         "definitions": _definitions(table),
-        "commands": html.escape(_commands(study, table)),
+        "commands": html.escape(_commands(study, table, swept=swept)),
         "provenance": html.escape(_provenance(about)),
         # Within a script nothing but "</script" or "<!--" would end it early.
-        "data": json.dumps(_data(study, table, folder, about["images"]), allow_nan=False).replace("<", "\\u003c"),
+        "data": json.dumps(_data(study, table, files, about["images"]), allow_nan=False).replace("<", "\\u003c"),
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page)
     out.write_text(page, encoding="utf-8")
@@ -149,8 +147,11 @@ def _sent(study: Plan, names: set[str], fingerprints: Mapping[str, str]) -> dict
 
 
 def _embedded(path: Path) -> str:
-    with Image.open(path) as image:
-        return _data_uri(image)
+    try:
+        with Image.open(path) as image:
+            return _data_uri(image)
+    except Exception as error:  # whatever Pillow makes of a damaged file
+        raise ValueError(f"picture {path}: cannot be read ({error}); remove the results' pictures") from error
 
 
 def _data_uri(image: Image.Image) -> str:
@@ -205,15 +206,18 @@ def _definitions(table: pd.DataFrame) -> str:
     return f"<dl>{''.join(entries)}</dl>"
 
 
-def _commands(study: Plan, table: pd.DataFrame) -> str:
-    lines = ["semlink sweep RESULTS/study.json --out AGAIN"]
+def _commands(study: Plan, table: pd.DataFrame, *, swept: bool) -> str:
+    lines = ["semlink sweep RESULTS/study.json --out AGAIN"] if swept else []
     if study.stop.is_set:  # realisations differ from point to point, which `compare` cannot do
         return lines[0]
-    for named, rows in table.groupby(["codec", "spec", "asked_ratio"], sort=False):
-        curve = Curve(*named)
+    alike = ["codec", "spec", "asked_ratio"] if swept else ["spec", "asked_ratio"]  # one comparison is one command
+    for _, rows in table.groupby(alike, sort=False):
+        first = rows.iloc[0]
         levels = ",".join(f"{level:.9g}" for level in sorted(rows["esno_db"]))
-        words = ["semlink", "compare", *study.images, "--codec", curve.codec, "--channel", curve.channel]
-        words += [f"--esno={levels}", "--ratio", _ratio(curve.ratio), "--seed", f"{study.seed}"]
+        words = ["semlink", "compare", *study.images]
+        words += [word for codec in dict.fromkeys(rows["codec"]) for word in ("--codec", codec)]
+        words += ["--channel", first["spec"], f"--esno={levels}", "--ratio", _ratio(first["asked_ratio"])]
+        words += ["--seed", f"{study.seed}"]
         words += ["--realisations", f"{study.realisations}", "--mcs", study.mcs]
         words += [word for metric in study.metrics for word in ("--metric", metric)]
         lines.append(shlex.join(words))
@@ -221,10 +225,13 @@ def _commands(study: Plan, table: pd.DataFrame) -> str:
 
 
 def _provenance(about: Mapping[str, Any]) -> str:
+    if "created" not in about:
+        return "How it came about is not known: it was made by an earlier version."
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items() if version)
-    git = f"; commit {about['git']}" if about["git"] else ""
-    machine = about["machine"]
-    return f"Begun {about['created']} with {versions}{git}; {machine['processor']}, {machine['cores']} cores."
+    git = f"; commit {about['git']}" if about.get("git") else ""
+    machine = about.get("machine", {})
+    where = f"; {machine.get('processor')}, {machine.get('cores')} cores" if machine else ""
+    return f"Begun {about['created']} with {versions}{git}{where}."
 
 
 def _ratio(ratio: float) -> str:

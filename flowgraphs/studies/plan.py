@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
@@ -11,8 +10,14 @@ from typing import Any, NamedTuple, Self, TypeGuard, cast
 from semlink.flowgraphs.specs import expand, is_own, parse_esno, parse_ratio
 from semlink.phy.channels import parse_channel
 from semlink.phy.metrics import METRICS, to_db
+from semlink.phy.plain import plain
 
 MAX_POINTS = 2_000_000
+MAX_SEED = 2**63 - 1
+"""Of a table's column of whole numbers."""
+MAX_COUNT = 1_000_000_000
+"""Of realisations, errors and pictures: far beyond what a machine gets through."""
+MAX_NUMBER = 1e300
 FEW = 10
 
 
@@ -59,6 +64,7 @@ class Stop:
     most: int = 100
 
     def __post_init__(self) -> None:
+        _make_plain(self)
         if not _is_number(self.psnr_ci_db) or self.psnr_ci_db < 0:
             raise ValueError(f"stop.psnr_ci_db={self.psnr_ci_db!r} must be a number of dB from 0")
         _check_count("stop.block_errors", self.block_errors, 0)
@@ -115,6 +121,7 @@ class Refine:
     finest_db: float = 0.25
 
     def __post_init__(self) -> None:
+        _make_plain(self)
         for name, low in (("psnr_db", 0.0), ("failed", 0.0), ("finest_db", 1e-3)):
             value = getattr(self, name)
             if not _is_number(value) or value < low:
@@ -178,8 +185,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         for name, kind in (("stop", Stop), ("refine", Refine)):
-            if isinstance(value := getattr(self, name), Mapping):
+            if not isinstance(value := getattr(self, name), kind):
                 object.__setattr__(self, name, _table(kind, name, value))
+        _make_plain(self)
         for name in ("images", "codecs", "channels", "metrics"):
             object.__setattr__(self, name, _names(name, getattr(self, name)))
         object.__setattr__(self, "codecs", tuple(expand(self.codecs)))
@@ -196,7 +204,7 @@ class Plan:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be a text")
         _check_count("realisations", self.realisations, 1)
         _check_count("pictures", self.pictures, 0)
-        _check_count("seed", self.seed, 0)
+        _check_count("seed", self.seed, 0, MAX_SEED)
         if self.stop.is_set and self.stop.most < self.realisations:
             raise ValueError(f"stop.most={self.stop.most} must be at least realisations={self.realisations}")
         for name in self.metrics:  # whether their weights are there is asked when they are needed
@@ -262,7 +270,9 @@ def _short(value: object) -> str:
 
 def _table(kind: Any, name: str, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whichever class is asked for
     allowed = [one.name for one in fields(kind)]
-    unknown = [f"{name}.{key}" if name else key for key in values if key not in allowed]
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{name or 'study'}={_short(values)} must be a table of: {', '.join(allowed)}")
+    unknown = [f"{name}.{key}" if name else str(key) for key in values if key not in allowed]
     if unknown:
         raise ValueError(f"{', '.join(unknown)} must be among: {', '.join(allowed)}")
     return kind(**values)
@@ -295,9 +305,17 @@ def _ratios(values: object) -> tuple[float, ...]:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
 
 
-def _check_count(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name}={value!r} must be a whole number from {least}")
+def _check_count(name: str, value: object, least: int, most: int = MAX_COUNT) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError(f"{name}={_short(value)} must be a whole number from {least} to {most}")
+
+
+def _make_plain(given: Stop | Refine | Plan) -> None:
+    """Have Python's own numbers, texts and lists in place of NumPy's, paths and the like."""
+    for one in fields(given):
+        value = getattr(given, one.name)
+        if not isinstance(value, Stop | Refine):
+            object.__setattr__(given, one.name, plain(value))

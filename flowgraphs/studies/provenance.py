@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from semlink.flowgraphs.specs import JOINT, Kind, is_own, own_names, source_files
+from semlink.flowgraphs.specs import JOINT, Kind, code_of, is_own, own_names, source_files
 from semlink.flowgraphs.studies.plan import Plan
 
 LIBRARIES = (
@@ -60,7 +60,8 @@ def block_digests(study: Plan) -> dict[str, str]:
         if weights.suffix == ".safetensors":
             found[name] = _digest([weights, weights.with_suffix(".json")])
         elif is_own(name, kind):
-            found[name] = _digest(source_files(name, kind))
+            files = source_files(name, kind)
+            found[name] = _digest(files) if files else hashlib.sha256(code_of(name, kind)).hexdigest()
     return found
 
 

@@ -21,9 +21,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from semlink.flowgraphs.studies.checked import check_about, read_row
 from semlink.flowgraphs.studies.engine import STUDY_COLUMNS, Outcome
 from semlink.flowgraphs.studies.plan import Plan, Point, differences
 from semlink.flowgraphs.studies.provenance import provenance
+from semlink.phy.documents import read_json
 
 FORMAT = 1
 
@@ -151,14 +153,13 @@ def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
     Raises:
         ValueError: a line before it is no row.
     """
-    path, rows = folder / "points.jsonl", {}
+    path, rows = folder / "points.jsonl", dict[str, dict[str, Any]]()
     if not path.exists():
         return {}
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
         try:
-            entry = json.loads(line)
-            rows[entry["key"]] = entry["row"]
-        except (ValueError, KeyError, TypeError) as error:
+            key, rows[key] = read_row(line)
+        except ValueError as error:
             said = f"line {number} is no row ({error}); remove the line to have its point sent again"
             raise ValueError(f"results {path}: {said}") from error
     return rows
@@ -172,6 +173,11 @@ def make_table(study: Plan, rows: Mapping[str, Mapping[str, Any]]) -> pd.DataFra
         for j, ratio in enumerate(study.ratios)
         for k, name in enumerate(study.codecs)
     }
+
+    for row in rows.values():
+        if (row["codec"], row["spec"], row["asked_ratio"]) not in place:
+            said = f"{row['codec']} on {row['spec']} at ratio {row['asked_ratio']:g}"
+            raise ValueError(f"results: a row of {said}, which is not of the study; remove its line of points.jsonl")
 
     def order(row: Mapping[str, Any]) -> tuple[object, ...]:
         return (*place[row["codec"], row["spec"], row["asked_ratio"]], row["esno_db"])
@@ -225,13 +231,16 @@ def read_about(folder: Path) -> dict[str, Any]:
     """
     path = folder / "study.json"
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = read_json(path)
     except (OSError, ValueError) as error:
         raise ValueError(f"results {folder}: no study.json that can be read ({error})") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         told = about.get("format") if isinstance(about, dict) else None
         raise ValueError(f"results {folder}: of format {told!r}, this version reads {FORMAT}; give another folder")
-    return about
+    try:
+        return check_about(about)
+    except ValueError as error:
+        raise ValueError(f"results {folder}: study.json: {error}; give another folder") from error
 
 
 def _write(path: Path, text: str) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import pandas as pd
 
+from semlink.flowgraphs.specs import JOINT, lives_here
 from semlink.flowgraphs.studies.engine import Engine, Outcome, in_turn
 from semlink.flowgraphs.studies.plan import Curve, Plan, Point
 from semlink.flowgraphs.studies.results import Results, make_table
@@ -193,6 +194,12 @@ def _pool(
     scheduler: str | None,
     resources: Mapping[str, float] | None,
 ) -> AbstractContextManager[Pool]:
+    alone = [name for name in (*study.codecs, *study.channels) if any(map(lives_here, name.split(JOINT)))]
+    if alone and (scheduler is not None or workers):
+        said = "is of this process alone; give workers=0, or put it into a file MODULE.py and name MODULE:NAME"
+        raise ValueError(f"{alone[0]} {said}")
+    if alone:
+        return nullcontext(InProcess(engine))
     if scheduler is not None:
         from semlink.flowgraphs.studies.cluster import Cluster
 

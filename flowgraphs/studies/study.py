@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +15,7 @@ from semlink.flowgraphs.studies.plan import Plan
 from semlink.flowgraphs.studies.progress import study_progress
 from semlink.flowgraphs.studies.results import make_table, read_about, read_rows
 from semlink.flowgraphs.studies.runner import Progress, run_study
+from semlink.phy.documents import read_json, read_toml
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,20 @@ def read_study(path: str | Path) -> Study:
         ValueError: the file is missing or no TOML, has an unknown field, or a value is refused.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        values = json.loads(text)["study"] if Path(path).suffix == ".json" else tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:  # ValueError: TOML's and JSON's own
+        values = _study_of(read_json(Path(path))) if Path(path).suffix == ".json" else read_toml(Path(path))
+    except (OSError, ValueError) as error:
         raise ValueError(f"study {path}: {error}") from error
     try:
         return Study.from_dict({"name": Path(path).stem, **values})
     except ValueError as error:
         raise ValueError(f"study {path}: {error}") from error
+
+
+def _study_of(about: object) -> dict[str, Any]:
+    found = about.get("study") if isinstance(about, dict) else None
+    if not isinstance(found, dict):
+        raise ValueError("it must hold a table named study, as study.json of a results folder does")
+    return found
 
 
 def read_results(folder: str | Path) -> tuple[Study, pd.DataFrame]:
@@ -70,5 +76,8 @@ def read_results(folder: str | Path) -> tuple[Study, pd.DataFrame]:
         ValueError: no results folder, or one of another format.
     """
     about = read_about(Path(folder))
-    study = Study.from_dict(about["study"])
+    try:
+        study = Study.from_dict(about["study"])
+    except ValueError as error:
+        raise ValueError(f"results {folder}: study.json: {error}") from error
     return study, make_table(study, read_rows(Path(folder)))

@@ -6,18 +6,35 @@ Beside each weights file lies a card of the same name, `NAME.json` (`ReceiverCar
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
 from semlink.neural import zoo
+from semlink.neural.card_files import (
+    Check,
+    is_count,
+    is_figures,
+    is_file_name,
+    is_table,
+    is_text,
+    read_fields,
+)
 from semlink.neural.diffusion.catalogue import ReceiverCard, build_receiver, write_receiver_card
 from semlink.neural.diffusion.cddm import SymbolDenoiser
 from semlink.neural.diffusion.refiner import Refiner
 
 PACKAGE = "semlink.neural.weights.receivers"
+CHECKS: Mapping[str, Check] = {
+    "name": is_file_name,
+    "model": is_text,
+    "network": is_table,
+    "parameters": is_count,
+    **dict.fromkeys(("task", "codec", "data", "channel", "command", "sha256"), is_text),
+    "figures": is_figures(3),
+}
+"""What the fields of a card may be."""
 
 
 def receiver_cards() -> dict[str, ReceiverCard]:
@@ -97,8 +114,8 @@ def _at_path(path: Path) -> tuple[ReceiverCard, Path]:
 
 def _read_card(path: Path) -> ReceiverCard:
     try:
-        return ReceiverCard(**json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
+        return ReceiverCard(**read_fields(path, ReceiverCard, CHECKS))
+    except (OSError, ValueError) as error:
         raise ValueError(f"card {path}: not the card of a receiver ({error})") from error
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,15 +21,19 @@ LARGE = 128
 
 
 class Data(NamedTuple):
-    """Small images, large ones (perhaps none), and those kept for validation (perhaps none)."""
+    """Small images, large ones (perhaps none), and those kept for validation (perhaps none).
+
+    `contents` are SHA-256 of what they were made of, by setting and then by file; empty where that is not known.
+    """
 
     small: UInt8[Tensor, "n 3 32 32"]
     large: UInt8[Tensor, "m 3 128 128"]
     validation: UInt8[Tensor, "v 3 32 32"]
+    contents: Mapping[str, Mapping[str, str]] = {}
 
     def to(self, device: str) -> Data:
         """The same on a device."""
-        return Data(self.small.to(device), self.large.to(device), self.validation.to(device))
+        return Data(self.small.to(device), self.large.to(device), self.validation.to(device), self.contents)
 
 
 def training_images(settings: Settings) -> Data:
@@ -41,6 +47,7 @@ def training_images(settings: Settings) -> Data:
     """
     none = torch.empty(0, 3, LARGE, LARGE, dtype=torch.uint8)
     small, large, kept = [none[:, :, :SMALL, :SMALL]], [none], none[:, :, :SMALL, :SMALL]
+    contents: dict[str, dict[str, str]] = {}
     if settings.cifar10 or settings.validation:
         images = cifar10_bytes("train")
         if settings.validation >= len(images):
@@ -48,14 +55,16 @@ def training_images(settings: Settings) -> Data:
         used = len(images) - settings.validation
         kept = images[used:]
         small += [images[:used]] if settings.cifar10 else []
+        contents["cifar10"] = {"training set": hashlib.sha256(images.numpy().data).hexdigest()}
     if settings.photographs or settings.large_photographs:
         rng = torch.Generator().manual_seed(settings.seed)
         paths = find_images(_photographs(settings))
+        contents["images"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
         for i, path in enumerate(paths):
             image = load_image(path)
             small += [crop(image, SMALL, 4.0, rng)[None] for _ in range(i, settings.photographs, len(paths))]
             large += [crop(image, LARGE, 2.0, rng)[None] for _ in range(i, settings.large_photographs, len(paths))]
-    data = Data(torch.cat(small), torch.cat(large), kept)
+    data = Data(torch.cat(small), torch.cat(large), kept, contents)
     if not len(data.small):
         raise DataError("no training images: set cifar10 = true or photographs above 0")
     return data
@@ -88,7 +97,7 @@ def draw_batch(data: Data, settings: Settings, rng: torch.Generator, *, share: i
     A network sees the mean of each feature, and the normalised energy is shared out over the image: both are steadier
     in a large image. A network trained on 32×32 alone washes out the colours of a photograph.
     """
-    small, large, _ = data
+    small, large = data.small, data.large
     batch = max(1, settings.batch // share)
     if len(large) and torch.rand((), generator=rng) < settings.large_share:
         side = LARGE >> int(torch.randint(2, (), generator=rng))

@@ -12,6 +12,7 @@ import math
 import os
 import shlex
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
@@ -19,7 +20,6 @@ from typing import Any, cast
 
 import torch
 from jaxtyping import Float, UInt8
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch import distributed as dist
 
@@ -27,14 +27,18 @@ from semlink.neural import zoo
 from semlink.neural.diffusion import SFT, ReceiverCard, build_receiver, load_codec, write_receiver_card
 from semlink.neural.models import Network, RateAdaptive, build, parameters
 from semlink.neural.training.data import Data, draw_batch, training_images
+from semlink.neural.training.described import describe_channels, describe_data
+from semlink.neural.training.inputs import changed_contents, changed_settings, contents_of
 from semlink.neural.training.losses import batch_loss
 from semlink.neural.training.muon import Muon
 from semlink.neural.training.receivers import over_awgn, receive_by, receiver_loss
 from semlink.neural.training.recipe import Settings
 from semlink.neural.training.runlog import Log, save_pictures, validate
 from semlink.phy.link import Codec
+from semlink.phy.progress import progress_of
 
 Optimisers = tuple[torch.optim.Optimizer, ...]
+ANEW = "choose another folder or remove it"
 
 
 class TrainingError(ValueError):
@@ -54,6 +58,7 @@ class Run:
         self.model.to(self.device)
         self.codec = self._frozen(codec)
         self.codec_psnr_db: dict[int, float] = {}
+        self.contents: dict[str, dict[str, str]] = {}  # of what the weights depend on beside the settings
         if settings.channels_last:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimisers = make_optimisers(self.model, settings)
@@ -78,6 +83,22 @@ class Run:
     def checkpoint(self) -> Path:
         """The file that the training goes on from."""
         return self.out / "checkpoint.pt"
+
+    def take(self, data: Data) -> None:
+        """Note of what the images, the first weights and the codec consist: `save` keeps it.
+
+        Raises:
+            ValueError: the checkpoint that the training goes on from began with others; the message names them.
+        """
+        now = contents_of(self.settings, data, self.codec)
+        changed = changed_contents(self.contents, now, self.settings) if self.contents else []
+        if changed:
+            said = "; ".join(changed)
+            raise ValueError(f"checkpoint {self.checkpoint} began with other contents: {said}; {ANEW}")
+        if self.step and not self.contents and not self.rank:
+            said = f"is of before contents were kept: whether {', '.join(now)} are those it began with is not known"
+            warnings.warn(f"checkpoint {self.checkpoint} {said}", stacklevel=3)
+        self.contents = now
 
     def advance(self, data: Data) -> float:
         """Take one step; return its loss.
@@ -119,7 +140,7 @@ class Run:
         if not all(bool(value.isfinite().all()) for value in self.model.state_dict().values()):
             raise TrainingError(f"step {self.step}: weights are not finite: training stops. {self._kept()}")
         state: dict[str, Any] = {"settings": asdict(self.settings), "step": self.step}
-        state |= {"model": self.model.state_dict(), "average": self.average}
+        state |= {"contents": self.contents, "model": self.model.state_dict(), "average": self.average}
         state["optimisers"] = [optimiser.state_dict() for optimiser in self.optimisers]
         partial = self.checkpoint.with_suffix(".part")
         packed = io.BytesIO()  # torch.save into a file would turn a full disk into words about its own insides
@@ -187,18 +208,19 @@ class Run:
             return
         try:
             state = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
-            if known := defaults() | dict(state["settings"]) == asdict(self.settings):
+            if not (changed := changed_settings(defaults() | dict(state["settings"]), asdict(self.settings))):
                 self._restore(state)
         except Exception as error:  # a damaged file, or one of another kind, raises any of a dozen types
             raise ValueError(f"checkpoint {self.checkpoint} is damaged ({error!r}); remove it to begin anew") from error
-        if not known:
-            raise ValueError(f"checkpoint {self.checkpoint} is of other settings; choose another folder or remove it")
+        if changed:
+            raise ValueError(f"checkpoint {self.checkpoint} is of other settings: {'; '.join(changed)}; {ANEW}")
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.average = state["average"]
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
+        self.contents = {name: dict(parts) for name, parts in state.get("contents", {}).items()}
         self.step = int(state["step"])
 
     def _kept(self) -> str:
@@ -219,7 +241,8 @@ def train(
 
     Raises:
         TrainingError: the loss is no longer finite, or the checkpoint cannot be written; the one before is kept.
-        ValueError: the checkpoint in `out` is of other settings, or the weights to start from do not fit.
+        ValueError: the checkpoint in `out` is of other settings, or of images, first weights or a codec of other
+            contents, or the weights to start from do not fit.
         DataError: the training data are not to be had.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -232,6 +255,7 @@ def train(
             _prepare_gpu()
         run = Run(settings, out, codec)
         data = (training_images(settings) if data is None else data).to(run.device)
+        run.take(data)
         _loop(run, data, time.monotonic() + 60 * minutes)
         return publish(run) if run.rank == 0 else out / f"{settings.name}.safetensors"
     finally:
@@ -267,12 +291,10 @@ def _overdue(run: Run, deadline: float) -> bool:
 
 
 def _steps(run: Run, data: Data) -> Iterator[float]:
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[shown]}"))
-    with Progress(*columns, TimeRemainingColumn(), disable=run.rank > 0) as progress:
-        bar = progress.add_task("", total=run.settings.steps, completed=run.step, shown="")
+    with progress_of("training", run.settings.steps, done=run.step, silent=run.rank > 0) as show:
         while run.step < run.settings.steps:
             loss = run.advance(data)
-            progress.update(bar, completed=run.step, shown=f"loss {loss:.4f}")
+            show(run.step, said=f"loss {loss:.4f}")
             yield loss
 
 
@@ -296,7 +318,7 @@ def publish(run: Run) -> Path:
         ratios=zoo.ratios_of(model),
         network=dict(settings.network),
         parameters=parameters(model),
-        data=describe_data(settings),
+        data=describe_data(settings, run.contents),
         channel=describe_channels(settings),
         command=command,
         sha256=zoo.sha256(weights),
@@ -314,7 +336,7 @@ def _publish_receiver(run: Run, weights: Path, command: str) -> None:
         parameters=parameters(run.model),
         task=settings.task,
         codec=settings.codec,
-        data=describe_data(settings),
+        data=describe_data(settings, run.contents),
         channel=describe_channels(settings),
         command=command,
         sha256=zoo.sha256(weights),
@@ -326,29 +348,6 @@ def defaults() -> dict[str, Any]:
     """The settings that a recipe may leave out. A checkpoint of before a field was there is one with its default."""
     having = [one for one in fields(Settings) if one.default is not MISSING or one.default_factory is not MISSING]
     return {one.name: one.default if one.default_factory is MISSING else one.default_factory() for one in having}
-
-
-def describe_data(settings: Settings) -> str:
-    """What a card says of the training data."""
-    parts = []
-    if settings.cifar10:
-        kept = f" without its last {settings.validation:,}" if settings.validation else ""
-        parts.append(f"CIFAR-10 training set{kept}")
-    if settings.photographs or settings.large_photographs:
-        source = settings.images or "1,000 photographs of ImageNet"
-        parts.append(
-            f"from {source}, {settings.photographs:,} crops of 32x32 and {settings.large_photographs:,} of 128x128"
-        )
-    return "; ".join(parts)
-
-
-def describe_channels(settings: Settings) -> str:
-    """What a card says of the channels of the training: each one's share of it, and the Es/N0."""
-    count = len(settings.channels)
-    shares = [f"{name} {settings.channels.count(name)}/{count}" for name in dict.fromkeys(settings.channels)]
-    low, high = settings.esno_db
-    levels = f"{low:g} dB" if low == high else f"{low:g} to {high:g} dB"
-    return f"{', '.join(shares) if len(shares) > 1 else settings.channels[0]}; Es/N0 {levels}"
 
 
 def make_optimisers(model: nn.Module, settings: Settings) -> Optimisers:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Any
 from semlink.neural.diffusion import TASKS, build_receiver
 from semlink.neural.models import RateAdaptive, build
 from semlink.phy.channels import AWGN, Rayleigh
+from semlink.phy.documents import read_toml
 from semlink.phy.link import Channel
+from semlink.phy.plain import plain
 
 CHANNELS: Mapping[str, Channel] = {
     "awgn": AWGN(),
@@ -20,6 +21,7 @@ CHANNELS: Mapping[str, Channel] = {
     "rayleigh-16": Rayleigh(16),
     "rayleigh-fast": Rayleigh("fast"),
 }
+MOST_COUNT = 2**32 - 1  # of steps, images and the like, and the largest seed
 MOST_DB = 100  # of Es/N0, either way: far beyond what the networks tell apart
 LOSSES = ("mse", "ms-ssim", "st-lpips", "l1")
 CHOICES = {
@@ -73,6 +75,11 @@ class Settings:
     codec: str = ""  # the frozen one: zoo:NAME, or a weights file with its card beside it, or any name if it is given
 
     def __post_init__(self) -> None:
+        for one in fields(self):  # NumPy's numbers and lists, and paths, as Python's own
+            value = plain(getattr(self, one.name))
+            if isinstance(value, list):
+                value = tuple(value)
+            object.__setattr__(self, one.name, value)
         _check(self)
         if self.task != "codec":
             _check_receiver(self)
@@ -89,12 +96,12 @@ def _check(settings: Settings) -> None:
         _one_of(name, getattr(settings, name), allowed)
     for name in ("steps", "batch", "groups", "threads", "warmup", "checkpoint_every", "validate_every"):
         value = getattr(settings, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name}={value!r} must be a whole number from 1")
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_COUNT:
+            raise ValueError(f"{name}={value!r} must be a whole number from 1 to {MOST_COUNT}")
     for name in ("seed", "photographs", "large_photographs", "validation"):
         value = getattr(settings, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise ValueError(f"{name}={value!r} must be a whole number from 0")
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_COUNT:
+            raise ValueError(f"{name}={value!r} must be a whole number from 0 to {MOST_COUNT}")
     for name, most in (("lr", 1e3), ("lr_conv", 1e3), ("weight_decay", 1e3), ("clip", 1e9), ("large_share", 1.0)):
         value = getattr(settings, name)
         if not _is_number(value) or not 0 <= value <= most:
@@ -104,13 +111,11 @@ def _check(settings: Settings) -> None:
     for name in ("channels_last", "compile", "even_out", "cifar10"):
         if not isinstance(getattr(settings, name), bool):
             raise ValueError(f"{name}={getattr(settings, name)!r} must be true or false")
-    for name in ("name", "init", "images", "codec"):
+    for name in ("name", "model", "init", "images", "codec"):
         if not isinstance(getattr(settings, name), str):
             raise ValueError(f"{name}={getattr(settings, name)!r} must be a string")
     if settings.name in ("", "..") or settings.name != Path(settings.name).name:
         raise ValueError(f"name={settings.name!r} must be a file name without a folder")
-    if settings.seed >= 2**32:
-        raise ValueError(f"seed={settings.seed} must be below 2^32")
     _check_lists(settings)
 
 
@@ -148,7 +153,7 @@ def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) > 1e300
 
 
 def read_recipe(path: str | Path) -> Settings:
@@ -159,8 +164,8 @@ def read_recipe(path: str | Path) -> Settings:
             value is out of range.
     """
     try:
-        values = tomllib.loads(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values = read_toml(Path(path))
+    except (OSError, ValueError) as error:
         raise ValueError(f"recipe {path}: {error}") from error
     allowed = [field.name for field in fields(Settings)]
     if unknown := set(values) - set(allowed):

@@ -31,7 +31,7 @@ class Log:
         self.path, self.series = path, tuple(series)
         self.columns = ("step", "loss", *(f"{name}_at_{level}_db" for name in series for level in ESNO_DB))
         rows = list(csv.reader(path.read_text().splitlines()))[1:] if path.is_file() else []
-        kept = [row for row in rows if row and row[0].isdigit() and int(row[0]) <= step]
+        kept = [row for row in rows if row and row[0].isdecimal() and int(row[0]) <= step]
         text = io.StringIO()
         csv.writer(text).writerows([self.columns, *kept])
         path.write_text(text.getvalue())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import Literal, get_args
 
 import numpy as np
@@ -79,7 +80,7 @@ class WaveformChannel:
         check_number("cfo", self.cfo, -limit, limit, unit)
         check_number("ppm", self.ppm, -200, 200)
         for name, value, high in (("taps", self.taps, PREFIX // _SPACING), ("segment", self.segment, 1 << 15)):
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= high:
+            if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= value <= high:
                 raise ValueError(f"{name}={value!r} must be a whole number from 1 to {high}")
         if self.kind == "sc" and self.taps > 1:
             raise ValueError(f"taps={self.taps}: a single carrier has no equaliser; echoes are for ofdm")

@@ -12,6 +12,7 @@ import cmath
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -326,7 +327,7 @@ class Quantiser(Described):
     keys: ClassVar[Mapping[str, str]] = {"bits": "bits", "headroom_db": "headroom"}
 
     def __post_init__(self) -> None:
-        if not isinstance(self.bits, int) or isinstance(self.bits, bool) or not 1 <= self.bits <= 16:
+        if not isinstance(self.bits, Integral) or isinstance(self.bits, bool) or not 1 <= self.bits <= 16:
             raise ValueError(f"bits={self.bits!r} must be a whole number from 1 to 16")
         check_number("headroom_db", self.headroom_db, -20, 60, "dB")
 

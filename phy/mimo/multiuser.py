@@ -7,6 +7,7 @@ energy, drawn from the image's generator. Channels are given by group, or with g
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal, get_args
 
 import torch
@@ -202,7 +203,7 @@ def _with_others(symbols: Complex[Tensor, "b g 1"], users: int, rng: Rngs) -> Co
 
 
 def _check_users(users: int, name: str, antennas: int) -> None:
-    if not isinstance(users, int) or isinstance(users, bool) or not 1 <= users <= 256:
+    if not isinstance(users, Integral) or isinstance(users, bool) or not 1 <= users <= 256:
         raise ValueError(f"users={users!r} must be a whole number of users from 1 to 256")
-    if not isinstance(antennas, int) or isinstance(antennas, bool) or not 1 <= antennas <= 256:
+    if not isinstance(antennas, Integral) or isinstance(antennas, bool) or not 1 <= antennas <= 256:
         raise ValueError(f"{name}={antennas!r} must be a whole number of antennas from 1 to 256")

@@ -9,6 +9,7 @@ which nothing arrives, on a channel without rank or without gain, is an erasure:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal, get_args
 
 import torch
@@ -56,7 +57,7 @@ class Multiplexing:
                 f"tx={self.tx} streams on rx={self.rx} antennas cannot be zero-forced; "
                 "use at most rx streams, or detector='mmse'"
             )
-        if not isinstance(self.width, int) or isinstance(self.width, bool) or not 1 <= self.width <= 4096:
+        if not isinstance(self.width, Integral) or isinstance(self.width, bool) or not 1 <= self.width <= 4096:
             raise ValueError(f"width={self.width!r} must be a whole number of candidates from 1 to 4096")
 
     @property
@@ -130,7 +131,7 @@ class Svd:
         check_antennas(tx, rx)
         check_choice("power", power, get_args(PowerAllocation))
         streams = min(tx, rx) if streams is None else streams
-        if not isinstance(streams, int) or isinstance(streams, bool) or not 1 <= streams <= min(tx, rx):
+        if not isinstance(streams, Integral) or isinstance(streams, bool) or not 1 <= streams <= min(tx, rx):
             raise ValueError(f"streams={streams!r} must be from 1 to min(tx, rx) = {min(tx, rx)}")
         for name, value in (("tx", tx), ("rx", rx), ("power", power), ("streams", streams)):
             object.__setattr__(self, name, value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -256,7 +257,7 @@ def antenna_energy(scheme: Scheme) -> tuple[float, ...]:
 def check_antennas(tx: int, rx: int) -> None:
     """Raise ValueError unless both numbers of antennas are from 1 to 256."""
     for name, value in (("tx", tx), ("rx", rx)):
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 256:
+        if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= value <= 256:
             raise ValueError(f"{name}={value!r} must be a whole number of antennas from 1 to 256")
 
 

@@ -7,6 +7,7 @@ said to be that of a branch.
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import numpy as np
 from jaxtyping import Complex, Float
@@ -220,7 +221,7 @@ def _scaled_expn(k: int, x: Float[Array, "*s"]) -> Float[Array, "*s"]:
 
 
 def _check_at_least(name: str, value: int, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name}={value!r} must be a whole number from {least}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -62,12 +63,12 @@ def check_numerology(given: Numerology) -> None:
     """Raise ValueError unless carriers, prefix and guards go together."""
     if not 1 <= given.spacing_hz <= 1e7:
         raise ValueError(f"spacing_hz={given.spacing_hz!r} must be from 1 to 1e7 Hz")
-    if not isinstance(given.fft, int) or isinstance(given.fft, bool) or not 8 <= given.fft <= 8192:
+    if not isinstance(given.fft, Integral) or isinstance(given.fft, bool) or not 8 <= given.fft <= 8192:
         raise ValueError(f"fft={given.fft!r} must be a whole number of carriers from 8 to 8192")
-    if not isinstance(given.cp, int) or isinstance(given.cp, bool) or not 0 <= given.cp < given.fft:
+    if not isinstance(given.cp, Integral) or isinstance(given.cp, bool) or not 0 <= given.cp < given.fft:
         raise ValueError(f"cp={given.cp!r} must be a whole number of samples from 0 to below fft={given.fft}")
     guards = given.guards
-    if len(guards) != 2 or not all(isinstance(guard, int) and guard >= 0 for guard in guards):
+    if len(guards) != 2 or not all(isinstance(guard, Integral) and guard >= 0 for guard in guards):
         raise ValueError(f"guards={guards!r} must be two numbers of empty carriers from 0, lower and upper edge")
     if given.used < 1:
         raise ValueError(f"guards={guards!r} of fft={given.fft} carriers leave none to use")

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property, lru_cache
+from numbers import Integral
 from threading import Lock
 from typing import Literal, get_args
 
@@ -122,7 +123,7 @@ class Cdl(DelayProfile):
         super().__post_init__()
         check_choice("direction", self.direction, get_args(Direction))
         for name, rows in (("rx_rows", self.rx_rows), ("tx_rows", self.tx_rows)):
-            if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
+            if not isinstance(rows, Integral) or isinstance(rows, bool) or rows < 1:
                 raise ValueError(f"{name}={rows!r} must be a whole number of rows from 1")
 
     @property

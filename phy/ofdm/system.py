@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
+from numbers import Integral
 from typing import Literal, get_args
 
 import numpy as np
@@ -111,7 +112,7 @@ class OFDM:
 
     def _check_pilots(self) -> None:
         for name, value in (("pilot_carriers", self.pilot_carriers), ("pilot_symbols", self.pilot_symbols)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name}={value!r} must be a whole number from 1: csi='estimated' needs pilots")
         lattice, used = self._lattice, self.numerology.used
         assert lattice is not None

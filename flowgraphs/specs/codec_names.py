@@ -1,0 +1,117 @@
+"""Every codec name that --codec takes, in groups, each name with what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from semlink.baselines import kodak_rd
+from semlink.baselines.adaptation import MODES
+from semlink.baselines.blocks import CODES
+from semlink.baselines.ideal import BOUNDS
+from semlink.baselines.mcs import MCS_TABLE, NR_TABLE_1, NR_TABLE_2
+from semlink.baselines.sources import SOURCES
+from semlink.flowgraphs.specs.own_blocks import own_names, register_sources
+from semlink.flowgraphs.specs.receivers import FORM
+from semlink.neural import zoo
+from semlink.neural.diffusion import receiver_cards
+
+KNOWN = {
+    "adaptive": "knows the average Es/N0 and takes the scheme that is best for it",
+    "outage": "knows that and the distribution of the fading",
+    "genie": "knows the fades themselves",
+}
+CHANNEL_CODES = {
+    "ldpc": "5G LDPC",
+    "gallager": "regular Gallager LDPC",
+    "conv": "the convolutional code of IEEE 802.11",
+    "uncoded": "no channel code",
+}
+PUBLISHED = "published:"
+
+
+@dataclass(frozen=True)
+class CodecGroup:
+    """Codecs of one kind.
+
+    Attributes:
+        title: what they are.
+        form: how a name is put together; empty where the names are all.
+        names: each with what it is.
+    """
+
+    title: str
+    form: str
+    names: Mapping[str, str]
+
+
+def codec_groups() -> list[CodecGroup]:
+    """All of them, those of installed packages included; what is not among the names follows one of the forms.
+
+    Raises:
+        ValueError: a package offers a source coder whose name is taken, or that cannot be imported.
+    """
+    register_sources()
+    return [_neural(), *_digital(), _ceilings(), _published(), _receivers(), _own()]
+
+
+def _neural() -> CodecGroup:
+    named = {name: _offer(name) for name in zoo.names()}
+    named |= {
+        name: f"the {card.codec} of ratio {card.offer}" for name, card in zoo.cards().items() if name not in named
+    }
+    return CodecGroup("networks, trained: see `semlink zoo`", "", named)
+
+
+def _offer(name: str) -> str:
+    fitting = [card for card in zoo.cards().values() if name in (card.codec, card.name)]
+    return f"ratio {', '.join(card.offer for card in sorted(fitting, key=lambda card: card.ratio))}"
+
+
+def _digital() -> list[CodecGroup]:
+    named = {
+        f"{source}-{code}-qam": f"{source}, {CHANNEL_CODES.get(code, code)}; the scheme of --mcs"
+        for source in SOURCES
+        for code in CODES
+    }
+    schemes = {f":{mode}": KNOWN.get(mode, "") for mode in MODES}
+    schemes |= {f":{name}": "fixed: constellation and code rate" for name in MCS_TABLE}
+    schemes |= {
+        f":nr{table}-{index}": f"fixed: 3GPP TS 38.214, table 5.1.3.1-{table}: {scheme}"
+        for table, rows in ((1, NR_TABLE_1), (2, NR_TABLE_2))
+        for index, scheme in enumerate(rows)
+    }
+    schemes |= {":all": "fixed, adaptive, outage, genie and the ceiling, behind SOURCE-ldpc-qam"}
+    return [
+        CodecGroup("source coder and channel code: SOURCE-CODE-qam", "SOURCE-CODE-qam[:SCHEME]", named),
+        CodecGroup("a scheme of their own, behind any of these", "", schemes),
+    ]
+
+
+def _ceilings() -> CodecGroup:
+    named = {f"{source}-capacity": f"{source} over a code at capacity" for source in SOURCES}
+    return CodecGroup("ceilings of the digital link", f"SOURCE-capacity[:{'|'.join(BOUNDS)}]", named)
+
+
+def _published() -> CodecGroup:
+    named = {f"{PUBLISHED}{name}": "rate-distortion curve, on the set kodak over awgn" for name in kodak_rd.names()}
+    return CodecGroup("published curves, beside another codec", "", named)
+
+
+def _receivers() -> CodecGroup:
+    named = {
+        f"{_behind(card.codec)}+{name}": f"{card.model}, trained behind {_behind(card.codec)}"
+        for name, card in receiver_cards().items()
+    }
+    return CodecGroup("trained receivers behind a codec", f"{FORM}, or +FILE.safetensors", named)
+
+
+def _behind(codec: str) -> str:
+    return codec.removeprefix("zoo:")
+
+
+def _own() -> CodecGroup:
+    named = dict.fromkeys(own_names("codecs"), "of an installed package")
+    return CodecGroup(
+        "of one's own", "MODULE:NAME, from a module that Python finds, the working folder included", named
+    )

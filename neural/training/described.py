@@ -1,0 +1,39 @@
+"""What a card says of a training: its data and its channels."""
+
+from __future__ import annotations
+
+import hashlib
+
+from semlink.neural.training.inputs import Contents
+from semlink.neural.training.recipe import Settings
+
+
+def describe_data(settings: Settings, contents: Contents) -> str:
+    """What a card says of the training data; of a folder of one's own also how many files and a hash of them all."""
+    parts = []
+    if settings.cifar10:
+        kept = f" without its last {settings.validation:,}" if settings.validation else ""
+        parts.append(f"CIFAR-10 training set{kept}")
+    if settings.photographs or settings.large_photographs:
+        source = _folder(settings, contents) if settings.images else "1,000 photographs of ImageNet"
+        parts.append(
+            f"from {source}, {settings.photographs:,} crops of 32x32 and {settings.large_photographs:,} of 128x128"
+        )
+    return "; ".join(parts)
+
+
+def _folder(settings: Settings, contents: Contents) -> str:
+    files = contents.get("images")
+    if files is None:  # the caller has read them
+        return settings.images
+    digest = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+    return f"{settings.images} ({len(files):,} files, SHA-256 {digest[:16]})"
+
+
+def describe_channels(settings: Settings) -> str:
+    """What a card says of the channels of the training: each one's share of it, and the Es/N0."""
+    count = len(settings.channels)
+    shares = [f"{name} {settings.channels.count(name)}/{count}" for name in dict.fromkeys(settings.channels)]
+    low, high = settings.esno_db
+    levels = f"{low:g} dB" if low == high else f"{low:g} to {high:g} dB"
+    return f"{', '.join(shares) if len(shares) > 1 else settings.channels[0]}; Es/N0 {levels}"

@@ -1,0 +1,66 @@
+"""JSON and TOML from files that anybody may have written or damaged: whatever is wrong with them is a ValueError."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+MOST_DEPTH = 32
+"""Of lists and tables within each other; ours are 6 deep."""
+
+
+def parse_json(text: str | bytes) -> Any:  # noqa: ANN401 - whatever it says
+    """What a text says.
+
+    Raises:
+        ValueError: no JSON, or more than `MOST_DEPTH` deep.
+    """
+    return _parse(json.loads, text)
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401
+    """What a file in UTF-8 says.
+
+    Raises:
+        ValueError: as `parse_json`, or no UTF-8.
+        OSError: it cannot be read.
+    """
+    return parse_json(path.read_text(encoding="utf-8"))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a file in UTF-8 says.
+
+    Raises:
+        ValueError: no TOML, more than `MOST_DEPTH` deep, or no UTF-8.
+        OSError: it cannot be read.
+    """
+    found: dict[str, Any] = _parse(tomllib.loads, path.read_text(encoding="utf-8"))
+    return found
+
+
+def _parse(parse: Callable[[Any], Any], text: str | bytes) -> Any:  # noqa: ANN401
+    try:
+        found = parse(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    _check_depth(found)
+    return found
+
+
+def _check_depth(found: object) -> None:
+    level = [found]
+    for _ in range(MOST_DEPTH + 1):
+        level = [inner for one in level for inner in _within(one)]
+        if not level:
+            return
+    raise ValueError(f"nested more than {MOST_DEPTH} deep")
+
+
+def _within(one: object) -> list[Any]:
+    if isinstance(one, dict):
+        return list(one.values())
+    return one if isinstance(one, list) else []

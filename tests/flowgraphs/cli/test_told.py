@@ -1,0 +1,74 @@
+"""`semlink --version`, shell completion, and every codec name that --codec takes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from importlib.metadata import version
+
+import pytest
+
+from semlink.baselines.adaptation import MODES
+from semlink.baselines.blocks import CODES
+from semlink.flowgraphs.specs import codec_groups, make_codecs
+from semlink.flowgraphs.specs.codec_names import CHANNEL_CODES, KNOWN, PUBLISHED
+from semlink.flowgraphs.specs.options import PUBLISHED as TAKEN
+from semlink.flowgraphs.specs.options import codec_forms
+from semlink.phy.channels import AWGN
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+def test_the_version_is_told(run_semlink: Command) -> None:
+    assert run_semlink("--version") == (0, f"semlink {version('semlink')}\n", "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands(shell: str, run_semlink: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_SEMLINK_COMPLETE", f"complete_{shell}")
+    monkeypatch.setenv("COMP_WORDS", "semlink cod")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "semlink cod")
+    monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+    _, out, _ = run_semlink()
+    assert "codecs" in out
+    assert "compare" not in out
+
+
+def test_every_codec_that_is_told_is_taken() -> None:
+    """One of each kind, and each of the names that are all there are."""
+    groups = {one.title: one for one in codec_groups()}
+    networks, digital, schemes, ceilings, published, receivers, _ = groups.values()
+    for name, said in networks.names.items():
+        ratio = 1 / float(said.rpartition("1/")[2])
+        assert list(make_codecs([name], ratio=ratio, mcs="16qam-1/2", channel=AWGN())) == [name]
+    tried = [name for name in digital.names if name.startswith(("jpeg-", "webp-ldpc"))]
+    tried += [f"jpeg-ldpc-qam{scheme}" for scheme in (":16qam-1/2", ":nr1-28", ":nr2-27")]
+    for name in (*tried, "jpeg-capacity", next(iter(receivers.names))):
+        assert list(make_codecs([name], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())) == [name]
+    assert "webp-capacity" in ceilings.names
+    assert {":adaptive", ":outage", ":genie", ":all", ":16qam-1/2", ":nr1-0", ":nr2-27"} <= set(schemes.names)
+    assert all(name.startswith(TAKEN) for name in published.names)
+    for name in published.names:
+        assert name.removeprefix(PUBLISHED) in codec_forms()
+
+
+def test_nothing_is_left_out() -> None:
+    """A code, a mode or a network that is added needs its words."""
+    assert set(CHANNEL_CODES) == set(CODES)
+    assert set(KNOWN) == set(MODES)
+    named = {name for one in codec_groups() for name in one.names}
+    for name in re.findall(r"[a-z0-9-]+", codec_forms().partition(";")[0]):
+        assert name in named
+
+
+def test_the_command_tells_them(run_semlink: Command, shipped: object) -> None:
+    status, out, error = run_semlink("codecs")
+    assert (status, error) == (0, "")
+    for line in ("  jpeg-conv-qam ", "  swin ", "SOURCE-CODE-qam[:SCHEME]", "  swin+sft-swin ", "MODULE:NAME"):
+        assert line in out
+    _, told, _ = run_semlink("codecs", "--json")
+    groups = json.loads(told)
+    assert {"group", "form", "names"} == set(groups[0])
+    assert "deepjscc" in groups[0]["names"]
