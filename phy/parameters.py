@@ -31,7 +31,8 @@ class Described:
 
 def check_number(name: str, value: Any, low: float | int, high: float | int, unit: str = "") -> None:  # noqa: ANN401
     """Raise ValueError unless `value` is a number from `low` to `high`, not a NaN."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not low <= value <= high:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high:
         raise ValueError(f"{name}={value!r} must be from {low:g} to {high:g} {unit}".rstrip())
 
 

@@ -26,6 +26,8 @@ from semlink.flowgraphs.protocol.worker_client import SILENT_S, import_zmq, keep
 TOO_MUCH, TOO_MANY = 3, 4  # exit status: memory, parts of one message
 LINGER_MS = 2000
 """For how long replies on their way out are waited for at the end."""
+PARTING_S = 0.5
+"""From the last reply to the end: libzmq drops what a client has not read yet when its line goes."""
 
 _AT_ONCE = 256  # parts that are taken in before anything else is looked at
 _AHEAD = 1 << 20  # bytes on their way to the worker, beyond which nothing more is taken in
@@ -90,6 +92,7 @@ class Front:
         self._parts: list[Any] = []  # of the message that is coming in, as far as they are wanted
         self._count = self._bytes = 0
         self._end: float | None = None
+        self._sent = 0.0  # when the last reply went out
         worker.put([b"listening", self._line.getsockopt(self._zmq.LAST_ENDPOINT).rstrip(b"\0")])
 
     def run(self) -> None:
@@ -117,7 +120,10 @@ class Front:
         poller.poll(_SOON_MS if soon else _WATCH_MS // 2 if self._outboxes else _WATCH_MS)
 
     def _is_through(self) -> bool:
-        return self._end is not None and (not self._outboxes or time.monotonic() > self._end)
+        if self._end is None:
+            return False
+        now = time.monotonic()
+        return now > self._end or (not self._outboxes and now > self._sent + PARTING_S)
 
     def _take_in(self) -> None:
         for _ in range(_AT_ONCE):
@@ -188,6 +194,7 @@ class Front:
                 self._lose(client)
                 return
             box.pop()
+            self._sent = time.monotonic()
         self._outboxes.pop(client, None)
 
     def _lose(self, client: bytes) -> None:

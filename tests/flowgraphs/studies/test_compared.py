@@ -126,11 +126,9 @@ def test_damaged_comparisons_are_read_or_refused(compared: Path, tmp_path: Path)
             refused += 1
     assert 15 < refused < 90
     about = json.loads(whole["compare.json"])
-    for wrong in (
-        {"pictures": [{"image": "a", "codec": "b", "esno_db": 1, "file": "../x.png"}]},
-        {"ratio": 0},
-        {"sent": []},
-    ):
+    outside = {"image": "a", "codec": "b", "esno_db": 1, "file": "../x.png"}
+    parts: tuple[dict[str, Any], ...] = ({"pictures": [outside]}, {"ratio": 0}, {"sent": []})
+    for wrong in parts:
         (tmp_path / "compare.csv").write_bytes(whole["compare.csv"])
         (tmp_path / "compare.json").write_text(json.dumps({**about, **wrong}))
         with pytest.raises(ValueError, match="a part of it is missing or of another kind; remove it"):

@@ -67,7 +67,7 @@ def test_it_runs_in_this_process_and_not_in_another(image: str, tmp_path: Path) 
     assert table["error"].tolist() == [""]
     for options in ({"workers": 2}, {"scheduler": "tcp://nowhere:1"}):
         with pytest.raises(ValueError, match="__main__:Thumb is of this process alone; give workers=0, or put it into"):
-            study(image).run(progress=lambda _: None, **options)  # type: ignore[arg-type]
+            study(image).run(progress=lambda _: None, **options)
 
 
 def test_its_code_is_part_of_what_a_folder_was_begun_with(
