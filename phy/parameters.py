@@ -31,9 +31,12 @@ class Described:
 
 def check_number(name: str, value: Any, low: float | int, high: float | int, unit: str = "") -> None:  # noqa: ANN401
     """Raise ValueError unless `value` is a number from `low` to `high`, not a NaN."""
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not is_number or not low <= value <= high:
+    if not _is_number(value) or not low <= value <= high:
         raise ValueError(f"{name}={value!r} must be from {low:g} to {high:g} {unit}".rstrip())
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _text(value: float | int | str) -> str:
