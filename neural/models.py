@@ -13,12 +13,14 @@ from semlink.neural.deepjscc import DeepJSCC
 from semlink.neural.published import ADJSCC, PlainDeepJSCC
 from semlink.neural.swin import ConvSwin
 from semlink.neural.swin_gsc import SwinGSC
+from semlink.neural.swin_photo import SwinPhoto
 from semlink.phy.link import Decoded, Frame, Received
 
 MODELS: dict[str, type[nn.Module]] = {
     "deepjscc": DeepJSCC,
     "swin": ConvSwin,
     "swin-gsc": SwinGSC,
+    "swin-photo": SwinPhoto,
     "adjscc": ADJSCC,
     "deepjscc-plain": PlainDeepJSCC,
 }
@@ -58,6 +60,15 @@ class RateAdaptive(Protocol):
     ratio: float
     min_ratio: float
     max_ratio: float
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """A network that takes something from images before its training begins, such as their principal components."""
+
+    def fit(self, images: Float[Tensor, "b 3 h w"]) -> None:
+        """Take it."""
+        ...
 
 
 OWN = frozenset(MODELS)

@@ -29,12 +29,13 @@ from semlink.neural.diffusion.catalogue import ReceiverCard, build_receiver, loa
 from semlink.neural.diffusion.objectives import over_awgn, receive_by, receiver_loss
 from semlink.neural.diffusion.sft import SFT
 from semlink.neural.losses import batch_loss
-from semlink.neural.models import Network, RateAdaptive, build, parameters
+from semlink.neural.models import Fitted, Network, RateAdaptive, build, parameters
 from semlink.neural.muon import Muon
 from semlink.neural.recipe import Settings
 from semlink.neural.runlog import Log, save_pictures, validate
 from semlink.phy.link import Codec
 
+FIT_IMAGES = 250  # that a network takes statistics from before the first step
 Optimisers = tuple[torch.optim.Optimizer, ...]
 
 
@@ -110,6 +111,15 @@ class Run:
         if self.average:
             self._average()
         return loss.item()
+
+    def fit(self, data: Data) -> None:
+        """Let a network that begins with random weights take from the images what it takes from images."""
+        if self.step or self.settings.init or not isinstance(self.model, Fitted):
+            return
+        images = data.large if len(data.large) else data.small
+        self.model.fit(images[:: -(-len(images) // FIT_IMAGES)].float() / 255)
+        state = self.model.state_dict()
+        self.average = {key: state[key].clone() for key in self.average}
 
     def save(self) -> None:
         """Write the checkpoint beside the one before and put it in its place, which a full disk cannot half do.
@@ -233,6 +243,7 @@ def train(
             _prepare_gpu()
         run = Run(settings, out, codec)
         data = (training_images(settings) if data is None else data).to(run.device)
+        run.fit(data)
         _loop(run, data, time.monotonic() + 60 * minutes)
         return publish(run) if run.rank == 0 else out / f"{settings.name}.safetensors"
     finally:
@@ -336,9 +347,10 @@ def describe_data(settings: Settings) -> str:
         kept = f" without its last {settings.validation:,}" if settings.validation else ""
         parts.append(f"CIFAR-10 training set{kept}")
     if settings.photographs or settings.large_photographs:
+        large = f"{settings.large_side}x{settings.large_side}"
         source = settings.images or "1,000 photographs of ImageNet"
         parts.append(
-            f"from {source}, {settings.photographs:,} crops of 32x32 and {settings.large_photographs:,} of 128x128"
+            f"from {source}, {settings.photographs:,} crops of 32x32 and {settings.large_photographs:,} of {large}"
         )
     return "; ".join(parts)
 

@@ -1,0 +1,65 @@
+"""A few numbers sent digitally beside analogue symbols: CRC-16, an LDPC code of 5G NR of rate 1/3, QPSK."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from jaxtyping import Bool, Complex, Float, Int
+from torch import Tensor
+
+from semlink.phy import crc
+from semlink.phy.constellation import QAM
+from semlink.phy.ldpc import LDPC5G
+
+CHECK = 16  # bits of the CRC
+EXPANSION = 3  # coded bits for each bit
+QPSK = QAM(4)
+SCALE_BITS, REPEATED = 4, 32
+
+
+def uses(bits: int) -> int:
+    """Channel uses that `bits` bits take."""
+    return -(-EXPANSION * (bits + CHECK) // 2)
+
+
+def encode(bits: Int[Tensor, "b k"]) -> Complex[Tensor, "b n"]:
+    """Bits to symbols of unit energy."""
+    return QPSK.map(_code(bits.shape[1]).encode(crc.append(bits, CHECK)))
+
+
+def decode(
+    symbols: Complex[Tensor, "b n"], n0: Float[Tensor, "b n"], k: int
+) -> tuple[Int[Tensor, "b k"], Bool[Tensor, " b"]]:
+    """Symbols to k bits, and in which images the CRC says that these are what was sent."""
+    llr = QPSK.llr(symbols, n0)
+    bits, fine = crc.check(_code(k).decode(llr), CHECK)
+    return bits.long(), fine
+
+
+@lru_cache(maxsize=64)
+def _code(k: int) -> LDPC5G:
+    return LDPC5G(k + CHECK, 2 * uses(k))
+
+
+def encode_scale(log_scale: Float[Tensor, " b"]) -> Complex[Tensor, "b n"]:
+    """A multiple of 1/4 from −2 to 1.75 as BPSK symbols, each bit `REPEATED` times."""
+    label = (4 * log_scale).round().long() + 8
+    signs = 1 - 2 * to_bits(label[:, None], SCALE_BITS)
+    return signs.repeat(1, REPEATED).to(torch.complex64)
+
+
+def decode_scale(symbols: Complex[Tensor, "b n"], n0: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
+    """The likeliest of what `encode_scale` takes."""
+    bits = (symbols.real / n0).unflatten(1, (REPEATED, SCALE_BITS)).sum(dim=1) < 0
+    return (from_bits(bits.long(), SCALE_BITS)[:, 0] - 8) / 4
+
+
+def to_bits(values: Int[Tensor, "b n"], width: int) -> Int[Tensor, "b n_width"]:
+    """Whole numbers from 0 to bits, the highest first."""
+    return (values[:, :, None] >> torch.arange(width - 1, -1, -1) & 1).flatten(1)
+
+
+def from_bits(bits: Int[Tensor, "b n_width"], width: int) -> Int[Tensor, "b n"]:
+    """What `to_bits` took."""
+    return (bits.unflatten(1, (-1, width)) << torch.arange(width - 1, -1, -1)).sum(2)
