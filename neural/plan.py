@@ -1,4 +1,4 @@
-"""Which cell of a photograph gets how many symbols: levels that the transmitter chooses and tells the receiver.
+"""Which cell of a photograph gets how many symbols: a plan that the transmitter makes and tells the receiver.
 
 A cell is 16×16 pixels. Its level says how many symbols it gets for each one that the average cell gets (`SHARES`), so
 that detail has more channel uses than sky. For transform coefficients of known energies the level is the one of least
@@ -6,15 +6,21 @@ squared error for a given number of symbols: the Lagrangian of bit allocation (S
 Allocation for an Arbitrary Set of Quantizers", IEEE Trans. ASSP 36(9), 1988), with coefficients for bits.
 
 Whatever the levels are, the first `BASE` symbols of every cell are sent first, so that a receiver that has missed the
-levels still knows what those are.
+levels still knows what those are. A frame is base, side and extra: the side is the plan, digitally.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
+
+from semlink.neural import side
+from semlink.phy.link import Received
 
 CELL = 16  # pixels a side
 MAX_SYMBOLS = 192  # of a cell
@@ -24,6 +30,11 @@ SHARES = (6, 18, 36, 72)  # of a cell at each level, in 1/24 of the average cell
 AVERAGE = 24
 LEVELS = len(SHARES)
 UNKNOWN = LEVELS  # stands for a level that nobody was told
+MOST_SIDE = 0.2  # of the channel uses, for the plan: where it would take more, all cells are alike
+NUMBERS = 2  # of a plan beside the levels
+WIDTH = 12  # bits of each
+FINE = 64  # parts of an octave in which they are told
+SCALE_USES = side.SCALE_BITS * side.REPEATED  # of the base's scale, which even a deep fade should leave readable
 _GOLDEN = 2654435769  # odd, 2³² over the golden ratio: multiples of it modulo 2³² are all different and well spread
 _HALVINGS = 40
 
@@ -69,3 +80,102 @@ def extras(levels: Int[Tensor, "b cells"], h: int, w: int, n: int) -> Int[Tensor
     keys = (place / weight[:, None]).flatten(1)  # (b, symbols · cells)
     chosen = keys.argsort(dim=1, stable=True)[:, :n].sort(dim=1).values
     return chosen + BASE * levels.shape[1]
+
+
+class Plan:
+    """What the receiver is told of an image: levels, step and scales.
+
+    Attributes:
+        levels: of cells, `UNKNOWN` where nothing was told.
+        numbers: log2 of the step between energies that are sent and that are not, and of the scale of extra symbols.
+        base: log2 of the scale of the base, in whole quarters.
+    """
+
+    def __init__(
+        self, levels: Int[Tensor, "b cells"], numbers: Float[Tensor, "b 2"], base: Float[Tensor, " b"]
+    ) -> None:
+        self.levels, self.numbers, self.base = levels, numbers, base
+
+    @property
+    def known(self) -> Bool[Tensor, " b"]:
+        """Of which images anything is known."""
+        return self.levels[:, 0] != UNKNOWN
+
+    def to_bits(self) -> Int[Tensor, "b k"]:
+        """Levels and numbers as bits."""
+        numbers = ((self.numbers * FINE).round().long() + (1 << WIDTH - 1)).clamp(0, (1 << WIDTH) - 1)
+        return torch.cat([side.to_bits(self.levels, 2), side.to_bits(numbers, WIDTH)], dim=1)
+
+    @staticmethod
+    def from_bits(bits: Int[Tensor, "b k"], fine: Bool[Tensor, " b"]) -> Plan:
+        """From bits, and which of them are right."""
+        levels = side.from_bits(bits[:, : -NUMBERS * WIDTH], 2)
+        numbers = (side.from_bits(bits[:, -NUMBERS * WIDTH :], WIDTH) - (1 << WIDTH - 1)).float() / FINE
+        return Plan(torch.where(fine[:, None], levels, UNKNOWN), numbers * fine[:, None], torch.zeros(len(bits)))
+
+    def send(self) -> Complex[Tensor, "b n"]:
+        """As symbols, the base's scale first."""
+        return torch.cat([side.encode_scale(self.base), side.encode(self.to_bits())], dim=1)
+
+    @staticmethod
+    def receive(symbols: Complex[Tensor, "b n"], n0: Float[Tensor, "b n"], bits: int) -> Plan:
+        """From what `send` gave; the levels are `UNKNOWN` where the CRC says that they did not arrive."""
+        plan = Plan.from_bits(*side.decode(symbols[:, SCALE_USES:], n0[:, SCALE_USES:], bits))
+        plan.base = side.decode_scale(symbols[:, :SCALE_USES], n0[:, :SCALE_USES])
+        return plan
+
+    @staticmethod
+    def unknown(images: int, count: int) -> Plan:
+        """Of images of `count` cells that nobody was told anything of."""
+        return Plan(torch.full((images, count), UNKNOWN), torch.zeros(images, NUMBERS), torch.zeros(images))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the n symbols of an image of h×w pixels are divided: base, side, extra, in that order."""
+
+    h: int
+    w: int
+    n: int
+
+    @property
+    def cells(self) -> int:
+        """Cells of the image."""
+        return math.prod(cells(self.h, self.w))
+
+    @property
+    def bits(self) -> int:
+        """Bits of a plan; 0 where it would take too many symbols."""
+        bits = 2 * self.cells + NUMBERS * WIDTH
+        return bits if side.uses(bits) + SCALE_USES <= MOST_SIDE * self.n else 0
+
+    @property
+    def side(self) -> int:
+        """Symbols of the plan: the base's scale, then the rest."""
+        return SCALE_USES + side.uses(self.bits) if self.bits else 0
+
+    @property
+    def base(self) -> int:
+        """Symbols that are known without a plan."""
+        return min(BASE * self.cells, self.n - self.side)
+
+    @property
+    def extra(self) -> int:
+        """The rest."""
+        return self.n - self.side - self.base
+
+    def places(self, levels: Int[Tensor, "b cells"]) -> Int[Tensor, "b n"]:
+        """Where among the (symbol, cell) pairs base and extra belong."""
+        base = torch.arange(self.base).expand(len(levels), -1)
+        return torch.cat([base, extras(levels, self.h, self.w, self.extra)], dim=1)
+
+    def plan_of(self, received: Received) -> Plan:
+        """The plan that was received."""
+        if not self.bits:
+            return Plan.unknown(len(received.symbols), self.cells)
+        part = slice(self.base, self.base + self.side)
+        return Plan.receive(received.symbols[:, part].detach(), received.n0[:, part].detach(), self.bits)
+
+    def without_side(self, x: Tensor) -> Tensor:
+        """Base and extra of what was received."""
+        return torch.cat([x[:, : self.base], x[:, self.base + self.side :]], dim=1)

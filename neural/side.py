@@ -51,7 +51,7 @@ def encode_scale(log_scale: Float[Tensor, " b"]) -> Complex[Tensor, "b n"]:
 
 def decode_scale(symbols: Complex[Tensor, "b n"], n0: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
     """The likeliest of what `encode_scale` takes."""
-    bits = (symbols.real / n0).unflatten(1, (REPEATED, SCALE_BITS)).sum(dim=1) < 0
+    bits = (symbols.real / n0).reshape(-1, REPEATED, SCALE_BITS).sum(dim=1) < 0
     return (from_bits(bits.long(), SCALE_BITS)[:, 0] - 8) / 4
 
 
@@ -62,4 +62,4 @@ def to_bits(values: Int[Tensor, "b n"], width: int) -> Int[Tensor, "b n_width"]:
 
 def from_bits(bits: Int[Tensor, "b n_width"], width: int) -> Int[Tensor, "b n"]:
     """What `to_bits` took."""
-    return (bits.unflatten(1, (-1, width)) << torch.arange(width - 1, -1, -1)).sum(2)
+    return (bits.reshape(len(bits), -1, width) << torch.arange(width - 1, -1, -1)).sum(2)

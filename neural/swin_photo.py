@@ -1,16 +1,15 @@
 """A rate-adaptive JSCC codec for photographs: a linear code with symbols where there is detail, and a network about it.
 
-Cells of 16×16 pixels go through a fixed linear transform, the principal components of photographs, whose coefficients
-are sent with the amplitudes of Lee and Petersen ("Optimal Linear Coding for Vector Channels", IEEE Trans. Commun.
-24(12), 1976): in proportion to λ^(−1/4). How many coefficients of a cell are sent depends on what is in it
-(`semlink.neural.plan`), as in NTSCC (Dai et al., "Nonlinear Transform Source-Channel Coding for Semantic
-Communications", IEEE JSAC 40(8), 2022), whose rates are learned; the levels are told digitally
-(`semlink.neural.side`), and a receiver that misses them falls back on the first symbols of every cell, whose places
-and amplitudes do not depend on the levels.
+The linear code (`semlink.neural.linear_code`) sends principal components of 16×16 pixels, as many as a cell's content
+deserves (`semlink.neural.plan`), as NTSCC does with learned latents and rates (Dai et al., "Nonlinear Transform
+Source-Channel Coding for Semantic Communications", IEEE JSAC 40(8), 2022). How many is told digitally
+(`semlink.neural.side`); a receiver that misses it falls back on the first symbols of every cell.
 
-To that the encoder adds what it makes of the image, and the decoder restores what the linear code gives. Both work at
-strides 2, 4 and 8 with convolutions and at stride 16 with the blocks of Swin (`semlink.neural.swin`), and meet Es/N0,
-rate and the level of detail as scale and shift of features.
+To the symbols the encoder adds what it makes of the image, and the decoder restores the picture that the linear code
+gives. Both work at strides 2, 4 and 8 with convolutions and at stride 16 with the blocks of Swin
+(`semlink.neural.swin`), and meet Es/N0, rate and amount of detail as scale and shift of features.
+
+`neural/recipes/README.md` says what it gave.
 """
 
 from __future__ import annotations
@@ -19,104 +18,20 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Complex, Float, Int
+from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semlink.neural import side
-from semlink.neural.fixed_rate import as_pairs, as_symbols, noise_level
+from semlink.neural.fixed_rate import noise_level
 from semlink.neural.grid import check_rgb, check_whole
 from semlink.neural.inference import channels_last
-from semlink.neural.plan import BASE, CELL, LATENTS, LEVELS, MAX_SYMBOLS, UNKNOWN, cells, choose, extras
+from semlink.neural.linear_code import LinearCode, gather
+from semlink.neural.plan import CELL, LATENTS, LEVELS, MAX_SYMBOLS, Layout, Plan, cells
 from semlink.neural.swin import EMBEDDING, ConvBlock, SwinBlock
 from semlink.phy.link import Decoded, Frame, Received, channel_uses
 
-PIXELS = 3 * CELL**2
 CONDITIONS = 4
 MIN_RATIO, MAX_RATIO = 1 / 48, 1 / 6
-NODES = tuple(1 / k for k in (48, 24, 16, 12, 8, 6))  # ratios at which the energies are known
-MOST_SIDE = 0.2  # of the channel uses, for levels: where they would take more, all cells are alike
-NUMBERS = 2  # beside the levels: the step and the scale of the extra symbols
-WIDTH = 12  # bits of each
-FINE = 64  # parts of an octave in which they are told
-SCALE_USES = side.SCALE_BITS * side.REPEATED  # of the base's scale, which even a deep fade should leave readable
-
-
-class Plan:
-    """What the receiver is told of an image: levels, step and scales.
-
-    Attributes:
-        levels: of cells, `UNKNOWN` where nothing was told.
-        numbers: log2 of the step between energies that are sent and that are not, and of the scale of extra symbols.
-        base: log2 of the scale of the base, in whole quarters.
-    """
-
-    def __init__(
-        self, levels: Int[Tensor, "b cells"], numbers: Float[Tensor, "b 2"], base: Float[Tensor, " b"]
-    ) -> None:
-        self.levels, self.numbers, self.base = levels, numbers, base
-
-    @property
-    def known(self) -> Bool[Tensor, " b"]:
-        """Of which images anything is known."""
-        return self.levels[:, 0] != UNKNOWN
-
-    def to_bits(self) -> Int[Tensor, "b k"]:
-        """Levels and numbers as bits."""
-        numbers = ((self.numbers * FINE).round().long() + (1 << WIDTH - 1)).clamp(0, (1 << WIDTH) - 1)
-        return torch.cat([side.to_bits(self.levels, 2), side.to_bits(numbers, WIDTH)], dim=1)
-
-    @staticmethod
-    def from_bits(bits: Int[Tensor, "b k"], fine: Bool[Tensor, " b"]) -> Plan:
-        """From bits, and which of them are right."""
-        levels = side.from_bits(bits[:, : -NUMBERS * WIDTH], 2)
-        numbers = (side.from_bits(bits[:, -NUMBERS * WIDTH :], WIDTH) - (1 << WIDTH - 1)).float() / FINE
-        return Plan(torch.where(fine[:, None], levels, UNKNOWN), numbers * fine[:, None], torch.zeros(len(bits)))
-
-    @staticmethod
-    def unknown(images: int, count: int) -> Plan:
-        """Of images of `count` cells that nobody was told anything of."""
-        return Plan(torch.full((images, count), UNKNOWN), torch.zeros(images, NUMBERS), torch.zeros(images))
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How the n symbols of an image of h×w pixels are divided: base, side, extra, in that order."""
-
-    h: int
-    w: int
-    n: int
-
-    @property
-    def cells(self) -> int:
-        """Cells of the image."""
-        return math.prod(cells(self.h, self.w))
-
-    @property
-    def bits(self) -> int:
-        """Bits of a plan; 0 where it would take too many symbols."""
-        bits = 2 * self.cells + NUMBERS * WIDTH
-        return bits if side.uses(bits) + SCALE_USES <= MOST_SIDE * self.n else 0
-
-    @property
-    def side(self) -> int:
-        """Symbols of the plan: the base's scale, then the rest."""
-        return SCALE_USES + side.uses(self.bits) if self.bits else 0
-
-    @property
-    def base(self) -> int:
-        """Symbols that are known without a plan."""
-        return min(BASE * self.cells, self.n - self.side)
-
-    @property
-    def extra(self) -> int:
-        """The rest."""
-        return self.n - self.side - self.base
-
-    def places(self, levels: Int[Tensor, "b cells"]) -> Int[Tensor, "b n"]:
-        """Where among the (symbol, cell) pairs base and extra belong."""
-        base = torch.arange(self.base).expand(len(levels), -1)
-        return torch.cat([base, extras(levels, self.h, self.w, self.extra)], dim=1)
 
 
 @dataclass(frozen=True)
@@ -157,9 +72,9 @@ class Trunk(nn.Module):
             [SwinBlock(coarse, **shape, shift=shift, mlp_ratio=size.mlp_ratio) for shift in shifts]
         )
 
-    def attend(self, x: Float[Tensor, "b d rows columns"], levels: Tensor, embedding: Tensor) -> Tensor:
+    def attend(self, x: Float[Tensor, "b d rows columns"], levels: Int[Tensor, "b cells"], embedding: Tensor) -> Tensor:
         """The blocks at stride 16."""
-        tokens = x.permute(0, 2, 3, 1)
+        tokens: Tensor = x.permute(0, 2, 3, 1)
         tokens = tokens + self.levels(levels).view(len(x), *tokens.shape[1:])
         for block in self.coarse:
             tokens = block(tokens, embedding)
@@ -178,7 +93,9 @@ class Encoder(Trunk):
         self.to_coarse = nn.Conv2d(eighth, coarse, 2, stride=2)
         self.leave = _small(nn.Conv2d(coarse, LATENTS, 1))
 
-    def forward(self, x: Float[Tensor, "b 3 h w"], levels: Tensor, condition: Tensor) -> Float[Tensor, "b k cells"]:
+    def forward(
+        self, x: Float[Tensor, "b 3 h w"], levels: Int[Tensor, "b cells"], condition: Tensor
+    ) -> Float[Tensor, "b k cells"]:
         """Of an image of whole cells."""
         embedding = F.gelu(self.embed(condition))
         x = self.to_quarter(F.gelu(self.enter(channels_last(F.pixel_unshuffle(x, 2)))))
@@ -206,7 +123,11 @@ class Decoder(Trunk):
         self.leave = _small(nn.Conv2d(half, 12, 3, padding=1))
 
     def forward(
-        self, seen: Float[Tensor, "b k rows columns"], linear: Float[Tensor, "b 3 h w"], levels: Tensor, condition: Tensor
+        self,
+        seen: Float[Tensor, "b k rows columns"],
+        linear: Float[Tensor, "b 3 h w"],
+        levels: Int[Tensor, "b cells"],
+        condition: Tensor,
     ) -> Float[Tensor, "b 3 h w"]:
         """Of an image of whole cells."""
         embedding = F.gelu(self.embed(condition))
@@ -242,10 +163,6 @@ class SwinPhoto(nn.Module):
     """
 
     min_ratio, max_ratio = MIN_RATIO, MAX_RATIO
-    basis: Tensor
-    mean: Tensor
-    energies: Tensor
-    gains: Tensor
 
     def __init__(
         self,
@@ -261,16 +178,11 @@ class SwinPhoto(nn.Module):
         super().__init__()
         _check_ratio(ratio)
         self.ratio = ratio
+        self.linear = LinearCode()
         self.encoder = Encoder(Size(widths, depths, heads, window, mlp_ratio))
         self.decoder = Decoder(Size(widths, decoder_depths, heads, window, mlp_ratio))
         self.allocation = _zero_linear(CONDITIONS, LATENTS)
         self.expectation = _zero_linear(CONDITIONS, LATENTS)
-        # What `fit` takes from photographs: the transform, and log2 of the energy of each coefficient at each ratio of
-        # `NODES` by level, relative to the step; at an unknown level, as it is. `gains`: log2 of the base's scale.
-        self.register_buffer("basis", torch.eye(LATENTS, PIXELS))
-        self.register_buffer("mean", torch.zeros(PIXELS))
-        self.register_buffer("energies", torch.zeros(len(NODES), LEVELS + 1, LATENTS))
-        self.register_buffer("gains", torch.zeros(len(NODES), 2))
 
     def encode(self, image: Float[Tensor, "b 3 h w"], n0: float) -> Frame:
         """Encode images into floor(ratio·3·h·w) symbols each, normalised to unit mean energy.
@@ -282,7 +194,7 @@ class SwinPhoto(nn.Module):
         _check_ratio(self.ratio)
         with torch.no_grad():
             symbols = torch.cat([self.symbols(one[None], torch.full((1,), n0, device=one.device)) for one in image])
-        layout = Layout(*image.shape[-2:], symbols.shape[1])
+        layout = Layout(image.shape[2], image.shape[3], symbols.shape[1])
         notes = {"receiver": "image size and ratio known", "transmitter": "average Es/N0 known"}
         uses = {"payload": layout.n - layout.side, "side": layout.side}
         return Frame(symbols, uses, power="exact", notes=notes)
@@ -310,176 +222,29 @@ class SwinPhoto(nn.Module):
         ratio = self.ratio if ratio is None else ratio
         layout = Layout(h, w, channel_uses((3, h, w), ratio))
         image = F.pad(image, (0, -w % CELL, 0, -h % CELL), mode="replicate") * 2 - 1
-        coefficients = self.analyse(image)
-        plan = self._plan(coefficients, layout)
+        coefficients = self.linear.analyse(image)
+        plan = self.linear.plan(coefficients, layout)
         condition = _condition(n0[:, None], layout, plan)
-        gain, _ = self._amplitudes(plan, layout)
+        gain, _ = self.linear.amplitudes(plan, layout)
         gain = gain * self.allocation(condition).exp()[:, :, None]
         latents = coefficients * gain + self.encoder(image, plan.levels, condition)
-        sent = _gather(latents, layout.places(plan.levels))
-        return self._frame(sent, plan, layout)
+        return self.linear.frame(gather(latents, layout.places(plan.levels)), plan, layout)
 
     def reconstruct(self, received: Received, shape: tuple[int, int, int]) -> Float[Tensor, "b 3 h w"]:
         """What `decode` shows before clipping, differentiable; `received` without bias."""
         h, w = shape[1:]
         layout = Layout(h, w, received.symbols.shape[1])
-        plan = self._read(received, layout)
+        plan = layout.plan_of(received)
         condition = _condition(received.n0, layout, plan)
-        estimate, seen = self._estimate(received, plan, layout)
-        estimate = estimate * self.expectation(condition).exp()[:, :, None]
-        rows, columns = cells(h, w)
-        linear = self.synthesise(estimate, rows, columns)
-        grid = seen.reshape(len(seen), -1, rows, columns)
-        image = linear + self.decoder(grid, linear, plan.levels, condition)
+        estimate, seen = self.linear.estimate(received, plan, layout)
+        grid = cells(h, w)
+        linear = self.linear.synthesise(estimate * self.expectation(condition).exp()[:, :, None], *grid)
+        image: Tensor = linear + self.decoder(seen.reshape(*seen.shape[:2], *grid), linear, plan.levels, condition)
         return (image * 0.5 + 0.5)[:, :, :h, :w]
 
-    def analyse(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b latents cells"]:
-        """Coefficients of cells of pixels in −1 … 1."""
-        pixels = F.pixel_unshuffle(image, CELL).flatten(2)
-        return torch.einsum("kp,bpc->bkc", self.basis, pixels - self.mean[:, None])
-
-    def synthesise(self, coefficients: Float[Tensor, "b latents cells"], rows: int, columns: int) -> Tensor:
-        """Pixels of cells of coefficients."""
-        pixels = torch.einsum("kp,bkc->bpc", self.basis, coefficients) + self.mean[:, None]
-        return F.pixel_shuffle(pixels.unflatten(2, (rows, columns)), CELL)
-
-    def _plan(self, coefficients: Tensor, layout: Layout) -> Plan:
-        """The plan of images, without scales."""
-        plan = Plan.unknown(len(coefficients), layout.cells)
-        if layout.bits:
-            plan.levels, plan.numbers[:, 0] = choose(coefficients.detach().double(), layout.n / layout.cells)
-        return plan
-
-    def _amplitudes(self, plan: Plan, layout: Layout) -> tuple[Tensor, Tensor]:
-        """The gain of each coefficient of each cell, and log2 of its energy."""
-        energies = _between(self.energies, layout)
-        log_energy = energies[plan.levels].transpose(1, 2) + plan.numbers[:, 0, None, None]  # (b, latents, cells)
-        common = energies[UNKNOWN, : 2 * BASE]
-        scale = _between(self.gains, layout)
-        gain = torch.cat(
-            [
-                (scale[0] - common / 4)[None, :, None].expand(len(log_energy), -1, layout.cells),
-                scale[1] - log_energy[:, 2 * BASE :] / 4,
-            ],
-            dim=1,
-        )
-        return gain.exp2(), log_energy
-
-    def _frame(self, sent: Float[Tensor, "b n 2"], plan: Plan, layout: Layout) -> Complex[Tensor, "b n"]:
-        """Base, side and extra with the power of each, which together have unit mean energy."""
-        base, extra = sent.split([layout.base, layout.extra], dim=1)
-        energy, more = (part.square().sum(dim=(1, 2)).clamp_min(1e-9) for part in (base, extra))
-        budget = layout.n - layout.side
-        if layout.bits:
-            wanted = self._base_share(plan, layout) * budget / energy.detach()
-            plan.base = ((2 * wanted.log2()).round() / 4).clamp(-2, 1.75)
-        scale = plan.base.exp2() * (0.9 * budget / energy).sqrt().clamp_max(1) if layout.extra else (budget / energy).sqrt()
-        extra_scale = ((budget - energy * scale.square()).clamp_min(0) / more).sqrt()
-        plan.numbers[:, 1] = extra_scale.detach().log2().clamp(-30, 30)
-        parts = [as_symbols(base * scale[:, None, None])]
-        if layout.bits:
-            parts += [side.encode_scale(plan.base), side.encode(plan.to_bits()).to(sent.device)]
-        return torch.cat([*parts, as_symbols(extra * extra_scale[:, None, None])], dim=1)
-
-    def _base_share(self, plan: Plan, layout: Layout) -> Float[Tensor, " b"]:
-        """The share of an image's energy that its base is worth: amplitudes of coefficients as a share of all sent."""
-        _, log_energy = self._amplitudes(plan, layout)
-        amplitudes = _gather(log_energy.div(2).exp2(), layout.places(plan.levels)).sum(dim=2)
-        return amplitudes[:, : layout.base].sum(dim=1) / amplitudes.sum(dim=1)
-
-    def _read(self, received: Received, layout: Layout) -> Plan:
-        """The plan that was received."""
-        plan = Plan.unknown(len(received.symbols), layout.cells)
-        if layout.bits:
-            part = slice(layout.base, layout.base + layout.side)
-            symbols, n0 = received.symbols[:, part].detach(), received.n0[:, part].detach()
-            plan = Plan.from_bits(*side.decode(symbols[:, SCALE_USES:], n0[:, SCALE_USES:], layout.bits))
-            plan.base = side.decode_scale(symbols[:, :SCALE_USES], n0[:, :SCALE_USES])
-        return plan
-
-    def _estimate(
-        self, received: Received, plan: Plan, layout: Layout
-    ) -> tuple[Float[Tensor, "b latents cells"], Float[Tensor, "b seen cells"]]:
-        """The linear code's estimate of the coefficients, and the same of unit energy with its weights."""
-        gain, log_energy = self._amplitudes(plan, layout)
-        scales = torch.stack([plan.base, plan.numbers[:, 1]], dim=1).exp2()
-        per_latent = scales.repeat_interleave(torch.tensor([2 * BASE, LATENTS - 2 * BASE]), dim=1)
-        gain = gain * per_latent[:, :, None]
-        pairs = _without(as_pairs(received.symbols), layout)
-        noise = _without(received.n0, layout)[:, :, None].expand_as(pairs) / 2
-        known = torch.ones_like(noise)
-        if layout.bits:  # the extra symbols of a plan that was missed might be those of any cell
-            known = known * (plan.known[:, None] | (torch.arange(known.shape[1]) < layout.base))[:, :, None]
-        places = layout.places(plan.levels)
-        amplitude = log_energy.mul(0.5).exp2()
-        power = _gather((gain * amplitude).square(), places)
-        weight = known * power / (power + noise)
-        got = pairs * weight / power.clamp_min(1e-12).sqrt()  # of unit energy
-        got, weight = _scatter(torch.stack([got, weight]).flatten(0, 1), places.repeat(2, 1), layout).chunk(2)
-        return got * amplitude, torch.cat([got, weight[:, ::2]], dim=1)
-
-    @torch.no_grad()
     def fit(self, images: Float[Tensor, "b 3 h w"]) -> None:
-        """Take the transform and the energies of coefficients from photographs, as training does before it begins."""
-        images = images * 2 - 1
-        pixels = F.pixel_unshuffle(images, CELL).flatten(2)
-        self.mean.copy_(pixels.mean(dim=(0, 2)))
-        centred = (pixels - self.mean[:, None]).transpose(1, 2).flatten(0, 1)
-        _, vectors = torch.linalg.eigh((centred.T @ centred / len(centred)).double())
-        basis = vectors.flip(1)[:, :LATENTS].T
-        self.basis.copy_(basis * basis.gather(1, basis.abs().argmax(dim=1, keepdim=True)).sign())
-        coefficients = self.analyse(images)
-        for node, ratio in enumerate(NODES):
-            layout = Layout(*images.shape[-2:], channel_uses((3, *images.shape[-2:]), ratio))
-            self._fit_energies(coefficients, layout, node)
-
-    def _fit_energies(self, coefficients: Tensor, layout: Layout, node: int) -> None:
-        levels, step = choose(coefficients.double(), layout.n / layout.cells)
-        energy = coefficients.square()
-        relative = alike = (energy * (-step.float()).exp2()[:, None, None]).transpose(1, 2).flatten(0, 1)  # (b · cells, latents)
-        for level in range(LEVELS):
-            alike = relative[levels.flatten() == level] if bool((levels == level).any()) else alike  # of the level below
-            self.energies[node, level] = alike.mean(dim=0).clamp_min(1e-6).log2()
-        self.energies[node, UNKNOWN] = energy.mean(dim=(0, 2)).clamp_min(1e-9).log2()
-        plan = Plan(levels, torch.stack([step.float(), 0 * step.float()], dim=1), 0 * step.float())
-        self.gains[node] = 0
-        gain, _ = self._amplitudes(plan, layout)
-        fair = gain.clone()
-        fair[:, : 2 * BASE] = self.energies[node][levels].transpose(1, 2)[:, : 2 * BASE].add(step[:, None, None]).div(-4).exp2()
-        sent = _gather(coefficients * fair, layout.places(levels))
-        scale = (layout.n - layout.side) / sent.square().sum(dim=(1, 2))  # of the energy of the best allocation
-        base = (coefficients * gain)[:, : 2 * BASE].square().sum(dim=(1, 2))
-        best = (coefficients * fair)[:, : 2 * BASE].square().sum(dim=(1, 2)) * scale
-        self.gains[node] = torch.stack([(best.mean() / base.mean()).log2(), scale.mean().log2()]) / 2
-
-
-def _gather(latents: Float[Tensor, "b latents cells"], places: Int[Tensor, "b n"]) -> Float[Tensor, "b n 2"]:
-    """The pairs of latents at places of (symbol, cell)."""
-    pairs = latents.unflatten(1, (MAX_SYMBOLS, 2)).transpose(2, 3).flatten(1, 2)  # (b, symbols · cells, 2)
-    return pairs.gather(1, places[:, :, None].expand(-1, -1, 2))
-
-
-def _scatter(
-    pairs: Float[Tensor, "b n 2"], places: Int[Tensor, "b n"], layout: Layout
-) -> Float[Tensor, "b latents cells"]:
-    """What `_gather` took, in its places; 0 elsewhere."""
-    grid = pairs.new_zeros(len(pairs), MAX_SYMBOLS * layout.cells, 2)
-    grid = grid.scatter(1, places[:, :, None].expand(-1, -1, 2), pairs)
-    return grid.unflatten(1, (MAX_SYMBOLS, layout.cells)).transpose(2, 3).flatten(1, 2)
-
-
-def _without(x: Tensor, layout: Layout) -> Tensor:
-    """Base and extra of what was received."""
-    return torch.cat([x[:, : layout.base], x[:, layout.base + layout.side :]], dim=1)
-
-
-def _between(table: Float[Tensor, "nodes *rest"], layout: Layout) -> Float[Tensor, "*rest"]:
-    """A table over `NODES` at the ratio of a layout: linear in octaves."""
-    ratio = math.log2(min(max(layout.n / (3 * layout.h * layout.w), MIN_RATIO), MAX_RATIO))
-    places = [math.log2(node) for node in NODES]
-    upper = next((i for i, place in enumerate(places) if place >= ratio and i), len(NODES) - 1)
-    share = (ratio - places[upper - 1]) / (places[upper] - places[upper - 1])
-    return torch.lerp(table[upper - 1], table[upper], share)
+        """Take from photographs what the linear code needs, as training does before its first step."""
+        self.linear.fit(images)
 
 
 def _condition(n0: Float[Tensor, "b n"], layout: Layout, plan: Plan) -> Float[Tensor, "b 4"]:

@@ -349,6 +349,7 @@ def describe_data(settings: Settings) -> str:
     if settings.photographs or settings.large_photographs:
         large = f"{settings.large_side}x{settings.large_side}"
         source = settings.images or "1,000 photographs of ImageNet"
+        source += f" without the last {settings.large_validation}" if settings.large_validation else ""
         parts.append(
             f"from {source}, {settings.photographs:,} crops of 32x32 and {settings.large_photographs:,} of {large}"
         )
