@@ -56,7 +56,7 @@ class LinearCode(nn.Module):
 
     def plan(self, coefficients: Tensor, layout: Layout) -> Plan:
         """The plan of images, without scales."""
-        plan = Plan.unknown(len(coefficients), layout.cells)
+        plan = Plan.unknown(len(coefficients), layout.cells, coefficients.device)
         if layout.bits:
             plan.levels, plan.numbers[:, 0] = choose(coefficients.detach().double(), layout.n / layout.cells)
         return plan
@@ -110,7 +110,8 @@ class LinearCode(nn.Module):
         power = gather((gain * amplitude).square(), places)
         weight = power / (power + noise)
         if layout.bits:
-            weight = weight * (plan.known[:, None] | (torch.arange(weight.shape[1]) < layout.base))[:, :, None]
+            first = torch.arange(weight.shape[1], device=weight.device) < layout.base
+            weight = weight * (plan.known[:, None] | first)[:, :, None]
         unit = scatter(pairs * weight * power.clamp_min(1e-12).rsqrt(), places, layout)
         return unit * amplitude, torch.cat([unit, scatter(weight, places, layout)[:, ::2]], dim=1)
 

@@ -51,10 +51,10 @@ def choose(
 
     Beyond that energy a coefficient is worth sending: the Lagrange multiplier, in quarters of an octave.
     """
-    shares = torch.tensor(SHARES, dtype=coefficients.dtype) / AVERAGE
+    shares = coefficients.new_tensor(SHARES) / AVERAGE
     counts = (2 * symbols * shares).round().long().clamp(1, LATENTS)
     energy = coefficients.square().cumsum(1)[:, counts - 1]  # (b, levels, cells)
-    low, high = (torch.full((len(energy),), end, dtype=energy.dtype) for end in (-30.0, 20.0))
+    low, high = (energy.new_full((len(energy),), end) for end in (-30.0, 20.0))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         many = shares[_best(energy, counts, middle)].mean(1) > 1
@@ -72,12 +72,12 @@ def extras(levels: Int[Tensor, "b cells"], h: int, w: int, n: int) -> Int[Tensor
     Symbol j of a cell comes when its level's share, and the share of its pixels within the image, warrant more than j
     symbols; the division is IEEE's, so that every machine finds the same.
     """
-    shares = torch.tensor([*SHARES, AVERAGE], dtype=torch.float64)[levels]
-    true = (CELL - F.relu(CELL * torch.arange(1, -(-side // CELL) + 1) - side) for side in (h, w))
-    weight = shares * torch.outer(*true).flatten()
+    shares = torch.tensor([*SHARES, AVERAGE], dtype=torch.float64)
+    true = (CELL - F.relu(CELL * torch.arange(1, -(-length // CELL) + 1) - length) for length in (h, w))
     spread = (torch.arange(levels.shape[1]) * _GOLDEN % 2**32).double() / 2**32
-    place = torch.arange(BASE, MAX_SYMBOLS, dtype=torch.float64)[:, None] + spread
-    keys = (place / weight[:, None]).flatten(1)  # (b, symbols · cells)
+    place = torch.arange(BASE, MAX_SYMBOLS)[:, None] + spread
+    weight = shares.to(levels.device)[levels] * torch.outer(*true).flatten().to(levels.device)
+    keys = (place.to(levels.device) / weight[:, None]).flatten(1)  # (b, symbols · cells)
     chosen = keys.argsort(dim=1, stable=True)[:, :n].sort(dim=1).values
     return chosen + BASE * levels.shape[1]
 
@@ -111,7 +111,7 @@ class Plan:
         """From bits, and which of them are right."""
         levels = side.from_bits(bits[:, : -NUMBERS * WIDTH], 2)
         numbers = (side.from_bits(bits[:, -NUMBERS * WIDTH :], WIDTH) - (1 << WIDTH - 1)).float() / FINE
-        return Plan(torch.where(fine[:, None], levels, UNKNOWN), numbers * fine[:, None], torch.zeros(len(bits)))
+        return Plan(torch.where(fine[:, None], levels, UNKNOWN), numbers * fine[:, None], 0 * numbers[:, 0])
 
     def send(self) -> Complex[Tensor, "b n"]:
         """As symbols, the base's scale first."""
@@ -125,9 +125,10 @@ class Plan:
         return plan
 
     @staticmethod
-    def unknown(images: int, count: int) -> Plan:
+    def unknown(images: int, count: int, device: torch.device) -> Plan:
         """Of images of `count` cells that nobody was told anything of."""
-        return Plan(torch.full((images, count), UNKNOWN), torch.zeros(images, NUMBERS), torch.zeros(images))
+        numbers = torch.zeros(images, NUMBERS, device=device)
+        return Plan(torch.full((images, count), UNKNOWN, device=device), numbers, numbers[:, 0].clone())
 
 
 @dataclass(frozen=True)
@@ -166,13 +167,13 @@ class Layout:
 
     def places(self, levels: Int[Tensor, "b cells"]) -> Int[Tensor, "b n"]:
         """Where among the (symbol, cell) pairs base and extra belong."""
-        base = torch.arange(self.base).expand(len(levels), -1)
+        base = torch.arange(self.base, device=levels.device).expand(len(levels), -1)
         return torch.cat([base, extras(levels, self.h, self.w, self.extra)], dim=1)
 
     def plan_of(self, received: Received) -> Plan:
         """The plan that was received."""
         if not self.bits:
-            return Plan.unknown(len(received.symbols), self.cells)
+            return Plan.unknown(len(received.symbols), self.cells, received.symbols.device)
         part = slice(self.base, self.base + self.side)
         return Plan.receive(received.symbols[:, part].detach(), received.n0[:, part].detach(), self.bits)
 

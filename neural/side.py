@@ -7,12 +7,14 @@ from functools import lru_cache
 import torch
 from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from semlink.phy import crc
 from semlink.phy.constellation import QAM
 from semlink.phy.ldpc import LDPC5G
 
 CHECK = 16  # bits of the CRC
+MOST = 8000  # bits of a block
 EXPANSION = 3  # coded bits for each bit
 QPSK = QAM(4)
 SCALE_BITS, REPEATED = 4, 32
@@ -20,26 +22,37 @@ SCALE_BITS, REPEATED = 4, 32
 
 def uses(bits: int) -> int:
     """Channel uses that `bits` bits take."""
-    return -(-EXPANSION * (bits + CHECK) // 2)
+    count, k = _blocks(bits)
+    return count * -(-EXPANSION * (k + CHECK) // 2)
 
 
 def encode(bits: Int[Tensor, "b k"]) -> Complex[Tensor, "b n"]:
     """Bits to symbols of unit energy."""
-    return QPSK.map(_code(bits.shape[1]).encode(crc.append(bits, CHECK)))
+    count, k = _blocks(bits.shape[1])
+    blocks = F.pad(bits, (0, count * k - bits.shape[1])).reshape(-1, k)
+    coded = _code(k).encode(1 - crc.append(blocks, CHECK))  # inverted: of nothing the decoder makes zeros
+    return QPSK.map(coded).reshape(len(bits), -1)
 
 
 def decode(
     symbols: Complex[Tensor, "b n"], n0: Float[Tensor, "b n"], k: int
 ) -> tuple[Int[Tensor, "b k"], Bool[Tensor, " b"]]:
-    """Symbols to k bits, and in which images the CRC says that these are what was sent."""
-    llr = QPSK.llr(symbols, n0)
-    bits, fine = crc.check(_code(k).decode(llr), CHECK)
-    return bits.long(), fine
+    """Symbols to k bits, and in which images the CRCs say that these are what was sent."""
+    count, each = _blocks(k)
+    llr = QPSK.llr(symbols, n0).reshape(len(symbols) * count, -1)
+    blocks, fine = crc.check(1 - _code(each).decode(llr), CHECK)
+    return blocks.long().reshape(len(symbols), -1)[:, :k], fine.reshape(-1, count).all(dim=1)
+
+
+def _blocks(bits: int) -> tuple[int, int]:
+    """Blocks of a message and the bits of each."""
+    count = -(-bits // MOST)
+    return count, -(-bits // count)
 
 
 @lru_cache(maxsize=64)
 def _code(k: int) -> LDPC5G:
-    return LDPC5G(k + CHECK, 2 * uses(k))
+    return LDPC5G(k + CHECK, 2 * (-(-EXPANSION * (k + CHECK) // 2)))
 
 
 def encode_scale(log_scale: Float[Tensor, " b"]) -> Complex[Tensor, "b n"]:
@@ -57,9 +70,13 @@ def decode_scale(symbols: Complex[Tensor, "b n"], n0: Float[Tensor, "b n"]) -> F
 
 def to_bits(values: Int[Tensor, "b n"], width: int) -> Int[Tensor, "b n_width"]:
     """Whole numbers from 0 to bits, the highest first."""
-    return (values[:, :, None] >> torch.arange(width - 1, -1, -1) & 1).flatten(1)
+    return (values[:, :, None] >> _places(width, values) & 1).flatten(1)
 
 
 def from_bits(bits: Int[Tensor, "b n_width"], width: int) -> Int[Tensor, "b n"]:
     """What `to_bits` took."""
-    return (bits.reshape(len(bits), -1, width) << torch.arange(width - 1, -1, -1)).sum(2)
+    return (bits.reshape(len(bits), -1, width) << _places(width, bits)).sum(2)
+
+
+def _places(width: int, like: Tensor) -> Int[Tensor, " width"]:
+    return torch.arange(width - 1, -1, -1, device=like.device)

@@ -140,11 +140,13 @@ def test_extras_are_shared_out_by_level() -> None:
     assert count[1] / count[2] == pytest.approx(SHARES[-1] / SHARES[1], rel=0.2)
 
 
-@pytest.mark.parametrize("esno_db", [0.0, 10.0])
-def test_what_is_told_digitally_arrives(esno_db: float) -> None:
-    bits = torch.randint(2, (3, 400), generator=generator())
-    received = AWGN()(side.encode(bits), esno_to_n0(esno_db), rng=generator())
-    got, fine = side.decode(received.symbols, received.n0, 400)
+@pytest.mark.parametrize(("esno_db", "count"), [(0.0, 400), (10.0, 400), (1.0, 20_001)])
+def test_what_is_told_digitally_arrives(esno_db: float, count: int) -> None:
+    bits = torch.randint(2, (3, count), generator=generator())
+    symbols = side.encode(bits)
+    assert symbols.shape == (3, side.uses(count))
+    received = AWGN()(symbols, esno_to_n0(esno_db), rng=generator())
+    got, fine = side.decode(received.symbols, received.n0, count)
     assert bool(fine.all())
     assert torch.equal(got, bits)
 
@@ -153,6 +155,11 @@ def test_a_fade_is_noticed() -> None:
     bits = torch.randint(2, (3, 400), generator=generator())
     received = AWGN()(side.encode(bits), esno_to_n0(-12.0), rng=generator())
     assert not bool(side.decode(received.symbols, received.n0, 400)[1].any())
+
+
+def test_of_nothing_no_plan_is_read() -> None:
+    symbols = torch.zeros(1, side.uses(400), dtype=torch.complex64)
+    assert not bool(side.decode(symbols, torch.full(symbols.shape, ERASED), 400)[1].any())
 
 
 def test_the_bases_scale_survives_a_fade() -> None:
