@@ -32,6 +32,7 @@ from semlink.phy.link import Decoded, Frame, Received, channel_uses
 
 CONDITIONS = 4
 MIN_RATIO, MAX_RATIO = 1 / 48, 1 / 6
+PIXELS = 65536  # of small images at once, without gradients
 
 
 @dataclass(frozen=True)
@@ -192,9 +193,10 @@ class SwinPhoto(nn.Module):
         """
         check_rgb(image, "swin-photo")
         _check_ratio(self.ratio)
+        layout = _layout(image, self.ratio)
         with torch.no_grad():
-            symbols = torch.cat([self.symbols(one[None], torch.full((1,), n0, device=one.device)) for one in image])
-        layout = Layout(image.shape[2], image.shape[3], symbols.shape[1])
+            parts = torch.split(image, _together(layout))
+            symbols = torch.cat([self.symbols(part, part.new_full((len(part),), n0)) for part in parts])
         notes = {"receiver": "image size and ratio known", "transmitter": "average Es/N0 known"}
         uses = {"payload": layout.n - layout.side, "side": layout.side}
         return Frame(symbols, uses, power="exact", notes=notes)
@@ -203,9 +205,10 @@ class SwinPhoto(nn.Module):
         """Decode to images of the size the burst header tells (a square one where there is no header)."""
         received = received.unbiased()
         shape = received.shape_for(self.ratio)
-        rows = zip(received.symbols, received.n0, strict=True)
+        size = _together(Layout(shape[1], shape[2], received.symbols.shape[1]))
+        rows = zip(torch.split(received.symbols, size), torch.split(received.n0, size), strict=True)
         with torch.no_grad():
-            images = [self.reconstruct(Received(symbols[None], n0[None]), shape) for symbols, n0 in rows]
+            images = [self.reconstruct(Received(symbols, n0), shape) for symbols, n0 in rows]
         return Decoded(torch.cat(images).clamp(0, 1))
 
     def hidden_weights(self) -> list[nn.Parameter]:
@@ -218,9 +221,7 @@ class SwinPhoto(nn.Module):
         self, image: Float[Tensor, "b 3 h w"], n0: Float[Tensor, " b"], *, ratio: float | None = None
     ) -> Complex[Tensor, "b n"]:
         """What `encode` sends, differentiable, with an average noise variance for each image, at `ratio`."""
-        h, w = image.shape[-2:]
-        ratio = self.ratio if ratio is None else ratio
-        layout = Layout(h, w, channel_uses((3, h, w), ratio))
+        layout, (h, w) = _layout(image, self.ratio if ratio is None else ratio), image.shape[-2:]
         image = F.pad(image, (0, -w % CELL, 0, -h % CELL), mode="replicate") * 2 - 1
         coefficients = self.linear.analyse(image)
         plan = self.linear.plan(coefficients, layout)
@@ -245,6 +246,17 @@ class SwinPhoto(nn.Module):
     def fit(self, images: Float[Tensor, "b 3 h w"]) -> None:
         """Take from photographs what the linear code needs, as training does before its first step."""
         self.linear.fit(images)
+
+
+def _layout(image: Float[Tensor, "b 3 h w"], ratio: float) -> Layout:
+    """How the symbols of images at a ratio are divided."""
+    h, w = image.shape[-2:]
+    return Layout(h, w, channel_uses((3, h, w), ratio))
+
+
+def _together(layout: Layout) -> int:
+    """Images that go through at once: one that has a plan, lest rounding change it, else what fits into caches."""
+    return 1 if layout.bits else max(1, PIXELS // (layout.h * layout.w))
 
 
 def _condition(n0: Float[Tensor, "b n"], layout: Layout, plan: Plan) -> Float[Tensor, "b 4"]:
