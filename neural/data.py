@@ -61,7 +61,7 @@ def training_images(settings: Settings) -> Data:
             small += [crop(image, SMALL, 4.0, rng)[None] for _ in range(i, settings.photographs, len(paths))]
             large += [crop(image, side, scale, rng)[None] for _ in range(i, settings.large_photographs, len(paths))]
     data = Data(torch.cat(small), torch.cat(large), kept)
-    if not len(data.small) and not len(data.large):
+    if not len(data.small) and not (len(data.large) and settings.large_share == 1):
         raise DataError("no training images: set cifar10 = true or photographs above 0")
     return data
 
@@ -96,7 +96,7 @@ def draw_batch(data: Data, settings: Settings, rng: torch.Generator, *, share: i
     """
     small, large, _ = data
     batch = max(1, settings.batch // share)
-    if len(large) and (torch.rand((), generator=rng) < settings.large_share or not len(small)):
+    if len(large) and torch.rand((), generator=rng) < settings.large_share:
         whole = large.shape[2]
         side = whole >> int(torch.randint(2, (), generator=rng))
         count = max(1, batch * SMALL**2 // side**2)

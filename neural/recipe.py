@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from semlink.neural.diffusion.catalogue import TASKS, build_receiver
 from semlink.neural.models import RateAdaptive, build
 from semlink.phy.channels import AWGN, Rayleigh
@@ -20,6 +22,7 @@ CHANNELS: Mapping[str, Channel] = {
     "rayleigh-16": Rayleigh(16),
     "rayleigh-fast": Rayleigh("fast"),
 }
+UNIT = 48  # pixel values for which `rates` counts the symbols
 MOST_DB = 100  # of Es/N0, either way: far beyond what the networks tell apart
 LOSSES = ("mse", "ms-ssim", "st-lpips", "l1")
 CHOICES = {
@@ -82,9 +85,7 @@ class Settings:
             return
         if self.codec:
             raise ValueError(f"codec={self.codec!r} must be empty: task='codec' trains one and freezes none")
-        adaptive = isinstance(build(self.model, self.network), RateAdaptive)
-        if self.rates and not adaptive:
-            raise ValueError(f"rates={self.rates!r} must be empty: model {self.model} has one rate")
+        _check_rates(self.rates, self.model, build(self.model, self.network))
 
 
 def _check(settings: Settings) -> None:
@@ -122,6 +123,16 @@ def _check(settings: Settings) -> None:
     if settings.seed >= 2**32:
         raise ValueError(f"seed={settings.seed} must be below 2^32")
     _check_lists(settings)
+
+
+def _check_rates(rates: tuple[int, ...], name: str, model: nn.Module) -> None:
+    if not rates:
+        return
+    if not isinstance(model, RateAdaptive):
+        raise ValueError(f"rates={rates!r} must be empty: model {name} has one rate")
+    low, high = round(UNIT * model.min_ratio), round(UNIT * model.max_ratio)
+    if not low <= min(rates) <= max(rates) <= high:
+        raise ValueError(f"rates={rates!r} must be, for {name}, whole numbers from {low} to {high}")
 
 
 def _check_receiver(settings: Settings) -> None:
