@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semlink.neural.fixed_rate import as_pairs, as_symbols
+from semlink.neural.level_code import simplified
 from semlink.neural.plan import BASE, CELL, LATENTS, LEVELS, MAX_SYMBOLS, UNKNOWN, Layout, Plan, choose
 from semlink.phy.link import Received, channel_uses
 
@@ -58,7 +59,8 @@ class LinearCode(nn.Module):
         """The plan of images, without scales."""
         plan = Plan.unknown(len(coefficients), layout.cells, coefficients.device)
         if layout.bits:
-            plan.levels, plan.numbers[:, 0] = choose(coefficients.detach().double(), layout.n / layout.cells)
+            levels, plan.numbers[:, 0] = choose(coefficients.detach().double(), layout.n / layout.cells)
+            plan.levels = levels.new_tensor([simplified(row, layout.columns) for row in levels.tolist()])
         return plan
 
     def amplitudes(
@@ -83,7 +85,7 @@ class LinearCode(nn.Module):
         scale = torch.minimum(plan.base.exp2(), 0.95 * scale) if layout.extra else scale
         extra_scale = ((budget - energy * scale.square()).clamp_min(0) / more).sqrt()
         plan.numbers[:, 1] = extra_scale.detach().log2().clamp(-30, 30)
-        told = [plan.send().to(sent.device)] if layout.bits else []
+        told = [plan.send(layout).to(sent.device)] if layout.bits else []
         scaled = [as_symbols(part * by[:, None, None]) for part, by in ((base, scale), (extra, extra_scale))]
         return torch.cat([scaled[0], *told, scaled[1]], dim=1)
 

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from semlink.neural import side
+from semlink.neural import level_code, side
 from semlink.phy.link import Received
 
 CELL = 16  # pixels a side
@@ -101,26 +101,24 @@ class Plan:
         """Of which images anything is known."""
         return self.levels[:, 0] != UNKNOWN
 
-    def to_bits(self) -> Int[Tensor, "b k"]:
-        """Levels and numbers as bits."""
-        numbers = ((self.numbers * FINE).round().long() + (1 << WIDTH - 1)).clamp(0, (1 << WIDTH) - 1)
-        return torch.cat([side.to_bits(self.levels, 2), side.to_bits(numbers, WIDTH)], dim=1)
-
-    @staticmethod
-    def from_bits(bits: Int[Tensor, "b k"], fine: Bool[Tensor, " b"]) -> Plan:
-        """From bits, and which of them are right."""
-        levels = side.from_bits(bits[:, : -NUMBERS * WIDTH], 2)
-        numbers = (side.from_bits(bits[:, -NUMBERS * WIDTH :], WIDTH) - (1 << WIDTH - 1)).float() / FINE
-        return Plan(torch.where(fine[:, None], levels, UNKNOWN), numbers * fine[:, None], 0 * numbers[:, 0])
-
-    def send(self) -> Complex[Tensor, "b n"]:
+    def send(self, layout: Layout) -> Complex[Tensor, "b n"]:
         """As symbols, the base's scale first."""
-        return torch.cat([side.encode_scale(self.base), side.encode(self.to_bits())], dim=1)
+        told = [level_code.encode(row, layout.columns) for row in self.levels.tolist()]
+        bits = [[int(bit) for bit in f"{number:0{layout.level_bits}b}"] for number in told]
+        numbers = ((self.numbers * FINE).round().long() + (1 << WIDTH - 1)).clamp(0, (1 << WIDTH) - 1)
+        message = torch.cat([numbers.new_tensor(bits), side.to_bits(numbers, WIDTH)], dim=1)
+        return torch.cat([side.encode_scale(self.base), side.encode(message)], dim=1)
 
     @staticmethod
-    def receive(symbols: Complex[Tensor, "b n"], n0: Float[Tensor, "b n"], bits: int) -> Plan:
+    def receive(symbols: Complex[Tensor, "b n"], n0: Float[Tensor, "b n"], layout: Layout) -> Plan:
         """From what `send` gave; the levels are `UNKNOWN` where the CRC says that they did not arrive."""
-        plan = Plan.from_bits(*side.decode(symbols[:, SCALE_USES:], n0[:, SCALE_USES:], bits))
+        bits, fine = side.decode(symbols[:, SCALE_USES:], n0[:, SCALE_USES:], layout.bits)
+        plan = Plan.unknown(len(bits), layout.cells, bits.device)
+        for i in fine.nonzero().flatten().tolist():
+            number = int("".join(map(str, bits[i, : layout.level_bits].tolist())), 2)
+            plan.levels[i] = bits.new_tensor(level_code.decode(number, layout.cells, layout.columns))
+        numbers = (side.from_bits(bits[:, layout.level_bits :], WIDTH) - (1 << WIDTH - 1)).float() / FINE
+        plan.numbers = numbers * fine[:, None]
         plan.base = side.decode_scale(symbols[:, :SCALE_USES], n0[:, :SCALE_USES])
         return plan
 
@@ -145,9 +143,19 @@ class Layout:
         return math.prod(cells(self.h, self.w))
 
     @property
+    def columns(self) -> int:
+        """Cells of a row."""
+        return cells(self.h, self.w)[1]
+
+    @property
+    def level_bits(self) -> int:
+        """Bits of the levels of a plan."""
+        return level_code.length(self.cells)
+
+    @property
     def bits(self) -> int:
         """Bits of a plan; 0 where it would take too many symbols."""
-        bits = 2 * self.cells + NUMBERS * WIDTH
+        bits = self.level_bits + NUMBERS * WIDTH
         return bits if side.uses(bits) + SCALE_USES <= MOST_SIDE * self.n else 0
 
     @property
@@ -175,7 +183,7 @@ class Layout:
         if not self.bits:
             return Plan.unknown(len(received.symbols), self.cells, received.symbols.device)
         part = slice(self.base, self.base + self.side)
-        return Plan.receive(received.symbols[:, part].detach(), received.n0[:, part].detach(), self.bits)
+        return Plan.receive(received.symbols[:, part].detach(), received.n0[:, part].detach(), self)
 
     def without_side(self, x: Tensor) -> Tensor:
         """Base and extra of what was received."""

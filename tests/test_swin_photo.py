@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from semlink.neural import side
+from semlink.neural import level_code, side
 from semlink.neural.linear_code import NODES
 from semlink.neural.plan import BASE, LATENTS, LEVELS, SHARES, UNKNOWN, Layout, choose, extras
 from semlink.neural.swin_photo import SwinPhoto
@@ -138,6 +138,22 @@ def test_extras_are_shared_out_by_level() -> None:
     assert len(set(places[0].tolist())) == 120
     count = torch.bincount(places[0] % 4, minlength=4) + BASE
     assert count[1] / count[2] == pytest.approx(SHARES[-1] / SHARES[1], rel=0.2)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 3), (8, 8), (32, 48), (86, 128)])
+def test_any_levels_fit_and_come_back(rows: int, columns: int) -> None:
+    count = rows * columns
+    wild = torch.randint(LEVELS, (count,), generator=generator()).tolist()
+    for levels in (wild, [0] * count, [LEVELS - 1] * count, [(i // 4) % 2 for i in range(count)]):
+        told = level_code.simplified(levels, columns)
+        number = level_code.encode(told, columns)
+        assert number.bit_length() <= level_code.length(count)
+        assert level_code.decode(number, count, columns) == told
+
+
+def test_likely_levels_are_told_as_they_are() -> None:
+    levels = [1 + (i % 48 > 20) for i in range(32 * 48)]
+    assert level_code.simplified(levels, 48) == levels
 
 
 @pytest.mark.parametrize(("esno_db", "count"), [(0.0, 400), (10.0, 400), (1.0, 20_001)])
