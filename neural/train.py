@@ -350,9 +350,9 @@ def describe_data(settings: Settings) -> str:
         large = f"{settings.large_side}x{settings.large_side}"
         source = settings.images or "1,000 photographs of ImageNet"
         source += f" without the last {settings.large_validation}" if settings.large_validation else ""
-        parts.append(
-            f"from {source}, {settings.photographs:,} crops of 32x32 and {settings.large_photographs:,} of {large}"
-        )
+        counts = [(settings.photographs, " crops of 32x32")] if settings.photographs else []
+        counts.append((settings.large_photographs, f" of {large}" if counts else f" crops of {large}"))
+        parts.append(f"from {source}, {' and '.join(f'{count:,}{what}' for count, what in counts)}")
     return "; ".join(parts)
 
 
