@@ -9,13 +9,14 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from semlink.neural.networks import ADJSCC, ConvSwin, DeepJSCC, PlainDeepJSCC, SwinGSC
+from semlink.neural.networks import ADJSCC, ConvSwin, DeepJSCC, PlainDeepJSCC, SwinGSC, SwinPhoto
 from semlink.phy.link import Decoded, Frame, Received
 
 MODELS: dict[str, type[nn.Module]] = {
     "deepjscc": DeepJSCC,
     "swin": ConvSwin,
     "swin-gsc": SwinGSC,
+    "swin-photo": SwinPhoto,
     "adjscc": ADJSCC,
     "deepjscc-plain": PlainDeepJSCC,
 }
@@ -55,6 +56,15 @@ class RateAdaptive(Protocol):
     ratio: float
     min_ratio: float
     max_ratio: float
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """A network that takes something from images before its training begins, such as their principal components."""
+
+    def fit(self, images: Float[Tensor, "b 3 h w"]) -> None:
+        """Take it."""
+        ...
 
 
 OWN = frozenset(MODELS)

@@ -19,6 +19,7 @@ NEURAL = {
     5: "deepjscc-plain-4",
     6: "deepjscc-plain-10",
     7: "deepjscc-plain-16",
+    8: "swin-photo",
 }
 """Codecs by number, under the names that `semlink zoo` has or will have for them; their MCS number is 0."""
 DIGITAL = {32: "jpeg-ldpc-qam", 33: "jpeg2000-ldpc-qam", 34: "webp-ldpc-qam", 35: "avif-ldpc-qam", 36: "heic-ldpc-qam"}

@@ -6,6 +6,7 @@ from semlink.neural.networks.grid import MAX_SYMBOLS, by_tiles, cells, sent_indi
 from semlink.neural.networks.published import ADJSCC, PlainDeepJSCC
 from semlink.neural.networks.swin import EMBEDDING, ConvBlock, ConvSwin, SwinBlock, Trunk, WindowAttention
 from semlink.neural.networks.swin_gsc import SwinGSC
+from semlink.neural.networks.swin_photo import SwinPhoto
 from semlink.neural.networks.windows import visible
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "PlainDeepJSCC",
     "SwinBlock",
     "SwinGSC",
+    "SwinPhoto",
     "Trunk",
     "WindowAttention",
     "as_pairs",

@@ -17,7 +17,6 @@ from semlink.phy.metrics import to_levels
 from semlink.phy.sources import DataError, cifar10_bytes, data_folder, find_images, load_image
 
 SMALL = 32  # pixels a side, as CIFAR-10's
-LARGE = 128
 
 
 class Data(NamedTuple):
@@ -27,8 +26,8 @@ class Data(NamedTuple):
     """
 
     small: UInt8[Tensor, "n 3 32 32"]
-    large: UInt8[Tensor, "m 3 128 128"]
-    validation: UInt8[Tensor, "v 3 32 32"]
+    large: UInt8[Tensor, "m 3 s s"]
+    validation: UInt8[Tensor, "v 3 t t"]
     contents: Mapping[str, Mapping[str, str]] = {}
 
     def to(self, device: str) -> Data:
@@ -37,15 +36,16 @@ class Data(NamedTuple):
 
 
 def training_images(settings: Settings) -> Data:
-    """CIFAR-10's training images with 32×32 crops of photographs, and 128×128 crops, as the settings ask.
+    """CIFAR-10's training images with 32×32 crops of photographs, and large crops, as the settings ask.
 
     The photographs are those directly in the folder `settings.images`, or `SEMLINK_DATA/natural1000`. A crop is taken
-    at a random place and scale: 1 … 4 times the small size, 1 … 2 times the large one.
+    at a random place and scale: 1 … 4 times the small size, 1 … `large_scale` times the large one.
 
     Raises:
         DataError: a folder that is not there or holds no image, or nothing at all to train on.
     """
-    none = torch.empty(0, 3, LARGE, LARGE, dtype=torch.uint8)
+    side, scale = settings.large_side, settings.large_scale
+    none = torch.empty(0, 3, side, side, dtype=torch.uint8)
     small, large, kept = [none[:, :, :SMALL, :SMALL]], [none], none[:, :, :SMALL, :SMALL]
     contents: dict[str, dict[str, str]] = {}
     if settings.cifar10 or settings.validation:
@@ -60,12 +60,17 @@ def training_images(settings: Settings) -> Data:
         rng = torch.Generator().manual_seed(settings.seed)
         paths = find_images(_photographs(settings))
         contents["images"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+        if settings.large_validation:
+            if settings.large_validation >= len(paths):
+                raise DataError(f"large_validation={settings.large_validation} must be below {len(paths)}")
+            paths, last = paths[: -settings.large_validation], paths[-settings.large_validation :]
+            kept = torch.stack([crop(load_image(path), side, 1.0, rng) for path in last])
         for i, path in enumerate(paths):
             image = load_image(path)
             small += [crop(image, SMALL, 4.0, rng)[None] for _ in range(i, settings.photographs, len(paths))]
-            large += [crop(image, LARGE, 2.0, rng)[None] for _ in range(i, settings.large_photographs, len(paths))]
+            large += [crop(image, side, scale, rng)[None] for _ in range(i, settings.large_photographs, len(paths))]
     data = Data(torch.cat(small), torch.cat(large), kept, contents)
-    if not len(data.small):
+    if not len(data.small) and not (len(data.large) and settings.large_share == 1):
         raise DataError("no training images: set cifar10 = true or photographs above 0")
     return data
 
@@ -87,7 +92,8 @@ def crop(image: Float[Tensor, "1 3 h w"], side: int, most: float, rng: torch.Gen
     taken = min(round(side * most ** torch.rand((), generator=rng).item()), h, w)
     top, left = (int(torch.randint(length - taken + 1, (), generator=rng)) for length in (h, w))
     square = image[:, :, top : top + taken, left : left + taken]
-    square = F.interpolate(square, (side, side), mode="bilinear", antialias=True, align_corners=False)
+    if taken != side:
+        square = F.interpolate(square, (side, side), mode="bilinear", antialias=True, align_corners=False)
     return to_levels(square[0]).to(torch.uint8)
 
 
@@ -100,9 +106,10 @@ def draw_batch(data: Data, settings: Settings, rng: torch.Generator, *, share: i
     small, large = data.small, data.large
     batch = max(1, settings.batch // share)
     if len(large) and torch.rand((), generator=rng) < settings.large_share:
-        side = LARGE >> int(torch.randint(2, (), generator=rng))
+        whole = large.shape[2]
+        side = whole >> int(torch.randint(2, (), generator=rng))
         count = max(1, batch * SMALL**2 // side**2)
-        top, left = torch.randint(LARGE - side + 1, (2,), generator=rng).tolist()
+        top, left = torch.randint(whole - side + 1, (2,), generator=rng).tolist()
         chosen = torch.randint(len(large), (count,), generator=rng).to(large.device)
         picked = large[chosen, :, top : top + side, left : left + side]
     else:

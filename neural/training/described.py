@@ -16,10 +16,16 @@ def describe_data(settings: Settings, contents: Contents) -> str:
         parts.append(f"CIFAR-10 training set{kept}")
     if settings.photographs or settings.large_photographs:
         source = _folder(settings, contents) if settings.images else "1,000 photographs of ImageNet"
-        parts.append(
-            f"from {source}, {settings.photographs:,} crops of 32x32 and {settings.large_photographs:,} of 128x128"
-        )
+        source += f" without the last {settings.large_validation}" if settings.large_validation else ""
+        parts.append(f"from {source}, {_crops(settings)}")
     return "; ".join(parts)
+
+
+def _crops(settings: Settings) -> str:
+    large = f"{settings.large_side}x{settings.large_side}"
+    counts = [(settings.photographs, " crops of 32x32")] if settings.photographs else []
+    counts.append((settings.large_photographs, f" of {large}" if counts else f" crops of {large}"))
+    return " and ".join(f"{count:,}{what}" for count, what in counts)
 
 
 def _folder(settings: Settings, contents: Contents) -> str:

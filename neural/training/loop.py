@@ -25,7 +25,7 @@ from torch import distributed as dist
 
 from semlink.neural import zoo
 from semlink.neural.diffusion import SFT, ReceiverCard, build_receiver, load_codec, write_receiver_card
-from semlink.neural.models import Network, RateAdaptive, build, parameters
+from semlink.neural.models import Fitted, Network, RateAdaptive, build, parameters
 from semlink.neural.training.data import Data, draw_batch, training_images
 from semlink.neural.training.described import describe_channels, describe_data
 from semlink.neural.training.inputs import changed_contents, changed_settings, contents_of
@@ -37,6 +37,7 @@ from semlink.neural.training.runlog import Log, save_pictures, validate
 from semlink.phy.link import Codec
 from semlink.phy.progress import progress_of
 
+FIT_IMAGES = 250  # that a network takes statistics from before the first step
 Optimisers = tuple[torch.optim.Optimizer, ...]
 ANEW = "choose another folder or remove it"
 
@@ -130,6 +131,15 @@ class Run:
         if self.average:
             self._average()
         return loss.item()
+
+    def fit(self, data: Data) -> None:
+        """Let a network that begins with random weights take from the images what it takes from images."""
+        if self.step or self.settings.init or not isinstance(self.model, Fitted):
+            return
+        images = data.large if len(data.large) else data.small
+        self.model.fit(images[:: -(-len(images) // FIT_IMAGES)].float() / 255)
+        state = self.model.state_dict()
+        self.average = {key: state[key].clone() for key in self.average}
 
     def save(self) -> None:
         """Write the checkpoint beside the one before and put it in its place, which a full disk cannot half do.
@@ -256,6 +266,7 @@ def train(
         run = Run(settings, out, codec)
         data = (training_images(settings) if data is None else data).to(run.device)
         run.take(data)
+        run.fit(data)
         _loop(run, data, time.monotonic() + 60 * minutes)
         return publish(run) if run.rank == 0 else out / f"{settings.name}.safetensors"
     finally:

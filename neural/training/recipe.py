@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from semlink.neural.diffusion import TASKS, build_receiver
 from semlink.neural.models import RateAdaptive, build
 from semlink.phy.channels import AWGN, Rayleigh
@@ -22,6 +24,7 @@ CHANNELS: Mapping[str, Channel] = {
     "rayleigh-fast": Rayleigh("fast"),
 }
 MOST_COUNT = 2**32 - 1  # of steps, images and the like, and the largest seed
+UNIT = 48  # pixel values for which `rates` counts the symbols
 MOST_DB = 100  # of Es/N0, either way: far beyond what the networks tell apart
 LOSSES = ("mse", "ms-ssim", "st-lpips", "l1")
 CHOICES = {
@@ -60,12 +63,15 @@ class Settings:
     compile: bool = False
     loss: Mapping[str, float] = field(default_factory=lambda: {"mse": 1.0})  # weights of the parts
     even_out: bool = True  # weigh errors so that every Es/N0 and rate counts alike
-    rates: tuple[int, ...] = ()  # symbols for each 4×4 pixels, drawn a step; empty for the model's own ratio
+    rates: tuple[int, ...] = ()  # symbols for each 48 pixel values, drawn a step; empty for the model's own ratio
     esno_db: tuple[float, float] = (-1.0, 21.0)  # drawn uniformly; a little beyond the 0 … 20 dB of use
     channels: tuple[str, ...] = ("awgn", "awgn", "awgn", "rayleigh-block", "rayleigh-16", "rayleigh-fast")
     cifar10: bool = True  # its 50,000 training images
     photographs: int = 25_000  # 32x32 crops of natural photographs beside them
-    large_photographs: int = 3_000  # 128x128 crops of them
+    large_photographs: int = 3_000  # large crops of them
+    large_side: int = 128  # pixels a side of a large crop
+    large_scale: float = 2.0  # how much larger than that a crop may be taken, to be resized
+    large_validation: int = 0  # photographs, the last ones, that are kept from training: large crops are measured
     large_share: float = 0.25  # of the steps: see `semlink.neural.training.data.draw_batch`
     images: str = ""  # a folder of photographs to crop; SEMLINK_DATA/natural1000 where it is empty
     validation: int = 0  # images of CIFAR-10's training set that are kept from training and measured, the last ones
@@ -86,9 +92,7 @@ class Settings:
             return
         if self.codec:
             raise ValueError(f"codec={self.codec!r} must be empty: task='codec' trains one and freezes none")
-        adaptive = isinstance(build(self.model, self.network), RateAdaptive)
-        if self.rates and not adaptive:
-            raise ValueError(f"rates={self.rates!r} must be empty: model {self.model} has one rate")
+        _check_rates(self.rates, self.model, build(self.model, self.network))
 
 
 def _check(settings: Settings) -> None:
@@ -98,10 +102,17 @@ def _check(settings: Settings) -> None:
         value = getattr(settings, name)
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_COUNT:
             raise ValueError(f"{name}={value!r} must be a whole number from 1 to {MOST_COUNT}")
-    for name in ("seed", "photographs", "large_photographs", "validation"):
+    for name in ("seed", "photographs", "large_photographs", "large_validation", "validation"):
         value = getattr(settings, name)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_COUNT:
             raise ValueError(f"{name}={value!r} must be a whole number from 0 to {MOST_COUNT}")
+    side = settings.large_side
+    if not isinstance(side, int) or isinstance(side, bool) or not 32 <= side <= 1024 or side % 32:
+        raise ValueError(f"large_side={side!r} must be a multiple of 32 from 32 to 1024")
+    if not _is_number(settings.large_scale) or not 1 <= settings.large_scale <= 16:
+        raise ValueError(f"large_scale={settings.large_scale!r} must be a number from 1 to 16")
+    if settings.validation and settings.large_validation:
+        raise ValueError("validation and large_validation: one of them must be 0")
     for name, most in (("lr", 1e3), ("lr_conv", 1e3), ("weight_decay", 1e3), ("clip", 1e9), ("large_share", 1.0)):
         value = getattr(settings, name)
         if not _is_number(value) or not 0 <= value <= most:
@@ -117,6 +128,16 @@ def _check(settings: Settings) -> None:
     if settings.name in ("", "..") or settings.name != Path(settings.name).name:
         raise ValueError(f"name={settings.name!r} must be a file name without a folder")
     _check_lists(settings)
+
+
+def _check_rates(rates: tuple[int, ...], name: str, model: nn.Module) -> None:
+    if not rates:
+        return
+    if not isinstance(model, RateAdaptive):
+        raise ValueError(f"rates={rates!r} must be empty: model {name} has one rate")
+    low, high = round(UNIT * model.min_ratio), round(UNIT * model.max_ratio)
+    if not low <= min(rates) <= max(rates) <= high:
+        raise ValueError(f"rates={rates!r} must be, for {name}, whole numbers from {low} to {high}")
 
 
 def _check_receiver(settings: Settings) -> None:
@@ -136,8 +157,8 @@ def _check_lists(settings: Settings) -> None:
     if not -MOST_DB <= limits[0] <= limits[1] <= MOST_DB:
         raise ValueError(f"esno_db={limits!r} must be from -{MOST_DB} to {MOST_DB} dB, the lower one first")
     rates = settings.rates
-    if not isinstance(rates, tuple) or not all(isinstance(k, int) and 2 <= k <= 16 for k in rates):
-        raise ValueError(f"rates={rates!r} must be whole numbers from 2 to 16")
+    if not isinstance(rates, tuple) or not all(isinstance(k, int) and 1 <= k <= 16 for k in rates):
+        raise ValueError(f"rates={rates!r} must be whole numbers from 1 to 16")
     loss = settings.loss
     if not isinstance(loss, Mapping) or not loss or set(loss) - set(LOSSES):
         raise ValueError(f"loss={loss!r} must be a table of: {', '.join(LOSSES)}")

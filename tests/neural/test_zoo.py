@@ -27,8 +27,8 @@ needs_data = pytest.mark.skipif("SEMLINK_DATA" not in os.environ, reason="SEMLIN
 
 def test_what_ships() -> None:
     plain = [f"deepjscc-plain-{level}" for level in (10, 16, 4)]
-    assert zoo.names() == ["adjscc", "deepjscc", *plain, "swin", "swin-gsc"]
-    assert sorted(card.ratio for card in CARDS.values()) == pytest.approx([1 / 12, *[1 / 6] * 7])
+    assert zoo.names() == ["adjscc", "deepjscc", *plain, "swin", "swin-gsc", "swin-photo"]
+    assert sorted(card.ratio for card in CARDS.values()) == pytest.approx([1 / 16, 1 / 12, *[1 / 6] * 7])
 
 
 @pytest.mark.parametrize("name", CARDS)

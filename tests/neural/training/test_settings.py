@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from semlink.neural.models import Network, build
@@ -147,6 +148,34 @@ def test_what_is_kept_for_validation_is_not_trained_on(monkeypatch: pytest.Monke
     assert (got.small[:, 0, 0, 0].tolist(), got.validation[:, 0, 0, 0].tolist()) == ([*range(7)], [7, 8, 9])
     with pytest.raises(DataError, match="validation=10 must be below 10"):
         training_images(replace(settings, validation=10))
+
+
+def test_photographs_are_kept_for_validation_and_cropped_as_large_as_asked(tmp_path: Path) -> None:
+    for i in range(3):
+        Image.new("RGB", (80, 70), (i, i, i)).save(tmp_path / f"{i}.png")
+    settings = replace(SETTINGS, cifar10=False, photographs=0, images=str(tmp_path))
+    settings = replace(settings, large_photographs=5, large_side=64, large_share=1.0, large_validation=1)
+    got = training_images(settings)
+    assert (got.large.shape, got.validation.shape) == ((5, 3, 64, 64), (1, 3, 64, 64))
+    assert (got.large[:, 0, 0, 0].tolist(), got.validation[:, 0, 0, 0].tolist()) == ([0, 0, 0, 1, 1], [2])
+    assert {draw_batch(got, settings, generator(i)).shape[2] for i in range(20)} == {32, 64}
+    with pytest.raises(DataError, match="large_validation=3 must be below 3"):
+        training_images(replace(settings, large_validation=3))
+    with pytest.raises(DataError, match="no training images"):
+        training_images(replace(settings, large_share=0.5))
+
+
+def test_a_network_takes_its_statistics_from_the_images(tmp_path: Path) -> None:
+    large = torch.randint(0, 256, (3, 3, 64, 64), generator=generator()).to(torch.uint8)
+    network = {"widths": [2, 4, 4, 6], "heads": 2, "window": 4}
+    settings = Settings("photo", model="swin-photo", network=network, large_share=1.0, ema=0.9, batch=4, rates=(3,))
+    run, data = Run(settings, tmp_path), DATA._replace(large=large)
+    run.fit(data)
+    assert run.average["linear.mean"].equal(run.model.state_dict()["linear.mean"])
+    assert run.average["linear.mean"].abs().sum() > 0
+    assert math.isfinite(run.advance(data))
+    run.save()
+    assert Run(settings, tmp_path).step == 1
 
 
 def test_half_of_the_batches_are_mirrored() -> None:
