@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -186,8 +187,9 @@ class WorkerClient:
         line.setsockopt(self._zmq.RECONNECT_IVL_MAX, 1000)
         line.setsockopt(self._zmq.IPV6, int("[" in self.address))
         keep_alive(self._zmq, line)
-        self._meetings = line.get_monitor_socket(self._zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        self._has_met = False
+        self._met = self._zmq.EVENT_HANDSHAKE_SUCCEEDED
+        self._meetings = line.get_monitor_socket(self._met | self._zmq.EVENT_DISCONNECTED)
+        self._is_up = self._has_met = False
         try:
             line.connect(self.address)
         except self._zmq.ZMQError as error:
@@ -203,7 +205,7 @@ class WorkerClient:
         poller = self._zmq.Poller()
         self._ask_again()
         self._send()
-        poller.register(self._socket, self._zmq.POLLIN | (self._zmq.POLLOUT if self._outbox else 0))
+        poller.register(self._socket, self._zmq.POLLIN | (self._zmq.POLLOUT if self._outbox and self._is_up else 0))
         for other in (self._ears, self._meetings):
             poller.register(other, self._zmq.POLLIN)
         poller.poll(max(0, math.ceil(1000 * timeout_s)))
@@ -220,8 +222,9 @@ class WorkerClient:
         """
         meets_again = False
         while self._meetings.getsockopt(self._zmq.EVENTS) & self._zmq.POLLIN:
-            self._meetings.recv_multipart()
-            meets_again, self._has_met = self._has_met, True
+            event = int.from_bytes(self._meetings.recv_multipart()[0][:2], sys.byteorder)
+            self._is_up = event == self._met
+            meets_again, self._has_met = meets_again or (self._is_up and self._has_met), self._has_met or self._is_up
         if meets_again:
             self._socket.getsockopt(self._zmq.EVENTS)  # has libzmq put the old line away
             waiting = set(self._outbox.copy())
@@ -246,8 +249,8 @@ class WorkerClient:
             self._outbox.remove(number)
 
     def _send(self) -> None:
-        """As much as the line takes; the caller has the turn."""
-        while self._outbox:
+        """As much as the line takes, once it is known to be there; the caller has the turn."""
+        while self._outbox and self._is_up:
             number = self._outbox[0]
             try:
                 if number in self._pending:  # else it was answered before it was to be sent anew
@@ -261,6 +264,7 @@ class WorkerClient:
         while self._outbox and self._turn.acquire(blocking=False):
             before = len(self._outbox)
             try:
+                self._ask_again()
                 self._send()
             finally:
                 self._turn.release()
