@@ -13,7 +13,6 @@ from jaxtyping import UInt8
 from PIL import Image
 
 Pixels = UInt8[np.ndarray, "h w c"]
-"""An image as 8-bit levels."""
 """An image as NumPy and Pillow lay it out: one channel (grey) or three (RGB)."""
 
 Shape = tuple[int, int, int]

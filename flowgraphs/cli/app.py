@@ -202,7 +202,7 @@ def report(
     results: Annotated[Path, typer.Argument(help="Folder of `semlink sweep` or `semlink compare`.")],
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),
 ) -> None:
-    """Write a report of a study as one HTML file: curves, a slider through what was received, table, definitions."""
+    """Write a report of a study or a comparison as one HTML file: curves, a slider through what was received, table."""
     from semlink.flowgraphs.cli.studies import run_report
 
     run_report(results, out)
@@ -217,7 +217,7 @@ def figure(
     ] = "psnr_db",
     over: Annotated[str, typer.Option(help="esno_db, ebno_db (of digital codecs) or ratio.")] = "esno_db",
 ) -> None:
-    """Draw a figure of a study for a column of an IEEE paper: 3.5 inches wide, fonts embedded."""
+    """Draw a figure of a study or a comparison for a column of an IEEE paper: 3.5 inches wide, fonts embedded."""
     from semlink.flowgraphs.cli.studies import run_figure
 
     run_figure(results, out, quantity=quantity, over=over)

@@ -172,6 +172,8 @@ class Front:
         held = sum(one.bytes for one in self._outboxes.values())
         box.add(parts)
         self._send_to(client, box)
+        if client not in self._outboxes:  # it has all, or is not there any more
+            return
         if len(box.replies) > 1 and box.bytes > self._limits.unread:
             self._lose(client)
         elif box.replies and held + _size(parts) > 4 * self._limits.unread:
@@ -180,7 +182,7 @@ class Front:
     def _send_out(self) -> None:
         for client, box in list(self._outboxes.items()):
             self._send_to(client, box)
-            if box.replies and time.monotonic() - box.since > SILENT_S:
+            if client in self._outboxes and time.monotonic() - box.since > SILENT_S:
                 self._lose(client)
 
     def _send_to(self, client: bytes, box: _Outbox) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from semlink.flowgraphs.protocol import ADDRESS, LINGER_MS, TOO_MANY, TOO_MUCH, Limits, Part, PartsStream
 
@@ -43,7 +43,7 @@ class Door:
     def __init__(self, address: str, limits: Limits) -> None:
         self.address, self.generation, self._limits = address, 0, limits
         self._failures, self._due = 0, 0.0
-        self._listens = False
+        self._listens, self._refusal = False, ""
         self._start()
         end = time.monotonic() + START_S
         while not self._listens:
@@ -77,24 +77,27 @@ class Door:
 
     def take(self) -> list[list[Part]]:
         """What the front has for the worker; see `semlink.flowgraphs.protocol.worker_front.Front`."""
-        return [message for message in self._stream.take() if not self._is_first(message)]
+        return [message for message in self._stream.take() if not self._is_own(message)]
 
-    def clear(self) -> str:
+    def clear(self) -> tuple[bool, str]:
         """Take away a front that has ended; `reopen` starts the next.
 
         Returns:
-            Why it ended, for people.
+            Whether it had been listening, and why it ended, for people.
         """
         listened, self._listens = self._listens, False
-        self._failures = 0 if listened else self._failures + 1
-        self._due = time.monotonic() + min(PAUSE_S[1], PAUSE_S[0] * 2**self._failures)
-        return self._reason(self._end_process())
+        self._wait_longer(0 if listened else self._failures + 1)
+        return listened, self._reason(self._end_process())
 
     def reopen(self) -> bool:
         """Start the next front if it is time to."""
         if time.monotonic() < self._due:
             return False
-        self._start()
+        try:
+            self._start()
+        except OSError:  # too many files or processes just now
+            self._wait_longer(self._failures + 1)
+            return False
         return True
 
     def close(self) -> list[list[Part]]:
@@ -108,14 +111,25 @@ class Door:
         self._end_process()
         return said
 
+    def _wait_longer(self, failures: int) -> None:
+        self._failures = failures
+        self._due = time.monotonic() + min(PAUSE_S[1], PAUSE_S[0] * 2 ** min(failures, 20))
+
     def _start(self) -> None:
+        self._refusal = ""
         ours, theirs = socket.socketpair()
         limits = json.dumps(list(self._limits))
         command = [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), self.address, limits]
-        with theirs:
+        with theirs, ExitStack() as undo:
+            undo.callback(ours.close)
             self._process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                process_group=0,  # Ctrl-C is for the worker, which has the front finish
             )
+            undo.pop_all()
         self._stream = PartsStream(ours)
         self.generation += 1
 
@@ -129,17 +143,21 @@ class Door:
 
     def _take_first(self, address: str) -> None:
         for message in self._stream.take():
-            if not self._is_first(message):
+            if self._is_own(message) and self._refusal:
                 self._end_process()
-                raise ValueError(f"address {address!r}: {bytes(message[1]).decode()}; such as {ADDRESS}")
+                raise ValueError(f"address {address!r}: {self._refusal}; such as {ADDRESS}")
 
-    def _is_first(self, message: Sequence[Part]) -> bool:
-        if message[0] != b"listening":
-            return False
-        self.address, self._listens = bytes(message[1]).decode(), True
-        return True
+    def _is_own(self, message: Sequence[Part]) -> bool:
+        """What a front says of itself: where it listens, or why it does not."""
+        if message[0] == b"listening":
+            self.address, self._listens = bytes(message[1]).decode(), True
+        elif message[0] == b"failed":
+            self._refusal = bytes(message[1]).decode()
+        return message[0] in (b"listening", b"failed")
 
     def _reason(self, status: int) -> str:
+        if self._refusal:
+            return self._refusal
         if status == TOO_MUCH:
             return f"it held more than {self._limits.memory >> 20} MiB of messages"
         if status == TOO_MANY:

@@ -99,6 +99,7 @@ class Worker:
         self._ears.setblocking(False)
         self._done: deque[list[_Reply]] = deque()
         self._cleared = 0  # fronts that have ended
+        self._refusal = ""  # why there is no front, as last reported
 
     def run(self, *, report_s: float | None = None, report: Callable[[str], object] = tell) -> None:
         """Serve until `stop` is called, finish what was taken in, send the replies and close.
@@ -160,9 +161,14 @@ class Worker:
         """Another front, once the last one is cleared away; nothing more when the worker is about to stop."""
         if self._cleared < self._door.generation:
             self._cleared = self._door.generation
-            self._service.record.reopened += 1
             self._service.record.dropped += self._waiting.forget()
-            report(f"the socket is opened again: {self._door.clear()}; clients ask again")
+            listened, why = self._door.clear()
+            self._service.record.reopened += listened
+            if listened:
+                report(f"the socket is opened again: {why}; clients ask again")
+            elif why != self._refusal:
+                report(f"the socket cannot be opened: {why}; trying again")
+            self._refusal = "" if listened else why
         elif not self._waiting.stopping:
             self._door.reopen()
 

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semlink.flowgraphs.comparison import COLUMNS, Pixels, Tally, batches, pixels
+from semlink.flowgraphs.comparison import COLUMNS, Pixels, Tally, batches, clipped, pixels
 from semlink.flowgraphs.specs import JOINT, load_images, make_channel, make_codecs, parse_metrics
 from semlink.flowgraphs.studies.plan import Plan, Point
 from semlink.phy import metrics
@@ -146,7 +146,7 @@ class Engine:
         for realisation in range(study.most_realisations):
             tally.begin_realisation(self.metrics)
             for i, (names, batch) in enumerate(self._batches):
-                got = self._one_batch(link, point, i, realisation)
+                got = clipped(self._one_batch(link, point, i, realisation))
                 try:
                     tally.add(batch, got, self._distances(got.image, batch, names[0]))
                 except Exception as error:  # of images of another shape, say

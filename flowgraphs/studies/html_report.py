@@ -213,7 +213,7 @@ def _commands(study: Plan, table: pd.DataFrame, *, swept: bool) -> str:
     alike = ["codec", "spec", "asked_ratio"] if swept else ["spec", "asked_ratio"]  # one comparison is one command
     for _, rows in table.groupby(alike, sort=False):
         first = rows.iloc[0]
-        levels = ",".join(f"{level:.9g}" for level in sorted(rows["esno_db"]))
+        levels = ",".join(f"{level:.9g}" for level in sorted(set(rows["esno_db"])))
         words = ["semlink", "compare", *study.images]
         words += [word for codec in dict.fromkeys(rows["codec"]) for word in ("--codec", codec)]
         words += ["--channel", first["spec"], f"--esno={levels}", "--ratio", _ratio(first["asked_ratio"])]

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from semlink.flowgraphs.comparison import compare
-from semlink.phy.channels import AWGN
-from semlink.phy.link import Decoded, Frame, Received
+from semlink.phy.channels import AWGN, Rayleigh
+from semlink.phy.link import Decoded, Frame, Received, normalise_power
 
 IMAGE = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
@@ -61,3 +61,22 @@ def test_numpys_numbers_are_taken(levels: object) -> None:
     assert {type(level) for _, _, level in outcome.pictures} <= {int, float}
     assert outcome.table["seed"].tolist() == [5, 5]
     assert compare({"a": IMAGE}, CODECS, AWGN(), 3.0).table["esno_db"].tolist() == [3.0]  # type: ignore[arg-type]
+
+
+class Pixels:
+    """Pixels as symbols: what the noise makes of them lies far beyond black and white, and is not clipped."""
+
+    def encode(self, image: torch.Tensor, n0: float) -> Frame:
+        pairs = torch.view_as_complex((image - 0.5).reshape(len(image), -1, 2).contiguous())
+        self.scale = pairs.abs().square().mean(dim=1, keepdim=True).sqrt()
+        return Frame(normalise_power(pairs), {"payload": pairs.shape[1]})
+
+    def decode(self, received: Received) -> torch.Tensor:
+        pairs = torch.view_as_real(received.symbols * self.scale)
+        return pairs.reshape(-1, *received.image_shape) + 0.5
+
+
+def test_a_decoder_that_does_not_clip_is_clipped() -> None:
+    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    table = compare({"a": image}, {"pixels": Pixels()}, Rayleigh(16), [-10.0, 15.0], realisations=2).table
+    assert table["psnr_db"].between(0, 40).all()

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -326,37 +325,25 @@ def test_when_the_socket_is_lost_clients_ask_again(
     assert said == [f"the socket is opened again: {number.name}; clients ask again"]
 
 
-VANISHES = """
-import socket, struct, time, zmq
-from semlink.flowgraphs.protocol.worker_front import listen
-from tests_words import GREETING
-context = zmq.Context()
-line = listen(zmq, context, "tcp://127.0.0.1:*")
-port = int(line.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1])
-plain = socket.create_connection(("127.0.0.1", port))
-plain.sendall(GREETING)
-said = b""
-while len(said) < 66 or len(said) < 66 + said[65]:
-    said += plain.recv(1)
-plain.settimeout(0.5)
-try:
-    for _ in range(20000):
-        plain.sendall(b"\\0\\4abcd" * 1000)  # until nothing more is taken: the high-water mark is reached
-except OSError:
-    plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    plain.close()  # without a word
-    time.sleep(2.5)
-    assert line.poll(1000)
-    print("there")
-"""
-
-
-def test_a_client_that_vanishes_with_the_queue_full_ends_no_process() -> None:
-    """With ZeroMQ's heartbeats, every 2 s, libzmq up to 4.3.5 ended it: "Assertion failed: !_io_error"."""
-    words = GREETING + bytes([4, len(READY)]) + READY
-    program = VANISHES.replace("from tests_words import GREETING", f"GREETING = {words!r}")
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT_S)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "there\n", "")
+def test_a_place_that_is_taken_meanwhile_is_told_once_and_waited_for(
+    worker: Worker, client: WorkerClient, said: list[str]
+) -> None:
+    port = int(worker.address.rpartition(":")[2])
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        os.kill(front_of(worker), signal.SIGKILL)
+        for _ in range(200):
+            with suppress(OSError):
+                other.bind(("127.0.0.1", port))
+                other.listen()
+                break
+            time.sleep(0.005)
+        until(lambda: len(said) == 2, client)
+        time.sleep(1.0)  # in which it tries again
+        assert said[0] == "the socket is opened again: SIGKILL; clients ask again"
+        assert re.fullmatch(r"the socket cannot be opened: Address already in use .*; trying again", said[1])
+        assert len(said) == 2
+    assert len(ask(client).symbols) == 8
 
 
 def test_neither_end_has_heartbeats(client: WorkerClient) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,9 @@ import pytest
 import torch
 from PIL import Image
 
+from semlink.flowgraphs.specs import parse_esno
 from semlink.flowgraphs.studies import read_shown
+from semlink.flowgraphs.studies.html_report import _commands
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -76,6 +79,14 @@ def test_a_report_of_a_comparison_shows_its_pictures(compared: Path, run_semlink
     assert command[0].count("--codec") == 2
     assert "--seed 3" in command[0]
     assert "Begun 20" in page
+
+
+def test_its_command_can_be_run(compared: Path) -> None:
+    shown = read_shown(compared)
+    words = shlex.split(_commands(shown.study, shown.table, swept=False))
+    assert words[:2] == ["semlink", "compare"]
+    (levels,) = (word.removeprefix("--esno=") for word in words if word.startswith("--esno="))
+    assert parse_esno(levels) == sorted(set(table["esno_db"]))
 
 
 def test_one_of_before_is_shown_without_pictures(compared: Path, run_semlink: Command, tmp_path: Path) -> None:
