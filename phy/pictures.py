@@ -6,6 +6,7 @@ channels, 16 bits of it are kept, and of several frames or pages the first is ta
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,10 +108,13 @@ def _said(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+_COLLECTING = threading.RLock()  # warnings are collected for a whole process, not for a thread
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Of at most `MAX_PIXELS`; what Pillow has to say of its data names the file."""
-    with warnings.catch_warnings(record=True) as said:
+    with _COLLECTING, warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `MAX_PIXELS` is far stricter
         with Image.open(path) as opened:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -257,11 +258,14 @@ def _hash(data: Stretch) -> str:
     return digest.hexdigest()
 
 
+_COLLECTING = threading.RLock()  # warnings are collected for a whole process, not for a thread
+
+
 @contextmanager
 def _told_of(path: Path) -> Iterator[None]:
     """What is refused or warned of names the file."""
     try:
-        with warnings.catch_warnings(record=True) as said:
+        with _COLLECTING, warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             yield
     except ValueError as error:
