@@ -141,11 +141,8 @@ def test_the_bench_without_onnx_runtime(monkeypatch: pytest.MonkeyPatch, capsys:
 @pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="onnxruntime is not installed")
 def test_the_command_tells_all_three(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(bench_neural, "BATCH_PIXELS", 8192)
-    monkeypatch.setattr(
-        bench_neural,
-        "measure_neural",
-        lambda *, threads: measure_neural(threads=threads, codecs=["swin"], sizes=[(32, 32)]),
-    )
+    found = measure_neural(threads=1, codecs=["swin"], sizes=[(32, 32)])
+    monkeypatch.setattr(bench_neural, "measure_neural", lambda *, threads: found if threads == 1 else [])
     bench_neural.run_neural(threads=1, as_json=True)
     rows = [Speed(**row) for row in json.loads(capsys.readouterr().out)]
     assert [row.what for row in rows] == ["swin, encode", "swin, decode"]
