@@ -44,7 +44,8 @@ def run_zoo(*, measure: str | None, as_json: bool) -> None:
         console.print(Text.assemble((card.name, "bold"), told), soft_wrap=True)
         console.print(
             f"  data: {card.data}\n  channel: {card.channel}\n  trained by: {card.command}\n  SHA-256: {card.sha256}\n"
-            f"  measured by: semlink zoo --measure {card.name}, at ratio {as_fraction(card.ratio)}",
+            f"  {'measured' if card.figures else 'not measured yet on CIFAR-10; to be measured'} by: "
+            f"semlink zoo --measure {card.name}, at ratio {as_fraction(card.ratio)}",
             soft_wrap=True,
         )
         for condition, figures in card.figures.items():

@@ -22,6 +22,8 @@ from semlink.phy.sources import cifar10, sample_images
 WEIGHTS = Path(__file__).parents[2] / "neural" / "weights"
 GOLDEN = Path(__file__).parent / "golden"
 CARDS = zoo.cards()
+UNMEASURED = {"swin-photo"}
+"""For photographs: what it reaches on Kodak is in neural/recipes/README.md; on CIFAR-10 it has not been measured."""
 needs_data = pytest.mark.skipif("SEMLINK_DATA" not in os.environ, reason="SEMLINK_DATA is not set")
 
 
@@ -41,7 +43,7 @@ def test_every_card_is_true(name: str) -> None:
     assert all(tensor.dtype == torch.float16 for tensor in tensors.values())
     assert (WEIGHTS.parent / "recipes" / f"{name}.toml").is_file()
     assert f"neural/recipes/{name}.toml" in card.command
-    assert set(card.figures) == set(measure.CONDITIONS)
+    assert set(card.figures) == (set() if name in UNMEASURED else set(measure.CONDITIONS))
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -86,7 +88,7 @@ def check_golden(path: Path, measured: dict[str, float]) -> None:
 
 
 @needs_data
-@pytest.mark.parametrize("name", CARDS)
+@pytest.mark.parametrize("name", sorted({*CARDS} - UNMEASURED))
 def test_figures_on_cifar10(name: str) -> None:
     """The first 500 test images, which also lie near the card's figure of all 10,000."""
     codec = zoo.load(name)
