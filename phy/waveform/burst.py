@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,7 @@ class Acquired:
     samples: int
 
 
+@runtime_checkable
 class Waveform(Protocol):
     """How bursts become samples, and what `BurstReceiver` needs to find them again.
 

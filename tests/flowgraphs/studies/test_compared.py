@@ -86,7 +86,7 @@ def test_its_command_can_be_run(compared: Path) -> None:
     words = shlex.split(_commands(shown.study, shown.table, swept=False))
     assert words[:2] == ["semlink", "compare"]
     (levels,) = (word.removeprefix("--esno=") for word in words if word.startswith("--esno="))
-    assert parse_esno(levels) == sorted(set(table["esno_db"]))
+    assert parse_esno(levels) == sorted(set(shown.table["esno_db"]))
 
 
 def test_one_of_before_is_shown_without_pictures(compared: Path, run_semlink: Command, tmp_path: Path) -> None:
