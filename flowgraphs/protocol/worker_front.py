@@ -23,7 +23,8 @@ from semlink.flowgraphs.protocol.parts_stream import Part, PartsStream
 from semlink.flowgraphs.protocol.pdu import MAX_ARRAYS, MAX_HEADER, MAX_PART
 from semlink.flowgraphs.protocol.worker_client import SILENT_S, import_zmq, keep_alive
 
-TOO_MUCH, TOO_MANY = 3, 4  # exit status: memory, parts of one message
+TOO_MUCH = 3  # exit status: more than the memory allowed
+TOO_MANY = 4  # exit status: a message of too many parts
 LINGER_MS = 2000
 """For how long replies on their way out are waited for at the end."""
 PARTING_S = 0.5

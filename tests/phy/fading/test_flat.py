@@ -125,8 +125,7 @@ def test_correlation_in_time_is_bessels_function_carried_through_the_law(
     law: RayleighLaw | RicianLaw | NakagamiLaw,
 ) -> None:
     """Doppler spectrum: E[h(t + τ) h(t)*] = J0(2π f_D τ), for lags up to four periods of the Doppler spread."""
-    scatter, rng, step = scatter_of_many(), generator(4), 0.04
-    count = len(scatter)
+    scatter, rng, step, count = scatter_of_many(), generator(4), 0.04, 20_000
     h = law.shape(scatter, torch.rand(count, 1, generator=rng)).to(torch.complex128)
     products = h * h[:, :1].conj()
     expected = law.correlation(special.j0(2 * math.pi * step * np.arange(100)))
