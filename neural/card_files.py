@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-from semlink.phy.documents import read_json
+from semlink.phy.documents import read_json, short
 
 Check = Callable[[object], bool]
 
@@ -75,7 +75,7 @@ def read_fields(path: Path, kind: type, checks: Mapping[str, Check]) -> dict[str
     """
     values = read_json(path)
     if not isinstance(values, dict):
-        raise ValueError(f"it holds no table but {_short(values)}")
+        raise ValueError(f"it holds no table but {short(values)}")
     needed = {one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING}
     if missing := sorted(needed - values.keys()):
         raise ValueError(f"it lacks {', '.join(missing)}")
@@ -84,10 +84,5 @@ def read_fields(path: Path, kind: type, checks: Mapping[str, Check]) -> dict[str
     for name, value in values.items():
         if not checks[name](value):
             said = (checks[name].__doc__ or "as `semlink train` writes it").rstrip(".")
-            raise ValueError(f"{name}={_short(value)} must be {said[0].lower()}{said[1:]}")
+            raise ValueError(f"{name}={short(value)} must be {said[0].lower()}{said[1:]}")
     return values
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,10 +1,11 @@
-"""JSON and TOML from files that anybody may have written or damaged: whatever is wrong with them is a ValueError."""
+"""JSON and TOML that anybody may have written or damaged, where whatever is wrong is a ValueError; values for JSON."""
 
 from __future__ import annotations
 
 import json
+import math
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,21 @@ def _within(one: object) -> list[Any]:
     if isinstance(one, dict):
         return list(one.values())
     return one if isinstance(one, list) else []
+
+
+def for_json(value: Any) -> Any:  # noqa: ANN401 - whatever JSON may hold
+    """A value, or a row of values, for JSON, which has no such numbers: NaN, unknown, is null, infinity "Infinity".
+
+    Python's `float` and JavaScript's `Number` read "Infinity" and "-Infinity".
+    """
+    if isinstance(value, Mapping):
+        return {key: for_json(one) for key, one in value.items()}
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def short(value: object) -> str:
+    """A value in an error message, of bounded length: it came from outside."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

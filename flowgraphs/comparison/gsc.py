@@ -25,7 +25,6 @@ from semlink.flowgraphs.comparison.report import (
     MARGINS,
     by_codec,
     describe,
-    for_json,
     progress_bar,
     psnr_cell,
     try_codecs,
@@ -44,6 +43,7 @@ from semlink.flowgraphs.specs import (
 from semlink.neural import zoo
 from semlink.neural.diffusion import receiver_names
 from semlink.phy.channels import AWGN, Rayleigh
+from semlink.phy.documents import for_json
 from semlink.phy.link import Channel
 
 FIGURES: Mapping[int, str] = {4: "PSNR", 5: "perceptual distance (ST-LPIPS)", 6: "pictures of NGF and GSC"}

@@ -13,7 +13,6 @@ from dataclasses import asdict, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,6 +42,7 @@ from semlink.flowgraphs.specs import (
     published_curves,
 )
 from semlink.phy.channels import AWGN
+from semlink.phy.documents import for_json
 from semlink.phy.link import Codec, InformedCodec, esno_to_n0
 from semlink.phy.metrics import METRICS
 from semlink.phy.progress import progress_of
@@ -337,18 +337,6 @@ def _as_json(outcome: Comparison, files: Sequence[str], sampled: Sampled) -> dic
         for (image, codec, level), one in sampled.items()
     ]
     return told | ({"margins": beyond} if beyond else {}) | ({"samples": spread} if spread else {})
-
-
-def for_json(value: Any) -> Any:  # noqa: ANN401 - whatever JSON may hold
-    """A value, or a row of values, for JSON, which has no such numbers: NaN, unknown, is null, infinity "Infinity".
-
-    Python's `float` and JavaScript's `Number` read "Infinity" and "-Infinity".
-    """
-    if isinstance(value, Mapping):
-        return {key: for_json(one) for key, one in value.items()}
-    if not isinstance(value, float) or math.isfinite(value):
-        return value
-    return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 @contextmanager

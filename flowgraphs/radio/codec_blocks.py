@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pmt
@@ -29,6 +30,8 @@ _IMAGES, _FRAMES = pmt.intern("images"), pmt.intern("frames")
 class _Coder(gr.basic_block):
     """Sends what comes in to a worker, and publishes what comes back."""
 
+    _publish: Callable[[Pdu, Meta], None]
+
     def __init__(self, name: str, address: str) -> None:
         gr.basic_block.__init__(self, name=name, in_sig=None, out_sig=None)
         self.errands: Errands[Meta] = Errands(address, self._deliver)
@@ -50,9 +53,6 @@ class _Coder(gr.basic_block):
             self._publish(answer, context)
         except Exception as error:  # the thread goes on
             warn(f"{self.name()}: {error}")
-
-    def _publish(self, answer: Pdu, context: Meta) -> None:
-        raise NotImplementedError
 
 
 class _Encoder(_Coder):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from semlink.phy.documents import for_json
 from semlink.phy.pictures import find_images, read_levels
 
 SAMPLES = "samples"
@@ -91,13 +92,7 @@ def to_json(told: Mapping[str, Any]) -> str:
 
     What is infinite, such as the PSNR of a picture without an error, is "Infinity", as `semlink compare --json` has it.
     """
-    return json.dumps({name: _for_json(one) for name, one in told.items()}, allow_nan=False)
-
-
-def _for_json(value: Any) -> Any:  # noqa: ANN401 - whatever is told
-    if not isinstance(value, float) or math.isfinite(value):
-        return value
-    return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return json.dumps({name: for_json(one) for name, one in told.items()}, allow_nan=False)
 
 
 def describe(told: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from semlink.flowgraphs.studies.engine import STUDY_COLUMNS
 from semlink.flowgraphs.studies.plan import Point
-from semlink.phy.documents import parse_json
+from semlink.phy.documents import parse_json, short
 
 TEXTS = ("codec", "spec", "error")
 LABELS = ("channel", "csi", "coherence", "equaliser", "mode")
@@ -33,10 +33,10 @@ def read_row(line: bytes) -> tuple[str, dict[str, Any]]:
         raise ValueError(f"it lacks {', '.join(missing)}")
     for name, value in row.items():
         if not _fits(name, value):
-            raise ValueError(f"{name}={_short(value)} must be {_wanted(name)}")
+            raise ValueError(f"{name}={short(value)} must be {_wanted(name)}")
     point = Point(row["codec"], row["spec"], float(row["asked_ratio"]), float(row["esno_db"]))
     if entry.get("key") != point.key:
-        raise ValueError(f"key={_short(entry.get('key'))} must be {point.key!r}")
+        raise ValueError(f"key={short(entry.get('key'))} must be {point.key!r}")
     return point.key, row
 
 
@@ -49,11 +49,11 @@ def check_about(about: object) -> dict[str, Any]:
     assert isinstance(about, dict)
     for name in _TABLES:
         if not isinstance(about.get(name, {}), dict) or (name in ("study", "images") and name not in about):
-            raise ValueError(f"{name}={_short(about.get(name))} must be a table")
+            raise ValueError(f"{name}={short(about.get(name))} must be a table")
     if not all(isinstance(one, str) for one in about["images"].values()):
         raise ValueError("images must be a table of texts")
     if not isinstance(about.get("resumed", []), list):
-        raise ValueError(f"resumed={_short(about['resumed'])} must be a list")
+        raise ValueError(f"resumed={short(about['resumed'])} must be a list")
     return {"versions": {}, **about}
 
 
@@ -87,8 +87,3 @@ def is_inside(file: object) -> bool:
         return False
     path = PurePosixPath(file)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -18,11 +18,12 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from semlink.flowgraphs.comparison import for_json, pixels
+from semlink.flowgraphs.comparison import pixels
 from semlink.flowgraphs.specs import load_images
 from semlink.flowgraphs.studies.compared import read_shown
 from semlink.flowgraphs.studies.figures import AXES, LOGARITHMIC, QUANTITIES, bound_of
 from semlink.flowgraphs.studies.plan import Plan
+from semlink.phy.documents import for_json
 
 LOSSLESS_SIDE = 64
 """Pixels: larger pictures are embedded as WebP of quality 90, smaller ones losslessly."""

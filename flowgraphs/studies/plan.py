@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self, TypeGuard, cast
 
 from semlink.flowgraphs.specs import expand, is_own, parse_esno, parse_ratio
 from semlink.phy.channels import parse_channel
+from semlink.phy.documents import short
 from semlink.phy.metrics import METRICS, to_db
 from semlink.phy.plain import plain
 
@@ -95,8 +96,11 @@ def unseen_db(row: Mapping[str, Any], lost: float) -> float:
     Where all images arrived, or none did, or no error differed from realisation to realisation, the interval of the
     mean tells nothing of the other outcome. That of m transmissions none went otherwise bounds its share by 3/m (the
     95 % "rule of three"; Hanley and Lippman-Hand, JAMA 249, 1983). An image that is lost has a squared error of `lost`,
-    one that arrives has 0 at least. 0 where both were seen, and of codecs that spread and have no code blocks to lose.
+    one that arrives has 0 at least. 0 where both were seen, of codecs that spread and have no code blocks to lose, and
+    of any without code blocks on AWGN, where no fade is waited for.
     """
+    if row.get("channel") == "awgn" and not row.get("blocks"):
+        return 0.0
     sent = row["images"] * row["realisations"]
     varies = row["psnr_db_high"] > row["psnr_db_low"]
     if varies and (not row.get("blocks") or 0 < row["failed"] < sent):
@@ -259,19 +263,14 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = 
         if isinstance(was, Mapping) and isinstance(now, Mapping):
             found += differences(was, now, f"{prefix}{key}.")
         elif was != now:
-            found.append(f"{prefix}{key} was {_short(was)}, is {_short(now)}")
+            found.append(f"{prefix}{key} was {short(was)}, is {short(now)}")
     return found
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _table(kind: Any, name: str, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whichever class is asked for
     allowed = [one.name for one in fields(kind)]
     if not isinstance(values, Mapping):
-        raise ValueError(f"{name or 'study'}={_short(values)} must be a table of: {', '.join(allowed)}")
+        raise ValueError(f"{name or 'study'}={short(values)} must be a table of: {', '.join(allowed)}")
     unknown = [f"{name}.{key}" if name else str(key) for key in values if key not in allowed]
     if unknown:
         raise ValueError(f"{', '.join(unknown)} must be among: {', '.join(allowed)}")
@@ -310,7 +309,7 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 def _check_count(name: str, value: object, least: int, most: int = MAX_COUNT) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ValueError(f"{name}={_short(value)} must be a whole number from {least} to {most}")
+        raise ValueError(f"{name}={short(value)} must be a whole number from {least} to {most}")
 
 
 def _make_plain(given: Stop | Refine | Plan) -> None:

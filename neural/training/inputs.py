@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from semlink.neural import zoo
 from semlink.neural.training.data import Data
 from semlink.neural.training.recipe import Settings
+from semlink.phy.documents import short
 from semlink.phy.link import Codec, esno_to_n0
 
 Contents = Mapping[str, Mapping[str, str]]
@@ -65,7 +66,7 @@ def _bytes(part: Tensor) -> memoryview:
 def changed_settings(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """In words, where two sets of settings differ: "lr was 0.001, is 0.01"."""
     names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
-    return [f"{name} was {_short(was.get(name))}, is {_short(now.get(name))}" for name in names]
+    return [f"{name} was {short(was.get(name))}, is {short(now.get(name))}" for name in names]
 
 
 def changed_contents(was: Contents, now: Contents, settings: Settings) -> list[str]:
@@ -90,8 +91,3 @@ def _changes(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

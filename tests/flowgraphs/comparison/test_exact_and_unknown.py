@@ -13,11 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from semlink.flowgraphs.comparison import check_codec, compare, for_json, psnr_cell
+from semlink.flowgraphs.comparison import check_codec, compare, psnr_cell
 from semlink.flowgraphs.comparison.receiver_report import cell
 from semlink.flowgraphs.specs import options
 from semlink.flowgraphs.studies import Study, run_study
 from semlink.phy.channels import AWGN
+from semlink.phy.documents import for_json
 from semlink.phy.link import Decoded, Frame, Received, normalise_power
 from semlink.phy.metrics import Estimate
 
