@@ -44,13 +44,14 @@ class Limits(NamedTuple):
         unread: bytes of replies that a client is slow to read, beside the few that libzmq has, unless one alone has
             more; of all clients together four times as many.
         parts: of one message, before the socket is given up.
-        memory: bytes of this process, before the socket is given up.
+        memory: bytes of this process, before the socket is given up: two whole requests, as libzmq may hold them, of
+            each of five clients.
     """
 
     request: int = MAX_HEADER + 3 * MAX_PART // 2
     unread: int = 1 << 26
     parts: int = 100_000
-    memory: int = 1 << 30
+    memory: int = 1 << 31
 
 
 class _Outbox:

@@ -22,6 +22,8 @@ START_S = 60.0
 """How long a front may take until it listens."""
 PAUSE_S = 0.05, 1.0
 """From the end of a front to the start of the next: the first time, and at most."""
+LASTING_S = 10.0
+"""A front that ends sooner than that after it listened is waited for longer: clients ask for the same again at once."""
 _PROGRAM = "from semlink.flowgraphs.protocol import run_front; run_front()"
 
 
@@ -43,7 +45,7 @@ class Door:
     def __init__(self, address: str, limits: Limits) -> None:
         self.address, self.generation, self._limits = address, 0, limits
         self._failures, self._due = 0, 0.0
-        self._listens, self._refusal = False, ""
+        self._listens, self._refusal, self._began = False, "", 0.0
         self._start()
         end = time.monotonic() + START_S
         while not self._listens:
@@ -86,7 +88,8 @@ class Door:
             Whether it had been listening, and why it ended, for people.
         """
         listened, self._listens = self._listens, False
-        self._wait_longer(0 if listened else self._failures + 1)
+        lasted = listened and time.monotonic() - self._began > LASTING_S
+        self._wait_longer(0 if lasted else self._failures + 1)
         return listened, self._reason(self._end_process())
 
     def reopen(self) -> bool:
@@ -150,7 +153,7 @@ class Door:
     def _is_own(self, message: Sequence[Part]) -> bool:
         """What a front says of itself: where it listens, or why it does not."""
         if message[0] == b"listening":
-            self.address, self._listens = bytes(message[1]).decode(), True
+            self.address, self._listens, self._began = bytes(message[1]).decode(), True, time.monotonic()
         elif message[0] == b"failed":
             self._refusal = bytes(message[1]).decode()
         return message[0] in (b"listening", b"failed")

@@ -21,7 +21,7 @@ MIN_SIDE = 8  # pixels: below this an image is mostly padding
 MIN_RATIO, MAX_RATIO = 1 / 24, 1 / 3
 MAX_SYMBOLS = 16  # of a cell: ratio 1/3
 _EVEN = 144  # a multiple of all possible counts of true pixels in a cell: products of two of 1 … 4
-_GOLDEN = 2654435769  # odd, 2³² over the golden ratio: multiples of it modulo 2³² are all different and well spread
+GOLDEN = 2654435769  # odd, 2³² over the golden ratio: multiples of it modulo 2³² are all different and well spread
 
 
 def check_rgb(image: Tensor, codec: str) -> None:
@@ -70,7 +70,7 @@ def sent_indices(h: int, w: int, n: int) -> Int[Tensor, " n"]:
     true = (CELL - F.relu(CELL * torch.arange(1, -(-side // CELL) + 1) - side) for side in (h, w))
     covered = torch.outer(*true).flatten()
     symbol = torch.arange(MAX_SYMBOLS)
-    spread = torch.arange(len(covered)) * _GOLDEN % 2**32
+    spread = torch.arange(len(covered)) * GOLDEN % 2**32
     keys = ((2 * symbol[:, None] + 1) * (_EVEN // covered) * 2**32 + spread).flatten()  # (symbols · cells,)
     last = keys.kthvalue(min(n, len(keys))).values if n else -1  # a sort would take longer than some of the network
     return (keys <= last).nonzero().flatten()

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from semlink.neural.networks import level_code
 from semlink.neural.networks import photo_side as side
+from semlink.neural.networks.grid import GOLDEN
 from semlink.phy.link import Received
 
 CELL = 16  # pixels a side
@@ -36,7 +37,6 @@ NUMBERS = 2  # of a plan beside the levels
 WIDTH = 12  # bits of each
 FINE = 64  # parts of an octave in which they are told
 SCALE_USES = side.SCALE_BITS * side.REPEATED  # of the base's scale, which even a deep fade should leave readable
-_GOLDEN = 2654435769  # odd, 2³² over the golden ratio: multiples of it modulo 2³² are all different and well spread
 _HALVINGS = 40
 
 
@@ -75,7 +75,7 @@ def extras(levels: Int[Tensor, "b cells"], h: int, w: int, n: int) -> Int[Tensor
     """
     shares = torch.tensor([*SHARES, AVERAGE], dtype=torch.float64)
     true = (CELL - F.relu(CELL * torch.arange(1, -(-length // CELL) + 1) - length) for length in (h, w))
-    spread = (torch.arange(levels.shape[1]) * _GOLDEN % 2**32).double() / 2**32
+    spread = (torch.arange(levels.shape[1]) * GOLDEN % 2**32).double() / 2**32
     place = torch.arange(BASE, MAX_SYMBOLS)[:, None] + spread
     weight = shares.to(levels.device)[levels] * torch.outer(*true).flatten().to(levels.device)
     keys = (place.to(levels.device) / weight[:, None]).flatten(1)  # (b, symbols · cells)

@@ -43,7 +43,7 @@ from semlink.neural.networks.grid import (
     symbols_at,
     to_cells,
 )
-from semlink.neural.networks.windows import join_windows, relative_positions, split_windows, visible
+from semlink.neural.networks.windows import check_attention, join_windows, relative_positions, split_windows, visible
 from semlink.phy.link import Decoded, Frame, Received
 
 LATENTS = 2 * MAX_SYMBOLS  # reals of a cell
@@ -169,12 +169,7 @@ class Size:
     def __post_init__(self) -> None:
         check_whole("widths", self.widths, count=2)
         check_whole("depths", self.depths, count=2, least=0)
-        check_whole("heads", self.heads)
-        check_whole("window", self.window)
-        if self.widths[1] % self.heads:
-            raise ValueError(f"widths={self.widths}: the second must be a multiple of heads={self.heads}")
-        if round(self.mlp_ratio * self.widths[1]) < 1:
-            raise ValueError(f"mlp_ratio={self.mlp_ratio!r} must leave the MLP a feature")
+        check_attention(self.widths, self.heads, self.window, self.mlp_ratio)
 
 
 class Trunk(nn.Module, ABC):

@@ -28,6 +28,7 @@ from semlink.neural.networks.grid import check_rgb, check_whole
 from semlink.neural.networks.linear_code import LinearCode, gather
 from semlink.neural.networks.photo_plan import CELL, LATENTS, LEVELS, MAX_SYMBOLS, Layout, Plan, cells
 from semlink.neural.networks.swin import EMBEDDING, ConvBlock, SwinBlock
+from semlink.neural.networks.windows import check_attention
 from semlink.phy.link import Decoded, Frame, Received, channel_uses
 
 CONDITIONS = 4
@@ -48,12 +49,7 @@ class Size:
     def __post_init__(self) -> None:
         check_whole("widths", self.widths, count=4)
         check_whole("depths", self.depths, count=3, least=0)
-        check_whole("heads", self.heads)
-        check_whole("window", self.window)
-        if self.widths[3] % self.heads:
-            raise ValueError(f"widths={self.widths}: the last must be a multiple of heads={self.heads}")
-        if round(self.mlp_ratio * self.widths[3]) < 1:
-            raise ValueError(f"mlp_ratio={self.mlp_ratio!r} must leave the MLP a feature")
+        check_attention(self.widths, self.heads, self.window, self.mlp_ratio)
 
 
 class Trunk(nn.Module):
@@ -160,7 +156,7 @@ class SwinPhoto(nn.Module):
         ValueError: a ratio or a size out of range.
 
     The receiver is assumed to know the image size and the ratio. Images whose sides are no multiples of 16 are padded
-    by reflection and cropped back; a cell with fewer true pixels gets fewer symbols, so the padding costs little.
+    by their borders' pixels and cropped back; a cell with fewer true pixels gets fewer symbols, so padding costs little.
     """
 
     min_ratio, max_ratio = MIN_RATIO, MAX_RATIO

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
+
+from semlink.neural.networks.grid import check_whole
+
+
+def check_attention(widths: Sequence[int], heads: int, window: int, mlp_ratio: float) -> None:
+    """Raise ValueError unless attention can work on features of the last of the widths."""
+    check_whole("heads", heads)
+    check_whole("window", window)
+    if widths[-1] % heads:
+        raise ValueError(f"widths={widths}: the last must be a multiple of heads={heads}")
+    if round(mlp_ratio * widths[-1]) < 1:
+        raise ValueError(f"mlp_ratio={mlp_ratio!r} must leave the MLP a feature")
 
 
 def split_windows(

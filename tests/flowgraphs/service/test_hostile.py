@@ -325,6 +325,16 @@ def test_when_the_socket_is_lost_clients_ask_again(
     assert said == [f"the socket is opened again: {number.name}; clients ask again"]
 
 
+def test_a_socket_that_is_lost_again_and_again_is_waited_for_longer(worker: Worker, client: WorkerClient) -> None:
+    """Clients ask for the same again at once: what was too much may be too much again."""
+    for failures in (1, 2, 3):
+        reopened = worker.status()["reopened"]
+        os.kill(front_of(worker), signal.SIGKILL)
+        until(lambda before=reopened: worker.status()["reopened"] == before + 1, client)  # type: ignore[misc]
+        assert worker._door._failures == failures
+        assert len(ask(client).symbols) == 8  # it listens again
+
+
 def test_a_place_that_is_taken_meanwhile_is_told_once_and_waited_for(
     worker: Worker, client: WorkerClient, said: list[str]
 ) -> None:
