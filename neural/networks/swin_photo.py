@@ -156,7 +156,7 @@ class SwinPhoto(nn.Module):
         ValueError: a ratio or a size out of range.
 
     The receiver is assumed to know the image size and the ratio. Images whose sides are no multiples of 16 are padded
-    by their borders' pixels and cropped back; a cell with fewer true pixels gets fewer symbols, so padding costs little.
+    by their borders' pixels and cropped back; a cell with fewer true pixels gets fewer symbols: padding costs little.
     """
 
     min_ratio, max_ratio = MIN_RATIO, MAX_RATIO
