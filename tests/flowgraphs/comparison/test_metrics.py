@@ -179,7 +179,7 @@ def test_help_names_every_metric(run_semlink: Command, monkeypatch: pytest.Monke
 def a_comparison(st_lpips: list[float]) -> Comparison:
     ends = {"psnr_db": 30.0, "psnr_db_low": 29.0, "psnr_db_high": 31.0, "psnr_mean_db": 30.0}
     distances = {"st_lpips": st_lpips, "st_lpips_low": [v - 0.1 for v in st_lpips], "st_lpips_high": st_lpips}
-    counts = {"failed": 0, "images": 1, "realisations": 1, "lpips": math.nan}
+    counts = {"failed": 0, "images": 1, "realisations": 1, "lpips": math.nan, "ssim": math.nan, "ms_ssim": math.nan}
     table = pd.DataFrame({"codec": "some", "esno_db": [0.0, 10.0], **ends, **distances, **counts})
     return Comparison(table, {}, {}, {}, ("st-lpips", "lpips"))
 
