@@ -55,7 +55,7 @@ def training_images(settings: Settings) -> Data:
         used = len(images) - settings.validation
         kept = images[used:]
         small += [images[:used]] if settings.cifar10 else []
-        contents["cifar10"] = {"training set": hashlib.sha256(images.numpy().data).hexdigest()}
+        contents["cifar10"] = {"training set": hashlib.sha256(images.contiguous().numpy().data).hexdigest()}
     if settings.photographs or settings.large_photographs:
         rng = torch.Generator().manual_seed(settings.seed)
         paths = find_images(_photographs(settings))

@@ -325,21 +325,24 @@ def test_when_the_socket_is_lost_clients_ask_again(
     assert said == [f"the socket is opened again: {number.name}; clients ask again"]
 
 
-def test_a_socket_that_is_lost_again_and_again_is_waited_for_longer(worker: Worker, client: WorkerClient) -> None:
+def test_a_socket_that_is_lost_again_and_again_is_waited_for_longer() -> None:
     """Clients ask for the same again at once: what was too much may be too much again."""
-    for failures in (1, 2, 3):
-        reopened = worker.status()["reopened"]
-        os.kill(front_of(worker), signal.SIGKILL)
-        until(lambda before=reopened: worker.status()["reopened"] == before + 1, client)  # type: ignore[misc]
-        assert worker._door._failures == failures
-        assert len(ask(client).symbols) == 8  # it listens again
+    with running() as (_, worker, _), WorkerClient(worker.address, timeout_s=TIMEOUT_S) as client:
+        for failures in (1, 2, 3):
+            reopened = worker.status()["reopened"]
+            os.kill(front_of(worker), signal.SIGKILL)
+            until(lambda before=reopened: worker.status()["reopened"] == before + 1, client)  # type: ignore[misc]
+            assert worker._door._failures == failures
+            assert len(ask(client).symbols) == 8  # it listens again
 
 
-def test_a_place_that_is_taken_meanwhile_is_told_once_and_waited_for(
-    worker: Worker, client: WorkerClient, said: list[str]
-) -> None:
-    port = int(worker.address.rpartition(":")[2])
-    with socket.socket() as other:
+def test_a_place_that_is_taken_meanwhile_is_told_once_and_waited_for() -> None:
+    with (
+        running() as (_, worker, said),
+        WorkerClient(worker.address, timeout_s=TIMEOUT_S) as client,
+        socket.socket() as other,
+    ):
+        port = int(worker.address.rpartition(":")[2])
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         os.kill(front_of(worker), signal.SIGKILL)
         for _ in range(200):
@@ -353,7 +356,8 @@ def test_a_place_that_is_taken_meanwhile_is_told_once_and_waited_for(
         assert said[0] == "the socket is opened again: SIGKILL; clients ask again"
         assert re.fullmatch(r"the socket cannot be opened: Address already in use .*; trying again", said[1])
         assert len(said) == 2
-    assert len(ask(client).symbols) == 8
+        other.close()
+        assert len(ask(client).symbols) == 8
 
 
 def test_neither_end_has_heartbeats(client: WorkerClient) -> None:

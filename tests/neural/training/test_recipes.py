@@ -17,7 +17,7 @@ RECIPES = sorted((Path(__file__).parents[3] / "neural" / "recipes").glob("*.toml
 def test_the_recipes_are_complete(path: Path) -> None:
     settings = read_recipe(path)
     assert settings.name == path.stem
-    assert settings.steps >= 1000
+    assert settings.steps >= 500  # one that ships is more than a try
     if settings.init and not settings.init.startswith("zoo:"):  # an earlier stage, with a recipe of its own
         assert path.with_name(f"{Path(settings.init).stem}.toml") in RECIPES
 
@@ -45,7 +45,7 @@ def test_the_recipes_are_complete(path: Path) -> None:
                 ("steps = '8'", "steps='8'"),
                 ("batch = true", "batch=True"),
                 ("seed = -1", "seed=-1"),
-                ("seed = 4294967296", r"seed=4294967296 must be below 2\^32"),
+                ("seed = 4294967296", "seed=4294967296 must be a whole number from 0 to 4294967295"),
                 ("lr = 'a'", "lr='a'"),
                 ("lr = nan", "lr=nan"),
                 ("ema = 1.0", "ema=1.0 must be a number from 0 to below 1"),
@@ -63,7 +63,7 @@ def test_the_recipes_are_complete(path: Path) -> None:
                 ("large_validation = -1", "large_validation=-1 must be a whole number from 0"),
                 ("validation = 2\nlarge_validation = 2", "one of them must be 0"),
                 ("esno_db = [3, 1]", "the lower one first"),
-                ("esno_db = [-inf, inf]", r"esno_db=\(-inf, inf\) must be from -100 to 100 dB"),
+                ("esno_db = [-inf, inf]", r"esno_db=\(-inf, inf\) must be 2 numbers, the lower one first"),
                 ("loss = {lpips = 1}", "must be a table of: mse, ms-ssim, st-lpips"),
                 ("loss = {mse = 0}", "not all of them 0"),
                 ("loss = {mse = inf}", "must have finite weights from 0"),
