@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
-from scipy.optimize.elementwise import find_root
 from scipy.special import exp1
 
 Array = np.ndarray
@@ -274,6 +273,8 @@ def _missing_on_axis(order: int, esno: Float[Array, " n"], same: Bool[Array, "k 
 
 def _constrained_root(order: int, bits: Float[Array, " n"], free_db: Float[Array, " n"]) -> Float[Array, " n"]:
     # No root lies above the top: there the information is log2(order) to double precision.
+    from scipy.optimize.elementwise import find_root  # 0.3 s, which no link without an outage code need wait
+
     bracket = (free_db - 1e-3, np.full(bits.shape, 20.0 + 10 * math.log10(order)))
     found = find_root(
         lambda esno_db, wanted: constrained(order, esno_db) - wanted,

@@ -5,14 +5,16 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from semlink.flowgraphs.comparison.comparison import Comparison, Pixels, pixels
 from semlink.phy.metrics import to_db
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH_IN = 2.1
 """Of a picture, in inches; of panoramas more, up to `MOST_IN`."""
@@ -31,6 +33,9 @@ def draw_contact_sheet(comparison: Comparison, title: str, path: Path) -> None:
 
 def contact_sheet(comparison: Comparison, title: str) -> Figure:
     """The figure that `draw_contact_sheet` writes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # 0.5 s, which who draws nothing need not wait
+    from matplotlib.figure import Figure
+
     esno_db = sorted({level for _, _, level in comparison.pictures})
     names = list(dict.fromkeys(name for name, _, _ in comparison.pictures))
     codecs = list(dict.fromkeys(codec for _, codec, _ in comparison.pictures))

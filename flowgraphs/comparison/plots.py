@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 
 from semlink.flowgraphs.comparison.comparison import Comparison, Pixels, column_of, find_cliff
 from semlink.flowgraphs.comparison.contact_sheet import draw_contact_sheet as draw_contact_sheet
 from semlink.flowgraphs.comparison.contact_sheet import wrapped
 from semlink.phy.metrics import METRICS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Okabe and Ito's, told apart by all.
 COLOURS = (
@@ -39,6 +40,9 @@ def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
 
     A panel below for SSIM, for MS-SSIM and for every perceptual metric, as far as they were measured.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # 0.5 s, which who draws nothing need not wait
+    from matplotlib.figure import Figure
+
     similar = {column: label for column, label in SIMILARITIES.items() if np.isfinite(comparison.table[column]).any()}
     measured = [name for name in comparison.metrics if np.isfinite(comparison.table[column_of(name)]).any()]
     heights = [5.2, *[2.4] * len(similar), *[3.2] * len(measured)]

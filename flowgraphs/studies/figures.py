@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from semlink.flowgraphs.comparison import COLOURS, MARKERS
 from semlink.phy.metrics import error_rate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 AXES = {
     "esno_db": "Es/N0 (dB)",
@@ -53,15 +52,6 @@ IEEE: Any = {
 }
 
 
-class ShownFigure(Figure):
-    """A figure that a notebook shows where a cell ends with it, whether pyplot was imported or not."""
-
-    def _repr_png_(self) -> bytes:
-        packed = io.BytesIO()
-        self.savefig(packed, format="png", dpi=100)
-        return packed.getvalue()
-
-
 def plot_psnr(table: pd.DataFrame, **options: Any) -> Figure:  # noqa: ANN401 - those of plot_quantity
     """PSNR from the mean squared error over Es/N0, with 95 % bands; options as of `plot_quantity`."""
     return plot_quantity(table, "psnr_db", **options)
@@ -92,7 +82,9 @@ def plot_quantity(
         table = table[table["error"].isna() | (table["error"] == "")]
     if quantity not in table or over not in table or not np.isfinite(table[[quantity, over]]).all(axis=1).any():
         raise ValueError(f"the table has no {quantity} over {over}")
-    with mpl.rc_context(IEEE if ieee else None):
+    from matplotlib import rc_context  # 0.5 s, which who draws nothing need not wait
+
+    with rc_context(IEEE if ieee else None):
         return _figure(table, quantity, over, width or (COLUMN_INCHES if ieee else 8.0))
 
 
@@ -106,15 +98,18 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"figure {path}: its ending must be one of: {', '.join(FORMATS)}")
-    with mpl.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):
+    from matplotlib import rc_context
+
+    with rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):
         figure.savefig(path, dpi=300)
     return path
 
 
 def _figure(table: pd.DataFrame, quantity: str, over: str, width: float) -> Figure:
+    from semlink.flowgraphs.studies.shown_figure import shown_figure
+
     channels = list(dict.fromkeys(table["spec"]))
-    figure = ShownFigure(figsize=(width, 0.68 * width * len(channels)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = shown_figure(figsize=(width, 0.68 * width * len(channels)), layout="constrained")
     panels = figure.subplots(len(channels), squeeze=False)[:, 0]
     for axes, channel in zip(panels, channels, strict=True):
         _draw(axes, table[table["spec"] == channel], quantity, over)

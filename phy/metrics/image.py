@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Num
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from semlink.phy.metrics.checks import check_images, check_levels, check_words
@@ -249,8 +249,8 @@ def error_rate(errors: int, trials: int, *, confidence: float = 0.95) -> Rate:
             f"errors={errors} of trials={trials}: there must be at least one trial and 0 ≤ errors ≤ trials"
         )
     tail = (1 - confidence) / 2
-    low = float(stats.beta.ppf(tail, errors, trials - errors + 1)) if errors else 0.0
-    high = float(stats.beta.ppf(1 - tail, errors + 1, trials - errors)) if errors < trials else 1.0
+    low = float(special.betaincinv(errors, trials - errors + 1, tail)) if errors else 0.0
+    high = float(special.betaincinv(errors + 1, trials - errors, 1 - tail)) if errors < trials else 1.0
     return Rate(errors / trials, low, high, errors, trials)
 
 
@@ -280,7 +280,7 @@ def mean_estimate(values: Float[np.ndarray, "images realisations"], *, confidenc
     if variance == 0.0:
         return Estimate(mean, mean, mean)
     freedom = variance**2 * freedom_of_part / float((parts**2).sum())
-    half = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * math.sqrt(variance)
+    half = float(special.stdtrit(freedom, 0.5 + confidence / 2)) * math.sqrt(variance)
     return Estimate(mean, mean - half, mean + half)
 
 
