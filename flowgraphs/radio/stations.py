@@ -177,8 +177,14 @@ class FrameReceiver:
             missing=self._missing,
             repeated=self._frames.dropped - self._frames.too_long,
             latest=tuple(self._latest),
-            hints=find_hints(self._excerpt.take(), self.bursts.waveform) if hints and not seen.received else (),
+            hints=self._hints(seen) if hints and not seen.received else (),
         )
+
+    def _hints(self, seen: Seen) -> tuple[str, ...]:
+        versions = [why for why in seen.headers_failed if why.startswith("version")]
+        if versions:
+            return (f"headers of {' and '.join(versions)} are of another release of semlink, and not read",)
+        return find_hints(self._excerpt.take(), self.bursts.waveform)
 
     def push(self, samples: Samples) -> list[HeardFrame]:
         """Take samples (n,); the frames that are complete or given up.

@@ -168,7 +168,8 @@ class Seen:
         return f" at {self.level_db:.1f} dB, peak {self.peak_db:.1f} dB of full scale, {clipping}{spoilt}"
 
     def _bursts(self) -> list[str]:
-        failed = ", ".join(f"{why} {many}" for why, many in self.headers_failed.items())
+        failed = ", ".join(f"{why}: {many}" for why, many in self.headers_failed.items())
+        failed = next(iter(self.headers_failed)) if len(self.headers_failed) == 1 else failed
         total = sum(self.headers_failed.values())
         return [
             f"{_count(self.bursts, 'burst')} found",
