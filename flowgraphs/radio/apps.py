@@ -209,9 +209,7 @@ def _open_receiver(options: argparse.Namespace) -> Receiver:
         return file_receiver(options.file, waveform, _line(options) if options.esno is not None else None)
     radios = _radios()
     source = radios.open_source(options.radio, **_tuning(options))
-    receiver: Receiver = radios.RadioReceiver(
-        source, waveform=options.waveform, sps=options.sps, rate=options.rate
-    )
+    receiver: Receiver = radios.RadioReceiver(source, waveform=options.waveform, sps=options.sps, rate=options.rate)
     return receiver
 
 

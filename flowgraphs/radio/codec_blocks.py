@@ -185,8 +185,8 @@ class chain_encoder(_Encoder):  # noqa: N801
 class jscc_decoder(_Decoder):  # noqa: N801
     """Received frames of neural codecs to images; others are left alone.
 
-    Message ports: `frames` in, `images` out, with the frame's `transmission`, `sequence`, `sender`, `codec`, `failed`, `lost`
-    segments and `esno_db`. What the worker needs to know is in the frame.
+    Message ports: `frames` in, `images` out, with the frame's `transmission`, `sequence`, `sender`, `codec`,
+    `failed`, `lost` segments and `esno_db`. What the worker needs to know is in the frame.
 
     Args:
         address: of `semlink worker`, or "in-process".

@@ -1,7 +1,7 @@
 """OFDM bursts with the carriers of 802.11a, for symbols of any value. NumPy alone.
 
-Two known words, seven words of header, and the payload 48 symbols to a word, four pilots in every word but the first two.
-The first word has even carriers only, so that its halves are equal; the second has all.
+Two known words, seven words of header, and the payload 48 symbols to a word, four pilots in every word but the first
+two. The first word has even carriers only, so that its halves are equal; the second has all.
 
 Sources: IEEE 802.11-2020 clause 17 (carriers, pilots, cyclic prefix); T. M. Schmidl and D. C. Cox, "Robust frequency
 and timing synchronization for OFDM", IEEE Trans. Commun. 45 (1997) 1613-1621.

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semlink.phy.waveform.burst import Acquired, ReceivedBurst, Samples, Waveform
-from semlink.phy.waveform.header import Refused
 from semlink.phy.waveform.levels import LevelMeter
 from semlink.phy.waveform.seen import Running, Seen
 
