@@ -148,7 +148,7 @@ class _Receiver(gr.sync_block):
             self.message_port_pub(_FRAMES, received_pdu(frame))
         seen = self.seen
         if seen.frames:
-            inform(f"{self.name()}: {seen.frames} frames received: {seen.line()}")
+            inform(f"{self.name()}: seen: {seen.line()}")
         elif seen.samples:
             warn(f"{self.name()}: no frame was received: {self.receiver.seen(hints=True).line()}")
         return True
