@@ -46,6 +46,8 @@ from semlink.flowgraphs.radio.terminals import (
 from semlink.phy.waveform import Loopback, OfdmWaveform, Seen, SingleCarrier, Waveform
 
 RADIOS = ("sim", "file", "uhd", "pluto", "soapy")
+_REASONS = 16
+"""For which frames could not be decoded, that are told one by one."""
 
 
 def grc_path() -> str:
@@ -140,7 +142,8 @@ def _decode(coder: Any, frame: HeardFrame, album: _Album) -> None:  # noqa: ANN4
     try:
         decoded = coder.decode(frame.header, frame.symbols, frame.n0)
     except (WorkerError, ValueError) as error:  # a codec that is not there, say: others may follow
-        album.undecoded[str(error)] += 1
+        known = len(album.undecoded) < _REASONS or str(error) in album.undecoded
+        album.undecoded[str(error) if known else "other reasons"] += 1
         print(f"semlink: {error}", file=sys.stderr)
     else:
         album.add(frame, decoded)

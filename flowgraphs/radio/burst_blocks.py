@@ -125,6 +125,7 @@ class _Receiver(gr.sync_block):
     def __init__(self, name: str, waveform: Waveform, *, max_symbols: int, patience: int) -> None:
         gr.sync_block.__init__(self, name=name, in_sig=[np.complex64], out_sig=None)
         self.receiver = FrameReceiver(waveform, max_symbols=max_symbols, patience=patience, heard=self._tell)
+        self.logs = True  # what was seen, when it stops
         self.message_port_register_out(_FRAMES)
         self.message_port_register_out(_BURSTS)
 
@@ -142,16 +143,20 @@ class _Receiver(gr.sync_block):
     def stop(self) -> bool:
         """Hand out what is left, as far as somebody still listens: silence of `patience` samples does it for sure.
 
-        The log gets a line with what was seen.
+        The log gets a line with what was seen, unless `logs` was set to False.
         """
         for frame in self.receiver.flush():
             self.message_port_pub(_FRAMES, received_pdu(frame))
+        if self.logs:
+            self._log()
+        return True
+
+    def _log(self) -> None:
         seen = self.seen
         if seen.frames:
             inform(f"{self.name()}: seen: {seen.line()}")
         elif seen.samples:
             warn(f"{self.name()}: no frame was received: {self.receiver.seen(hints=True).line()}")
-        return True
 
     @property
     def seen(self) -> Seen:

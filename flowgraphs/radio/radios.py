@@ -144,6 +144,7 @@ class RadioReceiver:
         self._rate = rate
         self._radio, self._top = radio, gr.top_block("receive")
         self._rx = burst_rx(sps=sps) if waveform == "sc" else ofdm_rx()
+        self._rx.logs = False  # whoever asks for `seen` says it
         self._messages: queue.Queue[Any] = queue.Queue()
         self._out = _Collector(self._messages.put)
         self._top.connect(self._radio, self._rx)

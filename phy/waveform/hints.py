@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +104,7 @@ def _assumptions(waveform: Waveform, centre: float) -> Iterator[tuple[str, Wavef
         if other != waveform:
             yield f"as a single carrier of {sps} samples per symbol", other, _same
     for rate, words in ((2.0, "half"), (0.5, "twice")):
-        yield f"as OFDM at {words} of this sample rate", OfdmWaveform(), lambda x, rate=rate: _every(x, rate)
+        yield f"as OFDM at {words} of this sample rate", OfdmWaveform(), partial(_every, step=rate)
 
 
 def _same(samples: Samples) -> Samples:
