@@ -124,7 +124,7 @@ def test_a_started_transmitter_begins_another_transmission(run_radio: Callable[.
         top.msg_connect(tx, "sent", sent, "in")
         for run in range(2):
             top.start()
-            for header in (BurstHeader(), BurstHeader(), BurstHeader(transmission=77)):
+            for header in (BurstHeader(sequence=run), BurstHeader(sequence=run), BurstHeader(transmission=77)):
                 done = len(frames.got)
                 post(tx, "frames", frame_pdu(header, gaussian(300)))
                 wait(lambda: len(frames.got) > done)
