@@ -48,6 +48,8 @@ from semlink.phy.waveform import Loopback, OfdmWaveform, Seen, SingleCarrier, Wa
 RADIOS = ("sim", "file", "uhd", "pluto", "soapy")
 _REASONS = 16
 """For which frames could not be decoded, that are told one by one."""
+_LONGEST = 200
+"""Characters of each."""
 
 
 def grc_path() -> str:
@@ -142,8 +144,9 @@ def _decode(coder: Any, frame: HeardFrame, album: _Album) -> None:  # noqa: ANN4
     try:
         decoded = coder.decode(frame.header, frame.symbols, frame.n0)
     except (WorkerError, ValueError) as error:  # a codec that is not there, say: others may follow
-        known = len(album.undecoded) < _REASONS or str(error) in album.undecoded
-        album.undecoded[str(error) if known else "other reasons"] += 1
+        why = " ".join(str(error).split())[:_LONGEST]
+        known = len(album.undecoded) < _REASONS or why in album.undecoded
+        album.undecoded[why if known else "other reasons"] += 1
         print(f"semlink: {error}", file=sys.stderr)
     else:
         album.add(frame, decoded)

@@ -50,9 +50,15 @@ def bursts(gaussian: Callable[..., NDArray[np.complex64]]) -> Callable[..., NDAr
     """A frame of three segments at 20 dB between silence, as far as `keep` has them."""
 
     def make(
-        waveform: Waveform = SINGLE, *, codec: int = 2, keep: tuple[int, ...] = (0, 1, 2), **line: float
+        waveform: Waveform = SINGLE,
+        *,
+        codec: int = 2,
+        height: int = 8,
+        keep: tuple[int, ...] = (0, 1, 2),
+        **line: float,
     ) -> NDArray[np.complex64]:
-        parts = frame_samples(waveform, BurstHeader(codec=codec, height=8, width=8), gaussian(1200), segment=400)
+        header = BurstHeader(codec=codec, height=height, width=8)
+        parts = frame_samples(waveform, header, gaussian(1200), segment=400)
         silence = np.zeros(600, np.complex64)
         sent = np.concatenate([silence, *(parts[i] for i in keep), silence])
         return Loopback(n0=0.01, **line)(sent, rng=np.random.default_rng(1))
@@ -164,6 +170,20 @@ def test_a_codec_that_is_not_there(listen: Listen, bursts: Bursts) -> None:
     assert "1 frame not decoded (codec=63 must be 2)" in line
     assert data["undecoded"] == {"codec=63 must be 2": 1}
     assert (data["segments"], data["missing"], data["latest"][0]["codec"]) == (3, 0, 63)
+
+
+def test_reasons_are_bounded_and_in_one_line(listen: Listen, bursts: Bursts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's errors may be long, in several lines, and other ones each time."""
+
+    def refuse(self: Grey, header: BurstHeader, symbols: NDArray[Any], n0: NDArray[Any]) -> DecodedImage:
+        raise ValueError(f"frame {header.height}\n{'x' * 300}")
+
+    monkeypatch.setattr(Grey, "decode", refuse)
+    monkeypatch.setattr(apps, "_REASONS", 1)
+    line, data = listen(np.concatenate([bursts(height=height) for height in (8, 9, 10)]))
+    assert {why[:9]: many for why, many in data["undecoded"].items()} == {"frame 8 x": 1, "other rea": 2}
+    assert max(map(len, data["undecoded"])) == 200
+    assert "2 frames not decoded (other reasons)" in line
 
 
 def test_offsets_in_hertz_where_the_rate_is_known(listen: Listen, bursts: Bursts, tmp_path: Path) -> None:
