@@ -52,7 +52,7 @@ def images_of(out: str) -> list[dict[str, Any]]:
     return told
 
 
-TRANSMIT = ["transmit", "samples", "--size", "40x30", "--ratio", "1/2", "--esno", "12", "--sender", "9"]
+TRANSMIT = ["transmit", "samples", "--size", "40x30", "--ratio", "1/2", "--esno", "12", "--sender", "9", "--seed", "1"]
 RECEIVE = ["receive", "--reference", "samples", "--size", "40x30", "--json"]
 
 
