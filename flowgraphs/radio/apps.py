@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import resources
@@ -22,6 +23,7 @@ from semlink.flowgraphs.radio.errands import IN_PROCESS, TIMEOUT_S
 from semlink.flowgraphs.radio.image_files import (
     SAMPLES,
     describe,
+    file_name,
     find_pictures,
     load_picture,
     parse_size,
@@ -41,9 +43,13 @@ from semlink.flowgraphs.radio.terminals import (
     Transmitter,
     file_receiver,
 )
-from semlink.phy.waveform import Loopback, OfdmWaveform, SingleCarrier, Waveform
+from semlink.phy.waveform import Loopback, OfdmWaveform, Seen, SingleCarrier, Waveform
 
 RADIOS = ("sim", "file", "uhd", "pluto", "soapy")
+_REASONS = 16
+"""For which frames could not be decoded, that are told one by one."""
+_LONGEST = 200
+"""Characters of each."""
 
 
 def grc_path() -> str:
@@ -117,36 +123,53 @@ def receive(options: argparse.Namespace) -> None:
     album = _Album(options.out, references, as_json=options.json)
     coder = _open_coder(options.worker)
     receiver = _open_receiver(options)
-    end = time.monotonic() + options.seconds
+    end, ended = time.monotonic() + options.seconds, False
     try:
         for frame in receiver.frames():
             if frame is not None:
-                try:
-                    decoded = coder.decode(frame.header, frame.symbols, frame.n0)
-                except (WorkerError, ValueError) as error:  # a codec that is not there, say: others may follow
-                    print(f"semlink: {error}", file=sys.stderr)
-                else:
-                    album.add(frame, decoded)
+                _decode(coder, frame, album)
             if (options.count and album.count >= options.count) or time.monotonic() > end:
                 break
+        ended = True
     finally:
         receiver.close()
+        seen = replace(receiver.seen(), images=album.count, undecoded=dict(album.undecoded))
+        if album.count or options.json or not ended:
+            album.close(seen)
     if not album.count:
-        raise ValueError(f"radio {options.radio}: no image was received")
+        raise ValueError(f"radio {options.radio}: no image was received: {seen.line()}")
+
+
+def _decode(coder: Any, frame: HeardFrame, album: _Album) -> None:  # noqa: ANN401 - the worker's client or the service
+    try:
+        decoded = coder.decode(frame.header, frame.symbols, frame.n0)
+    except (WorkerError, ValueError) as error:  # a codec that is not there, say: others may follow
+        why = " ".join(str(error).split())[:_LONGEST]
+        known = len(album.undecoded) < _REASONS or why in album.undecoded
+        album.undecoded[why if known else "other reasons"] += 1
+        print(f"semlink: {error}", file=sys.stderr)
+    else:
+        album.add(frame, decoded)
 
 
 class _Album:
-    """Received images: each is written, and told of in a line."""
+    """Received images: each is written, and told of in a line; at the end, what was seen of the stream."""
 
     def __init__(self, folder: str, references: list[tuple[str, NDArray[np.uint8]]], *, as_json: bool) -> None:
         self.folder, self.references, self.as_json = Path(folder), references, as_json
         self.count = 0
+        self.undecoded: Counter[str] = Counter()
+
+    def close(self, seen: Seen) -> None:
+        """Tell what was seen."""
+        told = to_json({"label": "seen", **seen.as_data()}) if self.as_json else f"seen: {seen.line()}"
+        print(told, flush=True)
 
     def add(self, frame: HeardFrame, decoded: Any) -> None:  # noqa: ANN401 - of the worker or the service
         self.count += 1
         height, width, _ = decoded.image.shape
         name, psnr_db = self._closest(decoded.image)
-        path = self.folder / f"{self.count:04d}{'-' if name else ''}{name}.png"
+        path = self.folder / file_name(self.count, name, frame.header.transmission)
         save_picture(path, decoded.image)
         told = {**describe_frame(frame), "height": height, "width": width, "psnr_db": psnr_db, "label": "received"}
         told |= {"codec": decoded.codec, "failed": decoded.failed, "name": name, "path": str(path)}
@@ -172,13 +195,14 @@ def _open_coder(address: str) -> Any:  # noqa: ANN401 - the worker's client or t
 def _open_transmitter(options: argparse.Namespace) -> Transmitter:
     waveform = _waveform(options)
     if options.radio == "sim":
-        return SimTransmitter(options.air, waveform)
+        return SimTransmitter(options.air, waveform, seed=options.seed)
     if options.radio == "file":
-        return FileTransmitter(options.file, waveform, rate_hz=options.rate, carrier_hz=options.frequency)
+        tuning = {"rate_hz": options.rate, "carrier_hz": options.frequency}
+        return FileTransmitter(options.file, waveform, seed=options.seed, **tuning)
     radios = _radios()
     sink = radios.open_sink(options.radio, **_tuning(options))
     transmitter: Transmitter = radios.RadioTransmitter(
-        sink, waveform=options.waveform, sps=options.sps, rate=options.rate
+        sink, waveform=options.waveform, sps=options.sps, rate=options.rate, seed=options.seed
     )
     return transmitter
 
@@ -191,7 +215,7 @@ def _open_receiver(options: argparse.Namespace) -> Receiver:
         return file_receiver(options.file, waveform, _line(options) if options.esno is not None else None)
     radios = _radios()
     source = radios.open_source(options.radio, **_tuning(options))
-    receiver: Receiver = radios.RadioReceiver(source, waveform=options.waveform, sps=options.sps)
+    receiver: Receiver = radios.RadioReceiver(source, waveform=options.waveform, sps=options.sps, rate=options.rate)
     return receiver
 
 
@@ -250,6 +274,8 @@ def _parser(name: str) -> argparse.ArgumentParser:
     sending.add_argument("--esno", type=float, default=10.0, help="what the channel is taken for, in dB")
     sending.add_argument("--sender", type=int, default=0, help="number of this transmitter")
     sending.add_argument("--repeat", type=int, default=1, help="how often all images are sent")
+    told = "of the number by which receivers tell this transmission from others; -1: another every time"
+    sending.add_argument("--seed", type=int, default=-1, help=told)
     sending.set_defaults(command=transmit)
     hearing = commands.add_parser(
         "receive", help="receive images", formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -259,7 +285,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
     hearing.add_argument("--reference", help="images that were sent, between semicolons, for the PSNR to the closest")
     hearing.add_argument("--count", type=int, default=0, help="end after so many images; 0: when there are no more")
     hearing.add_argument("--seconds", type=float, default=float("inf"), help="end after so long")
-    hearing.add_argument("--json", action="store_true", help="a line of JSON for each image")
+    hearing.add_argument("--json", action="store_true", help="a line of JSON for each image, and one for what was seen")
     _add_line(hearing)
     hearing.set_defaults(command=receive)
     return parser

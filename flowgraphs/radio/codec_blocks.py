@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pmt
@@ -85,12 +86,13 @@ class _Encoder(_Coder):
             return
         meta, image = image_of(message)
         request = encode_request(image, codec=self.codec, ratio=self.ratio, esno_db=self.esno_db)
-        self.errands.ask(request, {"sequence": int(meta.get("sequence", self._count)) % 256})
+        sequence = int(meta.get("sequence", self._count)) % 256
+        self.errands.ask(request, {"transmission": int(meta.get("transmission", 0)), "sequence": sequence})
         self._count += 1
 
     def _publish(self, answer: Pdu, context: Meta) -> None:
         encoded = read_encoded(answer)
-        header = BurstHeader(**{**vars(encoded.header), "sender": self.sender, "sequence": context["sequence"]})
+        header = replace(encoded.header, sender=self.sender, **context)
         self.message_port_pub(_FRAMES, frame_pdu(header, encoded.symbols))
 
 
@@ -183,8 +185,8 @@ class chain_encoder(_Encoder):  # noqa: N801
 class jscc_decoder(_Decoder):  # noqa: N801
     """Received frames of neural codecs to images; others are left alone.
 
-    Message ports: `frames` in, `images` out, with the frame's `sequence`, `sender`, `codec`, `failed`, `lost` segments
-    and `esno_db`. What the worker needs to know is in the frame.
+    Message ports: `frames` in, `images` out, with the frame's `transmission`, `sequence`, `sender`, `codec`,
+    `failed`, `lost` segments and `esno_db`. What the worker needs to know is in the frame.
 
     Args:
         address: of `semlink worker`, or "in-process".

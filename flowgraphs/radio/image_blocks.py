@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from semlink.flowgraphs.radio.image_files import (
     SAMPLES,
     describe,
+    file_name,
     find_pictures,
     load_picture,
     parse_size,
@@ -24,6 +25,7 @@ from semlink.flowgraphs.radio.image_files import (
     to_psnr_db,
 )
 from semlink.flowgraphs.radio.pmt_pdus import Meta, guarded, image_of, image_pdu, warn
+from semlink.flowgraphs.radio.stations import Identity
 
 _IMAGES, _NEXT = pmt.intern("images"), pmt.intern("next")
 _REFERENCES, _SHOWN = pmt.intern("references"), pmt.intern("shown")
@@ -37,7 +39,8 @@ _STALL_S = 15.0
 class image_source(gr.basic_block):  # noqa: N801 - blocks of GNU Radio have small letters
     """Images from files, one after another and again from the first.
 
-    Message ports: `images` out, numbered by `sequence`; `next` in, any message, asks for the next one, such as `sent`
+    Message ports: `images` out, numbered by `sequence` within a `transmission`, whose number is drawn whenever the
+    flowgraph starts; `next` in, any message, asks for the next one, such as `sent`
     of a transmitter does when it has sent what it had.
 
     Args:
@@ -45,17 +48,21 @@ class image_source(gr.basic_block):  # noqa: N801 - blocks of GNU Radio have sma
         size: WIDTHxHEIGHT to which they are cut and scaled; "" to leave them as they are.
         interval: seconds from one to the next; 0 to wait for `next`.
         count: how many are sent; 0 for no end.
+        seed: of the number of the transmission; below 0 it differs every time.
 
     Raises:
         ValueError: a parameter out of range, or an image that is not there.
     """
 
-    def __init__(self, *, images: str = SAMPLES, size: str = "", interval: float = 0.0, count: int = 0) -> None:
+    def __init__(
+        self, *, images: str = SAMPLES, size: str = "", interval: float = 0.0, count: int = 0, seed: int = -1
+    ) -> None:
         gr.basic_block.__init__(self, name="image_source", in_sig=None, out_sig=None)
         if not 0 <= interval <= 1e6 or not isinstance(count, int) or count < 0:
             raise ValueError(f"interval={interval!r} and count={count!r} must be 0 or more")
         self.paths, self.size, self.interval, self.count = find_pictures(images), parse_size(size), interval, count
         self.sent = 0
+        self.identity, self._started = Identity(seed), False
         self._stopping = False
         self._asked = threading.Event()
         self.message_port_register_in(_NEXT)
@@ -63,7 +70,10 @@ class image_source(gr.basic_block):  # noqa: N801 - blocks of GNU Radio have sma
         self.set_msg_handler(_NEXT, self._take)
 
     def start(self) -> bool:
-        """Send the first image, and go on."""
+        """Send the first image, and go on; begins another transmission each time."""
+        if self._started:
+            self.identity.renew()
+        self._started = True
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="image_source", daemon=True)
         self._thread.start()
@@ -96,18 +106,19 @@ class image_source(gr.basic_block):  # noqa: N801 - blocks of GNU Radio have sma
         except ValueError as error:
             warn(f"image_source: {error}")
             return
-        self.message_port_pub(_IMAGES, image_pdu(image, {"sequence": number % _SEQUENCES, "name": path.stem}))
+        meta = {"transmission": self.identity.number, "sequence": number % _SEQUENCES, "name": path.stem}
+        self.message_port_pub(_IMAGES, image_pdu(image, meta))
 
 
 class image_sink(gr.basic_block):  # noqa: N801
     """Images to files, to a line of text each, and to `image_view`; with their PSNR where the reference came along.
 
     Message ports: `images` in; `references` in, the images as they were before they were sent, found again by their
-    `sequence`; `shown` out, the image with `text` and `psnr_db`.
+    `transmission`, if they have one, and `sequence`; `shown` out, the image with `text` and `psnr_db`.
 
     Args:
         label: what the lines begin with.
-        folder: where to write NUMBER-NAME.png; "" for nowhere.
+        folder: where to write NUMBER-NAME-TRANSMISSION.png; "" for nowhere.
         log: file to which a line of JSON is written for each image; "" for none.
 
     Attributes:
@@ -122,7 +133,7 @@ class image_sink(gr.basic_block):  # noqa: N801
         self.received = 0
         self.psnr_db = self.mean_psnr_db = float("nan")
         self._errors: list[float] = []
-        self._references: OrderedDict[int, tuple[str, NDArray[np.uint8]]] = OrderedDict()
+        self._references: OrderedDict[tuple[int, int], tuple[str, NDArray[np.uint8]]] = OrderedDict()
         for port, handler in ((_IMAGES, self._take), (_REFERENCES, self._keep)):
             self.message_port_register_in(port)
             self.set_msg_handler(port, handler)
@@ -131,8 +142,9 @@ class image_sink(gr.basic_block):  # noqa: N801
     @guarded
     def _keep(self, message: Any) -> None:  # noqa: ANN401
         meta, image = image_of(message)
-        self._references.pop(int(meta.get("sequence", 0)), None)
-        self._references[int(meta.get("sequence", 0))] = str(meta.get("name", "")), image
+        key = int(meta.get("transmission", 0)), int(meta.get("sequence", 0))
+        self._references.pop(key, None)
+        self._references[key] = str(meta.get("name", "")), image
         while len(self._references) > _KEPT:
             self._references.popitem(last=False)
 
@@ -145,7 +157,8 @@ class image_sink(gr.basic_block):  # noqa: N801
         text = describe(told)
         print(text, flush=True)
         if self.folder:
-            save_picture(Path(self.folder) / f"{self.received:04d}-{name or 'image'}.png", image)
+            told_name = file_name(self.received, name or "image", int(meta.get("transmission", 0)))
+            save_picture(Path(self.folder) / told_name, image)
         if self.log:
             with Path(self.log).open("a", encoding="utf-8") as log:
                 log.write(to_json(told) + "\n")
@@ -153,7 +166,9 @@ class image_sink(gr.basic_block):  # noqa: N801
 
     def _compare(self, meta: Meta, image: NDArray[np.uint8]) -> str:
         """Name of the reference; the PSNR is kept."""
-        name, reference = self._references.get(int(meta.get("sequence", -1)), ("", None))
+        transmission, sequence = int(meta.get("transmission", 0)), int(meta.get("sequence", -1))
+        without = self._references.get((0, sequence), ("", None))  # of a source that gives none
+        name, reference = self._references.get((transmission, sequence), without)
         self.psnr_db = float("nan")
         if reference is not None:
             self._errors.append(squared_error(image, reference))

@@ -75,6 +75,12 @@ def save_picture(path: Path, image: NDArray[np.uint8]) -> None:
     Image.fromarray(image).save(path)
 
 
+def file_name(number: int, name: str, transmission: int) -> str:
+    """Of a received image: what is received of another transmission into the same folder never has the same."""
+    words = [f"{number:04d}", name, f"{transmission:06x}" if transmission else ""]
+    return "-".join(filter(None, words)) + ".png"
+
+
 def squared_error(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
     """Mean squared error of 8-bit values, in units of the full range, squared; of different sizes, infinite."""
     if image.shape != reference.shape:
@@ -104,4 +110,5 @@ def describe(told: Mapping[str, Any]) -> str:
     words += [f"Es/N0 {told['esno_db']:.1f} dB"] if "esno_db" in told else []
     words += [f"{told['lost']} of {told['segments']} segments lost"] if told.get("lost") else []
     words += ["failed"] if told.get("failed") else []
+    words += [f"transmission {told['transmission']:06x}"] if told.get("transmission") else []
     return ", ".join(words)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from semlink.flowgraphs.radio.stations import HeardFrame
 from semlink.phy.waveform import BurstHeader, Samples
 
-FRAME_FIELDS = ("codec", "mcs", "height", "width", "sender", "sequence", "symbols", "scale_db")
+FRAME_FIELDS = ("codec", "mcs", "height", "width", "sender", "transmission", "sequence", "symbols", "scale_db")
 """Of a burst header, what is the same in all segments of a frame and not their number."""
 Meta = dict[str, Any]
 """Numbers, texts and vectors of a PDU by name."""
@@ -121,6 +121,11 @@ def frame_fields(header: BurstHeader) -> Meta:
 def warn(text: str) -> None:
     """One line in GNU Radio's log."""
     gr.logger("semlink").warn(text)
+
+
+def inform(text: str) -> None:
+    """One line in GNU Radio's log, of something that is as it should be."""
+    gr.logger("semlink").info(text)
 
 
 def guarded(handler: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:

@@ -13,7 +13,7 @@ from gnuradio import gr
 from semlink.flowgraphs.radio.burst_blocks import burst_rx, burst_tx, ofdm_rx, ofdm_tx
 from semlink.flowgraphs.radio.pmt_pdus import frame_pdu, received_of
 from semlink.flowgraphs.radio.stations import HeardFrame, tail
-from semlink.phy.waveform import BurstHeader, Samples
+from semlink.phy.waveform import BurstHeader, Samples, Seen
 
 _FRAMES = pmt.intern("frames")
 _BUFFER = 1 << 15
@@ -98,11 +98,15 @@ class RadioTransmitter:
         waveform: "sc" or "ofdm".
         sps: samples per symbol of a single carrier.
         rate: samples per second.
+        seed: of the number of the transmission; below 0 it differs every time.
     """
 
-    def __init__(self, radio: Any, *, waveform: str, sps: int, rate: float) -> None:  # noqa: ANN401
+    def __init__(self, radio: Any, *, waveform: str, sps: int, rate: float, seed: int = -1) -> None:  # noqa: ANN401
         self._rate, self._radio, self._top = rate, radio, gr.top_block("transmit")
-        self._tx = burst_tx(sps=sps, amplitude=_AMPLITUDE) if waveform == "sc" else ofdm_tx(amplitude=_AMPLITUDE)
+        single = waveform == "sc"
+        self._tx = (
+            burst_tx(sps=sps, amplitude=_AMPLITUDE, seed=seed) if single else ofdm_tx(amplitude=_AMPLITUDE, seed=seed)
+        )
         self._top.connect(self._tx, self._radio)
         self._sent = 0
         self._top.start()
@@ -133,11 +137,14 @@ class RadioReceiver:
         radio: a block with one output, as of `open_source`.
         waveform: "sc" or "ofdm".
         sps: samples per symbol of a single carrier.
+        rate: samples per second.
     """
 
-    def __init__(self, radio: Any, *, waveform: str, sps: int) -> None:  # noqa: ANN401
+    def __init__(self, radio: Any, *, waveform: str, sps: int, rate: float | None = None) -> None:  # noqa: ANN401
+        self._rate = rate
         self._radio, self._top = radio, gr.top_block("receive")
         self._rx = burst_rx(sps=sps) if waveform == "sc" else ofdm_rx()
+        self._rx.logs = False  # whoever asks for `seen` says it
         self._messages: queue.Queue[Any] = queue.Queue()
         self._out = _Collector(self._messages.put)
         self._top.connect(self._radio, self._rx)
@@ -153,6 +160,10 @@ class RadioReceiver:
                 yield None
                 continue
             yield received_of(message)
+
+    def seen(self) -> Seen:
+        """What it has seen until now, with hints where no burst was received."""
+        return self._rx.receiver.seen(rate_hz=self._rate, hints=True)
 
     def close(self) -> None:
         """Stop the radio."""

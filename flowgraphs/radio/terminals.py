@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from semlink.flowgraphs.protocol import import_zmq
 from semlink.flowgraphs.radio.line import Line
 from semlink.flowgraphs.radio.recordings import check_path, open_recording, recording_of, write_recording
-from semlink.flowgraphs.radio.stations import FrameReceiver, HeardFrame, frame_samples, tail
-from semlink.phy.waveform import BurstHeader, Samples, Waveform
+from semlink.flowgraphs.radio.stations import FrameReceiver, HeardFrame, Identity, frame_samples, tail
+from semlink.phy.waveform import BurstHeader, Samples, Seen, Waveform
 
 AIR = "tcp://127.0.0.1:5557"
 """Where a simulated transmitter's samples are to be had."""
@@ -27,7 +27,7 @@ _LOOK_MS = 200
 
 
 class Transmitter(Protocol):
-    """Takes frames."""
+    """Takes frames; those that have no number of a transmission get its own."""
 
     def send(self, header: BurstHeader, symbols: Samples) -> None:
         """Send a frame; waits while too many are under way."""
@@ -45,6 +45,10 @@ class Receiver(Protocol):
         """Frames as they come; None now and then, so that time limits can be kept."""
         ...
 
+    def seen(self) -> Seen:
+        """What it has seen until now, with hints where no burst was received; after `close` as well."""
+        ...
+
     def close(self) -> None:
         """Let go of it."""
         ...
@@ -58,16 +62,26 @@ class FileTransmitter:
         waveform: of the bursts.
         rate_hz: of the samples, for the description; 0 if not known.
         carrier_hz: likewise.
+        seed: of the number of the transmission; below 0 it differs every time.
     """
 
-    def __init__(self, path: Path | str, waveform: Waveform, *, rate_hz: float = 0.0, carrier_hz: float = 0.0) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        waveform: Waveform,
+        *,
+        rate_hz: float = 0.0,
+        carrier_hz: float = 0.0,
+        seed: int = -1,
+    ) -> None:
+        self.identity = Identity(seed)
         self.path, self.waveform = check_path(path, writing=True), waveform
         self.rate_hz, self.carrier_hz = rate_hz, carrier_hz
         self._pieces: list[NDArray[np.complex64]] = [np.zeros(tail(waveform) // 8, dtype=np.complex64)]
 
     def send(self, header: BurstHeader, symbols: Samples) -> None:
         """Append a frame's samples."""
-        self._pieces += frame_samples(self.waveform, header, symbols)
+        self._pieces += frame_samples(self.waveform, self.identity.stamp(header), symbols)
 
     def close(self, *, whole: bool = True) -> None:
         """Write the recording, if it is `whole`."""
@@ -86,19 +100,21 @@ class SimTransmitter:
     Args:
         address: to bind to, as ZeroMQ has it.
         waveform: of the bursts.
+        seed: of the number of the transmission; below 0 it differs every time.
 
     Raises:
         ValueError: an address that cannot be bound to.
     """
 
-    def __init__(self, address: str, waveform: Waveform) -> None:
+    def __init__(self, address: str, waveform: Waveform, *, seed: int = -1) -> None:
+        self.identity = Identity(seed)
         self.waveform, self._zmq = waveform, import_zmq()
         self._context = self._zmq.Context()
         self._socket = _open(self._context, self._zmq.PUSH, address, bind=True)
 
     def send(self, header: BurstHeader, symbols: Samples) -> None:
         """Send a frame's samples."""
-        for samples in frame_samples(self.waveform, header, symbols):
+        for samples in frame_samples(self.waveform, self.identity.stamp(header), symbols):
             self._socket.send(samples.tobytes())
 
     def close(self, *, whole: bool = True) -> None:
@@ -116,12 +132,26 @@ class SampleReceiver:
         pieces: of the stream: complex (n,); None where there is nothing just now.
         waveform: of the bursts.
         line: what the samples go through first; None for nothing.
+        rate_hz: samples per second; None where that is not known.
+        integers: whether the samples were integers before, whose full scale is known.
     """
 
-    def __init__(self, pieces: Iterator[Samples | None], waveform: Waveform, line: Line | None) -> None:
+    def __init__(
+        self,
+        pieces: Iterator[Samples | None],
+        waveform: Waveform,
+        line: Line | None,
+        *,
+        rate_hz: float | None = None,
+        integers: bool = False,
+    ) -> None:
         self._pieces, self._line = pieces, line
-        self._receiver = FrameReceiver(waveform)
-        self._tail = tail(waveform)
+        self._receiver = FrameReceiver(waveform, integers=integers and line is None)
+        self._tail, self._rate_hz = tail(waveform), rate_hz
+
+    def seen(self) -> Seen:
+        """What it has seen until now, with hints where no burst was received."""
+        return self._receiver.seen(rate_hz=self._rate_hz, hints=True)
 
     def frames(self) -> Iterator[HeardFrame | None]:
         """Frames as they come, and those that are left at the end; None while there is nothing."""
@@ -179,7 +209,9 @@ def file_receiver(path: Path | str, waveform: Waveform, line: Line | None) -> Sa
         ValueError: not a recording.
         OSError: no such file.
     """
-    return SampleReceiver(open_recording(path).pieces(_PIECE), waveform, line)
+    recording = open_recording(path)
+    pieces = recording.pieces(_PIECE)
+    return SampleReceiver(pieces, waveform, line, rate_hz=recording.rate_hz, integers=recording.integers)
 
 
 def _open(context: Any, kind: int, address: str, *, bind: bool) -> Any:  # noqa: ANN401 - zmq is imported late

@@ -1,7 +1,8 @@
 """Bursts of samples and back: modulation, synchronisation, segments and recordings. NumPy alone."""
 
 from semlink.phy.waveform.burst import Reals, ReceivedBurst, Samples, Waveform
-from semlink.phy.waveform.header import FIELDS, BurstHeader
+from semlink.phy.waveform.header import FIELDS, BurstHeader, Refused, draw_transmission
+from semlink.phy.waveform.hints import Excerpt, find_hints
 from semlink.phy.waveform.iq_files import (
     Annotation,
     Recording,
@@ -17,6 +18,7 @@ from semlink.phy.waveform.ofdm import OfdmWaveform
 from semlink.phy.waveform.ofdm_words import FFT, PREFIX
 from semlink.phy.waveform.receiver import BurstReceiver
 from semlink.phy.waveform.sample_files import SampleFile
+from semlink.phy.waveform.seen import Seen, SeenFrame, Spread
 from semlink.phy.waveform.segments import Reassembled, Reassembler, Segment, split
 from semlink.phy.waveform.single_carrier import SingleCarrier
 from semlink.phy.waveform.speed import ReceiverSpeed, measure_receivers
@@ -28,6 +30,7 @@ __all__ = [
     "Annotation",
     "BurstHeader",
     "BurstReceiver",
+    "Excerpt",
     "Loopback",
     "OfdmWaveform",
     "Reals",
@@ -36,11 +39,17 @@ __all__ = [
     "ReceivedBurst",
     "ReceiverSpeed",
     "Recording",
+    "Refused",
     "SampleFile",
     "Samples",
+    "Seen",
+    "SeenFrame",
     "Segment",
     "SingleCarrier",
+    "Spread",
     "Waveform",
+    "draw_transmission",
+    "find_hints",
     "measure_receivers",
     "open_raw",
     "open_sigmf",

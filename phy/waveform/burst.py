@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from semlink.phy.waveform.header import BurstHeader
+from semlink.phy.waveform.header import BurstHeader, Refused
 
 Samples = NDArray[Any]
 """Complex, of any precision."""
@@ -107,8 +107,8 @@ class Waveform(Protocol):
         """Detection statistic and strength at the places `lead`, `lead` + 1, … of a block; as many as can be had."""
         ...
 
-    def acquire(self, samples: Samples, place: int) -> Acquired | None:
-        """Read the header of the burst that starts near `place`; None where there is none to be believed."""
+    def acquire(self, samples: Samples, place: int) -> Acquired | Refused | None:
+        """Read the header of the burst that starts near `place`; or why it is not believed; None where is no burst."""
         ...
 
     def demodulate(self, samples: Samples, burst: Acquired) -> ReceivedBurst:

@@ -53,7 +53,8 @@ class Annotation:
         fields = {
             key: value.item() if isinstance(value, np.generic) else value for key, value in asdict(header).items()
         }
-        label = f"frame {header.sequence} segment {header.segment + 1}/{header.segments}"
+        of = f" of transmission {header.transmission:06x}" if header.transmission else ""
+        label = f"frame {header.sequence}{of} segment {header.segment + 1}/{header.segments}"
         return cls(start, count, label, {"semlink:header": fields})
 
     @classmethod
@@ -240,6 +241,7 @@ def _open(found: _Found, channel: int | None) -> SampleFile:
             trailing=fields.trailing_bytes,
             channels=fields.channels,
             channel=channel,
+            rate_hz=fields.own.get("core:sample_rate"),
         )
     except ValueError as error:
         raise ValueError(f"{found.meta}: {error}") from error

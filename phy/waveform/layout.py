@@ -31,7 +31,7 @@ _BLOCKS = 1 << 11
 
 
 class Layout(NamedTuple):
-    """Where the symbols of a burst lie, from the first of the preamble on: header (288,), payload (n,), pilots (p,)."""
+    """Where the symbols of a burst lie, from the first of the preamble on: header (336,), payload (n,), pilots (p,)."""
 
     header: NDArray[np.intp]
     payload: NDArray[np.intp]
@@ -75,7 +75,7 @@ def preamble() -> NDArray[np.complex64]:
 
 
 def scrambling() -> NDArray[np.complex64]:
-    """What the header's symbols are multiplied by, (288,)."""
+    """What the header's symbols are multiplied by, (336,)."""
     return pn_qpsk(HEADER_SYMBOLS, _HEADER_STATE)
 
 

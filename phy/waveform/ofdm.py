@@ -1,7 +1,7 @@
 """OFDM bursts with the carriers of 802.11a, for symbols of any value. NumPy alone.
 
-Two known words, six words of header, and the payload 48 symbols to a word, four pilots in every word but the first two.
-The first word has even carriers only, so that its halves are equal; the second has all.
+Two known words, seven words of header, and the payload 48 symbols to a word, four pilots in every word but the first
+two. The first word has even carriers only, so that its halves are equal; the second has all.
 
 Sources: IEEE 802.11-2020 clause 17 (carriers, pilots, cyclic prefix); T. M. Schmidl and D. C. Cox, "Robust frequency
 and timing synchronization for OFDM", IEEE Trans. Commun. 45 (1997) 1613-1621.
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semlink.phy.waveform.burst import ERASED, Acquired, Reals, ReceivedBurst, Samples, check_burst
-from semlink.phy.waveform.header import HEADER_SYMBOLS, BurstHeader, decode_header, likely_symbols
+from semlink.phy.waveform.header import CHECKSUM, HEADER_SYMBOLS, BurstHeader, Refused, likely_symbols, read_header
 from semlink.phy.waveform.ofdm_response import SPREAD, estimate, estimation_error
 from semlink.phy.waveform.ofdm_words import (
     CARRIERS,
@@ -162,7 +162,7 @@ class OfdmWaveform:
         count = n - 2 * self.lead - lag - length
         return share(correlation[:count], mean_energy[:count] ** 2), correlation[:count]
 
-    def acquire(self, samples: Samples, place: int) -> Acquired | None:
+    def acquire(self, samples: Samples, place: int) -> Acquired | Refused | None:
         """Offset from halves and from word to word, timing from the known words; then the header.
 
         Args:
@@ -183,8 +183,8 @@ class OfdmWaveform:
         both = words[1, EVEN] * words[0, EVEN].conj() * (training()[0] * training()[1].conj())[EVEN]
         cfo += float(np.angle(np.sum(both))) / (2 * np.pi * WORD)
         header = _read_header(to_words(turn(piece, -cfo), start, HEAD))
-        if header is None:
-            return None
+        if isinstance(header, Refused):
+            return header
         length = len(known_grid(header.count)) * WORD
         return Acquired(header, first + start, cfo, offset, length)
 
@@ -357,8 +357,8 @@ class _Track(NamedTuple):
     tracker: Tracker
 
 
-def _read_header(words: Samples) -> BurstHeader | None:
-    """The header from words (8, 52) whose offset is nearly right: what is left is told by the pilots.
+def _read_header(words: Samples) -> BurstHeader | Refused:
+    """The header from words (9, 52) whose offset is nearly right: what is left is told by the pilots.
 
     Where the CRC fails, the words most likely sent stand for pilots and the header is read again: with the noise of
     two known words alone, every fourth symbol's channel is off too far at 3 dB.
@@ -366,6 +366,7 @@ def _read_header(words: Samples) -> BurstHeader | None:
     grid = known_grid(0)
     index = np.arange(HEAD) - (TRAINING - 1) / 2
     response, _ = estimate(words[:TRAINING], grid[:TRAINING])
+    header: BurstHeader | Refused = Refused(CHECKSUM)
     for _ in range(_ATTEMPTS):
         sums = np.sum(words * (response * grid).conj(), axis=1)
         rate = frequency(sums, index, centre=0.0, reach=0.1)
@@ -373,9 +374,9 @@ def _read_header(words: Samples) -> BurstHeader | None:
         soft = np.zeros(HEADER_SYMBOLS)
         matched = (words * response.conj())[TRAINING:, DATA].ravel()
         soft[header_order()] = (matched * scrambling().conj()).real
-        header = decode_header(soft)
-        if header is not None:
+        header = read_header(soft)
+        if header != Refused(CHECKSUM):
             return header
         grid[TRAINING:, DATA] = header_words(likely_symbols(soft))
         response, _ = estimate(words, grid)
-    return None
+    return header

@@ -94,7 +94,7 @@ def scrambling() -> NDArray[np.complex64]:
 
 
 def header_words(symbols: NDArray[np.float32]) -> NDArray[np.complex64]:
-    """Symbols of a header (288,) as they are sent, (6, 48)."""
+    """Symbols of a header (336,) as they are sent, (7, 48)."""
     return (symbols[header_order()] * scrambling()).reshape(HEADER_WORDS, -1)
 
 
@@ -102,7 +102,7 @@ def header_words(symbols: NDArray[np.float32]) -> NDArray[np.complex64]:
 def header_order() -> NDArray[np.intp]:
     """Symbols of the header in the order in which they are sent: each OFDM word is turned by two carriers more.
 
-    Otherwise the same four carriers would have all of a codeword.
+    No carrier then has more than two symbols of a codeword, and most have one.
     """
     order = np.arange(HEADER_SYMBOLS).reshape(HEADER_WORDS, -1)
     return np.stack([np.roll(row, 2 * m) for m, row in enumerate(order)]).ravel()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semlink.phy.waveform.burst import Acquired, ReceivedBurst, Samples, Waveform
+from semlink.phy.waveform.levels import LevelMeter
+from semlink.phy.waveform.seen import Running, Seen
 
 LARGEST = 1e12
 """Magnitude above which nothing is a sample: sums of its square would be lost in single precision."""
@@ -19,17 +22,24 @@ class Counts:
 
     Attributes:
         received: bursts handed out.
-        refused: places without a header whose CRC held.
+        headers_failed: bursts whose header was not believed, by reason (`semlink.phy.waveform.header.Refused`).
+        nothing: places where the second look found no burst.
         too_long: bursts longer than the receiver takes.
-        cut: bursts whose end was not in the stream.
+        cut: bursts whose end, or that of their header, was not in the stream.
         spoilt: samples that were taken for 0: not finite, or beyond `LARGEST`.
     """
 
     received: int = 0
-    refused: int = 0
+    headers_failed: Counter[str] = field(default_factory=Counter)
+    nothing: int = 0
     too_long: int = 0
     cut: int = 0
     spoilt: int = 0
+
+    @property
+    def refused(self) -> int:
+        """Bursts whose header was not believed."""
+        return self.headers_failed.total()
 
 
 class BurstReceiver:
@@ -39,16 +49,19 @@ class BurstReceiver:
     Args:
         waveform: of the bursts.
         max_symbols: longer payloads are refused: nobody's header makes the receiver wait for long.
+        integers: whether the samples were integers before, whose full scale is known to be 1: what was clipped is
+            then known too.
 
     Raises:
         ValueError: `max_symbols` below 0.
     """
 
-    def __init__(self, waveform: Waveform, *, max_symbols: int = 1 << 16) -> None:
+    def __init__(self, waveform: Waveform, *, max_symbols: int = 1 << 16, integers: bool = False) -> None:
         if max_symbols < 0:
             raise ValueError(f"max_symbols={max_symbols} must be 0 or more")
         self.waveform, self.max_symbols = waveform, max_symbols
-        self.counts = Counts()
+        self.counts, self.levels = Counts(), LevelMeter(integers=integers)
+        self._cfo, self._clock_ppm, self._esno_db = Running(), Running(), Running()
         # Places are counted in the buffer, whose first sample is number `_base` of the stream.
         self._buffer = np.zeros(waveform.lead, dtype=np.complex64)
         self._base = -waveform.lead
@@ -66,6 +79,23 @@ class BurstReceiver:
         """Whether it has read the header of a burst and waits for its end."""
         return self._acquired is not None
 
+    def seen(self) -> Seen:
+        """What it has seen until now; of the last samples only the level, as long as bursts may begin in them."""
+        return Seen(
+            samples=self.levels.samples,
+            spoilt=self.counts.spoilt,
+            level_db=self.levels.mean_db,
+            peak_db=self.levels.peak_db,
+            clipped=self.levels.clipped,
+            received=self.counts.received,
+            headers_failed=dict(self.counts.headers_failed),
+            cut=self.counts.cut,
+            too_long=self.counts.too_long,
+            cfo=self._cfo.spread,
+            clock_ppm=self._clock_ppm.spread,
+            esno_db=self._esno_db.spread,
+        )
+
     def push(self, samples: Samples) -> list[ReceivedBurst]:
         """Take samples (n,), complex. One that is not finite is taken for 0, and costs nothing but itself.
 
@@ -81,6 +111,7 @@ class BurstReceiver:
         if samples.ndim != 1:
             raise ValueError(f"samples have shape {samples.shape}; they must be (n,)")
         self._pieces.append(self._checked(samples))
+        self.levels.push(self._pieces[-1])
         self._waiting += len(samples)
         # Small pieces are put together first: each look at the buffer has its price.
         if self._waiting < self.waveform.block // 4:
@@ -147,9 +178,15 @@ class BurstReceiver:
             return False
         received = self.waveform.demodulate(self._buffer, burst)
         found.append(replace(received, start=received.start + self._base))
-        self.counts.received += 1
+        self._note(received)
         self._move_on(int(burst.place) + received.samples)
         return True
+
+    def _note(self, burst: ReceivedBurst) -> None:
+        self.counts.received += 1
+        self._cfo.take(burst.cfo)
+        self._clock_ppm.take(burst.timing_ppm)
+        self._esno_db.take(burst.esno_db)
 
     def _acquire(self, end: int | None) -> bool:
         """Try the strongest place behind the next one above the threshold; False where that must wait."""
@@ -164,12 +201,18 @@ class BurstReceiver:
         if place + self.waveform.head > len(self._buffer):
             return False
         burst = self.waveform.acquire(self._buffer, place)
-        if burst is None or burst.header.count > self.max_symbols:
-            self.counts.refused += burst is None
-            self.counts.too_long += burst is not None
-            self._next = place + self.waveform.spread
-        else:
+        if isinstance(burst, Acquired) and burst.header.count <= self.max_symbols:
             self._acquired = burst
+            return True
+        self._next = place + self.waveform.spread
+        if isinstance(burst, Acquired):
+            self.counts.too_long += 1
+        elif burst is None:
+            self.counts.nothing += 1
+        elif end is not None and place + self.waveform.head > end + self.waveform.lead:
+            self.counts.cut += 1
+        else:
+            self.counts.headers_failed[burst.why] += 1
         return True
 
     def _move_on(self, place: int) -> None:

@@ -88,6 +88,7 @@ class SampleFile:
         trailing: bytes at the end that are no samples.
         channels: samples that lie side by side for each instant.
         channel: which of them is wanted; None for the first.
+        rate_hz: samples per second; None where that is not known.
 
     Raises:
         ValueError: an unknown datatype, a channel that is not there, or bytes to skip that are not there.
@@ -102,7 +103,9 @@ class SampleFile:
         trailing: int = 0,
         channels: int = 1,
         channel: int | None = None,
+        rate_hz: float | None = None,
     ) -> None:
+        self.rate_hz = rate_hz
         self.data, self.format = data, parse_datatype(datatype)
         self.channels, self.channel = channels, channel or 0
         if not 0 <= self.channel < channels:
@@ -123,6 +126,11 @@ class SampleFile:
     def __len__(self) -> int:
         """Samples of the channel."""
         return sum(count for _, count in self._runs)
+
+    @property
+    def integers(self) -> bool:
+        """Whether samples are stored as integers, whose full scale is known."""
+        return self.format.dtype.kind in "iu"
 
     def read(self, start: int = 0, count: int | None = None) -> NDArray[np.complex64]:
         """So many samples from `start` on, as far as there are; all by default.

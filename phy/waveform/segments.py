@@ -66,8 +66,9 @@ def split(symbols: Samples, header: BurstHeader, *, longest: int = 4096) -> list
 class Reassembler:
     """Puts segments together in whatever order, and from however many frames at a time, they arrive.
 
-    Frames are told apart by all that their headers say but for the segment. Of a segment that arrives twice the
-    better one stays. A frame that lacks segments is given up, and handed out with what it has, when `patience`
+    Frames are told apart by all that their headers say but for the segment: the number of the transmission above all,
+    so that segments of two that number their frames alike never meet. Of a segment that arrives twice the better one
+    stays. A frame that lacks segments is given up, and handed out with what it has, when `patience`
     bursts have arrived since its last or `most` other frames are open.
 
     Args:
@@ -86,6 +87,8 @@ class Reassembler:
         self.patience, self.most, self.max_symbols = patience, most, max_symbols
         self.dropped = 0
         """Bursts of frames that were handed out already, or too long."""
+        self.too_long = 0
+        """Those of them that were too long."""
         self._open: dict[BurstHeader, _Open] = {}
         self._done: deque[BurstHeader] = deque(maxlen=2 * most)
         self._bursts = 0
@@ -101,6 +104,7 @@ class Reassembler:
         released = [self._close(old) for old, one in list(self._open.items()) if self._late(one) and old != key]
         if key in self._done or key.symbols > self.max_symbols:
             self.dropped += 1
+            self.too_long += key.symbols > self.max_symbols
             return released
         if key not in self._open and len(self._open) >= self.most:
             released.append(self._close(min(self._open, key=lambda one: self._open[one].last)))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semlink.phy.waveform.burst import ERASED, Acquired, Reals, ReceivedBurst, Samples, check_burst
-from semlink.phy.waveform.header import HEADER_SYMBOLS, BurstHeader, decode_header
+from semlink.phy.waveform.header import HEADER_SYMBOLS, BurstHeader, Refused, read_header
 from semlink.phy.waveform.layout import (
     HALF,
     HEADER_BLOCKS,
@@ -190,7 +190,7 @@ class SingleCarrier:
             kernels.append(matched * np.conj(np.fft.fft(comb)))
         return [kernel.astype(np.complex64) for kernel in kernels]
 
-    def acquire(self, samples: Samples, place: int) -> Acquired | None:
+    def acquire(self, samples: Samples, place: int) -> Acquired | Refused:
         """Timing and frequency from the preamble, refined by the pilots in the header; then the header.
 
         Args:
@@ -217,9 +217,9 @@ class SingleCarrier:
         tone = np.exp(-2j * np.pi * cfo * sps * places)
         gain, offset = np.linalg.lstsq(np.stack([known, tone[: len(known)]], 1), y[: len(known)], rcond=None)[0]
         soft = ((y - offset * tone)[-HEADER_SYMBOLS:] * np.conj(gain * scrambling())).real
-        header = decode_header(soft)
-        if header is None:
-            return None
+        header = read_header(soft)
+        if isinstance(header, Refused):
+            return header
         constant += self._constant(complex(offset), cfo - rest / sps, start)
         return Acquired(header, first + start, cfo, constant, int(lay_out(header.count).length * sps))
 

@@ -18,7 +18,7 @@ LOOPBACK = """
     from semlink.flowgraphs.radio.blocks import {tx}, {rx}, loopback_channel
     from semlink.flowgraphs.radio.pmt_pdus import frame_pdu, received_of
     from semlink.phy.waveform.header import BurstHeader
-    tx, rx, frames, bursts = {tx}(idle=False), {rx}(), Probe(), Probe()
+    tx, rx, frames, bursts = {tx}(idle=False, seed=1), {rx}(), Probe(), Probe()  # other pilots, other estimates
     line = loopback_channel(esno_db={esno_db}, cfo={cfo}, ppm=20, phase=1, delay=100.3, taps="{taps}")
     top = gr.top_block()
     top.connect(tx, line, rx)
@@ -44,13 +44,15 @@ def test_a_single_carrier_comes_back_at_the_noise_that_was_added(run_radio: Call
     told, bursts = run_radio(LOOPBACK.format(tx="burst_tx", rx="burst_rx", esno_db=20, cfo=1e-3, taps="1"))
     assert [row[:3] + row[5:] for row in told] == [[i, 7, 0, 3] for i in range(3)]
     for _, _, _, measured_db, claimed_db, _ in told:
-        assert measured_db == pytest.approx(19.85, abs=0.15)  # 20 less what the estimates cost
-        assert claimed_db == pytest.approx(measured_db, abs=0.3)
+        # 20 less what the estimates cost. Three and a half standard deviations: measured, 0.2 dB a burst for its Es/N0
+        # from 644 known symbols, 0.12 for the error of its 3000.
+        assert measured_db == pytest.approx(19.85, abs=0.25)
+        assert claimed_db == pytest.approx(measured_db, abs=0.45)
     assert len(bursts) == 9
     for burst in bursts:
         assert burst["cfo"] == pytest.approx(1e-3, abs=2e-6)
         assert burst["timing_ppm"] == pytest.approx(20, abs=10)
-        assert burst["esno_db"] == pytest.approx(20, abs=0.5)
+        assert burst["esno_db"] == pytest.approx(20, abs=0.7)
 
 
 def test_ofdm_comes_back_over_echoes(run_radio: Callable[..., Any]) -> None:

@@ -44,7 +44,15 @@ def coder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apps, "_open_coder", lambda address: Pixels())
 
 
-TRANSMIT = ["transmit", "samples", "--size", "40x30", "--ratio", "1/2", "--esno", "12", "--sender", "9"]
+def images_of(out: str) -> list[dict[str, Any]]:
+    """The lines of JSON but for the last, which tells what was seen."""
+    *told, seen = [json.loads(line, parse_constant=pytest.fail) for line in out.splitlines() if line.startswith("{")]
+    assert {one["label"] for one in told} <= {"received"}
+    assert (seen["label"], seen["images"]) == ("seen", len(told))
+    return told
+
+
+TRANSMIT = ["transmit", "samples", "--size", "40x30", "--ratio", "1/2", "--esno", "12", "--sender", "9", "--seed", "1"]
 RECEIVE = ["receive", "--reference", "samples", "--size", "40x30", "--json"]
 
 
@@ -57,7 +65,7 @@ def test_images_through_a_file(kind: str, tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().out.splitlines()[4] == "sent: chelsea 4, 40x30, swin, 1800 symbols"
     assert read_recording(tmp_path / "a.sigmf-meta").rate_hz == 1e6
     apps.main([*RECEIVE, *link, "--out", str(tmp_path)])
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = images_of(capsys.readouterr().out)
     assert [one["name"] for one in told] == ["astronaut", "chelsea", "coffee"] * 2
     assert [one["sequence"] for one in told] == list(range(6))
     assert all(float(one["psnr_db"]) > 45 for one in told)  # "Infinity" of a picture without an error
@@ -65,7 +73,7 @@ def test_images_through_a_file(kind: str, tmp_path: Path, capsys: pytest.Capture
     assert load_picture(Path(told[3]["path"])).shape == (30, 40, 3)
     noisy = ["--esno", "20", "--cfo", "1e-3", "--ppm", "20", "--count", "3"]
     apps.main([*RECEIVE, *link, "--out", str(tmp_path), *noisy])
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = images_of(capsys.readouterr().out)
     assert len(told) == 3
     # N0/2 on each axis, in steps of which the image's range is 2·sqrt(1.5): 20 + 10·log10(2·4·1.5) dB, less clipping.
     assert all(29.5 < one["psnr_db"] < 33.5 for one in told)
@@ -82,7 +90,7 @@ def test_images_through_the_air_of_a_socket(
     words = ["--esno", "30", "--taps", "0.5j", "--seconds", "60"]
     apps.main([*RECEIVE, *link, "--out", str(tmp_path), *words])
     sender.join(60)
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    told = images_of(capsys.readouterr().out)
     assert [one["name"] for one in told] == ["astronaut", "chelsea", "coffee"]
     assert all(one["esno_db"] == pytest.approx(24, abs=0.7) for one in told)  # half the amplitude, the same noise
 
@@ -107,8 +115,9 @@ def test_an_image_that_cannot_be_decoded_is_told_and_others_follow(
     apps.main(["receive", *link, "--json", "--out", str(tmp_path)])
     out, told = capsys.readouterr()
     assert told.splitlines() == ["semlink: codec 'user:48'", "semlink: queue is full"]
-    (line,) = out.splitlines()
-    assert json.loads(line, parse_constant=pytest.fail)["psnr_db"] is None  # NaN is no JSON
+    (one,) = images_of(out)
+    assert one["psnr_db"] is None  # NaN is no JSON
+    assert json.loads(out.splitlines()[-1])["undecoded"] == {"codec 'user:48'": 1, "queue is full": 1}
 
 
 def test_what_a_worker_or_a_radio_raises_is_one_line(
@@ -211,10 +220,10 @@ def test_transmit_and_receive_over_the_simulated_link(
     finally:
         sender.kill()  # which would wait for a receiver for ever
     assert done.returncode == 0, done.stderr
-    told = [json.loads(line) for line in done.stdout.splitlines()]
+    told = images_of(done.stdout)
     assert [one["name"] for one in told] == ["astronaut", "chelsea", "coffee"]
     assert all(one["codec"] == "deepjscc" and one["psnr_db"] > 24 and not one["lost"] for one in told)
     assert len(sent.splitlines()) == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        f"{i:04d}-{one['name']}.png" for i, one in enumerate(told, 1)
+        f"{i:04d}-{one['name']}-{one['transmission']:06x}.png" for i, one in enumerate(told, 1)
     ]

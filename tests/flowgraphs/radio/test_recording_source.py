@@ -62,7 +62,7 @@ def test_it_waits_ends_or_repeats(tmp_path: Path) -> None:
         print(json.dumps([[len(one) for one in runs], [float(one.real.sum(dtype=float)) for one in runs], told]))
     """)
     whole = float(sent.real.sum(dtype=float))
-    assert lengths == [70_000, 70_005, 70_000 + 670_144, 200_003, 140_010, 70_009]
+    assert lengths == [70_000, 70_005, 70_000 + 671_808, 200_003, 140_010, 70_009]
     rest = float(sent.real[:60_003].sum(dtype=float))
     assert sums == [whole, whole, whole, 2 * whole + rest, 2 * whole, whole]
     assert [text[:9] for text in told] == ["then='sto", "silence=-", "recording"]

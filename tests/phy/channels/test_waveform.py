@@ -36,9 +36,9 @@ def test_the_error_is_the_noise_that_was_promised(spec: str) -> None:
 
 def test_the_ledger_pays_for_everything_that_is_sent() -> None:
     got = channel("waveform:sc")(probe(1, 5000), 0.1, rng=torch.Generator().manual_seed(0))
-    assert got.uses == {"payload": 5000, "preamble": 192, "header": 576, "pilot": 352, "guard": 32}
+    assert got.uses == {"payload": 5000, "preamble": 192, "header": 672, "pilot": 360, "guard": 32}
     got = channel("waveform:ofdm")(probe(1, 100), 0.1, rng=torch.Generator().manual_seed(0))
-    assert got.uses == {"payload": 100, "preamble": 104, "header": 288, "pilot": 36, "padding": 44}
+    assert got.uses == {"payload": 100, "preamble": 104, "header": 336, "pilot": 40, "padding": 44}
 
 
 class Analogue:

@@ -159,9 +159,9 @@ def test_a_header_with_a_wrong_bit_is_refused(
     rng = np.random.default_rng(12)
 
     def flipped(header: BurstHeader) -> np.ndarray:
-        words = encode_header(header).reshape(24, 12).copy()
-        words[:, 5] *= encode_header(BurstHeader(codec=1)).reshape(24, 12)[:, 0]
-        words[:, 5] *= encode_header(BurstHeader()).reshape(24, 12)[:, 0]
+        words = encode_header(header).reshape(24, 14).copy()
+        words[:, 5] *= encode_header(BurstHeader(codec=1)).reshape(24, 14)[:, 0]
+        words[:, 5] *= encode_header(BurstHeader()).reshape(24, 14)[:, 0]
         return words.ravel()
 
     module = "layout" if isinstance(waveform, SingleCarrier) else "ofdm_words"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from semlink.phy.waveform import BurstHeader, BurstReceiver, OfdmWaveform, SingleCarrier, Waveform
+from semlink.phy.waveform import BurstHeader, BurstReceiver, OfdmWaveform, Refused, SingleCarrier, Waveform
 from semlink.phy.waveform.sync import cfar_threshold
 
 WAVEFORMS: tuple[Waveform, ...] = (SingleCarrier(), OfdmWaveform())
@@ -17,10 +17,10 @@ WAVEFORMS: tuple[Waveform, ...] = (SingleCarrier(), OfdmWaveform())
 def false_alarms(waveform: Waveform, samples: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     """Bursts received in noise, and places at which even the preamble was believed."""
     module, looked = sys.modules[type(waveform).__module__], 0
-    name = "decode_header" if isinstance(waveform, SingleCarrier) else "_read_header"
-    original: Callable[..., BurstHeader | None] = getattr(module, name)
+    name = "read_header" if isinstance(waveform, SingleCarrier) else "_read_header"
+    original: Callable[..., BurstHeader | Refused] = getattr(module, name)
 
-    def counted(*arguments: object) -> BurstHeader | None:
+    def counted(*arguments: object) -> BurstHeader | Refused:
         nonlocal looked
         looked += 1
         return original(*arguments)

@@ -16,6 +16,7 @@ EXAMPLE = BurstHeader(
     height=768,
     width=512,
     sender=200,
+    transmission=0xC0FFEE,
     sequence=99,
     segment=7,
     segments=9,
@@ -72,25 +73,25 @@ def test_a_header_comes_back_field_by_field() -> None:
         assert set(np.unique(sent)) <= {-1.0, 1.0}
         assert decode_header(sent) == header
         np.testing.assert_array_equal(likely_symbols(sent), sent)
-    assert sum(FIELDS.values()) == 120
+    assert sum(FIELDS.values()) == 144
 
 
 def test_the_crc_is_that_of_38_212() -> None:
     """Against the CRC of the 5G chain, bit for bit."""
-    sent = encode_header(EXAMPLE).reshape(24, 12).T
+    sent = encode_header(EXAMPLE).reshape(24, 14).T
     bits = golay.decode(sent).ravel()
-    assert torch.equal(append(torch.from_numpy(bits[None, :120]).float(), 24)[0], torch.from_numpy(bits).float())
+    assert torch.equal(append(torch.from_numpy(bits[None, :144]).float(), 24)[0], torch.from_numpy(bits).float())
 
 
 def test_three_flips_in_every_word_are_repaired_and_any_other_word_is_refused() -> None:
     rng = np.random.default_rng(3)
-    sent = encode_header(EXAMPLE).reshape(24, 12)  # column i is word i
+    sent = encode_header(EXAMPLE).reshape(24, 14)  # column i is word i
     flipped = sent.copy()
-    for word in range(12):
+    for word in range(14):
         flipped[rng.choice(24, 3, replace=False), word] *= -1
     assert decode_header(flipped.ravel()) == EXAMPLE
     # A word that is replaced by another codeword cannot be told by the Golay code: by the CRC it is.
-    for word in range(12):
+    for word in range(14):
         for other in rng.choice(np.arange(1, 4096), 40, replace=False):
             wrong = sent.copy()
             wrong[:, word] *= 1 - 2 * golay.codebook()[other]
@@ -103,7 +104,7 @@ def test_noise_alone_is_no_header() -> None:
 
 
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("semlink.phy.waveform.header.VERSION", 2)
+    monkeypatch.setattr("semlink.phy.waveform.header.VERSION", 3)
     sent = encode_header(EXAMPLE)
     monkeypatch.undo()
     assert decode_header(sent) is None
@@ -140,6 +141,7 @@ def test_segments_cover_a_frame_and_differ_by_one_symbol_at_most() -> None:
         ("segments", 0, "segments=0"),
         ("segment", 1, "segment=1 must be from 0 to 0"),
         ("symbols", 1 << 24, "symbols=16777216 must be a whole number from 0 to 16777215"),
+        ("transmission", 1 << 24, "transmission=16777216 must be a whole number from 0 to 16777215"),
         ("sequence", True, "sequence=True"),
         ("scale_db", 64.0, "scale_db=64.0 must be from -64 to 63.9688 dB"),
         ("scale_db", float("nan"), "scale_db=nan"),
