@@ -11,8 +11,9 @@ Moeneclaey and S. A. Fechtel, "Digital Communication Receivers", 1998, chapters 
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY, dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,6 @@ from semlink.phy.waveform.layout import (
     HEADER_BLOCKS,
     PILOTS,
     PREAMBLE,
-    SEGMENT,
     SPACING,
     Nodes,
     known_symbols,
@@ -33,18 +33,17 @@ from semlink.phy.waveform.layout import (
     preamble,
     scrambling,
 )
+from semlink.phy.waveform.preamble_search import PreambleSearch
 from semlink.phy.waveform.pulse import Pulse
+from semlink.phy.waveform.reach import SINGLE_CARRIER_REACH
 from semlink.phy.waveform.sync import (
     Tracker,
-    cfar_threshold,
     energy,
     frequency,
     last_alive,
     local_variance,
     parabola_peak,
-    share,
     turn,
-    window_sum,
     without_constant,
 )
 
@@ -152,43 +151,38 @@ class SingleCarrier:
 
     @property
     def threshold(self) -> float:
-        """Of the share of the energy that segments of the preamble explain."""
-        return cfar_threshold(PREAMBLE // SEGMENT, PREAMBLE, self.false_alarm)
+        """Of the share of the energy that the preamble explains."""
+        return self._search.threshold
+
+    @property
+    def reach(self) -> float:
+        """Carrier offset up to which bursts are found, to either side, in cycles per sample."""
+        return SINGLE_CARRIER_REACH
+
+    @cached_property
+    def _search(self) -> PreambleSearch:
+        return PreambleSearch(self.pulse, self.block, self.reach, self.false_alarm)
 
     def score(self, samples: Samples) -> tuple[Reals, Reals]:
-        """Share and amount of energy behind the matched filter that lies in the preamble's segments.
+        """Share and amount of the energy behind the matched filter that the preamble explains at the best offset.
 
-        Segments are added up by their energies, so a frequency offset of 8e-3 cycles per symbol costs 0.5 dB. A moving
-        average is taken away first: it holds what is at the carrier, as DC, and of symbols next to nothing.
+        Where a first look finds nothing both are 0. A moving average is taken away first: it holds what is at the
+        carrier, as DC, and of symbols next to nothing.
 
         Args:
             samples: (block,).
 
         Returns:
-            The share (Beta-distributed under noise) and the energy at places `lead`, `lead` + 1, …, (places,).
+            The share (`sync.tone_threshold` has its distribution under noise) and the energy at places `lead`,
+            `lead` + 1, …, (places,).
         """
         sps, n = self.samples_per_symbol, len(samples)
-        spectrum = np.fft.fft(without_constant(samples, _AVERAGED * sps))
-        count = n - self.lead - self.pulse.half - (PREAMBLE - 1) * sps
-        stop = self.lead + count + (PREAMBLE - 1) * sps
-        matched, *parts = (np.fft.ifft(spectrum * one)[self.lead : stop] for one in self._kernels(n))
-        found = sum(energy(part) for part in parts)
-        explained = found[:count] + found[HALF * sps :][:count]
-        return share(explained / SEGMENT, window_sum(energy(matched), PREAMBLE, sps)[:count]), explained
-
-    @lru_cache(maxsize=4)  # noqa: B019 - instances are values
-    def _kernels(self, n: int) -> list[NDArray[np.complex64]]:
-        """Spectra of the matched filter, and of it with either segment of the half, each (n,)."""
-        half, sps = self.pulse.half, self.samples_per_symbol
-        taps = np.zeros(n)
-        taps[np.arange(-half, half + 1)] = self.pulse.taps(0.0)[0]
-        matched = np.conj(np.fft.fft(taps))
-        kernels = [matched]
-        for start in range(0, HALF, SEGMENT):
-            comb = np.zeros(n, dtype=complex)
-            comb[np.arange(start, start + SEGMENT) * sps] = preamble()[start : start + SEGMENT]
-            kernels.append(matched * np.conj(np.fft.fft(comb)))
-        return [kernel.astype(np.complex64) for kernel in kernels]
+        count = n - self.lead - self.pulse.half - PREAMBLE * sps
+        found = self._search.find(without_constant(samples, _AVERAGED * sps), self.lead, count)
+        statistic, strength = np.zeros(count), np.zeros(count)
+        np.maximum.at(statistic, found.places - self.lead, found.shares)
+        np.maximum.at(strength, found.places - self.lead, found.strengths)
+        return statistic, strength
 
     def acquire(self, samples: Samples, place: int) -> Acquired | None:
         """Timing and frequency from the preamble, refined by the pilots in the header; then the header.
@@ -202,14 +196,14 @@ class SingleCarrier:
         raw = samples[first : place + self.head]
         constant = complex(np.mean(raw))
         raw = raw - np.complex64(constant)
-        start = self.lead + self._fraction(raw, self.lead)
-        cfo = self._coarse(self.pulse.matched(raw, start + sps * np.arange(PREAMBLE))) / sps
+        late, cfo = self._coarse(raw, self.lead - self.pulse.half)
+        start = self.lead + late
         piece = turn(raw, -cfo)
         places = np.concatenate([np.arange(PREAMBLE), layout.pilots[: HEADER_BLOCKS * PILOTS], layout.header])
         known = known_symbols(layout)[places[:-HEADER_SYMBOLS]]
         y = self.pulse.matched(piece, start + sps * places)
-        # Frequency errors of the preamble are below 3.4e-4 cycles per symbol, one standard deviation, at 3 dB.
-        rest = frequency(y[: len(known)] * known.conj(), places[: len(known)], centre=0.0, reach=1.5e-3)
+        # Frequency errors of the preamble are below 4.2e-4 cycles per symbol, one standard deviation, at 0 dB.
+        rest = frequency(y[: len(known)] * known.conj(), places[: len(known)], centre=0.0, reach=2.5e-3)
         y = y * np.exp(-2j * np.pi * rest * places)
         cfo += rest / sps
         start -= self._timing(y[:PREAMBLE], known[:PREAMBLE]) * sps
@@ -229,20 +223,31 @@ class SingleCarrier:
         response = float(self.pulse.taps(0.0)[0] @ np.cos(2 * np.pi * cfo * np.arange(-half, half + 1)))
         return offset * complex(np.exp(2j * np.pi * cfo * start)) / response
 
-    def _fraction(self, samples: Samples, place: int) -> float:
-        """Where within ± one sample the preamble is strongest."""
-        late = np.arange(-1, 2)
-        times = place + late[:, None] + self.samples_per_symbol * np.arange(PREAMBLE)
-        y = self.pulse.matched(samples, times.ravel().astype(np.float64)).reshape(len(late), -1, SEGMENT)
-        known = np.tile(preamble(), 2).reshape(-1, SEGMENT)
-        return parabola_peak((np.abs(np.sum(y * known.conj(), axis=2)) ** 2).sum(axis=1))
+    def _coarse(self, samples: Samples, first: int) -> tuple[float, float]:
+        """By how many samples the preamble is late, and cycles per sample: where its correlation is strongest.
 
-    def _coarse(self, y: Samples) -> float:
-        """Cycles per symbol: the turn from one half to the other, then the periodogram around it."""
-        z = y * np.tile(preamble(), 2).conj()
-        sums = z.reshape(2, -1, SEGMENT).sum(axis=2)
-        turn = np.angle(np.sum(sums[1] * sums[0].conj())) / (2 * np.pi * HALF)
-        return frequency(z, np.arange(PREAMBLE), centre=float(turn), reach=2e-3)
+        The pulses are those of the offset that is tried, so that the largest costs nothing either.
+
+        Args:
+            samples: with a symbol more to either side.
+            first: of the preamble's pulses, were it not late.
+        """
+        step, sent = max(round(self.samples_per_symbol / 4), 1), self._shaped
+        early = np.arange(-2, 3) * step
+        windows = np.stack([samples[first + shift :][: len(sent)] for shift in early.tolist()])
+        points = 4 << (len(sent) - 1).bit_length()
+        reach = math.ceil(self.reach * points) + 16
+        bins = np.arange(-reach, reach + 1)
+        power = energy(np.fft.fft(windows * sent.conj(), points)[:, bins])
+        row, column = np.unravel_index(np.argmax(power), power.shape)
+        row, column = int(np.clip(row, 1, len(early) - 2)), int(np.clip(column, 1, len(bins) - 2))
+        late = early[row] + step * parabola_peak(power[row - 1 : row + 2, column])
+        return late, (bins[column] + parabola_peak(power[row, column - 1 : column + 2])) / points
+
+    @cached_property
+    def _shaped(self) -> NDArray[np.complex64]:
+        """The preamble's samples, pulse tails included."""
+        return self.pulse.shape(np.tile(preamble(), 2))
 
     def _timing(self, y: Samples, known: Samples) -> float:
         """Symbols by which the samples taken are late, given received and sent (n,)."""

@@ -37,6 +37,34 @@ def cfar_threshold(references: int, observations: int, false_alarm: float) -> fl
     return high
 
 
+@lru_cache(maxsize=64)
+def tone_threshold(observations: int, width: float, false_alarm: float, *, pieces: int = 1) -> float:
+    """Threshold on the largest share of the energy of N observations that a tone of any frequency explains.
+
+    At one frequency the share of white Gaussian noise is Beta(1, N - 1) whatever its level, and P(share > t) is
+    (1 - t)^(N - 1). Over all frequencies P(largest share > t) is at most that plus the expected number of times that
+    the share crosses t upwards, Rice's formula on the sphere: κ · width · √(t / π) · (1 - t)^(N - 3/2) · Γ(N) / Γ(N - 1/2)
+    with κ = 2π · √((N² - 1) / 12). At the small probabilities of detection the bound is the probability itself.
+
+    Source: S. O. Rice, Bell Syst. Tech. J. 24 (1945) 46-156; R. B. Davies, Biometrika 74 (1987) 33-43.
+
+    Args:
+        observations: N, complex, at equal distances.
+        width: of all frequencies together in cycles per observation.
+        false_alarm: probability wanted.
+        pieces: number of intervals of frequencies.
+    """
+    n = observations
+    crossings = 2 * math.pi * math.sqrt((n**2 - 1) / 12 / math.pi) * width
+    crossings *= math.exp(math.lgamma(n) - math.lgamma(n - 0.5))
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        bound = pieces * (1 - middle) ** (n - 1) + crossings * math.sqrt(middle) * (1 - middle) ** (n - 1.5)
+        low, high = (middle, high) if bound > false_alarm else (low, middle)
+    return high
+
+
 def frequency(known: Samples, places: Reals, *, centre: float, reach: float, points: int = 129) -> float:
     """Frequency in cycles per unit of `places` at which Σ known · exp(-j2πf·places) is largest: maximum likelihood.
 
