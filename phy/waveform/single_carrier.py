@@ -14,20 +14,18 @@ from __future__ import annotations
 import math
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semlink.phy.waveform.burst import ERASED, Acquired, Reals, ReceivedBurst, Samples, check_burst
+from semlink.phy.waveform.burst import Acquired, Reals, ReceivedBurst, Samples, check_burst
+from semlink.phy.waveform.demodulation import Demodulation
 from semlink.phy.waveform.header import HEADER_SYMBOLS, BurstHeader, decode_header
 from semlink.phy.waveform.layout import (
     HALF,
     HEADER_BLOCKS,
     PILOTS,
     PREAMBLE,
-    SPACING,
-    Nodes,
     known_symbols,
     lay_out,
     preamble,
@@ -37,11 +35,8 @@ from semlink.phy.waveform.preamble_search import PreambleSearch
 from semlink.phy.waveform.pulse import Pulse
 from semlink.phy.waveform.reach import SINGLE_CARRIER_REACH
 from semlink.phy.waveform.sync import (
-    Tracker,
     energy,
     frequency,
-    last_alive,
-    local_variance,
     parabola_peak,
     turn,
     without_constant,
@@ -264,127 +259,4 @@ class SingleCarrier:
             samples: with `lead` before the burst and behind it.
             burst: as `acquire` found it in them.
         """
-        return _Demodulation(self, samples, burst).run()
-
-
-class _Demodulation:
-    """One burst on its way from samples to symbols.
-
-    Known symbols further and further into the burst refine frequency, timing and drift, so that what is left at the
-    next ones is always small.
-    """
-
-    def __init__(self, waveform: SingleCarrier, samples: Samples, burst: Acquired) -> None:
-        self.waveform, self.burst, self.sps = waveform, burst, waveform.samples_per_symbol
-        self.first = int(burst.place) - waveform.lead
-        piece = samples[self.first : int(burst.place) + burst.samples + waveform.lead]
-        self.samples = turn(piece - np.complex64(burst.offset), -burst.cfo)
-        self.layout = lay_out(burst.header.count)
-        sent = known_symbols(self.layout, burst.header)
-        self.known = np.sort(np.concatenate([np.arange(PREAMBLE), self.layout.header, self.layout.pilots]))
-        self.sent, self.slope = sent, waveform.pulse.slope(sent)
-        self.cfo = self.late = self.drift = 0.0  # cycles per symbol, symbols, symbols per symbol
-        self.offset = 0j
-        self.alive = self.layout.length
-        self.nodes = Nodes(self.known)
-
-    def run(self) -> ReceivedBurst:
-        """All of it."""
-        horizon = PREAMBLE + HEADER_SYMBOLS + 4 * (SPACING + PILOTS)
-        while horizon < self.alive:
-            self._refine(horizon)
-            horizon *= 3
-        self._refine(self.alive)
-        return self._finish()
-
-    def _observe(self, places: NDArray[np.intp]) -> Samples:
-        """Behind the matched filter, at these symbols."""
-        times = places + self.drift * places + self.late
-        y = self.waveform.pulse.matched(self.samples, self.burst.place - self.first + self.sps * times)
-        tone = np.exp(-2j * np.pi * self.burst.cfo * self.sps * times)
-        straight: Samples = (y - self.offset * tone) * np.exp(-2j * np.pi * self.cfo * places)
-        return straight
-
-    def _refine(self, horizon: int) -> None:
-        """Frequency, timing, drift and DC from the known symbols up to the horizon."""
-        known = self._track(horizon)
-        places, y, x, gain = known.places, known.y, self.sent[known.places], known.gain
-        self._update_clock(places, y / gain - x, known.n0 / float(np.mean(energy(gain[: len(self._head)]))))
-        tone = np.exp(-2j * np.pi * (self.burst.cfo * self.sps + self.cfo) * places)
-        self.offset += complex(np.mean((y - gain * x) * tone.conj()))
-        away = places - np.mean(places)
-        self.cfo += float(away @ np.unwrap(np.angle(gain)) / (away @ away)) / (2 * np.pi)
-
-    def _track(self, horizon: int) -> _Track:
-        """Gain at the known symbols up to the horizon; `alive` shrinks where the signal ends."""
-        while True:
-            places = self.known[: np.searchsorted(self.known, min(horizon, self.alive))]
-            nodes, y = self.nodes.until(len(places)), self._observe(places)
-            values = nodes.gains(y, self.sent[places])
-            tracker = Tracker(nodes.centres, nodes.weights, self.waveform.memory)
-            smoothed = tracker.smooth(values)
-            gain = tracker.at(smoothed, places)
-            head = slice(0, len(self._head))
-            n0 = float(np.mean(energy((y - gain * self.sent[places])[head])))
-            level = float(np.sqrt(np.mean(energy(gain[head]))))
-            value = (values * smoothed.conj()).real / (np.abs(smoothed) * level + 1e-30)
-            last = last_alive(value, np.sqrt(n0 / 2 / nodes.weights) / (level + 1e-30))
-            if last == len(values) - 1:
-                return _Track(places, y, gain, n0, tracker, smoothed)
-            self.alive = int(places[nodes.ends[last] - 1]) + 1
-
-    @property
-    def _head(self) -> NDArray[np.intp]:
-        """Known symbols of preamble and header, pilots among them."""
-        return self.known[: PREAMBLE + HEADER_SYMBOLS]
-
-    def _update_clock(self, places: NDArray[np.intp], error: Samples, n0: float) -> None:
-        """Timing and its drift, by least squares in what slopes leave behind; a priori drifts are small."""
-        slope = self.slope[places]
-        weight, moment = energy(slope), (error * slope.conj()).real
-        system = np.array([[np.sum(weight * places**i * places**j) for i in (0, 1)] for j in (0, 1)], dtype=np.float64)
-        total = np.array([np.sum(moment), np.sum(moment * places)])
-        prior = n0 / 2 / _CLOCKS**2
-        system[1, 1] += prior
-        total[1] += prior * self.drift
-        late, drift = np.linalg.solve(system, total)
-        self.late -= float(late)
-        self.drift -= float(drift)
-
-    def _finish(self) -> ReceivedBurst:
-        header, waveform = self.burst.header, self.waveform
-        track = self._track(self.layout.length)
-        squares = energy(track.y - track.gain * self.sent[track.places])
-        local = local_variance(squares, track.places, max(waveform.memory, 256), lost=track.tracker.parameters)
-        payload = self.layout.payload[: np.searchsorted(self.layout.payload, self.alive)]
-        gain = track.tracker.at(track.smoothed, payload)
-        error = track.tracker.at(track.tracker.error, payload)
-        variance = local[np.searchsorted(track.places, payload)] * (1 + error)
-        symbols = np.zeros(header.count, dtype=np.complex64)
-        n0 = np.full(header.count, ERASED, dtype=np.float32)
-        symbols[: len(payload)] = self._observe(payload) / gain
-        n0[: len(payload)] = np.minimum(variance / energy(gain), ERASED)
-        level, whole = float(np.mean(energy(track.smoothed))), self.alive == self.layout.length
-        return ReceivedBurst(
-            header=header,
-            symbols=symbols,
-            n0=n0,
-            start=self.burst.place + self.sps * self.late,
-            samples=self.burst.samples if whole else self.alive * self.sps,
-            cfo=self.burst.cfo + self.cfo / self.sps,
-            timing_ppm=-self.drift * 1e6 / (1 + self.drift),
-            gain=level**0.5,
-            esno_db=float(10 * np.log10(level / max(float(np.mean(local)), 1e-30))),
-            complete=whole,
-        )
-
-
-class _Track(NamedTuple):
-    """Known symbols: where they lie, what was received of them, their gain, noise variance, and the smoothing."""
-
-    places: NDArray[np.intp]
-    y: Samples
-    gain: Samples
-    n0: float
-    tracker: Tracker
-    smoothed: Samples
+        return Demodulation(self.pulse, self.memory, self.lead, samples, burst).run()
