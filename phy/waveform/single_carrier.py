@@ -44,8 +44,8 @@ from semlink.phy.waveform.sync import (
 
 _AVERAGED = 256
 """Symbols over which a constant is looked for."""
-_CLOCKS = 100e-6
-"""Standard deviation of sampling offsets, before anything is known of them."""
+_SLOWEST = 200e-6
+"""Sampling offset for which there are samples at the end of a burst: 2 symbols more are there in any case."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,12 @@ class SingleCarrier:
         if header is None:
             return None
         constant += self._constant(complex(offset), cfo - rest / sps, start)
-        return Acquired(header, first + start, cfo, constant, int(lay_out(header.count).length * sps))
+        return Acquired(header, first + start, cfo, constant, self._samples(lay_out(header.count).length))
+
+    def _samples(self, symbols: int) -> int:
+        """To the end of a burst, and what a slow clock adds to a long one: as far as the tail of its last pulse."""
+        slip = math.ceil(_SLOWEST * symbols * self.samples_per_symbol) - 2 * self.samples_per_symbol
+        return symbols * self.samples_per_symbol + min(max(slip, 0), self.pulse.half)
 
     def _constant(self, offset: complex, cfo: float, start: float) -> complex:
         """In samples, what is `offset` at `start` behind the matched filter, when they were turned back by `cfo`."""
