@@ -198,7 +198,7 @@ class SingleCarrier:
         known = known_symbols(layout)[places[:-HEADER_SYMBOLS]]
         y = self.pulse.matched(piece, start + sps * places)
         # Frequency errors of the preamble are below 4.2e-4 cycles per symbol, one standard deviation, at 0 dB.
-        rest = frequency(y[: len(known)] * known.conj(), places[: len(known)], centre=0.0, reach=2.5e-3)
+        rest = frequency(y[: len(known)] * known.conj(), places[: len(known)], centre=0.0, reach=2.5e-3, points=49)
         y = y * np.exp(-2j * np.pi * rest * places)
         cfo += rest / sps
         start -= self._timing(y[:PREAMBLE], known[:PREAMBLE]) * sps

@@ -105,7 +105,7 @@ def fit_polynomial(
         deviations: a priori, infinite where nothing is known, (p,).
     """
     scale = max(float(np.max(np.abs(places))), 1.0)
-    powers = (np.asarray(places) / scale)[:, None] ** np.arange(len(before))
+    powers = np.vander(np.asarray(places) / scale, len(before), increasing=True)
     units = scale ** np.arange(len(before))
     prior = 1 / (np.asarray(deviations) * units) ** 2
     information = (powers * weights[:, None]).T @ powers / variance + np.diag(prior)
@@ -116,7 +116,10 @@ def fit_polynomial(
 
 def polynomial(coefficients: Reals, places: Reals) -> Reals:
     """Its values at `places`, (n,), constant coefficient first."""
-    values: Reals = np.polynomial.polynomial.polyval(np.asarray(places, dtype=np.float64), coefficients)
+    at, values = np.asarray(places, dtype=np.float64), np.zeros(len(places))
+    for one in coefficients[::-1].tolist():
+        values *= at
+        values += one
     return values
 
 
