@@ -22,11 +22,9 @@ _CLOCKS = 100e-6
 _SWEEPS = 3e-9
 """Of the frequency's change in cycles per sample, a sample: 3 ppm of 1 GHz in a second, at 1 Msample/s."""
 _GROWTH = (3.0, 2.0, 1.5, 1.2)
-"""By what the part of the burst that is looked at grows: the first that leaves both of the following."""
+"""By what the part of the burst that is looked at grows: the first that leaves its end this well known:"""
 _LATE = 0.08
 """Symbols by which the timing at its end may be off, one standard deviation."""
-_OFF = 1e-4
-"""Cycles per symbol by which the frequency there may be off: 0.05 cycles in 512 symbols of smoothing."""
 
 
 class Demodulation:
@@ -59,16 +57,16 @@ class Demodulation:
         """All of it."""
         horizon = PREAMBLE + HEADER_SYMBOLS + 4 * (SPACING + PILOTS)
         while horizon < self.alive:
-            horizon = self._grown(horizon, *self._refine(horizon))
+            horizon = self._grown(horizon, self._refine(horizon))
         self._refine(self.alive)
         return self._finish()
 
-    def _grown(self, horizon: int, carrier: Reals, clock: Reals) -> int:
-        """How far the next look goes, given the covariances of what was told by the last."""
+    def _grown(self, horizon: int, clock: Reals) -> int:
+        """How far the next look goes, given the covariance of what the last one told of the clock."""
         for factor in _GROWTH:
             grown = int(factor * horizon)
-            late, turning = np.array([1, grown]), np.array([0, 1, 2 * grown])
-            if late @ clock @ late <= _LATE**2 and turning @ carrier @ turning <= _OFF**2:
+            end = np.array([1, grown])
+            if end @ clock @ end <= _LATE**2:
                 break
         return grown
 
@@ -87,8 +85,8 @@ class Demodulation:
         turned: Samples = np.exp(-2j * np.pi * polynomial(self.carrier, places))
         return turned
 
-    def _refine(self, horizon: int) -> tuple[Reals, Reals]:
-        """Carrier, clock and DC from the known symbols up to the horizon; the covariances of carrier and clock."""
+    def _refine(self, horizon: int) -> Reals:
+        """Carrier, clock and DC from the known symbols up to the horizon; the covariance of the clock's."""
         known = self._track(horizon)
         places, y, x, gain = known.places, known.y, self.sent[known.places], known.gain
         n0 = max(known.n0 / float(np.mean(energy(gain[: len(self._head)]))), 1e-12)
@@ -100,11 +98,10 @@ class Demodulation:
         self.offset += complex(np.mean((y - gain * x) * tone.conj()))
         phases = np.unwrap(np.angle(gain)) / (2 * np.pi)
         deviations = np.array([np.inf, np.inf, _SWEEPS * self.sps**2 / 2])
-        carrier = fit_polynomial(
-            places, np.ones(len(places)), phases, n0 / 2 / (2 * np.pi) ** 2, -self.carrier, deviations
-        )
+        noise = n0 / 2 / (2 * np.pi) ** 2
+        carrier = fit_polynomial(places, np.ones(len(places)), phases, noise, -self.carrier, deviations)
         self.carrier = self.carrier + carrier.change * (0, 1, 1)
-        return carrier.covariance, clock.covariance
+        return clock.covariance
 
     def _track(self, horizon: int) -> _Track:
         """Gain at the known symbols up to the horizon; `alive` shrinks where the signal ends."""

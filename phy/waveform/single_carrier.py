@@ -239,10 +239,10 @@ class SingleCarrier:
         reach = math.ceil(self.reach * points) + 16
         bins = np.arange(-reach, reach + 1)
         power = energy(np.fft.fft(windows * sent.conj(), points)[:, bins])
-        row, column = np.unravel_index(np.argmax(power), power.shape)
-        row, column = int(np.clip(row, 1, len(early) - 2)), int(np.clip(column, 1, len(bins) - 2))
+        best = np.unravel_index(np.argmax(power), power.shape)
+        row, column = (min(max(int(one), 1), size - 2) for one, size in zip(best, power.shape, strict=True))
         late = early[row] + step * parabola_peak(power[row - 1 : row + 2, column])
-        return late, (bins[column] + parabola_peak(power[row, column - 1 : column + 2])) / points
+        return float(late), float(bins[column] + parabola_peak(power[row, column - 1 : column + 2])) / points
 
     @cached_property
     def _shaped(self) -> NDArray[np.complex64]:
