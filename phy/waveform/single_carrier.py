@@ -4,8 +4,8 @@ A burst is a preamble of two equal halves, then the header and the payload with 
 of their symbols and at the end. Nothing in the receiver decides on a symbol of the payload: the header is read from
 preamble and pilots, and once its CRC holds it is as good as pilots itself.
 
-Sources: two equal halves for the frequency: P. H. Moose, "A technique for orthogonal frequency division multiplexing
-frequency offset correction", IEEE Trans. Commun. 42 (1994) 2908-2914. Timing and phase from known symbols: H. Meyr, M.
+Sources: frequency from known symbols: D. C. Rife and R. R. Boorstyn, "Single-tone parameter estimation from
+discrete-time observations", IEEE Trans. Inf. Theory 20 (1974) 591-598. Timing and phase from them: H. Meyr, M.
 Moeneclaey and S. A. Fechtel, "Digital Communication Receivers", 1998, chapters 5 and 8.
 """
 
