@@ -130,11 +130,12 @@ class PreambleSearch:
 
     def _matched(self, spectrum: Samples, centre: int, rate: int) -> Samples:
         """Behind the matched filter, with the carrier at `centre` turned back, at `rate` a symbol."""
-        n, count = self.samples, self.samples // self._sps * rate
-        kept = min(n, count) // 2
+        count = self.samples // self._sps * rate
+        kept = min(self.samples, count) // 2
+        turned = np.roll(spectrum, -centre) if centre else spectrum
         narrow = np.zeros(count, dtype=np.complex64)
-        for part in (np.arange(kept), np.arange(-kept, 0)):
-            narrow[part] = spectrum[(part + centre) % n] * self._filter[part]
+        for part in (slice(0, kept), slice(-kept, None)):
+            narrow[part] = turned[part] * self._filter[part]
         return np.fft.ifft(narrow)
 
     def _look_roughly(self, y: Samples, begin: int, end: int) -> NDArray[np.intp]:
