@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semlink.flowgraphs.protocol import ADDRESS, WorkerClient, WorkerError
+from semlink.flowgraphs.radio.carrier_reach import FREQUENCY_HZ, RATE_HZ, check_offset, describe_reach, reach_help
 from semlink.flowgraphs.radio.errands import IN_PROCESS, TIMEOUT_S
 from semlink.flowgraphs.radio.image_files import (
     SAMPLES,
@@ -216,6 +217,8 @@ def _open_receiver(options: argparse.Namespace) -> Receiver:
     radios = _radios()
     source = radios.open_source(options.radio, **_tuning(options))
     receiver: Receiver = radios.RadioReceiver(source, waveform=options.waveform, sps=options.sps, rate=options.rate)
+    there = describe_reach(waveform.reach, rate_hz=options.rate, carrier_hz=options.frequency)
+    print(f"semlink: listening; oscillators may be apart by {there}", file=sys.stderr)
     return receiver
 
 
@@ -232,6 +235,7 @@ def _waveform(options: argparse.Namespace) -> Waveform:
 
 
 def _line(options: argparse.Namespace) -> Line:
+    check_offset(options.cfo, _waveform(options), rate_hz=options.rate, carrier_hz=options.frequency)
     loopback = Loopback(
         n0=to_n0(20.0 if options.esno is None else options.esno),
         cfo=options.cfo,
@@ -278,7 +282,10 @@ def _parser(name: str) -> argparse.ArgumentParser:
     sending.add_argument("--seed", type=int, default=-1, help=told)
     sending.set_defaults(command=transmit)
     hearing = commands.add_parser(
-        "receive", help="receive images", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        "receive",
+        help="receive images",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        epilog=reach_help(),
     )
     _add_link(hearing)
     hearing.add_argument("--out", default="received", help="folder for the images")
@@ -297,8 +304,8 @@ def _add_link(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--file", default="recording.sigmf-meta", help=kinds)
     parser.add_argument("--air", default=AIR, help="of sim: where the transmitter's samples are to be had")
     parser.add_argument("--device", default="", help="UHD's arguments, Pluto's URI, or SoapySDR's driver")
-    parser.add_argument("--frequency", type=float, default=915e6, help="carrier in Hz")
-    parser.add_argument("--rate", type=float, default=1e6, help="samples per second")
+    parser.add_argument("--frequency", type=float, default=FREQUENCY_HZ, help="carrier in Hz")
+    parser.add_argument("--rate", type=float, default=RATE_HZ, help="samples per second")
     parser.add_argument("--gain", type=float, default=30.0, help="of the radio in dB")
     parser.add_argument("--waveform", choices=("sc", "ofdm"), default="sc", help="single carrier or OFDM")
     parser.add_argument("--sps", type=int, default=4, help="samples per symbol of a single carrier")

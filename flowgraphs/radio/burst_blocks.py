@@ -238,7 +238,7 @@ class ofdm_tx(_Transmitter):  # noqa: N801
 
 
 class burst_rx(_Receiver):  # noqa: N801
-    """Samples on a single carrier to frames.
+    """Samples on a single carrier to frames; a carrier is found within `semlink.phy.waveform.SINGLE_CARRIER_REACH`.
 
     Message ports: `frames` out, when a frame is complete or given up; `bursts` out, a dictionary for every burst with
     its place, offsets (`cfo` in cycles per sample), level and Es/N0. What it has seen is the property `seen`
@@ -261,7 +261,7 @@ class burst_rx(_Receiver):  # noqa: N801
 
 
 class ofdm_rx(_Receiver):  # noqa: N801
-    """Samples of OFDM to frames; parameters and ports as of `burst_rx`."""
+    """Samples of OFDM to frames; parameters and ports as of `burst_rx`, a carrier within `OFDM_REACH`."""
 
     def __init__(self, *, max_symbols: int = 1 << 22, patience: int = PATIENCE) -> None:
         super().__init__("ofdm_rx", OfdmWaveform(), max_symbols=max_symbols, patience=patience)

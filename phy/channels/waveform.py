@@ -52,7 +52,8 @@ class WaveformChannel:
 
     Args:
         kind: "sc" for a single carrier, "ofdm" for OFDM with the carriers of 802.11a.
-        cfo: carrier frequency offset; in cycles per symbol for a single carrier, in carriers for OFDM.
+        cfo: carrier frequency offset; in cycles per symbol for a single carrier, in carriers for OFDM; up to where
+            bursts are found, 0.02 · `sps` and 5.
         ppm: by how much the receiver's sampling period is too long, in parts per million.
         taps: echoes of OFDM, every second sample, each 3 dB weaker than the one before; together of energy 1.
         segment: payload symbols of a burst at most.
@@ -76,7 +77,7 @@ class WaveformChannel:
         check_choice("kind", self.kind, get_args(Kind))
         # Beyond these no burst is found.
         unit = "cycles per symbol" if self.kind == "sc" else "carriers"
-        limit = 1e-2 if self.kind == "sc" else 5.0
+        limit = self.waveform.reach * self._period
         check_number("cfo", self.cfo, -limit, limit, unit)
         check_number("ppm", self.ppm, -200, 200)
         for name, value, high in (("taps", self.taps, PREFIX // _SPACING), ("segment", self.segment, 1 << 15)):
@@ -86,7 +87,6 @@ class WaveformChannel:
             raise ValueError(f"taps={self.taps}: a single carrier has no equaliser; echoes are for ofdm")
         if self.kind == "ofdm" and (self.sps, self.rolloff) != (4, 0.25):
             raise ValueError(f"sps={self.sps!r}, rolloff={self.rolloff!r}: pulses are of sc, ofdm has none")
-        assert self.waveform  # which checks the rest
 
     @cached_property
     def waveform(self) -> Waveform:
@@ -172,7 +172,12 @@ class WaveformChannel:
     @property
     def _cycles(self) -> float:
         """Offset in cycles per sample."""
-        return self.cfo / (self.sps if self.kind == "sc" else FFT)
+        return self.cfo / self._period
+
+    @property
+    def _period(self) -> int:
+        """Samples in what the offset is counted by."""
+        return self.sps if self.kind == "sc" else FFT
 
     def _line(self, turns: list[float]) -> tuple[complex, ...]:
         """Impulse response of unit energy, with phases given in turns."""

@@ -16,6 +16,7 @@ from semlink.phy.waveform.iq_files import (
 from semlink.phy.waveform.loopback import Loopback, resample
 from semlink.phy.waveform.ofdm import OfdmWaveform
 from semlink.phy.waveform.ofdm_words import FFT, PREFIX
+from semlink.phy.waveform.reach import OFDM_REACH, SINGLE_CARRIER_REACH, reach_ppm
 from semlink.phy.waveform.receiver import BurstReceiver
 from semlink.phy.waveform.sample_files import SampleFile
 from semlink.phy.waveform.seen import Seen, SeenFrame, Spread
@@ -26,7 +27,9 @@ from semlink.phy.waveform.speed import ReceiverSpeed, measure_receivers
 __all__ = [
     "FFT",
     "FIELDS",
+    "OFDM_REACH",
     "PREFIX",
+    "SINGLE_CARRIER_REACH",
     "Annotation",
     "BurstHeader",
     "BurstReceiver",
@@ -53,6 +56,7 @@ __all__ = [
     "measure_receivers",
     "open_raw",
     "open_sigmf",
+    "reach_ppm",
     "read_cf32",
     "read_sigmf",
     "resample",

@@ -30,7 +30,7 @@ class ReceivedBurst:
         start: sample at which the first symbol of the preamble (single carrier) or its first word (OFDM) lies,
             counted from the first one the receiver was ever given; fractional.
         samples: from there to the end of the burst.
-        cfo: carrier frequency offset in cycles per sample.
+        cfo: carrier frequency offset in cycles per sample; that of its middle, where the carrier drifts.
         timing_ppm: by how much the receiver's sampling period is too long, in parts per million.
         gain: amplitude at which a symbol of unit energy arrived.
         esno_db: mean Es/N0 of its known symbols in dB.
@@ -78,6 +78,7 @@ class Waveform(Protocol):
         head: samples from a place to the end of what `acquire` looks at.
         spread: how far behind the first place above the threshold the best one may be.
         threshold: of the statistic.
+        reach: carrier offset up to which bursts are found, to either side, in cycles per sample.
     """
 
     @property
@@ -90,6 +91,8 @@ class Waveform(Protocol):
     def spread(self) -> int: ...
     @property
     def threshold(self) -> float: ...
+    @property
+    def reach(self) -> float: ...
 
     def modulate(self, header: BurstHeader, symbols: Samples) -> Samples:
         """Samples of one burst, the tails of its pulses included; noise of variance N0 a sample is N0 a symbol.

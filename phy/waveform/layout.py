@@ -13,9 +13,7 @@ from semlink.phy.waveform.header import HEADER_SYMBOLS, BurstHeader, encode_head
 from semlink.phy.waveform.sequences import pn_qpsk
 
 HALF = 48
-"""Symbols in each half of the preamble: offsets up to 1 / (2·48) cycles per symbol can be told."""
-SEGMENT = 24
-"""Symbols that the detector adds up coherently."""
+"""Symbols in each half of the preamble."""
 PREAMBLE = 2 * HALF
 SPACING = 64
 """Symbols of header and payload between blocks of pilots."""

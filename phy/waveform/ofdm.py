@@ -39,6 +39,7 @@ from semlink.phy.waveform.ofdm_words import (
     to_words,
     training,
 )
+from semlink.phy.waveform.reach import OFDM_REACH
 from semlink.phy.waveform.sync import (
     Tracker,
     cfar_threshold,
@@ -55,8 +56,10 @@ _LOOSE = 1e-3
 """Probability that noise passes the first look, which the known words then go over."""
 _REACH = 32
 """Samples to either side of a place at which the known words are looked for."""
-_SHIFTS = np.arange(-4, 5, 2)
+_SHIFTS = np.arange(-6, 7, 2)
 """Carriers by which the offset may be larger than the first word's halves can tell: they tell up to ±1."""
+_BEYOND = 0.25
+"""Carriers beyond `OFDM_REACH` that are tried as well: at its ends noise decides which shift is the right one."""
 _ATTEMPTS = 4
 """To read a header, each with what the last one thought that it was."""
 _CLOCKS = 100e-6
@@ -145,6 +148,11 @@ class OfdmWaveform:
         """Of the correlation from half to half, squared; loose: `acquire` goes over it."""
         return 1 - float(_LOOSE ** (1 / (PREFIX + FFT // 2 - 1)))
 
+    @property
+    def reach(self) -> float:
+        """Carrier offset up to which bursts are found, to either side, in cycles per sample."""
+        return OFDM_REACH
+
     def score(self, samples: Samples) -> tuple[Reals, Reals]:
         """Correlation over 32 samples (Schmidl and Cox eq. 5 to 8), squared and normalised; and not normalised.
 
@@ -196,7 +204,9 @@ class OfdmWaveform:
         known, count = to_samples(training())[PREFIX:], 2 * _REACH + PREFIX
         part = piece[self.lead - _REACH + PREFIX :][: len(known) + count - 1]
         # Offsets of whole carriers: each is tried.
-        turned = np.stack([turn(part, -cfo - shift / FFT) for shift in _SHIFTS])
+        offsets = cfo + _SHIFTS / FFT
+        offsets = offsets[np.abs(offsets) <= OFDM_REACH + _BEYOND / FFT]
+        turned = np.stack([turn(part, -offset) for offset in offsets])
         spectrum = np.fft.fft(turned, 512) * np.conj(np.fft.fft(known, 512))
         echoes = np.lib.stride_tricks.sliding_window_view(np.fft.ifft(spectrum)[:, :count], PREFIX, axis=1)
         explained = np.einsum("slp,pq,slq->sl", echoes.conj(), _echo_inverse(), echoes, optimize=True).real
@@ -210,7 +220,7 @@ class OfdmWaveform:
         near = np.flatnonzero(windows > 0.97 * windows[column])
         near = near[np.abs(near - column) < PREFIX]
         start = self.lead - _REACH + round(float(np.mean([near[0], near[-1]])))
-        return start, cfo + float(_SHIFTS[row]) / FFT
+        return start, float(offsets[row])
 
     # What it makes of it
 

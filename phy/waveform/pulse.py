@@ -45,10 +45,13 @@ class Pulse:
         """Output of the matched filter at `times` in samples, (n,), each at least `half` + 1 from either end."""
         first = np.floor(times)
         phase = np.rint((times - first) * PHASES).astype(np.intp)
-        windows = np.lib.stride_tricks.sliding_window_view(samples, 2 * self.half + 1)
-        taken: NDArray[np.complex64] = np.einsum(
-            "nt,nt->n", windows[first.astype(np.intp) - self.half], self._bank[phase]
-        )
+        rows, taps = first.astype(np.intp) - self.half, self._bank[phase]
+        taken = np.empty(len(times), dtype=np.complex64)
+        # Real and imaginary parts by themselves: a product of two types is twice as slow.
+        for out, part in ((taken.real, samples.real), (taken.imag, samples.imag)):
+            part = np.ascontiguousarray(part, dtype=np.float32)
+            windows = np.lib.stride_tricks.sliding_window_view(part, 2 * self.half + 1)
+            out[...] = np.einsum("nt,nt->n", windows[rows], taps)
         return taken
 
     @property

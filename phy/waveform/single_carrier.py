@@ -4,54 +4,48 @@ A burst is a preamble of two equal halves, then the header and the payload with 
 of their symbols and at the end. Nothing in the receiver decides on a symbol of the payload: the header is read from
 preamble and pilots, and once its CRC holds it is as good as pilots itself.
 
-Sources: two equal halves for the frequency: P. H. Moose, "A technique for orthogonal frequency division multiplexing
-frequency offset correction", IEEE Trans. Commun. 42 (1994) 2908-2914. Timing and phase from known symbols: H. Meyr, M.
+Sources: frequency from known symbols: D. C. Rife and R. R. Boorstyn, "Single-tone parameter estimation from
+discrete-time observations", IEEE Trans. Inf. Theory 20 (1974) 591-598. Timing and phase from them: H. Meyr, M.
 Moeneclaey and S. A. Fechtel, "Digital Communication Receivers", 1998, chapters 5 and 8.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY, dataclass
-from functools import cached_property, lru_cache
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semlink.phy.waveform.burst import ERASED, Acquired, Reals, ReceivedBurst, Samples, check_burst
+from semlink.phy.waveform.burst import Acquired, Reals, ReceivedBurst, Samples, check_burst
+from semlink.phy.waveform.demodulation import Demodulation
 from semlink.phy.waveform.header import HEADER_SYMBOLS, BurstHeader, Refused, read_header
 from semlink.phy.waveform.layout import (
     HALF,
     HEADER_BLOCKS,
     PILOTS,
     PREAMBLE,
-    SEGMENT,
-    SPACING,
-    Nodes,
     known_symbols,
     lay_out,
     preamble,
     scrambling,
 )
+from semlink.phy.waveform.preamble_search import PreambleSearch
 from semlink.phy.waveform.pulse import Pulse
+from semlink.phy.waveform.reach import SINGLE_CARRIER_REACH
 from semlink.phy.waveform.sync import (
-    Tracker,
-    cfar_threshold,
     energy,
     frequency,
-    last_alive,
-    local_variance,
     parabola_peak,
-    share,
     turn,
-    window_sum,
     without_constant,
 )
 
 _AVERAGED = 256
 """Symbols over which a constant is looked for."""
-_CLOCKS = 100e-6
-"""Standard deviation of sampling offsets, before anything is known of them."""
+_SLOWEST = 200e-6
+"""Sampling offset for which there are samples at the end of a burst: 2 symbols more are there in any case."""
 
 
 @dataclass(frozen=True)
@@ -152,43 +146,38 @@ class SingleCarrier:
 
     @property
     def threshold(self) -> float:
-        """Of the share of the energy that segments of the preamble explain."""
-        return cfar_threshold(PREAMBLE // SEGMENT, PREAMBLE, self.false_alarm)
+        """Of the share of the energy that the preamble explains."""
+        return self._search.threshold
+
+    @property
+    def reach(self) -> float:
+        """Carrier offset up to which bursts are found, to either side, in cycles per sample."""
+        return SINGLE_CARRIER_REACH
+
+    @cached_property
+    def _search(self) -> PreambleSearch:
+        return PreambleSearch(self.pulse, self.block, self.reach, self.false_alarm)
 
     def score(self, samples: Samples) -> tuple[Reals, Reals]:
-        """Share and amount of energy behind the matched filter that lies in the preamble's segments.
+        """Share and amount of the energy behind the matched filter that the preamble explains at the best offset.
 
-        Segments are added up by their energies, so a frequency offset of 8e-3 cycles per symbol costs 0.5 dB. A moving
-        average is taken away first: it holds what is at the carrier, as DC, and of symbols next to nothing.
+        Where a first look finds nothing both are 0. A moving average is taken away first: it holds what is at the
+        carrier, as DC, and of symbols next to nothing.
 
         Args:
             samples: (block,).
 
         Returns:
-            The share (Beta-distributed under noise) and the energy at places `lead`, `lead` + 1, …, (places,).
+            The share (`sync.tone_threshold` has its distribution under noise) and the energy at places `lead`,
+            `lead` + 1, …, (places,).
         """
         sps, n = self.samples_per_symbol, len(samples)
-        spectrum = np.fft.fft(without_constant(samples, _AVERAGED * sps))
-        count = n - self.lead - self.pulse.half - (PREAMBLE - 1) * sps
-        stop = self.lead + count + (PREAMBLE - 1) * sps
-        matched, *parts = (np.fft.ifft(spectrum * one)[self.lead : stop] for one in self._kernels(n))
-        found = sum(energy(part) for part in parts)
-        explained = found[:count] + found[HALF * sps :][:count]
-        return share(explained / SEGMENT, window_sum(energy(matched), PREAMBLE, sps)[:count]), explained
-
-    @lru_cache(maxsize=4)  # noqa: B019 - instances are values
-    def _kernels(self, n: int) -> list[NDArray[np.complex64]]:
-        """Spectra of the matched filter, and of it with either segment of the half, each (n,)."""
-        half, sps = self.pulse.half, self.samples_per_symbol
-        taps = np.zeros(n)
-        taps[np.arange(-half, half + 1)] = self.pulse.taps(0.0)[0]
-        matched = np.conj(np.fft.fft(taps))
-        kernels = [matched]
-        for start in range(0, HALF, SEGMENT):
-            comb = np.zeros(n, dtype=complex)
-            comb[np.arange(start, start + SEGMENT) * sps] = preamble()[start : start + SEGMENT]
-            kernels.append(matched * np.conj(np.fft.fft(comb)))
-        return [kernel.astype(np.complex64) for kernel in kernels]
+        count = n - self.lead - self.pulse.half - PREAMBLE * sps
+        found = self._search.find(without_constant(samples, _AVERAGED * sps), self.lead, count)
+        statistic, strength = np.zeros(count), np.zeros(count)
+        np.maximum.at(statistic, found.places - self.lead, found.shares)
+        np.maximum.at(strength, found.places - self.lead, found.strengths)
+        return statistic, strength
 
     def acquire(self, samples: Samples, place: int) -> Acquired | Refused:
         """Timing and frequency from the preamble, refined by the pilots in the header; then the header.
@@ -202,14 +191,14 @@ class SingleCarrier:
         raw = samples[first : place + self.head]
         constant = complex(np.mean(raw))
         raw = raw - np.complex64(constant)
-        start = self.lead + self._fraction(raw, self.lead)
-        cfo = self._coarse(self.pulse.matched(raw, start + sps * np.arange(PREAMBLE))) / sps
+        late, cfo = self._coarse(raw, self.lead - self.pulse.half)
+        start = self.lead + late
         piece = turn(raw, -cfo)
         places = np.concatenate([np.arange(PREAMBLE), layout.pilots[: HEADER_BLOCKS * PILOTS], layout.header])
         known = known_symbols(layout)[places[:-HEADER_SYMBOLS]]
         y = self.pulse.matched(piece, start + sps * places)
-        # Frequency errors of the preamble are below 3.4e-4 cycles per symbol, one standard deviation, at 3 dB.
-        rest = frequency(y[: len(known)] * known.conj(), places[: len(known)], centre=0.0, reach=1.5e-3)
+        # Frequency errors of the preamble are below 4.2e-4 cycles per symbol, one standard deviation, at 0 dB.
+        rest = frequency(y[: len(known)] * known.conj(), places[: len(known)], centre=0.0, reach=2.5e-3, points=49)
         y = y * np.exp(-2j * np.pi * rest * places)
         cfo += rest / sps
         start -= self._timing(y[:PREAMBLE], known[:PREAMBLE]) * sps
@@ -221,7 +210,12 @@ class SingleCarrier:
         if isinstance(header, Refused):
             return header
         constant += self._constant(complex(offset), cfo - rest / sps, start)
-        return Acquired(header, first + start, cfo, constant, int(lay_out(header.count).length * sps))
+        return Acquired(header, first + start, cfo, constant, self._samples(lay_out(header.count).length))
+
+    def _samples(self, symbols: int) -> int:
+        """To the end of a burst, and what a slow clock adds to a long one: as far as the tail of its last pulse."""
+        slip = math.ceil(_SLOWEST * symbols * self.samples_per_symbol) - 2 * self.samples_per_symbol
+        return symbols * self.samples_per_symbol + min(max(slip, 0), self.pulse.half)
 
     def _constant(self, offset: complex, cfo: float, start: float) -> complex:
         """In samples, what is `offset` at `start` behind the matched filter, when they were turned back by `cfo`."""
@@ -229,20 +223,31 @@ class SingleCarrier:
         response = float(self.pulse.taps(0.0)[0] @ np.cos(2 * np.pi * cfo * np.arange(-half, half + 1)))
         return offset * complex(np.exp(2j * np.pi * cfo * start)) / response
 
-    def _fraction(self, samples: Samples, place: int) -> float:
-        """Where within ± one sample the preamble is strongest."""
-        late = np.arange(-1, 2)
-        times = place + late[:, None] + self.samples_per_symbol * np.arange(PREAMBLE)
-        y = self.pulse.matched(samples, times.ravel().astype(np.float64)).reshape(len(late), -1, SEGMENT)
-        known = np.tile(preamble(), 2).reshape(-1, SEGMENT)
-        return parabola_peak((np.abs(np.sum(y * known.conj(), axis=2)) ** 2).sum(axis=1))
+    def _coarse(self, samples: Samples, first: int) -> tuple[float, float]:
+        """By how many samples the preamble is late, and cycles per sample: where its correlation is strongest.
 
-    def _coarse(self, y: Samples) -> float:
-        """Cycles per symbol: the turn from one half to the other, then the periodogram around it."""
-        z = y * np.tile(preamble(), 2).conj()
-        sums = z.reshape(2, -1, SEGMENT).sum(axis=2)
-        turn = np.angle(np.sum(sums[1] * sums[0].conj())) / (2 * np.pi * HALF)
-        return frequency(z, np.arange(PREAMBLE), centre=float(turn), reach=2e-3)
+        The pulses are those of the offset that is tried, so that the largest costs nothing either.
+
+        Args:
+            samples: with a symbol more to either side.
+            first: of the preamble's pulses, were it not late.
+        """
+        step, sent = max(round(self.samples_per_symbol / 4), 1), self._shaped
+        early = np.arange(-2, 3) * step
+        windows = np.stack([samples[first + shift :][: len(sent)] for shift in early.tolist()])
+        points = 4 << (len(sent) - 1).bit_length()
+        reach = math.ceil(self.reach * points) + 16
+        bins = np.arange(-reach, reach + 1)
+        power = energy(np.fft.fft(windows * sent.conj(), points)[:, bins])
+        best = np.unravel_index(np.argmax(power), power.shape)
+        row, column = (min(max(int(one), 1), size - 2) for one, size in zip(best, power.shape, strict=True))
+        late = early[row] + step * parabola_peak(power[row - 1 : row + 2, column])
+        return float(late), float(bins[column] + parabola_peak(power[row, column - 1 : column + 2])) / points
+
+    @cached_property
+    def _shaped(self) -> NDArray[np.complex64]:
+        """The preamble's samples, pulse tails included."""
+        return self.pulse.shape(np.tile(preamble(), 2))
 
     def _timing(self, y: Samples, known: Samples) -> float:
         """Symbols by which the samples taken are late, given received and sent (n,)."""
@@ -259,127 +264,4 @@ class SingleCarrier:
             samples: with `lead` before the burst and behind it.
             burst: as `acquire` found it in them.
         """
-        return _Demodulation(self, samples, burst).run()
-
-
-class _Demodulation:
-    """One burst on its way from samples to symbols.
-
-    Known symbols further and further into the burst refine frequency, timing and drift, so that what is left at the
-    next ones is always small.
-    """
-
-    def __init__(self, waveform: SingleCarrier, samples: Samples, burst: Acquired) -> None:
-        self.waveform, self.burst, self.sps = waveform, burst, waveform.samples_per_symbol
-        self.first = int(burst.place) - waveform.lead
-        piece = samples[self.first : int(burst.place) + burst.samples + waveform.lead]
-        self.samples = turn(piece - np.complex64(burst.offset), -burst.cfo)
-        self.layout = lay_out(burst.header.count)
-        sent = known_symbols(self.layout, burst.header)
-        self.known = np.sort(np.concatenate([np.arange(PREAMBLE), self.layout.header, self.layout.pilots]))
-        self.sent, self.slope = sent, waveform.pulse.slope(sent)
-        self.cfo = self.late = self.drift = 0.0  # cycles per symbol, symbols, symbols per symbol
-        self.offset = 0j
-        self.alive = self.layout.length
-        self.nodes = Nodes(self.known)
-
-    def run(self) -> ReceivedBurst:
-        """All of it."""
-        horizon = PREAMBLE + HEADER_SYMBOLS + 4 * (SPACING + PILOTS)
-        while horizon < self.alive:
-            self._refine(horizon)
-            horizon *= 3
-        self._refine(self.alive)
-        return self._finish()
-
-    def _observe(self, places: NDArray[np.intp]) -> Samples:
-        """Behind the matched filter, at these symbols."""
-        times = places + self.drift * places + self.late
-        y = self.waveform.pulse.matched(self.samples, self.burst.place - self.first + self.sps * times)
-        tone = np.exp(-2j * np.pi * self.burst.cfo * self.sps * times)
-        straight: Samples = (y - self.offset * tone) * np.exp(-2j * np.pi * self.cfo * places)
-        return straight
-
-    def _refine(self, horizon: int) -> None:
-        """Frequency, timing, drift and DC from the known symbols up to the horizon."""
-        known = self._track(horizon)
-        places, y, x, gain = known.places, known.y, self.sent[known.places], known.gain
-        self._update_clock(places, y / gain - x, known.n0 / float(np.mean(energy(gain[: len(self._head)]))))
-        tone = np.exp(-2j * np.pi * (self.burst.cfo * self.sps + self.cfo) * places)
-        self.offset += complex(np.mean((y - gain * x) * tone.conj()))
-        away = places - np.mean(places)
-        self.cfo += float(away @ np.unwrap(np.angle(gain)) / (away @ away)) / (2 * np.pi)
-
-    def _track(self, horizon: int) -> _Track:
-        """Gain at the known symbols up to the horizon; `alive` shrinks where the signal ends."""
-        while True:
-            places = self.known[: np.searchsorted(self.known, min(horizon, self.alive))]
-            nodes, y = self.nodes.until(len(places)), self._observe(places)
-            values = nodes.gains(y, self.sent[places])
-            tracker = Tracker(nodes.centres, nodes.weights, self.waveform.memory)
-            smoothed = tracker.smooth(values)
-            gain = tracker.at(smoothed, places)
-            head = slice(0, len(self._head))
-            n0 = float(np.mean(energy((y - gain * self.sent[places])[head])))
-            level = float(np.sqrt(np.mean(energy(gain[head]))))
-            value = (values * smoothed.conj()).real / (np.abs(smoothed) * level + 1e-30)
-            last = last_alive(value, np.sqrt(n0 / 2 / nodes.weights) / (level + 1e-30))
-            if last == len(values) - 1:
-                return _Track(places, y, gain, n0, tracker, smoothed)
-            self.alive = int(places[nodes.ends[last] - 1]) + 1
-
-    @property
-    def _head(self) -> NDArray[np.intp]:
-        """Known symbols of preamble and header, pilots among them."""
-        return self.known[: PREAMBLE + HEADER_SYMBOLS]
-
-    def _update_clock(self, places: NDArray[np.intp], error: Samples, n0: float) -> None:
-        """Timing and its drift, by least squares in what slopes leave behind; a priori drifts are small."""
-        slope = self.slope[places]
-        weight, moment = energy(slope), (error * slope.conj()).real
-        system = np.array([[np.sum(weight * places**i * places**j) for i in (0, 1)] for j in (0, 1)], dtype=np.float64)
-        total = np.array([np.sum(moment), np.sum(moment * places)])
-        prior = n0 / 2 / _CLOCKS**2
-        system[1, 1] += prior
-        total[1] += prior * self.drift
-        late, drift = np.linalg.solve(system, total)
-        self.late -= float(late)
-        self.drift -= float(drift)
-
-    def _finish(self) -> ReceivedBurst:
-        header, waveform = self.burst.header, self.waveform
-        track = self._track(self.layout.length)
-        squares = energy(track.y - track.gain * self.sent[track.places])
-        local = local_variance(squares, track.places, max(waveform.memory, 256), lost=track.tracker.parameters)
-        payload = self.layout.payload[: np.searchsorted(self.layout.payload, self.alive)]
-        gain = track.tracker.at(track.smoothed, payload)
-        error = track.tracker.at(track.tracker.error, payload)
-        variance = local[np.searchsorted(track.places, payload)] * (1 + error)
-        symbols = np.zeros(header.count, dtype=np.complex64)
-        n0 = np.full(header.count, ERASED, dtype=np.float32)
-        symbols[: len(payload)] = self._observe(payload) / gain
-        n0[: len(payload)] = np.minimum(variance / energy(gain), ERASED)
-        level, whole = float(np.mean(energy(track.smoothed))), self.alive == self.layout.length
-        return ReceivedBurst(
-            header=header,
-            symbols=symbols,
-            n0=n0,
-            start=self.burst.place + self.sps * self.late,
-            samples=self.burst.samples if whole else self.alive * self.sps,
-            cfo=self.burst.cfo + self.cfo / self.sps,
-            timing_ppm=-self.drift * 1e6 / (1 + self.drift),
-            gain=level**0.5,
-            esno_db=float(10 * np.log10(level / max(float(np.mean(local)), 1e-30))),
-            complete=whole,
-        )
-
-
-class _Track(NamedTuple):
-    """Known symbols: where they lie, what was received of them, their gain, noise variance, and the smoothing."""
-
-    places: NDArray[np.intp]
-    y: Samples
-    gain: Samples
-    n0: float
-    tracker: Tracker
-    smoothed: Samples
+        return Demodulation(self.pulse, self.memory, self.lead, samples, burst).run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,34 @@ def cfar_threshold(references: int, observations: int, false_alarm: float) -> fl
     return high
 
 
+@lru_cache(maxsize=64)
+def tone_threshold(observations: int, width: float, false_alarm: float, *, pieces: int = 1) -> float:
+    """Threshold on the largest share of the energy of N observations that a tone of any frequency explains.
+
+    At one frequency the share of white Gaussian noise is Beta(1, N - 1) whatever its level, and P(share > t) is
+    (1 - t)^(N - 1). Over all frequencies P(largest share > t) is at most that plus how often, on average, the share
+    crosses t upwards, by Rice's formula on the sphere κ · width · √(t / π) · (1 - t)^(N - 3/2) · Γ(N) / Γ(N - 1/2)
+    with κ = 2π · √((N² - 1) / 12). At the small probabilities of detection the bound is the probability itself.
+
+    Source: S. O. Rice, Bell Syst. Tech. J. 24 (1945) 46-156; R. B. Davies, Biometrika 74 (1987) 33-43.
+
+    Args:
+        observations: N, complex, at equal distances.
+        width: of all frequencies together in cycles per observation.
+        false_alarm: probability wanted.
+        pieces: number of intervals of frequencies.
+    """
+    n = observations
+    crossings = 2 * math.pi * math.sqrt((n**2 - 1) / 12 / math.pi) * width
+    crossings *= math.exp(math.lgamma(n) - math.lgamma(n - 0.5))
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        bound = pieces * (1 - middle) ** (n - 1) + crossings * math.sqrt(middle) * (1 - middle) ** (n - 1.5)
+        low, high = (middle, high) if bound > false_alarm else (low, middle)
+    return high
+
+
 def frequency(known: Samples, places: Reals, *, centre: float, reach: float, points: int = 129) -> float:
     """Frequency in cycles per unit of `places` at which Σ known · exp(-j2πf·places) is largest: maximum likelihood.
 
@@ -51,6 +79,48 @@ def frequency(known: Samples, places: Reals, *, centre: float, reach: float, poi
     power = np.abs(np.exp(-2j * np.pi * np.outer(grid, places - np.mean(places))) @ known) ** 2
     best = int(np.clip(np.argmax(power), 1, points - 2))
     return float(grid[best] + parabola_peak(power[best - 1 : best + 2]) * (grid[1] - grid[0]))
+
+
+class Fit(NamedTuple):
+    """How much coefficients are to change, (p,), and the covariance of what they are then, (p, p)."""
+
+    change: Reals
+    covariance: Reals
+
+
+def fit_polynomial(
+    places: Reals, weights: Reals, moments: Reals, variance: float, before: Reals, deviations: Reals
+) -> Fit:
+    """Coefficients, constant first, of a polynomial through what is left of values when `before` was taken out.
+
+    Bayesian least squares (S. M. Kay, "Fundamentals of Statistical Signal Processing: Estimation Theory", 1993, clause
+    11.6): each coefficient has mean 0 and a standard deviation a priori.
+
+    Args:
+        places: of the values, (n,).
+        weights: inverse variance of each up to a factor, (n,).
+        moments: weight times value, (n,).
+        variance: of a value of weight 1.
+        before: coefficients so far, with the sign that makes values zero when they are right, (p,).
+        deviations: a priori, infinite where nothing is known, (p,).
+    """
+    scale = max(float(np.max(np.abs(places))), 1.0)
+    powers = np.vander(np.asarray(places) / scale, len(before), increasing=True)
+    units = scale ** np.arange(len(before))
+    prior = 1 / (np.asarray(deviations) * units) ** 2
+    information = (powers * weights[:, None]).T @ powers / variance + np.diag(prior)
+    covariance = np.linalg.inv(information)
+    change = covariance @ (moments @ powers / variance + prior * before * units)
+    return Fit(change / units, covariance / np.outer(units, units))
+
+
+def polynomial(coefficients: Reals, places: Reals) -> Reals:
+    """Its values at `places`, (n,), constant coefficient first."""
+    at, values = np.asarray(places, dtype=np.float64), np.zeros(len(places))
+    for one in coefficients[::-1].tolist():
+        values *= at
+        values += one
+    return values
 
 
 def parabola_peak(values: Reals) -> float:

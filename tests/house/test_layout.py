@@ -131,18 +131,21 @@ def test_what_a_face_shows_is_documented(wing: str) -> None:
 PROGRAM = """
 import importlib, pkgutil, sys
 sys.modules.update(dict.fromkeys({absent}))
-wing = importlib.import_module({wing!r})
-for name in getattr(wing, "__all__", []):
-    getattr(wing, name)
-if {whole}:
-    for found in pkgutil.iter_modules(wing.__path__):
-        importlib.import_module({wing!r} + "." + found.name)
+for name, whole in {wings}:
+    wing = importlib.import_module(name)
+    for exported in getattr(wing, "__all__", []):
+        getattr(wing, exported)
+    if whole:
+        for found in pkgutil.iter_modules(wing.__path__):
+            importlib.import_module(name + "." + found.name)
 """
+ALIKE = {absent(wing): [one for one in WINGS if absent(one) == absent(wing)] for wing in WINGS}
+"""Wings that do without the same, and may be imported by one process."""
 
 
-@pytest.mark.parametrize("wing", WINGS)
-def test_a_wing_does_without_what_it_does_not_need(wing: str) -> None:
-    whole = wing in NUMPY_ALONE and wing != RADIO
-    code = PROGRAM.format(absent=list(absent(wing)), wing=wing, whole=whole)
+@pytest.mark.parametrize("without", ALIKE, ids=lambda without: ALIKE[without][0])
+def test_wings_do_without_what_they_do_not_need(without: tuple[str, ...]) -> None:
+    wings = [(wing, wing in NUMPY_ALONE and wing != RADIO) for wing in ALIKE[without]]
+    code = PROGRAM.format(absent=list(without), wings=wings)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]

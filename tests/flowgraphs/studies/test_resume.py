@@ -42,11 +42,17 @@ def test_processes_give_what_one_process_gives_and_resume(
     assert all((tmp_path / "out" / file).is_file() for file in picture.values())
 
 
-KILLED = """
-import sys
+RUNNER = """
+import os, sys
 from semlink.flowgraphs.studies.study import read_study
 from semlink.flowgraphs.studies.runner import run_study
-run_study(read_study(sys.argv[1]), sys.argv[2], workers=int(sys.argv[3]))
+for workers in sys.stdin:  # imported once; each sweep has a process of its own all the same
+    child = os.fork()
+    if not child:
+        run_study(read_study(sys.argv[1]), sys.argv[2], workers=int(workers))
+        os._exit(0)
+    print(child, flush=True)
+    os.waitpid(child, 0)
 """
 
 
@@ -60,19 +66,22 @@ def test_a_sweep_killed_ten_times_ends_with_the_same_table(
     study = small(channels=["awgn", "rayleigh"], esno_db="0:20:1", refine=Refine(psnr_db=1.0))
     path, out = write_study(study, tmp_path / "study.toml"), tmp_path / "out"
     assert read_study(path) == study
-    rng, kept = random.Random(0), [0]
-    for i in range(10):
-        process = subprocess.Popen([sys.executable, "-c", KILLED, str(path), str(out), str(i % 3)])
-        lines = out / "points.jsonl"
-        begun = time.monotonic()
-        while time.monotonic() < begun + 60 and process.poll() is None:  # some points more, and then some more
-            if lines.exists() and lines.read_bytes().count(b"\n") > kept[-1] + 1:
-                break
-            time.sleep(0.01)
-        time.sleep(rng.random() * 0.05)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        kept.append(lines.read_bytes().count(b"\n"))
+    rng, kept, lines = random.Random(0), [0], out / "points.jsonl"
+    command = [sys.executable, "-c", RUNNER, str(path), str(out)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as runner:
+        assert runner.stdin is not None
+        assert runner.stdout is not None
+        for i in range(10):
+            print(2 * (i % 4 == 3), file=runner.stdin, flush=True)
+            sweep = int(runner.stdout.readline())
+            begun = time.monotonic()
+            while time.monotonic() < begun + 60:  # some points more, and then some more
+                if lines.exists() and lines.read_bytes().count(b"\n") > kept[-1] + 1:
+                    break
+                time.sleep(0.01)
+            time.sleep(rng.random() * 0.05)
+            os.kill(sweep, signal.SIGKILL)
+            kept.append(lines.read_bytes().count(b"\n"))
     assert kept == sorted(kept)
     assert kept[1] > 0
     table = run_study(study, out, workers=2)

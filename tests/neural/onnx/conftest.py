@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.onnx._internal.exporter import _registration
 
 from semlink.neural.models import build
 from semlink.neural.onnx import OnnxCodec
@@ -31,6 +33,16 @@ def make(name: str) -> nn.Module:
     for parameter in model.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     return model.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_registry() -> Iterator[None]:
+    """PyTorch makes its list of operators anew for every file, which takes two seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        kind = _registration.ONNXRegistry
+        once = functools.cache(kind.from_torchlib)
+        patch.setattr(kind, "from_torchlib", classmethod(lambda _, *given, **named: once(*given, **named)))
+        yield
 
 
 @pytest.fixture(scope="session")

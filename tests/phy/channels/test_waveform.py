@@ -126,7 +126,7 @@ def test_single_precision_and_double_come_back_as_they_were() -> None:
     ("make", "said"),
     [
         (partial(WaveformChannel, "fm"), "kind='fm' must be one of: sc, ofdm"),
-        (partial(WaveformChannel, cfo=0.02), "cfo=0.02 must be from -0.01 to 0.01 cycles per symbol"),
+        (partial(WaveformChannel, cfo=0.1), "cfo=0.1 must be from -0.08 to 0.08 cycles per symbol"),
         (partial(WaveformChannel, "ofdm", cfo=6.0), "cfo=6.0 must be from -5 to 5 carriers"),
         (partial(WaveformChannel, ppm=500.0), "ppm=500.0"),
         (partial(WaveformChannel, taps=3), "a single carrier has no equaliser"),

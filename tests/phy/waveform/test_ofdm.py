@@ -77,12 +77,12 @@ def test_3_db_without_echoes() -> None:
 
 @pytest.mark.slow
 def test_a_thousand_bursts() -> None:
-    found, error, _ = campaign(1000, 960, 20, taps=3, seed=1)
+    found, error, _ = campaign(1000, 96, 20, taps=3, seed=1)
     assert found == 1000
     assert 10 * np.log10(error) < 1.0
-    found, error, _ = campaign(1000, 960, 3, taps=1, seed=2)
+    found, error, _ = campaign(1000, 96, 3, taps=1, seed=2)
     assert found >= 990
-    found, error, _ = campaign(1000, 960, 6, taps=3, seed=3)
+    found, error, _ = campaign(1000, 96, 6, taps=3, seed=3)
     assert found >= 990
 
 
