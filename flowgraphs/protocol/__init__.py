@@ -27,7 +27,7 @@ from semlink.flowgraphs.protocol.messages import (
 from semlink.flowgraphs.protocol.parts_stream import Part, PartsStream
 from semlink.flowgraphs.protocol.pdu import MAX_PART, MalformedPduError, Pdu, Scalar, pack, unpack
 from semlink.flowgraphs.protocol.worker_client import ADDRESS, WorkerClient, WorkerError, import_zmq
-from semlink.flowgraphs.protocol.worker_front import LINGER_MS, TOO_MANY, TOO_MUCH, Limits, run_front
+from semlink.flowgraphs.protocol.worker_front import LINGER_MS, TOO_MANY, TOO_MUCH, Limits, resident_bytes, run_front
 
 __all__ = [
     "ADDRESS",
@@ -66,6 +66,7 @@ __all__ = [
     "read_encoded",
     "read_header",
     "read_value",
+    "resident_bytes",
     "run_front",
     "split_name",
     "status_request",

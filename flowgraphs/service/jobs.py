@@ -6,7 +6,7 @@ channel, is decoded where it arrives and, behind a receiver, restored; what a st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -197,6 +197,16 @@ def read_job(request: Pdu) -> Job:
     if op == "decode":
         return read_decoding(request, id)
     raise ValueError(f"op={str(op)[:60]!r} must be one of: {', '.join(OPS)}")
+
+
+def route_of(job: Job) -> Hashable:
+    """What tells how long a request takes: op, codec, receivers and the size of the image, rounded up."""
+    kind = job.kind
+    pixels = (kind.height * kind.width - 1).bit_length()
+    if isinstance(kind, Decoding):
+        return job.op, kind.header.codec, kind.receiver, pixels
+    name = kind.codec if isinstance(kind, Encoding) else ""
+    return job.op, name, job.trip.receiver if job.trip else "", pixels
 
 
 def choose(waiting: Mapping[int, Job], *, batch: int, pixels: int) -> list[int]:

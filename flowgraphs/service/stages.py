@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semlink.baselines.separate import to_uint8
-from semlink.flowgraphs.protocol import Pdu, codebook, decoded_reply, encoded_reply
+from semlink.flowgraphs.protocol import Pdu, Scalar, codebook, decoded_reply, encoded_reply
 from semlink.flowgraphs.service.cache import Cache, digest
 from semlink.flowgraphs.service.codecs import Shelf, scheme_numbers
 from semlink.flowgraphs.service.jobs import Arriving, Crossing, Decoding, Encoding, Job, Restoring, Trip
@@ -58,6 +58,13 @@ class Stages:
     def forget(self) -> None:
         """Empty caches."""
         self.encoded, self.results = Cache(self.encoded.limit), Cache(self.results.limit)
+
+    def summary(self) -> dict[str, Scalar]:
+        """Hits of the caches and what they hold, by name."""
+        figures: dict[str, Scalar] = {}
+        for name, cache in (("encoded", self.encoded), ("result", self.results)):
+            figures |= {f"{name}_hits": cache.hits, f"{name}_misses": cache.misses, f"{name}_bytes": cache.held}
+        return figures
 
     def run(self, jobs: Sequence[Job]) -> list[Pdu | Job]:
         """What becomes of jobs of one kind: replies, without "id", or the next jobs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
@@ -33,6 +34,20 @@ def read_request(request: Pdu, *, carries: bool) -> Job:
     if op == "decode" and "receiver" in request.meta:
         return _read_restored(request, id)
     return read_job(request)
+
+
+def read_deadline(request: Pdu, now: float) -> float:
+    """When nobody wants the answer to a request any more that arrives `now`, in seconds; infinity for never.
+
+    Raises:
+        ValueError: a time that is over already, or none.
+    """
+    if "deadline_ms" not in request.meta:
+        return math.inf
+    after = read_value(request.meta, "deadline_ms", float)
+    if not after > 0:
+        raise ValueError(f"deadline_ms={after:g} must be above 0: milliseconds from the arrival of the request on")
+    return now + after / 1e3
 
 
 def _read_carrying(request: Pdu, id: Scalar | None) -> Job:

@@ -122,8 +122,14 @@ class OccupiedUplink(Uplink):
     def precode(
         self, symbols: Complex[Tensor, "b g 1"], h: Complex[Tensor, "b _ rx users"] | None, n0: float, *, rng: Rngs
     ) -> Complex[Tensor, "b g 1 users"]:
-        """The symbols on the antenna of user 0, those of `others` on the next ones."""
-        sent = super().precode(symbols, h, n0, rng=rng).clone()
+        """The symbols on the antenna of user 0, those of `others` on the next ones.
+
+        Symbols that are not those of `others` in number probe the array: they meet QPSK, as the receiver reckons.
+        """
+        sent = super().precode(symbols, h, n0, rng=rng)
+        if symbols.shape[:2] != self.others.shape[:2]:
+            return sent
+        sent = sent.clone()
         sent[..., 1:] = 0
         sent[:, :, 0, 1 : 1 + self.others.shape[2]] = self.others.to(sent)
         return sent
