@@ -389,7 +389,8 @@ def worker(
     )
 
 
-app.command()(serving.serve)
+for command in (serving.serve, serving.user, serving.load):
+    app.command()(command)
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:

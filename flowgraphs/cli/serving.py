@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 # As in app.py, heavy imports wait until a command runs.
+
+Service = Annotated[str, typer.Option(help="Address of `semlink serve`, as ZeroMQ has it.")]
+Codec = Annotated[str, typer.Option(help="Such as swin, jpeg-ldpc-qam:adaptive, or swin+sft with a receiver behind.")]
+Esno = Annotated[float, typer.Option(help="Es/N0 of the user in dB.")]
+Ratio = Annotated[str, typer.Option(help="Bandwidth ratio: complex channel uses per image value.")]
+Deadline = Annotated[
+    float | None, typer.Option(help="Milliseconds after which nobody wants an answer any more.", show_default="none")
+]
+LOCAL = "tcp://127.0.0.1:5555"
 
 
 def serve(
@@ -17,7 +27,7 @@ def serve(
             help="Where to listen, as ZeroMQ has it: an address of this machine alone, as for worker; port * is one "
             "that is free."
         ),
-    ] = "tcp://127.0.0.1:5555",
+    ] = LOCAL,
     channel: Annotated[
         str,
         typer.Option(
@@ -83,4 +93,91 @@ def serve(
         codecs=codec or [],
         report_s=report,
         insecure=insecure,
+    )
+
+
+def user(
+    images: Annotated[Path, typer.Option(help="A folder of images to send.")],
+    service: Service = LOCAL,
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            help="Requests a second at random times (Poisson), such as 5/s or 90/min.",
+            show_default="one when the last is answered",
+        ),
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="Of images to send.", show_default="all in the folder")] = None,
+    codec: Codec = "swin",
+    esno: Esno = 15.0,
+    ratio: Ratio = "1/6",
+    side: Annotated[
+        int | None, typer.Option(help="Send the middle of each image, so many pixels square.", show_default="all of it")
+    ] = None,
+    deadline_ms: Deadline = None,
+    seed: Annotated[int, typer.Option(help="Of the times, from 0.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for what is received.", show_default="none")] = None,
+) -> int:
+    """Be a user of `semlink serve`: send the images of a folder, and tell what is received. Exit status 1 for nothing.
+
+    Where the service is away for a while, what is not answered is asked for again.
+    """
+    from semlink.flowgraphs.cli.users import run_user
+    from semlink.flowgraphs.specs import parse_ratio
+
+    return run_user(
+        service=service,
+        images=images,
+        rate=rate,
+        count=count,
+        codec=codec,
+        esno_db=esno,
+        ratio=parse_ratio(ratio),
+        side=side,
+        deadline_ms=deadline_ms,
+        seed=seed,
+        out=out,
+    )
+
+
+def load(
+    service: Service = LOCAL,
+    users: Annotated[str, typer.Option(help="How many at once, from 1 to 256; several numbers in turn.")] = "1,3,16",
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            help="Requests a second of each user, at random times (Poisson).",
+            show_default="one when the last is answered",
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Of each number of users.")] = 10.0,
+    images: Annotated[
+        Path | None, typer.Option(help="A folder of images to send.", show_default="random textures")
+    ] = None,
+    distinct: Annotated[int, typer.Option(help="Textures; when all were sent they are sent again.")] = 4096,
+    side: Annotated[int, typer.Option(help="Of the images in pixels.")] = 32,
+    codec: Codec = "swin",
+    esno: Esno = 15.0,
+    ratio: Ratio = "1/6",
+    deadline_ms: Deadline = None,
+    seed: Annotated[int, typer.Option(help="Of textures and times, from 0.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON instead of a table.")] = False,
+) -> None:
+    """Be many users of `semlink serve`: throughput, latencies, queue, batches, hits, refusals, CPU and memory."""
+    from semlink.flowgraphs.cli.users import run_load
+    from semlink.flowgraphs.specs import parse_ratio
+
+    run_load(
+        service=service,
+        users=users,
+        rate=rate,
+        seconds=seconds,
+        images=images,
+        distinct=distinct,
+        side=side,
+        codec=codec,
+        esno_db=esno,
+        ratio=parse_ratio(ratio),
+        deadline_ms=deadline_ms,
+        seed=seed,
+        as_json=json,
     )

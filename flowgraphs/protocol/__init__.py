@@ -22,10 +22,12 @@ from semlink.flowgraphs.protocol.messages import (
     read_header,
     read_value,
     status_request,
+    with_deadline,
     with_id,
 )
 from semlink.flowgraphs.protocol.parts_stream import Part, PartsStream
 from semlink.flowgraphs.protocol.pdu import MAX_PART, MalformedPduError, Pdu, Scalar, pack, unpack
+from semlink.flowgraphs.protocol.users import Told, Users
 from semlink.flowgraphs.protocol.worker_client import ADDRESS, WorkerClient, WorkerError, import_zmq
 from semlink.flowgraphs.protocol.worker_front import LINGER_MS, TOO_MANY, TOO_MUCH, Limits, resident_bytes, run_front
 
@@ -45,6 +47,8 @@ __all__ = [
     "PartsStream",
     "Pdu",
     "Scalar",
+    "Told",
+    "Users",
     "WorkerClient",
     "WorkerError",
     "cancel_request",
@@ -71,5 +75,6 @@ __all__ = [
     "split_name",
     "status_request",
     "unpack",
+    "with_deadline",
     "with_id",
 ]

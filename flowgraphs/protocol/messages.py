@@ -108,9 +108,7 @@ def decode_request(header: BurstHeader, symbols: NDArray[Any], n0: NDArray[Any])
     return Pdu({"op": "decode", **header_meta(header)}, arrays)
 
 
-def carry_request(
-    image: NDArray[np.uint8], *, codec: str, ratio: float, esno_db: float, realisation: int = 0
-) -> Pdu:
+def carry_request(image: NDArray[np.uint8], *, codec: str, ratio: float, esno_db: float, realisation: int = 0) -> Pdu:
     """Ask for an image to be carried from end to end: encoded, over the service's channel, decoded, restored.
 
     Args:
@@ -170,6 +168,11 @@ def error_reply(message: str) -> Pdu:
 def with_id(pdu: Pdu, id: Scalar | None) -> Pdu:
     """The same with an "id", unless that is None."""
     return pdu if id is None else replace(pdu, meta={**pdu.meta, "id": id})
+
+
+def with_deadline(pdu: Pdu, after_ms: float) -> Pdu:
+    """The same request, of no use to anybody so many milliseconds after it arrives."""
+    return replace(pdu, meta={**pdu.meta, "deadline_ms": after_ms})
 
 
 def header_meta(header: BurstHeader) -> dict[str, Scalar]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import cast
 
 from semlink.baselines.mcs import NR_SCHEMES
@@ -38,7 +39,7 @@ class Shelf:
                 low, high = codebook.USER[0], codebook.USER[-1]
                 raise ValueError(f"own codec {name!r} must be named user:{low} to user:{high}")
         self._own = dict(own)
-        self._cards = zoo.cards()
+        self._cards, self._found = zoo.cards(), dict[tuple[str, float], Card]()
         self._channel, self._lock = channel, threading.RLock()
         self._kept: OrderedDict[tuple[str, float, str], Codec] = OrderedDict()
 
@@ -52,7 +53,7 @@ class Shelf:
         if scheme:
             return separate_codec(source=_source(stem), mcs=scheme, ratio=ratio, fading=self._channel)
         if stem in codebook.NEURAL.values():
-            return self._load(zoo.find_card(stem, ratio=ratio), ratio)
+            return self._load(self._card(stem, ratio), ratio)
         return self._find_own(stem)
 
     def decoder(self, header: BurstHeader) -> Codec:
@@ -94,9 +95,9 @@ class Shelf:
         """
         stem = codebook.split_name(name)[0]
         neural = stem in codebook.NEURAL.values()
-        hashes = [zoo.find_card(stem, ratio=ratio).sha256 if neural else ""]
+        hashes = [self._card(stem, ratio).sha256 if neural else ""]
         for spec in split_codec(f"{name}{JOINT}{receiver}")[1] if receiver else []:
-            hashes.append(find_receiver(spec.name, codec=name)[0].sha256)
+            hashes.append(_receiver_hash(spec.name, name))
         return ",".join(hashes)
 
     def usual_ratio(self, name: str) -> float:
@@ -109,6 +110,15 @@ class Shelf:
         if name in self._cards:
             return [self._cards[name]]
         return [card for card in self._cards.values() if card.codec == name]
+
+    def _card(self, stem: str, ratio: float) -> Card:
+        """That of a codec at a ratio; looked for once, since all cards are read for it."""
+        with self._lock:
+            if (stem, ratio) not in self._found:
+                if len(self._found) >= 64 * KEPT:  # ratios are of the users' choice
+                    self._found.clear()
+                self._found[stem, ratio] = zoo.find_card(stem, ratio=ratio)
+            return self._found[stem, ratio]
 
     def _load(self, card: Card, ratio: float) -> Codec:
         return self._keep((card.name, ratio, ""), lambda: zoo.load(card.name, ratio=ratio))
@@ -126,6 +136,12 @@ class Shelf:
         if name not in self._own:
             raise ValueError(f"codec {name!r}: this worker has {', '.join(self._own) or 'no codec of a user'}")
         return self._own[name]
+
+
+@lru_cache(64 * KEPT)
+def _receiver_hash(receiver: str, codec: str) -> str:
+    """Of the weights of a receiver behind a codec."""
+    return find_receiver(receiver, codec=codec)[0].sha256
 
 
 def scheme_numbers(name: str, frame: Frame) -> list[int]:

@@ -72,8 +72,8 @@ class FairQueue:
         ends = [place.start + place.cost for place in self._places.values() if place.user == gone.user]
         self._ends[gone.user] = max(ends, default=gone.start)
 
-    def before(self, user: Hashable, cost: float) -> float:
-        """Expected seconds of work that come before one more request of this user, of `cost` seconds."""
+    def before(self, user: Hashable) -> float:
+        """Expected seconds of work that come before one more request of this user."""
         start = max(self._now, self._ends.get(user, 0.0))
         return sum(place.cost for place in self._places.values() if place.start <= start)
 

@@ -56,9 +56,7 @@ class Record:
 
     def summary(self) -> dict[str, Scalar]:
         """All of it by name, latencies in milliseconds; 0 where nothing was measured."""
-        figures: dict[str, Scalar] = {
-            name: getattr(self, name) for name in COUNTS
-        }
+        figures: dict[str, Scalar] = {name: getattr(self, name) for name in COUNTS}
         for op, values in self.latencies_s.items():
             figures |= {f"{op}_mean_ms": 1e3 * _mean(values), f"{op}_p95_ms": 1e3 * _high(values)}
         return {**figures, "batch_mean": _mean(self.batches), "batch_max": int(max(self.batches, default=0))}

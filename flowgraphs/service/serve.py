@@ -55,7 +55,12 @@ def run_serve(
     own, named = split_own([name for name in codecs if "=" in name and name.startswith("user:")])
     service = Service(batch=batch, threads=threads, own=own, channel=medium, seed=seed, cache_bytes=cache_mib << 20)
     worker = Worker(
-        service, address, queue=queue, insecure=insecure, seconds=backlog_s * service.threads, latency_s=latency_ms / 1e3
+        service,
+        address,
+        queue=queue,
+        insecure=insecure,
+        seconds=backlog_s * service.threads,
+        latency_s=latency_ms / 1e3,
     )
     with closing_on_error(worker, "--codec "):
         given = [*named, *(name for name in codecs if not name.startswith("user:"))]

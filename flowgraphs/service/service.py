@@ -183,9 +183,7 @@ class Service:
             if len(jobs) > 1:
                 return [outcome for job in jobs for outcome in self._run([job])]
             outcomes = [error_reply(_said(error))]
-        return [
-            one if isinstance(one, Job) else with_id(one, job.id) for one, job in zip(outcomes, jobs, strict=True)
-        ]
+        return [one if isinstance(one, Job) else with_id(one, job.id) for one, job in zip(outcomes, jobs, strict=True)]
 
     def _share(self, jobs: Sequence[Job]) -> list[Outcome]:
         """The stage, by all threads: one image by those of PyTorch, several shared out between ours."""

@@ -56,7 +56,7 @@ class Slots:
         for level, members in list(self._waiting.items()):
             while slot := self._first(members, now, awaited):
                 gone.append([one.key for one in slot])
-                members = [one for one in members if one not in slot]  # noqa: PLW2901
+                members = [one for one in members if one not in slot]
             self._keep(level, members)
         return gone
 

@@ -1,10 +1,11 @@
-"""Requests that wait for the service: whose turn it is, in which slot, until when; so many and so large, and no more."""
+"""Requests that wait for the service: whose turn it is, in which slot, until when; so many, and no more."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from semlink.flowgraphs.service.expected import Expected
 from semlink.flowgraphs.service.fair import FairQueue
 from semlink.flowgraphs.service.jobs import Crossing, Encoding, Job, route_of
 from semlink.flowgraphs.service.load import Room
+from semlink.flowgraphs.service.presence import Presence
 from semlink.flowgraphs.service.slots import Slots
 
 QUEUE_BYTES = 1 << 29
@@ -88,7 +90,8 @@ class Waiting:
         self._ids: dict[tuple[bytes, Scalar], int] = {}
         self._cancelled: set[int] = set()
         self._over: list[tuple[Request, Pdu]] = []
-        self._seen: dict[bytes, float] = {}
+        self._presence = Presence()
+        self._held: Counter[bytes] = Counter()  # requests without an answer, by client
         self._count = self._idle = 0
         self.expected = Expected()
         self.stopping = False
@@ -104,10 +107,8 @@ class Waiting:
     @property
     def users(self) -> int:
         """Who has asked for something within the last minute."""
-        now = self._clock()
         with self._changed:
-            self._seen = {client: seen for client, seen in self._seen.items() if now - seen < 60}
-            return len(self._seen)
+            return self._presence.count(self._clock(), 60.0)
 
     def knows(self, client: bytes, id: Scalar | None) -> bool:
         """Whether a client has a request of this "id" that has no answer yet."""
@@ -131,7 +132,8 @@ class Waiting:
             self._requests[key] = request._replace(key=key, route=route, cost=cost, bytes=size)
             self._room.enter(request.client, size, cost)
             self._fresh.add(key, request.client, cost)
-            self._seen[request.client] = self._clock()
+            self._presence.asks(request.client, self._clock())
+            self._held[request.client] += 1
             if request.job.id is not None:
                 self._ids[request.client, request.job.id] = key
             self._changed.notify()
@@ -168,6 +170,8 @@ class Waiting:
         """
         with self._changed:
             if batch is None:
+                for request in self._busy.values():
+                    self._settle(request)
                 self._let_go(list(self._busy.values()))
                 return []
             self._let_go(batch)
@@ -180,7 +184,7 @@ class Waiting:
                     self._go_on(moved._replace(job=outcome))
                 else:
                     self.expected.learn(request.route, 1, moved.spent)
-                    self._forget_id(request)
+                    self._settle(request)
                     done.append((moved, outcome))
             self._changed.notify_all()
             return done
@@ -209,10 +213,7 @@ class Waiting:
         with self._changed:
             gone = [key for key, request in self._requests.items() if client in (None, request.client)]
             for key in gone:
-                self._forget_id(self._remove(key))
-            for request in self._busy.values():
-                if client in (None, request.client):
-                    self._forget_id(request)  # who asks again from the next socket has not been answered
+                self._settle(self._remove(key))
         return len(gone)
 
     def is_empty(self) -> bool:
@@ -223,7 +224,7 @@ class Waiting:
     def _check_deadline(self, request: Request, route: Hashable, cost: float) -> None:
         if not self.expected.knows([route]):
             return
-        before = self._fresh.before(request.client, cost) / self._threads
+        before = self._fresh.before(request.client) / self._threads
         if request.arrived + before + cost > request.deadline:
             said = 1e3 * (request.deadline - request.arrived)
             raise ValueError(
@@ -253,10 +254,7 @@ class Waiting:
         coming = {one.client for one in every if isinstance(one.job.kind, Encoding) and one.job.trip}
         if self.stopping:
             return frozenset(coming)
-        present = {one.client for one in every}
-        return frozenset(
-            coming | {one for one, seen in self._seen.items() if one not in present and now - seen < self._latency_s}
-        )
+        return frozenset(coming | self._presence.awaited(now, self._latency_s))
 
     def _begin(self, keys: Sequence[int]) -> list[Request]:
         batch = []
@@ -303,10 +301,15 @@ class Waiting:
 
     def _end(self, request: Request, why: str) -> tuple[Request, Pdu]:
         self._cancelled.discard(request.key)
-        self._forget_id(request)
+        self._settle(request)
         return request, with_id(error_reply(why), request.job.id)
 
-    def _forget_id(self, request: Request) -> None:
+    def _settle(self, request: Request) -> None:
+        """It has its answer, or nobody to have it."""
+        self._held[request.client] -= 1
+        if not self._held[request.client]:
+            del self._held[request.client]
+            self._presence.is_answered(request.client, self._clock())
         if request.job.id is not None and self._ids.get((request.client, request.job.id)) == request.key:
             del self._ids[request.client, request.job.id]
 
