@@ -39,12 +39,16 @@ class Presence:
             self._users[user].answered = now
 
     def awaited(self, now: float, within: float) -> frozenset[Hashable]:
-        """Users who have an answer, and will probably ask again within so many seconds of it and have not yet."""
+        """Users who have an answer and will probably ask again within so many seconds of it, and have not yet.
+
+        Not those who usually take longer: to wait for them would be in vain most times.
+        """
         return frozenset(
             user
             for user, known in self._users.items()
             if known.answered is not None
             and known.pause is not None
+            and known.pause <= within
             and now - known.answered <= min(within, PATIENCE * known.pause + LEAST_S)
         )
 

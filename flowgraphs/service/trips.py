@@ -86,6 +86,4 @@ def check_receivers(text: str) -> None:
     """Raise ValueError unless receivers are named as this package names them: never by a file of this machine."""
     for one in text.split(JOINT):
         if not _RECEIVER.fullmatch(one):
-            raise ValueError(
-                f"receiver {one[:60]!r} must be one of `semlink zoo` by name, such as sft or sft:steps=1"
-            )
+            raise ValueError(f"receiver {one[:60]!r} must be one of `semlink zoo` by name, such as sft or sft:steps=1")

@@ -19,6 +19,10 @@ from semlink.flowgraphs.service.slots import Slots
 
 QUEUE_BYTES = 1 << 29
 """Bytes of the requests that wait or are under way, at most, unless one alone has more."""
+SMALL = 64**2
+"""Pixels of an image below which two in one batch take hardly longer than one."""
+GATHER = 0.1
+"""Share of the latency that a request waits for others that are about to come."""
 CANCELLED = "cancelled, as you asked"
 
 
@@ -141,7 +145,8 @@ class Waiting:
     def next_batch(self, choose: Callable[[Mapping[int, Job]], list[int]], ready: Callable[[], bool]) -> list[Request]:
         """What is to be done next, once there is something and it is `ready`; nothing when it stops and all is done.
 
-        What is past its first stage comes first; what waits is shared out between the threads that have nothing to do.
+        Of all stages the one with the most that is alike, for a large batch is done almost as soon as a small one; but
+        what may be late otherwise comes first. It is shared out between the threads that have nothing to do.
         """
         with self._changed:
             self._idle += 1
@@ -150,7 +155,7 @@ class Waiting:
                     jobs = self._candidates()
                     if jobs and ready():
                         keys = choose(jobs)
-                        return self._begin(keys[: -(-len(keys) // self._idle)])
+                        return self._begin(keys[: self._share(len(keys), jobs[keys[0]])])
                     if self.stopping and not self._requests and not self._busy:
                         self._changed.notify_all()
                         return []
@@ -236,8 +241,34 @@ class Waiting:
         self._expire(now)
         for slot in self._slots.take(now, self._awaited(now)) if len(self._slots) else []:
             self._send_slot(slot)
-        order = [*self._onward, *self._fresh]
-        return {key: self._requests[key].job for key in order}  # type: ignore[index]  # keys are numbers
+        fresh = {key: self._requests[key].job for key in self._fresh}  # type: ignore[index]  # keys are numbers
+        if not self._onward:
+            return {} if self._gathers(now, len(fresh)) else fresh
+        late = next((key for key in self._onward if self._is_urgent(self._requests[key], now)), None)
+        onward = {key: self._requests[key].job for key in self._onward}
+        kinds = Counter(job.kind for job in onward.values())
+        kind, count = kinds.most_common(1)[0] if late is None else (onward[late].kind, 0)
+        lead = next(iter(fresh.values()), None)
+        alike = 0 if lead is None else sum(job.kind == lead.kind for job in fresh.values())
+        if late is None and alike > count and not self._gathers(now, alike):
+            return fresh
+        return {key: job for key, job in onward.items() if job.kind == kind}
+
+    def _gathers(self, now: float, count: int) -> bool:
+        """Whether more is about to come that may go in the same batch, and what waits has the time for it."""
+        if not count or not self._latency_s or self.stopping:
+            return False
+        since = min(self._requests[key].arrived for key in self._fresh)  # type: ignore[index]
+        return now - since < GATHER * self._latency_s and bool(self._presence.awaited(now, GATHER * self._latency_s))
+
+    def _is_urgent(self, request: Request, now: float) -> bool:
+        """Whether it is late, or will be if anything else is done first."""
+        return now + request.cost - request.spent >= request.arrived + self._latency_s
+
+    def _share(self, count: int, job: Job) -> int:
+        """How many of a batch this thread takes: small images are not worth a thread each."""
+        least = 1 if job.kind.height * job.kind.width >= SMALL else 2
+        return max(least, -(-count // self._idle))
 
     def _send_slot(self, keys: Sequence[Hashable]) -> None:
         """Users of a slot send at once: each is with the symbols of the others."""
@@ -317,5 +348,7 @@ class Waiting:
         """How long to wait for something to change. A signal handler cannot notify: look now and then."""
         if has_work:
             return 0.01
+        if len(self._fresh):
+            return 0.001  # more is about to come
         due = self._slots.due()
         return 0.2 if due is None else min(0.2, max(1e-4, due - self._clock()))
