@@ -78,7 +78,10 @@ class FairQueue:
         return sum(place.cost for place in self._places.values() if place.start <= start)
 
     def _forget_idle(self) -> None:
-        """A user whose last request began long ago is like a new one."""
-        if len(self._ends) > 2 * len(self._places) + 64:
+        """Where nobody waits all begin anew; a user whose last request began long ago is like a new one."""
+        if not self._places:
+            self._now = max(self._ends.values(), default=self._now)
+            self._ends.clear()
+        elif len(self._ends) > 2 * len(self._places) + 64:
             waiting = {place.user for place in self._places.values()}
             self._ends = {user: end for user, end in self._ends.items() if user in waiting or end > self._now}
