@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(order=True)
@@ -20,7 +23,7 @@ class _Place:
     cost: float = field(compare=False)
 
 
-class FairQueue:
+class FairQueue(Generic[Key]):
     """Keys of requests, in the order in which they are to be served.
 
     Time is virtual: seconds of work that one user has been given. A request starts where its user's last one ends, but
@@ -28,7 +31,7 @@ class FairQueue:
     """
 
     def __init__(self) -> None:
-        self._places: dict[Hashable, _Place] = {}
+        self._places: dict[Key, _Place] = {}
         self._ends: dict[Hashable, float] = {}
         self._now = 0.0
         self._numbers = count()
@@ -36,14 +39,14 @@ class FairQueue:
     def __len__(self) -> int:
         return len(self._places)
 
-    def __contains__(self, key: Hashable) -> bool:
+    def __contains__(self, key: object) -> bool:
         return key in self._places
 
-    def __iter__(self) -> Iterator[Hashable]:
+    def __iter__(self) -> Iterator[Key]:
         """The keys, whoever's turn it is first."""
         return iter(sorted(self._places, key=self._places.__getitem__))
 
-    def add(self, key: Hashable, user: Hashable, cost: float) -> None:
+    def add(self, key: Key, user: Hashable, cost: float) -> None:
         """Let a request of `cost` expected seconds wait.
 
         Raises:
@@ -57,13 +60,13 @@ class FairQueue:
         self._places[key] = _Place(start, next(self._numbers), user, cost)
         self._ends[user] = start + cost
 
-    def take(self, key: Hashable) -> None:
+    def take(self, key: Key) -> None:
         """The request is served now."""
         place = self._places.pop(key)
         self._now = max(self._now, min([place.start, *(other.start for other in self._places.values())]))
         self._forget_idle()
 
-    def drop(self, key: Hashable) -> None:
+    def drop(self, key: Key) -> None:
         """The request is not served after all: those of the same user behind it move up."""
         gone = self._places.pop(key)
         for place in self._places.values():

@@ -201,8 +201,9 @@ class Service:
 
 def _ramp() -> NDArray[np.uint8]:
     """A small image."""
-    ramp = np.add.outer(np.arange(32), np.arange(32))[:, :, None] * np.array([4, 3, 2])
-    return ramp.astype(np.uint8)
+    ramp: NDArray[np.uint8] = np.zeros((32, 32, 3), np.uint8)
+    ramp += (np.add.outer(np.arange(32), np.arange(32))[:, :, None] * np.array([4, 3, 2])).astype(np.uint8)
+    return ramp
 
 
 def _id(request: Pdu) -> Any:  # noqa: ANN401

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class _Member:
-    key: Hashable
+class _Member(Generic[Key]):
+    key: Key
     user: Hashable
     until: float
 
 
-class Slots:
+class Slots(Generic[Key]):
     """Users who have something to send, until they do.
 
     A slot has at most `users` of one level (an Es/N0: all arrive at the array with the same power), and each once. It
@@ -31,21 +34,21 @@ class Slots:
         if users < 1:
             raise ValueError(f"users={users} of a slot must be 1 or more")
         self.users = users
-        self._waiting: dict[Hashable, list[_Member]] = {}
+        self._waiting: dict[Hashable, list[_Member[Key]]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
 
-    def add(self, key: Hashable, user: Hashable, level: Hashable, until: float) -> None:
+    def add(self, key: Key, user: Hashable, level: Hashable, until: float) -> None:
         """Have a user's request wait for company, no longer than `until`."""
         self._waiting.setdefault(level, []).append(_Member(key, user, until))
 
-    def drop(self, key: Hashable) -> None:
+    def drop(self, key: Key) -> None:
         """The request is not sent after all."""
         for level, members in list(self._waiting.items()):
             self._keep(level, [one for one in members if one.key != key])
 
-    def take(self, now: float, awaited: frozenset[Hashable] = frozenset()) -> list[list[Hashable]]:
+    def take(self, now: float, awaited: frozenset[Hashable] = frozenset()) -> list[list[Key]]:
         """The slots that go now, each with the keys in it in the order in which they came.
 
         Args:
@@ -64,15 +67,15 @@ class Slots:
         """When the first can wait no longer; None where nobody waits."""
         return min((one.until for members in self._waiting.values() for one in members), default=None)
 
-    def _first(self, members: list[_Member], now: float, awaited: frozenset[Hashable]) -> list[_Member]:
-        slot: dict[Hashable, _Member] = {}
+    def _first(self, members: list[_Member[Key]], now: float, awaited: frozenset[Hashable]) -> list[_Member[Key]]:
+        slot: dict[Hashable, _Member[Key]] = {}
         for one in members:
             if len(slot) < self.users:
                 slot.setdefault(one.user, one)
         goes = len(slot) == self.users or any(one.until <= now for one in slot.values()) or not awaited - slot.keys()
         return list(slot.values()) if goes else []
 
-    def _keep(self, level: Hashable, members: list[_Member]) -> None:
+    def _keep(self, level: Hashable, members: list[_Member[Key]]) -> None:
         if members:
             self._waiting[level] = members
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -31,7 +31,8 @@ def cross(channel: Medium, seed: int, kind: Crossing, jobs: Sequence[Job]) -> li
 
     A user meets the fades and the noise that `semlink.flowgraphs.comparison.compare` gives the same image at the same
     seed: they depend on seed, realisation and content alone, and not on who else is in the slot. The others of the
-    slot are on the other antennas, silence where there are fewer. An array that cancels users one after the other
+    slot are on the other antennas, silence where there are fewer. Zero-forced with perfect CSI nothing of them is left;
+    else it is as much as their symbols, and not the random QPSK of `compare`, leave. An array that cancels users one after the other
     ("sic") takes them for QPSK, which they are not: there the other users are those of `compare`, random QPSK.
     """
     symbols = torch.from_numpy(np.stack([job.arrays[0] for job in jobs]))  # (b, n)
@@ -46,14 +47,14 @@ def cross(channel: Medium, seed: int, kind: Crossing, jobs: Sequence[Job]) -> li
 
 def row_of(received: Received, i: int) -> Received:
     """One image of a reception, as a batch of 1."""
-    rows = {one.name: _cut(getattr(received, one.name), i) for one in fields(received)}
+    rows: dict[str, Any] = {one.name: _cut(getattr(received, one.name), i) for one in fields(received)}
     return replace(received, **rows)
 
 
 def joined(rows: Sequence[Received]) -> Received:
     """Receptions of one size as one batch."""
     first = rows[0]
-    whole = {one.name: _join([getattr(row, one.name) for row in rows]) for one in fields(first)}
+    whole: dict[str, Any] = {one.name: _join([getattr(row, one.name) for row in rows]) for one in fields(first)}
     return replace(first, **whole)
 
 
@@ -102,8 +103,8 @@ def _join(values: Sequence[object]) -> object:
     if isinstance(first, Tensor):
         return torch.cat([cast(Tensor, value) for value in values])
     if isinstance(first, Spatial):
-        parts = {name: torch.cat([getattr(value, name) for value in values]) for name in ("observed", "h", "n0")}
-        return replace(first, **parts)
+        observed, h, n0 = (torch.cat([getattr(value, name) for value in values]) for name in ("observed", "h", "n0"))
+        return replace(first, observed=observed, h=h, n0=n0)
     if isinstance(first, list):
         return [one for value in values for one in cast("list[object]", value)]
     return first

@@ -19,6 +19,8 @@ from semlink.flowgraphs.service.slots import Slots
 
 QUEUE_BYTES = 1 << 29
 """Bytes of the requests that wait or are under way, at most, unless one alone has more."""
+Client = bytes
+"""Who asks, as the socket names them."""
 SMALL = 64**2
 """Pixels of an image below which two in one batch take hardly longer than one."""
 GATHER = 0.1
@@ -38,7 +40,7 @@ class Request(NamedTuple):
         key: given by `Waiting`.
         route: of the first job, by `route_of`.
         cost: expected seconds of work, all stages.
-        bytes: of the first job.
+        size: bytes of the first job.
         spent: seconds of work so far.
     """
 
@@ -50,7 +52,7 @@ class Request(NamedTuple):
     key: int = 0
     route: Hashable = None
     cost: float = 0.0
-    bytes: int = 0
+    size: int = 0
     spent: float = 0.0
 
 
@@ -85,17 +87,17 @@ class Waiting:
         threads: int = 1,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._room, self._slots, self._fresh = Room(most, bytes, seconds), Slots(users), FairQueue()
+        self._room, self._slots, self._fresh = Room(most, bytes, seconds), Slots[int](users), FairQueue[int]()
         self._latency_s, self._threads, self._clock = latency_s, threads, clock
         self._changed = threading.Condition()
         self._requests: dict[int, Request] = {}  # that wait
         self._onward: dict[int, None] = {}  # those of them that are past their first stage and in no slot
         self._busy: dict[int, Request] = {}
-        self._ids: dict[tuple[bytes, Scalar], int] = {}
+        self._ids: dict[tuple[Client, Scalar], int] = {}
         self._cancelled: set[int] = set()
         self._over: list[tuple[Request, Pdu]] = []
         self._presence = Presence()
-        self._held: Counter[bytes] = Counter()  # requests without an answer, by client
+        self._held: Counter[Client] = Counter()  # requests without an answer, by client
         self._count = self._idle = 0
         self.expected = Expected()
         self.stopping = False
@@ -133,7 +135,7 @@ class Waiting:
             self._check_deadline(request, route, cost)
             self._count += 1
             key = self._count
-            self._requests[key] = request._replace(key=key, route=route, cost=cost, bytes=size)
+            self._requests[key] = request._replace(key=key, route=route, cost=cost, size=size)
             self._room.enter(request.client, size, cost)
             self._fresh.add(key, request.client, cost)
             self._presence.asks(request.client, self._clock())
@@ -241,7 +243,7 @@ class Waiting:
         self._expire(now)
         for slot in self._slots.take(now, self._awaited(now)) if len(self._slots) else []:
             self._send_slot(slot)
-        fresh = {key: self._requests[key].job for key in self._fresh}  # type: ignore[index]  # keys are numbers
+        fresh = {key: self._requests[key].job for key in self._fresh}
         if not self._onward:
             return {} if self._gathers(now, len(fresh)) else fresh
         late = next((key for key in self._onward if self._is_urgent(self._requests[key], now)), None)
@@ -258,7 +260,7 @@ class Waiting:
         """Whether more is about to come that may go in the same batch, and what waits has the time for it."""
         if not count or not self._latency_s or self.stopping:
             return False
-        since = min(self._requests[key].arrived for key in self._fresh)  # type: ignore[index]
+        since = min(self._requests[key].arrived for key in self._fresh)
         return now - since < GATHER * self._latency_s and bool(self._presence.awaited(now, GATHER * self._latency_s))
 
     def _is_urgent(self, request: Request, now: float) -> bool:
@@ -270,9 +272,9 @@ class Waiting:
         least = 1 if job.kind.height * job.kind.width >= SMALL else 2
         return max(least, -(-count // self._idle))
 
-    def _send_slot(self, keys: Sequence[Hashable]) -> None:
+    def _send_slot(self, keys: Sequence[int]) -> None:
         """Users of a slot send at once: each is with the symbols of the others."""
-        members = [self._requests[key] for key in keys]  # type: ignore[index]
+        members = [self._requests[key] for key in keys]
         sent = [one.job.arrays[0] for one in members]
         for i, one in enumerate(members):
             arrays = (sent[i], *sent[:i], *sent[i + 1 :])
@@ -294,8 +296,8 @@ class Waiting:
                 self._fresh.take(key)
             self._onward.pop(key, None)
             request = self._requests.pop(key)
-            self._room.leave(request.client, request.bytes, request.cost)
-            self._room.under_way.add(request.bytes, request.cost)
+            self._room.leave(request.client, request.size, request.cost)
+            self._room.under_way.add(request.size, request.cost)
             self._busy[key] = request
             batch.append(request)
         return batch
@@ -303,11 +305,11 @@ class Waiting:
     def _let_go(self, batch: Sequence[Request]) -> None:
         for request in batch:
             del self._busy[request.key]
-            self._room.under_way.add(request.bytes, request.cost, -1)
+            self._room.under_way.add(request.size, request.cost, -1)
 
     def _go_on(self, request: Request) -> None:
         self._requests[request.key] = request
-        self._room.enter(request.client, request.bytes, request.cost)
+        self._room.enter(request.client, request.size, request.cost)
         kind = request.job.kind
         if isinstance(kind, Crossing) and self._slots.users > 1:
             left = max(0.0, request.cost - request.spent)
@@ -317,7 +319,7 @@ class Waiting:
 
     def _remove(self, key: int) -> Request:
         request = self._requests.pop(key)
-        self._room.leave(request.client, request.bytes, request.cost)
+        self._room.leave(request.client, request.size, request.cost)
         self._onward.pop(key, None)
         self._slots.drop(key)
         if key in self._fresh:
