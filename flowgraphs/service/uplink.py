@@ -32,8 +32,8 @@ def cross(channel: Medium, seed: int, kind: Crossing, jobs: Sequence[Job]) -> li
     A user meets the fades and the noise that `semlink.flowgraphs.comparison.compare` gives the same image at the same
     seed: they depend on seed, realisation and content alone, and not on who else is in the slot. The others of the
     slot are on the other antennas, silence where there are fewer. Zero-forced with perfect CSI nothing of them is left;
-    else it is as much as their symbols, and not the random QPSK of `compare`, leave. An array that cancels users one after the other
-    ("sic") takes them for QPSK, which they are not: there the other users are those of `compare`, random QPSK.
+    else it is as much as their symbols, and not the random QPSK of `compare`, leave. An array that cancels users one
+    after the other ("sic") takes them for QPSK, which they are not: there the other users are those of `compare`.
     """
     symbols = torch.from_numpy(np.stack([job.arrays[0] for job in jobs]))  # (b, n)
     rngs = [_rng(job, seed) for job in jobs]
