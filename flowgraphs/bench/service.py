@@ -24,13 +24,6 @@ from semlink.phy.parallel import cores, limited_threads
 from semlink.phy.rng import image_rngs
 
 Image = NDArray[np.uint8]
-COLUMNS = (
-    "users", "images/s", "p50 ms", "p95 ms", "p99 ms", "queue", "batch", "slot", "hits", "refused", "unanswered",
-    "CPU", "MiB",
-)  # fmt: skip
-"""Of the table of `semlink load`."""
-
-
 CODECS = ("swin", "swin+sft")
 CHANNEL = "uplink:users=3,rx=3,zf"
 ESNO_DB = 15.0
@@ -133,17 +126,25 @@ MEDIANS = ("p95_ms", "batch_mean", "slot_mean", "cpu_cores")
 
 def print_service(speeds: Sequence[ServiceSpeed]) -> None:
     """The table."""
-    table = Table(title=f"images a second over {CHANNEL}, {SIDE}x{SIDE}, {cores()} cores, nothing from a cache")
-    names = ("codec", "users", "images/s", "alone", "times", "one user", "times", "target", "paper", "p95 ms", "batch")
-    for name in (*names, "slot", "cores"):
-        table.add_column(name, justify="left" if name == "codec" else "right")
-    for one in speeds:
-        target = f"{TARGETS[one.users]:g}" if one.users in TARGETS else ""
-        against = f"{one.alone_per_s:.1f}", f"{one.times_alone:.2f}", f"{one.one_user_per_s:.1f}"
-        goals = f"{one.times_one_user:.2f}", target, f"{PAPER:g}" if one.users == 3 else ""
-        rest = f"{one.p95_ms:.0f}", f"{one.batch_mean:.1f}", f"{one.slot_mean:.1f}", f"{one.cores:.2f}"
-        table.add_row(one.codec, str(one.users), f"{one.images_per_s:.1f}", *against, *goals, *rest)
-    make_console().print(table)
+    title = f"{SIDE}x{SIDE} over {CHANNEL}, {cores()} cores, nothing from a cache"
+    named = [(f"{one.codec}, {one.users} user{'s' * (one.users > 1)}", _speed(one)) for one in speeds]
+    make_console().print(_columns(title, named))
+
+
+def _speed(one: ServiceSpeed) -> dict[str, str]:
+    return {
+        "images/s": f"{one.images_per_s:.1f}",
+        "one user, one after another": f"{one.one_user_per_s:.1f}",
+        "times as fast": f"{one.times_one_user:.2f}",
+        "  target": f"{TARGETS[one.users]:g}" if one.users in TARGETS else "",
+        "  the paper's": f"{PAPER:g}" if one.users == 3 else "",
+        "without a service": f"{one.alone_per_s:.1f}",
+        "  times as fast": f"{one.times_alone:.2f}",
+        "p95, ms": f"{one.p95_ms:.0f}",
+        "images in a batch": f"{one.batch_mean:.1f}",
+        "users in a slot": f"{one.slot_mean:.1f}",
+        "CPU, cores": f"{one.cores:.2f}",
+    }
 
 
 def asker(
@@ -197,21 +198,36 @@ def load_figures(users: int, told: Told) -> dict[str, Any]:
 
 
 def load_table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
-    """The figures for people."""
-    from rich.table import Table
+    """The figures for people, a column for each number of users."""
+    return _columns(title, [(f"{row['users']} user{'s' * (row['users'] > 1)}", _told(row)) for row in rows])
 
-    shown = Table(title=title)
-    for name in COLUMNS:
-        shown.add_column(name, justify="right")
-    for row in rows:
-        times = [f"{row[f'p{share}_ms']:.0f}" for share in (50, 95, 99)]
-        waits = f"{row['queue_mean']:.1f} ({row['queue_max']})", f"{row['batch_mean']:.1f} ({row['batch_max']})"
-        hits = f"{row['encoded_hits']} + {row['result_hits']}"
-        counts = str(row["refused"]), str(row["unanswered"])
-        costs = f"{row['cpu_cores']:.2f}", f"{row['memory_mib']:.0f}"
-        rate, slot = f"{row['images_per_s']:.1f}", f"{row['slot_mean']:.1f}"
-        shown.add_row(str(row["users"]), rate, *times, *waits, slot, hits, *counts, *costs)
-    return shown
+
+def _told(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        "images/s": f"{row['images_per_s']:.1f}",
+        **{f"p{share}, ms": f"{row[f'p{share}_ms']:.0f}" for share in (50, 95, 99)},
+        "waiting, mean and most": f"{row['queue_mean']:.1f}, {row['queue_max']}",
+        "batch, mean and most": f"{row['batch_mean']:.1f}, {row['batch_max']}",
+        "users in a slot": f"{row['slot_mean']:.1f}",
+        "symbols from the cache": str(row["encoded_hits"]),
+        "images from the cache": str(row["result_hits"]),
+        "refused": str(row["refused"]),
+        "unanswered": str(row["unanswered"]),
+        "failed": str(row["failed"]),
+        "CPU, cores": f"{row['cpu_cores']:.2f}",
+        "memory, MiB": f"{row['memory_mib']:.0f}",
+    }
+
+
+def _columns(title: str, columns: Sequence[tuple[str, dict[str, str]]]) -> Table:
+    """A table that grows to the right by who is measured, not by what."""
+    table = Table(title=title)
+    table.add_column("")
+    for name, _ in columns:
+        table.add_column(name, justify="right")
+    for what in columns[0][1]:
+        table.add_row(what, *(values[what] for _, values in columns))
+    return table
 
 
 def _drive(address: str, users: int, codec: str, pictures: Sequence[Image], seconds: float) -> Told:

@@ -212,6 +212,7 @@ class Users:
         try:
             line.connect(address)
         except self._zmq.ZMQError as error:
-            line.close()
+            line.close(linger=0)
+            self._context.destroy(linger=0)
             raise ValueError(f"--service {address!r}: {error}; such as tcp://127.0.0.1:5555") from None
         return line
