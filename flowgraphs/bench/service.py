@@ -125,10 +125,11 @@ MEDIANS = ("p95_ms", "batch_mean", "slot_mean", "cpu_cores")
 
 
 def print_service(speeds: Sequence[ServiceSpeed]) -> None:
-    """The table."""
-    title = f"{SIDE}x{SIDE} over {CHANNEL}, {cores()} cores, nothing from a cache"
-    named = [(f"{one.codec}, {one.users} user{'s' * (one.users > 1)}", _speed(one)) for one in speeds]
-    make_console().print(_columns(title, named))
+    """A table for each codec."""
+    for codec in dict.fromkeys(one.codec for one in speeds):
+        title = f"{codec}, {SIDE}x{SIDE}, {CHANNEL}, {cores()} cores, nothing from a cache"
+        rows = [(f"{one.users} user{'s' * (one.users > 1)}", _speed(one)) for one in speeds if one.codec == codec]
+        make_console().print(_columns(title, rows))
 
 
 def _speed(one: ServiceSpeed) -> dict[str, str]:

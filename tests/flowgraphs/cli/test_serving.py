@@ -31,12 +31,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def user_options(**changed: Any) -> dict[str, Any]:
+def user_options(**changed: object) -> dict[str, Any]:
     usual = {"rate": None, "count": None, "codec": "deepjscc", "esno_db": 20.0, "ratio": 1 / 6, "side": None}
     return {**usual, "deadline_ms": None, "seed": 0, "out": None, **changed}
 
 
-def load_options(**changed: Any) -> dict[str, Any]:
+def load_options(**changed: object) -> dict[str, Any]:
     usual = {"users": "1,4", "rate": None, "seconds": 0.5, "images": None, "distinct": 8, "side": 24}
     rest = {"codec": "deepjscc", "esno_db": 20.0, "ratio": 1 / 6, "deadline_ms": None, "seed": 0, "as_json": True}
     return {**usual, **rest, **changed}
@@ -92,13 +92,13 @@ def test_rates(text: str | None, rate: float | None) -> None:
 
 @pytest.mark.parametrize("text", ["", "0/s", "-1", "5/h", "x", "nan"])
 def test_rates_that_are_none(text: str) -> None:
-    with pytest.raises(ValueError, match="--rate .* must be requests a second, such as 5/s"):
+    with pytest.raises(ValueError, match=r"--rate .* must be requests a second, such as 5/s"):
         parse_rate(text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "257", "1,,2", "1;2", "-1"])
 def test_numbers_of_users_that_cannot_be(text: str) -> None:
-    with pytest.raises(ValueError, match="--users .* must be numbers from 1 to 256"):
+    with pytest.raises(ValueError, match=r"--users .* must be numbers from 1 to 256"):
         user_counts(text)
 
 
