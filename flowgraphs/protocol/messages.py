@@ -3,7 +3,7 @@
 A request has "op" and an "id" of the client's choice, which the reply to it has as well. Ops are "encode" (answered by
 "encoded"), "decode" ("decoded"), "carry" ("carried"; by `semlink serve` alone), "cancel" ("cancelled") and "status"
 ("status"); any of them may be answered by "error" with a "message". Any request that takes work may have "deadline_ms",
-after which it is answered by an error and not computed, and "user", a name for people.
+after which it is answered by an error and not computed.
 """
 
 from __future__ import annotations
