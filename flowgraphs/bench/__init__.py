@@ -7,9 +7,13 @@ from semlink.flowgraphs.bench.everything import run_bench
 from semlink.flowgraphs.bench.neural import run_neural
 from semlink.flowgraphs.bench.radio import run_radio
 from semlink.flowgraphs.bench.receivers import measure_quality, run_receivers
+from semlink.flowgraphs.bench.service import asker, load_figures, load_table, run_service, textures
 from semlink.flowgraphs.bench.studies import run_studies
 
 __all__ = [
+    "asker",
+    "load_figures",
+    "load_table",
     "measure_quality",
     "run_bench",
     "run_bler",
@@ -18,5 +22,7 @@ __all__ = [
     "run_neural",
     "run_radio",
     "run_receivers",
+    "run_service",
     "run_studies",
+    "textures",
 ]

@@ -162,18 +162,19 @@ def print_radio(speed: RadioSpeed) -> None:
 
 
 @contextmanager
-def worker_process(options: Sequence[str] = ()) -> Iterator[str]:
-    """A worker in a process of its own, on a port that is free; gives its address, and ends it afterwards.
+def worker_process(options: Sequence[str] = (), *, command: str = "worker") -> Iterator[str]:
+    """A worker, or with "serve" a service, in a process of its own, on a port that is free; gives its address, and ends
+    it afterwards.
 
     Raises:
         ValueError: it does not start; the message is its own.
     """
-    command = [sys.executable, "-m", "semlink.flowgraphs", "worker", "--address", "tcp://127.0.0.1:*", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    words = [sys.executable, "-m", "semlink.flowgraphs", command, "--address", "tcp://127.0.0.1:*", *options]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
         if not first:
-            raise ValueError(f"worker: {process.communicate()[1].strip()}")
+            raise ValueError(f"{command}: {process.communicate()[1].strip()}")
         try:
             yield first.split()[-1]
         finally:

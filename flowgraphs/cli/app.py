@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from semlink.flowgraphs.cli import bench as bench_commands
-from semlink.flowgraphs.cli import told
+from semlink.flowgraphs.cli import serving, told
 
 # In a help text a bracket before a small letter is escaped: rich would take it for markup and leave it out.
 # The heavy imports (PyTorch, Sionna) wait until a command runs: `semlink --help` answers at once.
@@ -387,6 +387,10 @@ def worker(
         report_s=report,
         insecure=insecure,
     )
+
+
+for command in (serving.serve, serving.user, serving.load):
+    app.command()(command)
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:

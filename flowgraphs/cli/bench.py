@@ -69,6 +69,31 @@ def radio(
     run_radio(threads=threads, as_json=json, out=out)
 
 
+@app.command("service")
+def service(
+    codec: Annotated[
+        list[str] | None, typer.Option(help="As for serve. May be repeated.", show_default="swin, swin+sft")
+    ] = None,
+    users: Annotated[str, typer.Option(help="How many users, each asking for one image after another.")] = "3,16",
+    seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 5.0,
+    rounds: Annotated[int, typer.Option(help="Of all measurements in turn; medians are told.")] = 3,
+    threads: Annotated[int | None, typer.Option(help="Of the service.", show_default="as many as cores")] = None,
+    json: AsJson = False,
+) -> None:
+    """Users of a service over a 3x3 uplink against one request after another, in one run: about two minutes."""
+    from semlink.flowgraphs.bench import run_service
+    from semlink.flowgraphs.cli.users import user_counts
+
+    run_service(
+        codecs=codec or [],
+        users=user_counts(users),
+        seconds=seconds,
+        rounds=rounds,
+        threads=threads,
+        as_json=json,
+    )
+
+
 @app.command("studies")
 def studies(
     images: Annotated[int, typer.Option(min=1, help="Of CIFAR-10's test set, for the long sweep.")] = 10_000,

@@ -3,24 +3,33 @@
 from semlink.flowgraphs.protocol import codebook
 from semlink.flowgraphs.protocol.codebook import DIGITAL, codec_name, split_name
 from semlink.flowgraphs.protocol.messages import (
+    CarriedImage,
     DecodedImage,
     EncodedImage,
+    cancel_request,
+    cancelled_reply,
+    carried_reply,
+    carry_request,
     decode_request,
     decoded_reply,
     encode_request,
     encoded_reply,
     error_reply,
     read_array,
+    read_carried,
     read_decoded,
     read_encoded,
     read_header,
     read_value,
+    status_request,
+    with_deadline,
     with_id,
 )
 from semlink.flowgraphs.protocol.parts_stream import Part, PartsStream
 from semlink.flowgraphs.protocol.pdu import MAX_PART, MalformedPduError, Pdu, Scalar, pack, unpack
+from semlink.flowgraphs.protocol.users import Told, Users
 from semlink.flowgraphs.protocol.worker_client import ADDRESS, WorkerClient, WorkerError, import_zmq
-from semlink.flowgraphs.protocol.worker_front import LINGER_MS, TOO_MANY, TOO_MUCH, Limits, run_front
+from semlink.flowgraphs.protocol.worker_front import LINGER_MS, TOO_MANY, TOO_MUCH, Limits, resident_bytes, run_front
 
 __all__ = [
     "ADDRESS",
@@ -29,6 +38,7 @@ __all__ = [
     "MAX_PART",
     "TOO_MANY",
     "TOO_MUCH",
+    "CarriedImage",
     "DecodedImage",
     "EncodedImage",
     "Limits",
@@ -37,8 +47,14 @@ __all__ = [
     "PartsStream",
     "Pdu",
     "Scalar",
+    "Told",
+    "Users",
     "WorkerClient",
     "WorkerError",
+    "cancel_request",
+    "cancelled_reply",
+    "carried_reply",
+    "carry_request",
     "codebook",
     "codec_name",
     "decode_request",
@@ -49,12 +65,16 @@ __all__ = [
     "import_zmq",
     "pack",
     "read_array",
+    "read_carried",
     "read_decoded",
     "read_encoded",
     "read_header",
     "read_value",
+    "resident_bytes",
     "run_front",
     "split_name",
+    "status_request",
     "unpack",
+    "with_deadline",
     "with_id",
 ]

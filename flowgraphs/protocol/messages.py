@@ -1,7 +1,9 @@
 """What is asked of the worker and what it answers, as PDUs. NumPy alone.
 
 A request has "op" and an "id" of the client's choice, which the reply to it has as well. Ops are "encode" (answered by
-"encoded"), "decode" ("decoded") and "status" ("status"); any of them may be answered by "error" with a "message".
+"encoded"), "decode" ("decoded"), "carry" ("carried"; by `semlink serve` alone), "cancel" ("cancelled") and "status"
+("status"); any of them may be answered by "error" with a "message". Any request that takes work may have "deadline_ms",
+after which it is answered by an error and not computed.
 """
 
 from __future__ import annotations
@@ -34,6 +36,26 @@ class EncodedImage(NamedTuple):
 
     header: BurstHeader
     symbols: NDArray[np.complex64]
+
+
+class CarriedImage(NamedTuple):
+    """What became of an image that was carried.
+
+    Attributes:
+        image: as received, 8-bit RGB levels, (h, w, 3).
+        failed: whether it is a fallback, wholly or in part.
+        codec: its name, with the scheme of a digital one and the receivers behind it.
+        slot: users that sent in the same slot of the uplink, this one included.
+        encoded_hit: whether the symbols were found in the cache.
+        result_hit: whether what is shown was found in the cache.
+    """
+
+    image: NDArray[np.uint8]
+    failed: bool
+    codec: str
+    slot: int
+    encoded_hit: bool
+    result_hit: bool
 
 
 class DecodedImage(NamedTuple):
@@ -86,6 +108,28 @@ def decode_request(header: BurstHeader, symbols: NDArray[Any], n0: NDArray[Any])
     return Pdu({"op": "decode", **header_meta(header)}, arrays)
 
 
+def carry_request(image: NDArray[np.uint8], *, codec: str, ratio: float, esno_db: float, realisation: int = 0) -> Pdu:
+    """Ask for an image to be carried from end to end: encoded, over the service's channel, decoded, restored.
+
+    Args:
+        image: 8-bit RGB levels, (h, w, 3).
+        codec: a name of `semlink.flowgraphs.protocol.codebook`, or one with receivers behind it, such as "swin+sft".
+        ratio: complex channel uses / (3·h·w).
+        esno_db: average Es/N0 of this user, in dB.
+        realisation: of fades and noise, from 0: the same image meets the same ones again.
+
+    Raises:
+        ValueError: an image that is not uint8 (h, w, 3).
+    """
+    asked = encode_request(image, codec=codec, ratio=ratio, esno_db=esno_db)
+    return replace(asked, meta={**asked.meta, "op": "carry", "realisation": int(realisation)})
+
+
+def cancel_request(target: Scalar) -> Pdu:
+    """Take back a request of one's own, by its "id"; it is answered by an error, as far as it is not answered yet."""
+    return Pdu({"op": "cancel", "target": target})
+
+
 def status_request() -> Pdu:
     """Ask the worker how it does."""
     return Pdu({"op": "status"})
@@ -102,6 +146,20 @@ def decoded_reply(image: NDArray[np.uint8], *, failed: bool, codec: str) -> Pdu:
     return Pdu({"op": "decoded", "height": height, "width": width, "failed": failed, "codec": codec}, {"image": image})
 
 
+def carried_reply(
+    image: NDArray[np.uint8], *, failed: bool, codec: str, slot: int, encoded_hit: bool, result_hit: bool
+) -> Pdu:
+    """The answer to `carry_request`."""
+    decoded = decoded_reply(image, failed=failed, codec=codec)
+    own: dict[str, Scalar] = {"slot": slot, "encoded_hit": encoded_hit, "result_hit": result_hit}
+    return replace(decoded, meta={**decoded.meta, "op": "carried", **own})
+
+
+def cancelled_reply(found: bool) -> Pdu:
+    """The answer to `cancel_request`: whether there was such a request that had no answer yet."""
+    return Pdu({"op": "cancelled", "found": found})
+
+
 def error_reply(message: str) -> Pdu:
     """A refusal."""
     return Pdu({"op": "error", "message": message[:MAX_MESSAGE]})
@@ -110,6 +168,11 @@ def error_reply(message: str) -> Pdu:
 def with_id(pdu: Pdu, id: Scalar | None) -> Pdu:
     """The same with an "id", unless that is None."""
     return pdu if id is None else replace(pdu, meta={**pdu.meta, "id": id})
+
+
+def with_deadline(pdu: Pdu, after_ms: float) -> Pdu:
+    """The same request, of no use to anybody so many milliseconds after it arrives."""
+    return replace(pdu, meta={**pdu.meta, "deadline_ms": after_ms})
 
 
 def header_meta(header: BurstHeader) -> dict[str, Scalar]:
@@ -148,6 +211,18 @@ def read_decoded(pdu: Pdu) -> DecodedImage:
     shape = read_value(pdu.meta, "height", int), read_value(pdu.meta, "width", int), 3
     pixels = read_array(pdu, "image", np.uint8, shape)
     return DecodedImage(pixels, read_value(pdu.meta, "failed", bool), read_value(pdu.meta, "codec", str))
+
+
+def read_carried(pdu: Pdu) -> CarriedImage:
+    """The answer to `carry_request`.
+
+    Raises:
+        ValueError: it is another one, or lacks something.
+    """
+    _check_op(pdu, "carried")
+    image, failed, codec = read_decoded(replace(pdu, meta={**pdu.meta, "op": "decoded"}))
+    hits = (read_value(pdu.meta, name, bool) for name in ("encoded_hit", "result_hit"))
+    return CarriedImage(image, failed, codec, read_value(pdu.meta, "slot", int), *hits)
 
 
 def read_value(meta: Mapping[str, Scalar], name: str, kind: type[_Kind]) -> _Kind:

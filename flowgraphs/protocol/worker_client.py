@@ -17,11 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semlink.flowgraphs.protocol.messages import (
+    CarriedImage,
     DecodedImage,
     EncodedImage,
+    cancel_request,
+    carry_request,
     decode_request,
     encode_request,
     error_reply,
+    read_carried,
     read_decoded,
     read_encoded,
     status_request,
@@ -151,6 +155,26 @@ class WorkerClient:
             ValueError: other than header.symbols symbols or noise variances, or values that are not finite.
         """
         return read_decoded(self.call(decode_request(header, symbols, n0)))
+
+    def carry(
+        self, image: NDArray[np.uint8], *, codec: str, esno_db: float, ratio: float = 1 / 6, realisation: int = 0
+    ) -> CarriedImage:
+        """What becomes of an image, 8-bit RGB levels (h, w, 3), from end to end; see `carry_request`.
+
+        Raises:
+            WorkerError: as `call`; a worker without a channel refuses.
+            ValueError: an image that is not uint8 (h, w, 3).
+        """
+        asked = carry_request(image, codec=codec, ratio=ratio, esno_db=esno_db, realisation=realisation)
+        return read_carried(self.call(asked))
+
+    def cancel(self, id: int) -> bool:
+        """Take back a request that was submitted; tells whether it had no answer yet. It is answered by an error.
+
+        Raises:
+            WorkerError: as `call`.
+        """
+        return bool(self.call(cancel_request(id)).meta.get("found"))
 
     def status(self) -> dict[str, Scalar]:
         """What the worker tells of itself: queue, requests served and refused, latencies in ms by op, batch sizes.

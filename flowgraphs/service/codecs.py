@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import cast
 
 from semlink.baselines.mcs import NR_SCHEMES
 from semlink.baselines.separate import SeparateCodec, separate_codec
 from semlink.flowgraphs.protocol import codebook
+from semlink.flowgraphs.specs import JOINT, receive_with, split_codec
 from semlink.neural import zoo
+from semlink.neural.diffusion import find_receiver
 from semlink.neural.zoo import Card
-from semlink.phy.link import Codec, Frame, channel_uses
+from semlink.phy.link import Channel, Codec, Frame, channel_uses
 from semlink.phy.waveform import BurstHeader
 
 KEPT = 8
-"""Neural codecs that stay in memory; of more, the one that was not asked for the longest goes."""
+"""Neural codecs and receivers that stay in memory; of more, the one that was not asked for the longest goes."""
 
 
 class Shelf:
-    """Codecs, loaded when they are first asked for.
+    """Codecs, loaded when they are first asked for. Several threads may ask.
 
     Args:
         own: codecs beside those of the package, by "user:48" to "user:63".
+        channel: whose statistics the scheme "outage" knows; None for none.
 
     Raises:
         ValueError: an own codec under another name.
     """
 
-    def __init__(self, own: Mapping[str, Codec]) -> None:
+    def __init__(self, own: Mapping[str, Codec], channel: Channel | None = None) -> None:
         for name in own:
             if codebook.codec_number(name) not in codebook.USER:
                 low, high = codebook.USER[0], codebook.USER[-1]
                 raise ValueError(f"own codec {name!r} must be named user:{low} to user:{high}")
         self._own = dict(own)
-        self._cards = zoo.cards()
-        self._kept: OrderedDict[tuple[str, float], Codec] = OrderedDict()
+        self._cards, self._found = zoo.cards(), dict[tuple[str, float], Card]()
+        self._channel, self._lock = channel, threading.RLock()
+        self._kept: OrderedDict[tuple[str, float, str], Codec] = OrderedDict()
 
     def encoder(self, name: str, ratio: float) -> Codec:
         """The codec of a request to encode.
@@ -45,9 +51,9 @@ class Shelf:
         """
         stem, scheme = codebook.split_name(name)
         if scheme:
-            return separate_codec(source=_source(stem), mcs=scheme, ratio=ratio)
+            return separate_codec(source=_source(stem), mcs=scheme, ratio=ratio, fading=self._channel)
         if stem in codebook.NEURAL.values():
-            return self._load(zoo.find_card(stem, ratio=ratio), ratio)
+            return self._load(self._card(stem, ratio), ratio)
         return self._find_own(stem)
 
     def decoder(self, header: BurstHeader) -> Codec:
@@ -70,6 +76,30 @@ class Shelf:
             f"{', '.join(card.offer for card in cards) or 'no weights here'}"
         )
 
+    def behind(self, codec: Codec, name: str, ratio: float, receiver: str) -> Codec:
+        """A codec of this name with receivers behind it, "" for none.
+
+        Raises:
+            ValueError: one that is not there, or that the codec cannot have.
+        """
+        if not receiver:
+            return codec
+        specs = split_codec(f"{name}{JOINT}{receiver}")[1]
+        return self._keep((name, ratio, receiver), lambda: cast(Codec, receive_with(codec, specs, name=name)))
+
+    def weights(self, name: str, ratio: float, receiver: str = "") -> str:
+        """What tells the weights of a codec and its receivers from others: hashes, "" where there are none.
+
+        Raises:
+            ValueError: one that is not there.
+        """
+        stem = codebook.split_name(name)[0]
+        neural = stem in codebook.NEURAL.values()
+        hashes = [self._card(stem, ratio).sha256 if neural else ""]
+        for spec in split_codec(f"{name}{JOINT}{receiver}")[1] if receiver else []:
+            hashes.append(_receiver_hash(spec.name, name))
+        return ",".join(hashes)
+
     def usual_ratio(self, name: str) -> float:
         """1/6, or for a neural codec that has not got it, one that it has."""
         cards = self._cards_of(name)
@@ -81,14 +111,26 @@ class Shelf:
             return [self._cards[name]]
         return [card for card in self._cards.values() if card.codec == name]
 
+    def _card(self, stem: str, ratio: float) -> Card:
+        """That of a codec at a ratio; looked for once, since all cards are read for it."""
+        with self._lock:
+            if (stem, ratio) not in self._found:
+                if len(self._found) >= 64 * KEPT:  # ratios are of the users' choice
+                    self._found.clear()
+                self._found[stem, ratio] = zoo.find_card(stem, ratio=ratio)
+            return self._found[stem, ratio]
+
     def _load(self, card: Card, ratio: float) -> Codec:
-        key = card.name, ratio
-        if key not in self._kept:
-            self._kept[key] = zoo.load(card.name, ratio=ratio)
-        self._kept.move_to_end(key)
-        if len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-        return self._kept[key]
+        return self._keep((card.name, ratio, ""), lambda: zoo.load(card.name, ratio=ratio))
+
+    def _keep(self, key: tuple[str, float, str], make: Callable[[], Codec]) -> Codec:
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = make()
+            self._kept.move_to_end(key)
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+            return self._kept[key]
 
     def _find_own(self, name: str) -> Codec:
         if name not in self._own:
@@ -96,10 +138,16 @@ class Shelf:
         return self._own[name]
 
 
+@lru_cache(64 * KEPT)
+def _receiver_hash(receiver: str, codec: str) -> str:
+    """Of the weights of a receiver behind a codec."""
+    return find_receiver(receiver, codec=codec)[0].sha256
+
+
 def scheme_numbers(name: str, frame: Frame) -> list[int]:
     """The MCS number of each image of a frame: what the codec put into the header, or that of the fixed scheme."""
     scheme = codebook.split_name(name)[1]
-    if scheme == codebook.ADAPTIVE and frame.header is not None:
+    if scheme in (codebook.ADAPTIVE, "outage") and frame.header is not None:
         return [codebook.SCHEMES.index(NR_SCHEMES[cast(int, index)]) for index in frame.header]
     return [codebook.scheme_number(scheme) if scheme else 0] * len(frame.symbols)
 

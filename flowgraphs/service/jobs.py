@@ -1,23 +1,38 @@
-"""Requests of the radio side, read and found sensible before anything is done for them."""
+"""Requests, read and found sensible before anything is done for them, and the stages that they go through.
+
+A request to encode or to decode is one stage. One to carry an image goes through several: it is encoded, crosses the
+channel, is decoded where it arrives and, behind a receiver, restored; what a stage makes of a job is the next job.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semlink.baselines.mcs import parse_mcs
-from semlink.flowgraphs.protocol import Pdu, Scalar, codebook, read_array, read_header, read_value
-from semlink.phy.link import channel_uses
+from semlink.flowgraphs.protocol import (
+    Pdu,
+    Scalar,
+    carried_reply,
+    codebook,
+    read_array,
+    read_header,
+    read_value,
+    with_id,
+)
+from semlink.phy.link import Received, channel_uses
 from semlink.phy.sources import MAX_PIXELS
 from semlink.phy.waveform import FIELDS, BurstHeader
 
 MAX_SYMBOLS = (1 << FIELDS["symbols"]) - 1
 MAX_SIDE = (1 << FIELDS["height"]) - 1
 MAX_ESNO_DB = 100.0
+OPS = ("encode", "decode", "carry", "cancel", "status")
+"""What may be asked for; "carry" of a service with a channel alone."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +48,15 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Decoding:
-    """What frames to be decoded must have in common: their header, but for who sent it and which one it is."""
+    """What frames to be decoded must have in common: their header, but for who sent it and which one it is.
+
+    Attributes:
+        header: sender, sequence and segment are not set.
+        receiver: that restores the image; "" for none.
+    """
 
     header: BurstHeader
+    receiver: str = ""
 
     @property
     def height(self) -> int:
@@ -48,23 +69,114 @@ class Decoding:
         return self.header.width
 
 
+@dataclass(frozen=True)
+class Crossing:
+    """What frames must have in common to go over the channel in one batch, whatever slots they are of."""
+
+    esno_db: float
+    symbols: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Arriving:
+    """What frames must have in common to be decoded in one batch by the codec that encoded them."""
+
+    codec: str
+    receiver: str
+    ratio: float
+    symbols: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Restoring:
+    """What decoded images must have in common to be refined in one batch."""
+
+    codec: str
+    receiver: str
+    ratio: float
+    height: int
+    width: int
+
+
+Kind = Encoding | Decoding | Crossing | Arriving | Restoring
+"""A stage, and what its jobs have in common."""
+
+
+@dataclass(frozen=True)
+class Trip:
+    """What a request of several stages is, and what became of it so far.
+
+    Attributes:
+        op: of the request, carry or decode.
+        codec: its name without the receivers; of a decode request "".
+        receiver: those behind the codec, as after the first "+"; "" for none.
+        ratio: bandwidth ratio that was asked for.
+        esno_db: Es/N0 of the user.
+        realisation: of fades and noise, from 0.
+        image: what is sent, uint8 (h, w, 3); None of a decode request.
+        label: what the frame's header says of codec and scheme.
+        header: what the codec put into the header of this frame.
+        received: what arrived, of a batch of 1.
+        restorer: the codec with the receiver that is to restore the image.
+        failed: whether the image is a fallback.
+        slot: users of the slot that it went in; 0 where there was no uplink.
+        encoded_hit, result_hit: whether the symbols, or the image received, were found in the cache.
+        result_key: under which the result is to be kept; None for nowhere.
+    """
+
+    op: str
+    codec: str
+    receiver: str
+    ratio: float
+    esno_db: float
+    realisation: int = 0
+    image: NDArray[np.uint8] | None = None
+    label: str = ""
+    header: object = None
+    received: Received | None = field(default=None, compare=False)
+    restorer: object = field(default=None, compare=False)
+    failed: bool = False
+    slot: int = 0
+    encoded_hit: bool = False
+    result_hit: bool = False
+    result_key: bytes | None = None
+
+    def reply(self, image: NDArray[np.uint8], id: Scalar | None) -> Pdu:
+        """The answer, once all is done."""
+        hits = {"encoded_hit": self.encoded_hit, "result_hit": self.result_hit}
+        pdu = carried_reply(image, failed=self.failed, codec=self.label, slot=self.slot, **hits)
+        if self.op == "decode":
+            pdu = replace(pdu, meta={**pdu.meta, "op": "decoded"})
+        return with_id(pdu, id)
+
+
 class Job(NamedTuple):
-    """A request to be served.
+    """A request to be served, as far as it has come.
 
     Attributes:
         kind: jobs of the same one may share a batch.
         arrays: of an encoding the image, uint8 (h, w, 3); of a decoding symbols, complex64 (n,), and the noise
-            variance of each, float32 (n,).
+            variance of each, float32 (n,); of a crossing the symbols, and those of the others in the slot; of an
+            arrival symbols and noise variances; of an image to be restored its values, float32 (3, h, w), and the
+            level of the noise.
         id: of the request.
+        trip: of a request that goes through several stages, what it is and what became of it so far.
     """
 
-    kind: Encoding | Decoding
+    kind: Kind
     arrays: tuple[NDArray[Any], ...]
     id: Scalar | None
+    trip: Trip | None = None
 
     @property
     def op(self) -> str:
-        """The request's, encode or decode."""
+        """The request's: carry, encode or decode."""
+        if self.trip is not None:
+            return self.trip.op
         return "encode" if isinstance(self.kind, Encoding) else "decode"
 
     @property
@@ -81,10 +193,20 @@ def read_job(request: Pdu) -> Job:
     """
     op, id = request.meta.get("op"), request.meta.get("id")
     if op == "encode":
-        return _read_encoding(request, id)
+        return read_encoding(request, id)
     if op == "decode":
-        return _read_decoding(request, id)
-    raise ValueError(f"op={str(op)[:60]!r} must be one of: encode, decode, status")
+        return read_decoding(request, id)
+    raise ValueError(f"op={str(op)[:60]!r} must be one of: {', '.join(OPS)}")
+
+
+def route_of(job: Job) -> Hashable:
+    """What tells how long a request takes: op, codec, receivers and the size of the image, rounded up."""
+    kind = job.kind
+    pixels = (kind.height * kind.width - 1).bit_length()
+    if isinstance(kind, Decoding):
+        return job.op, kind.header.codec, kind.receiver, pixels
+    name = kind.codec if isinstance(kind, Encoding) else ""
+    return job.op, name, job.trip.receiver if job.trip else "", pixels
 
 
 def choose(waiting: Mapping[int, Job], *, batch: int, pixels: int) -> list[int]:
@@ -100,7 +222,12 @@ def choose(waiting: Mapping[int, Job], *, batch: int, pixels: int) -> list[int]:
     return [key for key, job in waiting.items() if job.kind == first][:most]
 
 
-def _read_encoding(request: Pdu, id: Scalar | None) -> Job:
+def read_encoding(request: Pdu, id: Scalar | None, *, schemes: tuple[str, ...] = ()) -> Job:
+    """The job of a request that brings an image; `schemes` are allowed beside fixed ones and "adaptive".
+
+    Raises:
+        ValueError: as `read_job`.
+    """
     meta = request.meta
     codec, ratio, esno_db = (
         read_value(meta, "codec", str),
@@ -108,7 +235,7 @@ def _read_encoding(request: Pdu, id: Scalar | None) -> Job:
         read_value(meta, "esno_db", float),
     )
     scheme = codebook.split_name(codec)[1]
-    if scheme not in ("", codebook.ADAPTIVE):
+    if scheme not in ("", codebook.ADAPTIVE, *schemes):
         parse_mcs(scheme)
     image = read_array(request, "image", np.uint8, (None, None, 3))
     height, width, _ = image.shape
@@ -120,7 +247,12 @@ def _read_encoding(request: Pdu, id: Scalar | None) -> Job:
     return Job(Encoding(codec, ratio, esno_db, height, width), (image,), id)
 
 
-def _read_decoding(request: Pdu, id: Scalar | None) -> Job:
+def read_decoding(request: Pdu, id: Scalar | None) -> Job:
+    """The job of a request that brings a reception.
+
+    Raises:
+        ValueError: as `read_job`.
+    """
     header = read_header(request.meta)
     codebook.name_of(header)
     _check_size(header.height, header.width)

@@ -10,7 +10,8 @@ import numpy as np
 
 from semlink.flowgraphs.protocol import Scalar
 
-OPS = ("encode", "decode")
+OPS = ("encode", "decode", "carry")
+COUNTS = ("served", "refused", "undelivered", "dropped", "replayed", "late_or_cancelled", "reopened")
 LATEST = 1000
 """Requests and batches that latencies and sizes are taken over."""
 
@@ -28,6 +29,8 @@ class Record:
         refused: requests that got an error.
         undelivered: replies that nobody was there to take.
         dropped: requests whose client was gone before anything was done for them.
+        replayed: requests that came again while they had no answer yet, and were not done twice.
+        late_or_cancelled: requests that were answered without being done, since nobody wanted them any more.
         reopened: how often the socket had to be opened again.
         latencies_s: of the latest requests served, by op, from arrival to reply.
         batches: sizes of the latest batches.
@@ -37,6 +40,8 @@ class Record:
     refused: int = 0
     undelivered: int = 0
     dropped: int = 0
+    replayed: int = 0
+    late_or_cancelled: int = 0
     reopened: int = 0
     latencies_s: dict[str, deque[float]] = field(default_factory=lambda: {op: _latest() for op in OPS})
     batches: deque[float] = field(default_factory=_latest)
@@ -51,9 +56,7 @@ class Record:
 
     def summary(self) -> dict[str, Scalar]:
         """All of it by name, latencies in milliseconds; 0 where nothing was measured."""
-        figures: dict[str, Scalar] = {
-            name: getattr(self, name) for name in ("served", "refused", "undelivered", "dropped", "reopened")
-        }
+        figures: dict[str, Scalar] = {name: getattr(self, name) for name in COUNTS}
         for op, values in self.latencies_s.items():
             figures |= {f"{op}_mean_ms": 1e3 * _mean(values), f"{op}_p95_ms": 1e3 * _high(values)}
         return {**figures, "batch_mean": _mean(self.batches), "batch_max": int(max(self.batches, default=0))}

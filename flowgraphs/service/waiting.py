@@ -1,50 +1,105 @@
-"""Requests that wait for the service: so many and so large, of each client and in all, and no more."""
+"""Requests that wait for the service: whose turn it is, in which slot, until when; so many, and no more."""
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
-from semlink.flowgraphs.service.jobs import Job
+from semlink.flowgraphs.protocol import Pdu, Scalar, error_reply, with_id
+from semlink.flowgraphs.service.expected import Expected
+from semlink.flowgraphs.service.fair import FairQueue
+from semlink.flowgraphs.service.jobs import Crossing, Encoding, Job, route_of
+from semlink.flowgraphs.service.load import Room
+from semlink.flowgraphs.service.presence import Presence
+from semlink.flowgraphs.service.slots import Slots
 
 QUEUE_BYTES = 1 << 29
 """Bytes of the requests that wait or are under way, at most, unless one alone has more."""
+Client = bytes
+"""Who asks, as the socket names them."""
+SMALL = 64**2
+"""Pixels of an image below which two in one batch take hardly longer than one."""
+GATHER = 0.1
+"""Share of the latency that a request waits for others that are about to come."""
+CANCELLED = "cancelled, as you asked"
 
 
 class Request(NamedTuple):
-    """A job, who asked for it, over which of the worker's sockets, and when."""
+    """A job, who asked for it, over which of the worker's sockets, and when.
+
+    Attributes:
+        client: who is told.
+        job: what is to be done next.
+        arrived: when, by the clock of `Waiting`.
+        generation: of the socket.
+        deadline: when nobody wants it any more, by the same clock.
+        key: given by `Waiting`.
+        route: of the first job, by `route_of`.
+        cost: expected seconds of work, all stages.
+        size: bytes of the first job.
+        spent: seconds of work so far.
+    """
 
     client: bytes
     job: Job
     arrived: float
     generation: int = 0
+    deadline: float = math.inf
+    key: int = 0
+    route: Hashable = None
+    cost: float = 0.0
+    size: int = 0
+    spent: float = 0.0
 
 
 class Waiting:
-    """Between the thread that takes requests in and the one that serves them.
-
-    A client may have seven eighths of the places and half of the bytes, so that there is room for others.
+    """Between the thread that takes requests in and those that serve them.
 
     Args:
         most: requests that wait, at most.
         bytes: of the requests that wait or are under way.
+        seconds: of expected work that waits.
+        latency_s: how long a request may take before it is late through waiting for others.
+        users: of a slot.
+        threads: that serve.
+        clock: tells the time in seconds.
 
     Attributes:
         stopping: whether no more are taken in. A signal handler may set it.
+        expected: how long things take.
 
     Raises:
         ValueError: a limit below 1.
     """
 
-    def __init__(self, most: int, bytes: int = QUEUE_BYTES) -> None:
-        if most < 1:
-            raise ValueError(f"queue={most} must be 1 or more")
-        self._most, self._bytes = most, bytes
+    def __init__(
+        self,
+        most: int,
+        bytes: int = QUEUE_BYTES,
+        *,
+        seconds: float = math.inf,
+        latency_s: float = 0.0,
+        users: int = 1,
+        threads: int = 1,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._room, self._slots, self._fresh = Room(most, bytes, seconds), Slots[int](users), FairQueue[int]()
+        self._latency_s, self._threads, self._clock = latency_s, threads, clock
         self._changed = threading.Condition()
-        self._requests: dict[int, Request] = {}
-        self._batch: list[Request] = []
-        self._count = 0
+        self._requests: dict[int, Request] = {}  # that wait
+        self._onward: dict[int, None] = {}  # those of them that are past their first stage and in no slot
+        self._busy: dict[int, Request] = {}
+        self._ids: dict[tuple[Client, Scalar], int] = {}
+        self._cancelled: set[int] = set()
+        self._over: list[tuple[Request, Pdu]] = []
+        self._presence = Presence()
+        self._held: Counter[Client] = Counter()  # requests without an answer, by client
+        self._count = self._idle = 0
+        self.expected = Expected()
         self.stopping = False
 
     def __len__(self) -> int:
@@ -53,62 +108,249 @@ class Waiting:
     @property
     def under_way(self) -> int:
         """Requests that are being served."""
-        return len(self._batch)
+        return len(self._busy)
+
+    @property
+    def users(self) -> int:
+        """Who has asked for something within the last minute."""
+        with self._changed:
+            return self._presence.count(self._clock(), 60.0)
+
+    def knows(self, client: bytes, id: Scalar | None) -> bool:
+        """Whether a client has a request of this "id" that has no answer yet."""
+        return id is not None and (client, id) in self._ids
 
     def add(self, request: Request) -> None:
         """Let a request wait.
 
         Raises:
-            ValueError: there is no room for it, or no more are taken in.
+            ValueError: there is no room for it, it would come too late, or no more are taken in.
         """
         with self._changed:
             if self.stopping:
                 raise ValueError("the worker is about to stop")
-            self._check(request)
+            route, size = route_of(request.job), request.job.size
+            cost = self.expected.seconds([route])
+            self._room.check(request.client, size, cost)
+            self._check_deadline(request, route, cost)
             self._count += 1
-            self._requests[self._count] = request
+            key = self._count
+            self._requests[key] = request._replace(key=key, route=route, cost=cost, size=size)
+            self._room.enter(request.client, size, cost)
+            self._fresh.add(key, request.client, cost)
+            self._presence.asks(request.client, self._clock())
+            self._held[request.client] += 1
+            if request.job.id is not None:
+                self._ids[request.client, request.job.id] = key
             self._changed.notify()
 
     def next_batch(self, choose: Callable[[Mapping[int, Job]], list[int]], ready: Callable[[], bool]) -> list[Request]:
-        """What is to be done next, once there is something and it is `ready`; nothing when it stops and all is done."""
-        with self._changed:
-            self._batch = []
-            # A signal handler cannot notify, for what it interrupts may hold the lock: look now and then.
-            while not (self._requests and ready()) and not (self.stopping and not self._requests):
-                self._changed.wait(0.2 if not self._requests else 0.01)
-            if self._requests:
-                keys = choose({key: request.job for key, request in self._requests.items()})
-                self._batch = [self._requests.pop(key) for key in keys]
-            return self._batch
+        """What is to be done next, once there is something and it is `ready`; nothing when it stops and all is done.
 
-    def finish(self) -> None:
-        """The batch is done."""
+        Of all stages the one with the most that is alike, for a large batch is done almost as soon as a small one; but
+        what may be late otherwise comes first. It is shared out between the threads that have nothing to do.
+        """
         with self._changed:
-            self._batch = []
+            self._idle += 1
+            try:
+                while True:
+                    jobs = self._candidates()
+                    if jobs and ready():
+                        keys = choose(jobs)
+                        return self._begin(keys[: self._share(len(keys), jobs[keys[0]])])
+                    if self.stopping and not self._requests and not self._busy:
+                        self._changed.notify_all()
+                        return []
+                    self._changed.wait(self._patience(bool(jobs)))
+            finally:
+                self._idle -= 1
+
+    def finish(
+        self, batch: Sequence[Request] | None = None, outcomes: Sequence[Pdu | Job] = (), seconds: float = 0.0
+    ) -> list[tuple[Request, Pdu]]:
+        """A batch is done, all of them without one given: what goes on waits again, and the replies are handed back.
+
+        Args:
+            batch: as `next_batch` gave it.
+            outcomes: of each request, its reply or the job of its next stage.
+            seconds: that it took.
+        """
+        with self._changed:
+            if batch is None:
+                for request in self._busy.values():
+                    self._settle(request)
+                self._let_go(list(self._busy.values()))
+                return []
+            self._let_go(batch)
+            done = []
+            for request, outcome in zip(batch, outcomes, strict=True):
+                moved = request._replace(spent=request.spent + seconds / len(batch))
+                if request.key in self._cancelled:
+                    done.append(self._end(moved, CANCELLED))
+                elif isinstance(outcome, Job):
+                    self._go_on(moved._replace(job=outcome))
+                else:
+                    self.expected.learn(request.route, 1, moved.spent)
+                    self._settle(request)
+                    done.append((moved, outcome))
+            self._changed.notify_all()
+            return done
+
+    def cancel(self, client: bytes, id: Scalar) -> bool:
+        """Take back a client's own request: it is answered by an error. Tells whether there was one to take back."""
+        with self._changed:
+            key = self._ids.get((client, id))
+            if key is None or key in self._cancelled:
+                return False
+            if key in self._busy:
+                self._cancelled.add(key)
+            else:
+                self._over.append(self._end(self._remove(key), CANCELLED))
+            return True
+
+    def over(self) -> list[tuple[Request, Pdu]]:
+        """What is answered without being done any more: too late, or cancelled."""
+        with self._changed:
+            self._expire(self._clock())
+            gone, self._over = self._over, []
+            return gone
 
     def forget(self, client: bytes | None = None) -> int:
         """Drop what waits for a client, or for all, and tell how many."""
         with self._changed:
             gone = [key for key, request in self._requests.items() if client in (None, request.client)]
             for key in gone:
-                del self._requests[key]
+                self._settle(self._remove(key))
         return len(gone)
 
     def is_empty(self) -> bool:
         """Whether nothing waits or is under way."""
         with self._changed:
-            return not (self._requests or self._batch)
+            return not (self._requests or self._busy or self._over)
 
-    def _check(self, request: Request) -> None:
-        waiting = list(self._requests.values())
-        own = [one for one in waiting if one.client == request.client]
-        held, mine = _bytes([*waiting, *self._batch]), _bytes(own)
-        if len(waiting) >= self._most or (held and held + request.job.size > self._bytes):
-            raise ValueError(f"the queue is full: {len(waiting)} requests of {held} bytes wait; try again")
-        share = max(1, self._most - self._most // 8)
-        if len(own) >= share or (mine and mine + request.job.size > self._bytes // 2):
-            raise ValueError(f"the queue is full for you: {len(own)} of your requests of {mine} bytes wait; try again")
+    def _check_deadline(self, request: Request, route: Hashable, cost: float) -> None:
+        if not self.expected.knows([route]):
+            return
+        before = self._fresh.before(request.client) / self._threads
+        if request.arrived + before + cost > request.deadline:
+            said = 1e3 * (request.deadline - request.arrived)
+            raise ValueError(
+                f"deadline_ms={said:g}: about {1e3 * (before + cost):.0f} ms of work come before the answer; try again"
+            )
 
+    def _candidates(self) -> dict[int, Job]:
+        now = self._clock()
+        self._expire(now)
+        for slot in self._slots.take(now, self._awaited(now)) if len(self._slots) else []:
+            self._send_slot(slot)
+        fresh = {key: self._requests[key].job for key in self._fresh}
+        if not self._onward:
+            return {} if self._gathers(now, len(fresh)) else fresh
+        late = next((key for key in self._onward if self._is_urgent(self._requests[key], now)), None)
+        onward = {key: self._requests[key].job for key in self._onward}
+        kinds = Counter(job.kind for job in onward.values())
+        kind, count = kinds.most_common(1)[0] if late is None else (onward[late].kind, 0)
+        lead = next(iter(fresh.values()), None)
+        alike = 0 if lead is None else sum(job.kind == lead.kind for job in fresh.values())
+        if late is None and alike > count and not self._gathers(now, alike):
+            return fresh
+        return {key: job for key, job in onward.items() if job.kind == kind}
 
-def _bytes(requests: Iterable[Request]) -> int:
-    return sum(request.job.size for request in requests)
+    def _gathers(self, now: float, count: int) -> bool:
+        """Whether more is about to come that may go in the same batch, and what waits has the time for it."""
+        if not count or not self._latency_s or self.stopping:
+            return False
+        since = min(self._requests[key].arrived for key in self._fresh)
+        return now - since < GATHER * self._latency_s and bool(self._presence.awaited(now, GATHER * self._latency_s))
+
+    def _is_urgent(self, request: Request, now: float) -> bool:
+        """Whether it is late, or will be if anything else is done first."""
+        return now + request.cost - request.spent >= request.arrived + self._latency_s
+
+    def _share(self, count: int, job: Job) -> int:
+        """How many of a batch this thread takes: small images are not worth a thread each."""
+        least = 1 if job.kind.height * job.kind.width >= SMALL else 2
+        return max(least, -(-count // self._idle))
+
+    def _send_slot(self, keys: Sequence[int]) -> None:
+        """Users of a slot send at once: each is with the symbols of the others."""
+        members = [self._requests[key] for key in keys]
+        sent = [one.job.arrays[0] for one in members]
+        for i, one in enumerate(members):
+            arrays = (sent[i], *sent[:i], *sent[i + 1 :])
+            self._requests[one.key] = one._replace(job=one.job._replace(arrays=arrays))
+            self._onward[one.key] = None
+
+    def _awaited(self, now: float) -> frozenset[Hashable]:
+        """Users of whom something is about to be sent: it is being encoded, or they have asked a moment ago."""
+        every = [*self._requests.values(), *self._busy.values()]
+        coming = {one.client for one in every if isinstance(one.job.kind, Encoding) and one.job.trip}
+        if self.stopping:
+            return frozenset(coming)
+        return frozenset(coming | self._presence.awaited(now, self._latency_s))
+
+    def _begin(self, keys: Sequence[int]) -> list[Request]:
+        batch = []
+        for key in keys:
+            if key in self._fresh:
+                self._fresh.take(key)
+            self._onward.pop(key, None)
+            request = self._requests.pop(key)
+            self._room.leave(request.client, request.size, request.cost)
+            self._room.under_way.add(request.size, request.cost)
+            self._busy[key] = request
+            batch.append(request)
+        return batch
+
+    def _let_go(self, batch: Sequence[Request]) -> None:
+        for request in batch:
+            del self._busy[request.key]
+            self._room.under_way.add(request.size, request.cost, -1)
+
+    def _go_on(self, request: Request) -> None:
+        self._requests[request.key] = request
+        self._room.enter(request.client, request.size, request.cost)
+        kind = request.job.kind
+        if isinstance(kind, Crossing) and self._slots.users > 1:
+            left = max(0.0, request.cost - request.spent)
+            self._slots.add(request.key, request.client, kind.esno_db, request.arrived + self._latency_s - left)
+        else:
+            self._onward[request.key] = None
+
+    def _remove(self, key: int) -> Request:
+        request = self._requests.pop(key)
+        self._room.leave(request.client, request.size, request.cost)
+        self._onward.pop(key, None)
+        self._slots.drop(key)
+        if key in self._fresh:
+            self._fresh.drop(key)
+        return request
+
+    def _expire(self, now: float) -> None:
+        for key in [key for key, request in self._requests.items() if request.deadline <= now]:
+            request = self._remove(key)
+            said = 1e3 * (request.deadline - request.arrived)
+            self._over.append(self._end(request, f"too late: deadline_ms={said:g} was over before it was done"))
+
+    def _end(self, request: Request, why: str) -> tuple[Request, Pdu]:
+        self._cancelled.discard(request.key)
+        self._settle(request)
+        return request, with_id(error_reply(why), request.job.id)
+
+    def _settle(self, request: Request) -> None:
+        """It has its answer, or nobody to have it."""
+        self._held[request.client] -= 1
+        if not self._held[request.client]:
+            del self._held[request.client]
+            self._presence.is_answered(request.client, self._clock())
+        if request.job.id is not None and self._ids.get((request.client, request.job.id)) == request.key:
+            del self._ids[request.client, request.job.id]
+
+    def _patience(self, has_work: bool) -> float:
+        """How long to wait for something to change. A signal handler cannot notify: look now and then."""
+        if has_work:
+            return 0.01
+        if len(self._fresh):
+            return 0.001  # more is about to come
+        due = self._slots.due()
+        return 0.2 if due is None else min(0.2, max(1e-4, due - self._clock()))

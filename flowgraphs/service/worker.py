@@ -8,6 +8,7 @@ asks again, so that what waited is dropped.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import selectors
@@ -17,8 +18,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -30,14 +31,16 @@ from semlink.flowgraphs.protocol import (
     Part,
     Pdu,
     Scalar,
+    cancelled_reply,
     error_reply,
     pack,
+    resident_bytes,
     unpack,
     with_id,
 )
 from semlink.flowgraphs.service.door import Door, check_local
-from semlink.flowgraphs.service.jobs import read_job
 from semlink.flowgraphs.service.service import Service
+from semlink.flowgraphs.service.trips import read_deadline, read_request
 from semlink.flowgraphs.service.waiting import Request, Waiting
 from semlink.flowgraphs.specs import check_count
 from semlink.neural import zoo
@@ -71,6 +74,8 @@ class Worker:
         queue: requests that wait, at most.
         insecure: listen on addresses that others than this machine reach, too. There is no authentication.
         limits: what the socket may hold.
+        seconds: of expected work that waits, at most.
+        latency_s: how long a request may take before it is late through waiting for others of its slot.
 
     Attributes:
         address: where it listens.
@@ -88,16 +93,25 @@ class Worker:
         queue: int = QUEUE,
         insecure: bool = False,
         limits: Limits | None = None,
+        seconds: float = math.inf,
+        latency_s: float = 0.0,
     ) -> None:
         if not insecure:
             check_local(address)
-        self._service, self._waiting = service, Waiting(queue)
+        self._service = service
+        self._waiting = Waiting(
+            queue,
+            seconds=seconds,
+            latency_s=latency_s,
+            users=service.stages.users,
+            threads=service.threads,
+        )
         self._door = Door(address, limits or Limits())
         self.address = self._door.address
         self._ears, self._bell = socket.socketpair()
         self._bell.setblocking(False)
         self._ears.setblocking(False)
-        self._done: deque[list[_Reply]] = deque()
+        self._done: deque[tuple[int, list[_Reply]]] = deque()
         self._cleared = 0  # fronts that have ended
         self._refusal = ""  # why there is no front, as last reported
 
@@ -108,8 +122,13 @@ class Worker:
             report_s: seconds from one report to the next; None for none.
             report: is told how the worker does, and when the socket had to be opened again.
         """
-        computing = threading.Thread(target=self._compute, name="semlink-compute", daemon=True)
-        computing.start()
+        self._service.concurrent = True
+        count = self._service.threads
+        computing = [
+            threading.Thread(target=self._compute, name=f"semlink-compute-{i}", daemon=True) for i in range(count)
+        ]
+        for thread in computing:
+            thread.start()
         due = time.monotonic() + (report_s or 0)
         while not self._is_through():
             self._wait(None if report_s is None else max(0.0, due - time.monotonic()))
@@ -117,13 +136,17 @@ class Worker:
                 self._ears.recv(4096)
             self._door.flush()
             self._take_in()
+            self._send_over()
             self._send_out()
             if not self._door.is_open:
                 self._open_again(report)
             if report_s is not None and time.monotonic() >= due:
                 due = time.monotonic() + report_s
                 report(self.line())
-        computing.join()
+        for thread in computing:
+            thread.join()
+        self._send_over()
+        self._send_out()
         self.close()
 
     def stop(self) -> None:
@@ -136,9 +159,15 @@ class Worker:
         return f"{self._service.record.line()}; {len(self._waiting)} waiting"
 
     def status(self) -> dict[str, Scalar]:
-        """How it does, by name; "cpu_s" is processor time of this process, in seconds."""
-        now = {"queue": len(self._waiting), "under_way": self._waiting.under_way, "cpu_s": time.process_time()}
-        return {**now, **self._service.record.summary()}
+        """How it does, by name; "cpu_s" is processor time of this process, in seconds, "memory_bytes" its memory."""
+        now = {
+            "queue": len(self._waiting),
+            "under_way": self._waiting.under_way,
+            "users": self._waiting.users,
+            "cpu_s": time.process_time(),
+            "memory_bytes": resident_bytes(),
+        }
+        return {**now, **self._service.record.summary(), **self._service.stages.summary()}
 
     def close(self) -> None:
         """Let go of the socket; replies that were sent still go out."""
@@ -192,22 +221,48 @@ class Worker:
         try:
             pdu = unpack(parts)
             id = pdu.meta.get("id")
-            if pdu.meta.get("op") == "status":
-                self._door.send(client, pack(with_id(Pdu({"op": "status", **self.status()}), id)))
-                return
-            self._waiting.add(Request(client, read_job(pdu), time.perf_counter(), self._door.generation))
+            op = pdu.meta.get("op")
+            if op == "status":
+                self._send(client, Pdu({"op": "status", **self.status()}), id)
+            elif op == "cancel":
+                self._cancel(client, pdu, id)
+            elif self._waiting.knows(client, id):
+                self._service.record.replayed += 1  # the request is answered once
+            else:
+                self._admit(client, pdu)
         except ValueError as error:
             self._refuse(client, str(error), error.id if isinstance(error, MalformedPduError) else id)
 
+    def _admit(self, client: bytes, pdu: Pdu) -> None:
+        now = time.perf_counter()
+        job, deadline = read_request(pdu, carries=self._service.carries), read_deadline(pdu, now)
+        self._waiting.add(Request(client, job, now, self._door.generation, deadline))
+
+    def _cancel(self, client: bytes, pdu: Pdu, id: Scalar | None) -> None:
+        if "target" not in pdu.meta:
+            raise ValueError("target is missing; it must be the id of the request to be cancelled")
+        self._send(client, cancelled_reply(self._waiting.cancel(client, pdu.meta["target"])), id)
+
     def _refuse(self, client: bytes, why: str, id: Scalar | None) -> None:
         self._service.record.refused += 1
-        self._door.send(client, pack(with_id(error_reply(why), id)))
+        self._send(client, error_reply(why), id)
+
+    def _send(self, client: bytes, pdu: Pdu, id: Scalar | None) -> None:
+        self._door.send(client, pack(with_id(pdu, id)))
+
+    def _send_over(self) -> None:
+        """Tell who waits for what is not done any more."""
+        over = self._waiting.over()
+        self._service.record.late_or_cancelled += len(over)
+        if over:
+            self._done.append((0, [_reply(*pair) for pair in over]))
 
     def _send_out(self) -> None:
         record, now = self._service.record, time.perf_counter()
         while self._done:
-            replies = self._done.popleft()
-            record.batches.append(len(replies))
+            size, replies = self._done.popleft()
+            if size:
+                record.batches.append(size)
             for reply in replies:
                 record.count(reply.request.job.op, now - reply.request.arrived, refused=reply.refused)
                 if reply.request.generation == self._door.generation and self._door.is_open:
@@ -220,9 +275,10 @@ class Worker:
 
     def _compute(self) -> None:
         while batch := self._waiting.next_batch(self._service.choose, lambda: self._door.waiting < OUT_BYTES):
-            replies = self._service.run([request.job for request in batch])
-            self._done.append([_reply(*pair) for pair in zip(batch, replies, strict=True)])
-            self._waiting.finish()
+            began = time.perf_counter()
+            outcomes = self._service.run([request.job for request in batch])
+            replies = self._waiting.finish(batch, outcomes, time.perf_counter() - began)
+            self._done.append((len(batch), [_reply(*pair) for pair in replies]))
             self._ring()
 
     def _ring(self) -> None:
@@ -261,25 +317,42 @@ def run_worker(
     Raises:
         ValueError: an option that cannot be, or an address that is in use or, without `insecure`, that others reach.
     """
+    check_limits(batch=batch, queue=queue, threads=threads, report_s=report_s)
+    own, named = split_own(codecs)
+    service = Service(batch=batch, threads=threads, own=own)
+    worker = Worker(service, address, queue=queue, insecure=insecure)
+    with closing_on_error(worker, "--codec "):
+        for name in named:
+            service.preload(name)
+    run_until_signal(worker, "semlink worker", insecure=insecure, report_s=report_s)
+
+
+def check_limits(*, batch: int, queue: int, threads: int | None, report_s: float | None) -> None:
+    """Raise ValueError unless the limits of a service can be."""
     for option, count in (("--batch", batch), ("--queue", queue), ("--threads", threads)):
         check_count(option, count, 1)
     if report_s is not None and not 0.1 <= report_s <= 1e6:
         raise ValueError(f"--report {report_s:g} must be from 0.1 to 1e6 seconds")
-    own, named = split_own(codecs)
-    service = Service(batch=batch, threads=threads, own=own)
-    worker = Worker(service, address, queue=queue, insecure=insecure)
+
+
+@contextmanager
+def closing_on_error(worker: Worker, said: str) -> Iterator[None]:
+    """Let go of a worker that cannot start, and say of which option it was."""
     try:
-        for name in named:
-            service.preload(name)
+        yield
     except ValueError as error:
         worker.close()
-        raise ValueError(f"--codec {error}") from error
+        raise ValueError(f"{said}{error}") from error
+
+
+def run_until_signal(worker: Worker, name: str, *, insecure: bool, report_s: float | None) -> None:
+    """Serve until SIGTERM or Ctrl-C, and say where and how it went."""
     if insecure:
         tell(f"whoever reaches {worker.address} can use it: there is no authentication")
     _stop_on_signals(worker)
-    print(f"semlink worker: listening on {worker.address}", flush=True)
+    print(f"{name}: listening on {worker.address}", flush=True)
     worker.run(report_s=report_s)
-    print(f"semlink worker: stopped; {worker.line()}", flush=True)
+    print(f"{name}: stopped; {worker.line()}", flush=True)
 
 
 def split_own(codecs: Sequence[str]) -> tuple[dict[str, Codec], list[str]]:

@@ -26,7 +26,7 @@ from semlink.flowgraphs.specs.own_blocks import (
     own_names,
     source_files,
 )
-from semlink.flowgraphs.specs.receivers import JOINT, split_codec
+from semlink.flowgraphs.specs.receivers import JOINT, receive_with, split_codec
 
 __all__ = [
     "DEFAULT_MCS",
@@ -52,6 +52,7 @@ __all__ = [
     "parse_metrics",
     "parse_ratio",
     "published_curves",
+    "receive_with",
     "source_files",
     "split_codec",
 ]

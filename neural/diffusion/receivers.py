@@ -116,8 +116,8 @@ class Refined(Receiver):
             ValueError: the codec's images have values that are not finite, another number of channels than the refiner
                 was built for, or sides below what it takes.
         """
-        decoded, level = self._decode(received)
-        return decoded._replace(image=self._refine(decoded, level, sample=0))
+        decoded, level = self.receive(received)
+        return decoded._replace(image=self.refine(decoded, level))
 
     def samples(self, received: Received, count: int = 8) -> Samples:
         """Mean and spread of `count` samples of one reception; the first of them is what `decode` shows.
@@ -127,16 +127,21 @@ class Refined(Receiver):
         """
         if count < 2:
             raise ValueError(f"count={count} must be at least 2: one sample has no spread")
-        decoded, level = self._decode(received)
+        decoded, level = self.receive(received)
         mean = squares = torch.zeros_like(decoded.image)
         for i in range(count):  # Welford's running mean and sum of squared deviations
-            image = self._refine(decoded, level, sample=i)
+            image = self.refine(decoded, level, sample=i)
             before, mean = image - mean, mean + (image - mean) / (i + 1)
             squares = squares + before * (image - mean)
         failed = torch.zeros(len(mean), dtype=torch.bool) if decoded.failed is None else decoded.failed
         return Samples(mean, (squares / (count - 1)).clamp_min(0).sqrt(), failed)
 
-    def _decode(self, received: Received) -> tuple[Decoded, Float[Tensor, "b 1"]]:
+    def receive(self, received: Received) -> tuple[Decoded, Float[Tensor, "b 1"]]:
+        """The first half of `decode`: the codec's own images, checked, and the noise level of their reception.
+
+        Raises:
+            ValueError: as `decode`.
+        """
         got = self.codec.decode(received)
         decoded = Decoded(got) if isinstance(got, Tensor) else Decoded(*got)
         if decoded.image.ndim != 4:
@@ -146,7 +151,8 @@ class Refined(Receiver):
         check_decoded(decoded.image, self.refiner)
         return decoded, noise_level(received.unbiased().n0)
 
-    def _refine(self, decoded: Decoded, level: Float[Tensor, "b 1"], *, sample: int) -> Float[Tensor, "b c h w"]:
+    def refine(self, decoded: Decoded, level: Float[Tensor, "b 1"], *, sample: int = 0) -> Float[Tensor, "b c h w"]:
+        """The second half of `decode`: those images restored that did not fail."""
         image = decoded.image
         rows = torch.arange(len(image)) if decoded.failed is None else (~decoded.failed).nonzero()[:, 0]
         if not len(rows):

@@ -2,7 +2,7 @@
 
 from semlink.phy.mimo import theory
 from semlink.phy.mimo.kbest import kbest_llr
-from semlink.phy.mimo.multiuser import Downlink, Uplink
+from semlink.phy.mimo.multiuser import Downlink, OccupiedUplink, Uplink
 from semlink.phy.mimo.schemes import (
     Alamouti,
     Mrc,
@@ -37,6 +37,7 @@ __all__ = [
     "Mrc",
     "Mrt",
     "Multiplexing",
+    "OccupiedUplink",
     "Scheme",
     "Single",
     "Svd",

@@ -6,7 +6,7 @@ energy, drawn from the image's generator. Channels are given by group, or with g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Literal, get_args
 
@@ -94,6 +94,45 @@ class Uplink:
         plan = cancel(seen, h.expand(-1, k, -1, -1), noise.expand(-1, k))
         symbols = (plan.w * seen).sum(dim=-1) - plan.offset
         return Detected(symbols[..., None], plan.n0[..., None], plan.bias[..., None])
+
+
+@dataclass(frozen=True, eq=False)
+class OccupiedUplink(Uplink):
+    """The same array, where it is known what the other users send: `others` in place of their random QPSK.
+
+    All else that is drawn is drawn as without them: user 0 meets the gains and the noise that it meets there.
+
+    Args:
+        others: symbols of users 1, 2, … of each image, (b, g, k) with k below `users`; 0 and further users are silent.
+
+    Raises:
+        ValueError: as `Uplink`, or more others than there are users beside user 0.
+    """
+
+    others: Complex[Tensor, "b g k"] = field(default_factory=lambda: torch.zeros(1, 1, 0, dtype=torch.complex64))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.others.shape[2] >= self.users:
+            raise ValueError(
+                f"others={tuple(self.others.shape)}: {self.others.shape[2]} of them beside user 0; there are "
+                f"{self.users} users in all"
+            )
+
+    def precode(
+        self, symbols: Complex[Tensor, "b g 1"], h: Complex[Tensor, "b _ rx users"] | None, n0: float, *, rng: Rngs
+    ) -> Complex[Tensor, "b g 1 users"]:
+        """The symbols on the antenna of user 0, those of `others` on the next ones.
+
+        Symbols that are not those of `others` in number probe the array: they meet QPSK, as the receiver reckons.
+        """
+        sent = super().precode(symbols, h, n0, rng=rng)
+        if symbols.shape[:2] != self.others.shape[:2]:
+            return sent
+        sent = sent.clone()
+        sent[..., 1:] = 0
+        sent[:, :, 0, 1 : 1 + self.others.shape[2]] = self.others.to(sent)
+        return sent
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,183 @@
+"""The commands of the service for several users: the service, a user, and many of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# As in app.py, heavy imports wait until a command runs.
+
+Service = Annotated[str, typer.Option(help="Address of `semlink serve`, as ZeroMQ has it.")]
+Codec = Annotated[str, typer.Option(help="Such as swin, jpeg-ldpc-qam:adaptive, or swin+sft with a receiver behind.")]
+Esno = Annotated[float, typer.Option(help="Es/N0 of the user in dB.")]
+Ratio = Annotated[str, typer.Option(help="Bandwidth ratio: complex channel uses per image value.")]
+Deadline = Annotated[
+    float | None, typer.Option(help="Milliseconds after which nobody wants an answer any more.", show_default="none")
+]
+LOCAL = "tcp://127.0.0.1:5555"
+
+
+def serve(
+    address: Annotated[
+        str,
+        typer.Option(
+            help="Where to listen, as ZeroMQ has it: an address of this machine alone, as for worker; port * is one "
+            "that is free."
+        ),
+    ] = LOCAL,
+    channel: Annotated[
+        str,
+        typer.Option(
+            help="That images are carried over, as for compare. The users of an uplink share its slots; on any other "
+            "channel each sends alone."
+        ),
+    ] = "uplink:users=3,rx=3,zf",
+    seed: Annotated[int, typer.Option(help="Of fades and noise, from 0, as for compare.")] = 0,
+    latency_ms: Annotated[
+        float,
+        typer.Option(help="Milliseconds that a request may take before it waits no longer for others of its slot."),
+    ] = 100.0,
+    backlog: Annotated[
+        float, typer.Option(help="Seconds of expected work that wait, at most; more is refused.")
+    ] = 10.0,
+    cache: Annotated[
+        int,
+        typer.Option(
+            help="MiB of symbols encoded and, as many again, of images received, that are kept for requests that are "
+            "exactly the same; 0 for none."
+        ),
+    ] = 256,
+    batch: Annotated[int, typer.Option(help="Requests that are served at once, at most.")] = 16,
+    queue: Annotated[int, typer.Option(help="Requests that wait, at most; more are refused.")] = 1024,
+    threads: Annotated[int | None, typer.Option(help="Of the processor.", show_default="as many as cores")] = None,
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="To load before the first request: swin, swin+sft, jpeg-ldpc-qam:adaptive; or one of your own to "
+            "add, as for worker. May be repeated.",
+            show_default="none; each is loaded when it is first asked for",
+        ),
+    ] = None,
+    report: Annotated[
+        float | None, typer.Option(help="Seconds from one report on standard error to the next.", show_default="none")
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Listen on an address that other machines reach, such as tcp://*:5555. There is no authentication "
+            "and no encryption: whoever reaches it can use the service and read what others send.",
+        ),
+    ] = False,
+) -> None:
+    """Carry the images of several users over one channel: encode, uplink, decode, restore, each stage in batches.
+
+    What `semlink worker` does is done as well. SIGTERM or Ctrl-C ends it when it has answered.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as for worker
+    from semlink.flowgraphs.service import run_serve
+
+    run_serve(
+        address=address,
+        channel=channel,
+        seed=seed,
+        latency_ms=latency_ms,
+        backlog_s=backlog,
+        cache_mib=cache,
+        batch=batch,
+        queue=queue,
+        threads=threads,
+        codecs=codec or [],
+        report_s=report,
+        insecure=insecure,
+    )
+
+
+def user(
+    images: Annotated[Path, typer.Option(help="A folder of images to send.")],
+    service: Service = LOCAL,
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            help="Requests a second at random times (Poisson), such as 5/s or 90/min.",
+            show_default="one when the last is answered",
+        ),
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="Of images to send.", show_default="all in the folder")] = None,
+    codec: Codec = "swin",
+    esno: Esno = 15.0,
+    ratio: Ratio = "1/6",
+    side: Annotated[
+        int | None, typer.Option(help="Send the middle of each image, so many pixels square.", show_default="all of it")
+    ] = None,
+    deadline_ms: Deadline = None,
+    seed: Annotated[int, typer.Option(help="Of the times, from 0.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for what is received.", show_default="none")] = None,
+) -> int:
+    """Be a user of `semlink serve`: send the images of a folder, and tell what is received. Exit status 1 for nothing.
+
+    Where the service is away for a while, what is not answered is asked for again.
+    """
+    from semlink.flowgraphs.cli.users import run_user
+    from semlink.flowgraphs.specs import parse_ratio
+
+    return run_user(
+        service=service,
+        images=images,
+        rate=rate,
+        count=count,
+        codec=codec,
+        esno_db=esno,
+        ratio=parse_ratio(ratio),
+        side=side,
+        deadline_ms=deadline_ms,
+        seed=seed,
+        out=out,
+    )
+
+
+def load(
+    service: Service = LOCAL,
+    users: Annotated[str, typer.Option(help="How many at once, from 1 to 256; several numbers in turn.")] = "1,3,16",
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            help="Requests a second of each user, at random times (Poisson).",
+            show_default="one when the last is answered",
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Of each number of users.")] = 10.0,
+    images: Annotated[
+        Path | None, typer.Option(help="A folder of images to send.", show_default="random textures")
+    ] = None,
+    distinct: Annotated[int, typer.Option(help="Textures; when all were sent they are sent again.")] = 4096,
+    side: Annotated[int, typer.Option(help="Of the images in pixels.")] = 32,
+    codec: Codec = "swin",
+    esno: Esno = 15.0,
+    ratio: Ratio = "1/6",
+    deadline_ms: Deadline = None,
+    seed: Annotated[int, typer.Option(help="Of textures and times, from 0.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON instead of a table.")] = False,
+) -> None:
+    """Be many users of `semlink serve`: throughput, latencies, queue, batches, hits, refusals, CPU and memory."""
+    from semlink.flowgraphs.cli.users import run_load
+    from semlink.flowgraphs.specs import parse_ratio
+
+    run_load(
+        service=service,
+        users=users,
+        rate=rate,
+        seconds=seconds,
+        images=images,
+        distinct=distinct,
+        side=side,
+        codec=codec,
+        esno_db=esno,
+        ratio=parse_ratio(ratio),
+        deadline_ms=deadline_ms,
+        seed=seed,
+        as_json=json,
+    )

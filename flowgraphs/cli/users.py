@@ -1,0 +1,187 @@
+"""`semlink user` and `semlink load`: who asks a service to carry images."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from semlink.flowgraphs.protocol import Pdu, Told, Users, WorkerClient, carry_request, read_carried, with_deadline
+from semlink.phy.pictures import find_images, read_levels
+
+Image = NDArray[np.uint8]
+
+
+def parse_rate(text: str | None) -> float | None:
+    """Requests a second from "5/s", "90/min" or "5"; None for one after another.
+
+    Raises:
+        ValueError: none of these, or no positive number.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e-?[0-9]+)?)\s*(/s|/min)?\s*", text)
+    rate = float(match[1]) / (60 if match[2] == "/min" else 1) if match else 0.0
+    if not 1e-6 <= rate <= 1e6:
+        raise ValueError(f"--rate {text!r} must be requests a second, such as 5/s, or 90/min")
+    return rate
+
+
+def read_folder(folder: Path, side: int | None) -> list[tuple[str, Image]]:
+    """The images of a folder as 8-bit levels, by name; with `side`, squares of so many pixels from their middles.
+
+    Raises:
+        ValueError: no folder, no images, or one that cannot be read or is smaller.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"--images {folder}: no such folder")
+    found = [(path.stem, read_levels(path)) for path in find_images(folder)]
+    if not found:
+        raise ValueError(f"--images {folder}: no images in it")
+    return [(name, _middle(name, image, side)) for name, image in found]
+
+
+def run_user(
+    *,
+    service: str,
+    images: Path,
+    rate: str | None,
+    count: int | None,
+    codec: str,
+    esno_db: float,
+    ratio: float,
+    side: int | None,
+    deadline_ms: float | None,
+    seed: int,
+    out: Path | None,
+) -> int:
+    """`semlink user`: images of a folder, one after another or at random times, until they are through.
+
+    Raises:
+        ValueError: an option that cannot be.
+    """
+    rate_hz, pictures = parse_rate(rate), read_folder(images, side)
+    if count is not None and count < 1:
+        raise ValueError(f"--count {count} must be 1 or more")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    rng, told, begin = np.random.default_rng(seed), Told(), time.perf_counter()
+    waiting: dict[int, tuple[str, float]] = {}
+    with WorkerClient(service, timeout_s=30.0, most=256) as client:
+        try:
+            sent, due = 0, begin
+            while sent < (count or len(pictures)) or waiting:
+                now = time.perf_counter()
+                if sent < (count or len(pictures)) and now >= due and (rate_hz or not waiting) and len(waiting) < 256:
+                    name, image = pictures[sent % len(pictures)]
+                    again = sent // len(pictures)
+                    asked = carry_request(image, codec=codec, ratio=ratio, esno_db=esno_db, realisation=again)
+                    asked = asked if deadline_ms is None else with_deadline(asked, deadline_ms)
+                    waiting[client.submit(asked)] = f"{sent:05d}-{name}", now
+                    sent += 1
+                    due += float(rng.exponential(1 / rate_hz)) if rate_hz else 0.0
+                answer = client.poll(max(0.0, min(0.2, due - now)) if rate_hz else 0.2)
+                if answer is not None:
+                    _show(answer, *waiting.pop(int(answer.meta["id"])), told, out)
+        except KeyboardInterrupt:
+            pass
+    told.seconds = time.perf_counter() - begin
+    print(
+        f"semlink user: {len(told.latencies_s)} received, {sum(told.refusals.values())} refused, {told.failed} failed; "
+        f"{told.rate_hz:.2f} images/s, {told.percentile_ms(50):.1f} ms median"
+    )
+    return 0 if told.latencies_s else 1
+
+
+def _show(answer: Pdu, name: str, sent: float, told: Told, out: Path | None) -> None:
+    taken = time.perf_counter() - sent
+    told.add(answer, taken)
+    if answer.meta["op"] == "error":
+        print(f"{name}: {answer.meta['message']}", flush=True)
+        return
+    got = read_carried(answer)
+    hits = "".join(f", {what} from the cache" for what, hit in _hits(got.encoded_hit, got.result_hit) if hit)
+    print(
+        f"{name}: {'failed' if got.failed else 'received'} after {1e3 * taken:.1f} ms, {got.codec}, "
+        f"{got.slot} in its slot{hits}",
+        flush=True,
+    )
+    if out is not None:
+        PillowImage.fromarray(got.image).save(out / f"{name}.png")
+
+
+def _hits(encoded: bool, result: bool) -> list[tuple[str, bool]]:
+    return [("symbols", encoded), ("image", result)]
+
+
+def run_load(
+    *,
+    service: str,
+    users: str,
+    rate: str | None,
+    seconds: float,
+    images: Path | None,
+    distinct: int,
+    side: int,
+    codec: str,
+    esno_db: float,
+    ratio: float,
+    deadline_ms: float | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """`semlink load`.
+
+    Raises:
+        ValueError: an option that cannot be, or a service that is not there.
+    """
+    from semlink.flowgraphs.bench import asker, load_figures, load_table, textures
+
+    counts, rate_hz = user_counts(users), parse_rate(rate)
+    if not 0.1 <= seconds <= 1e5:
+        raise ValueError(f"--seconds {seconds:g} must be from 0.1 to 1e5")
+    pictures = [image for _, image in read_folder(images, side)] if images else textures(distinct, side, seed)
+    rows = []
+    for count in counts:
+        ask = asker(pictures, count, codec=codec, ratio=ratio, esno_db=esno_db, deadline_ms=deadline_ms)
+        driven = Users(service, count, ask, seed=seed)
+        try:
+            rows.append(load_figures(count, driven.run(seconds, rate_hz=rate_hz)))
+        except TimeoutError as error:
+            raise ValueError(f"--service {service}: {error}") from None
+        finally:
+            driven.close()
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        from semlink.flowgraphs.comparison import make_console
+
+        make_console().print(load_table(f"{codec} at {esno_db:g} dB, {service}", rows))
+
+
+def user_counts(text: str) -> list[int]:
+    """Numbers of users from "1,3,16".
+
+    Raises:
+        ValueError: none of these, or one outside 1 to 256.
+    """
+    if not re.fullmatch(r"[0-9]{1,3}(,[0-9]{1,3})*", text) or not all(1 <= int(one) <= 256 for one in text.split(",")):
+        raise ValueError(f"--users {text!r} must be numbers from 1 to 256, such as 1,3,16")
+    return [int(one) for one in text.split(",")]
+
+
+def _middle(name: str, image: Image, side: int | None) -> Image:
+    if side is None:
+        return image
+    height, width, _ = image.shape
+    if min(height, width) < side:
+        raise ValueError(f"image {name} of {width}x{height} pixels is smaller than --side {side}")
+    top, left = (height - side) // 2, (width - side) // 2
+    return np.ascontiguousarray(image[top : top + side, left : left + side])

@@ -1,0 +1,93 @@
+"""`semlink serve`: the worker's service for users whose images it carries over a channel, from end to end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+from semlink.flowgraphs.protocol import ADDRESS
+from semlink.flowgraphs.service.service import BATCH, Service
+from semlink.flowgraphs.service.worker import (
+    Worker,
+    check_limits,
+    closing_on_error,
+    run_until_signal,
+    split_own,
+)
+from semlink.flowgraphs.specs import make_channel
+
+CHANNEL = "uplink:users=3,rx=3,zf"
+"""The paper's: three users of one antenna, three antennas to receive them."""
+QUEUE = 1024
+"""Requests that wait, at most, where users wait for images and not a flowgraph."""
+LATENCY_MS = 100.0
+BACKLOG_S = 10.0
+"""Seconds of expected work that wait, at most."""
+CACHE_MIB = 256
+_MOST_MS = 1e7
+
+
+def run_serve(
+    *,
+    address: str = ADDRESS,
+    channel: str = CHANNEL,
+    seed: int = 0,
+    latency_ms: float = LATENCY_MS,
+    backlog_s: float = BACKLOG_S,
+    cache_mib: int = CACHE_MIB,
+    batch: int = BATCH,
+    queue: int = QUEUE,
+    threads: int | None = None,
+    codecs: Sequence[str] = (),
+    report_s: float | None = None,
+    insecure: bool = False,
+) -> None:
+    """`semlink serve`.
+
+    Raises:
+        ValueError: an option that cannot be, an address that is in use or, without `insecure`, that others reach, or a
+            latency below what one image takes.
+    """
+    check_limits(batch=batch, queue=queue, threads=threads, report_s=report_s)
+    _check(latency_ms=latency_ms, backlog_s=backlog_s, cache_mib=cache_mib, seed=seed)
+    medium = make_channel(channel, coherence=None, csi=None, equaliser=None)
+    own, named = split_own([name for name in codecs if "=" in name and name.startswith("user:")])
+    service = Service(batch=batch, threads=threads, own=own, channel=medium, seed=seed, cache_bytes=cache_mib << 20)
+    worker = Worker(
+        service,
+        address,
+        queue=queue,
+        insecure=insecure,
+        seconds=backlog_s * service.threads,
+        latency_s=latency_ms / 1e3,
+    )
+    with closing_on_error(worker, "--codec "):
+        given = [*named, *(name for name in codecs if not name.startswith("user:"))]
+        slowest = max(((_one_image_ms(service, name), name) for name in given), default=(0.0, ""))
+    with closing_on_error(worker, "--latency-ms "):
+        if slowest[0] > latency_ms:
+            raise ValueError(f"{latency_ms:g}: one image of 32x32 takes {slowest[0]:.1f} ms with {slowest[1]}, alone")
+    run_until_signal(worker, "semlink serve", insecure=insecure, report_s=report_s)
+
+
+def _one_image_ms(service: Service, codec: str) -> float:
+    """What a small image takes when there is no other, everything in place."""
+    service.warm(codec)
+    taken = []
+    for _ in range(3):
+        began = time.perf_counter()
+        service.warm(codec)
+        taken.append(1e3 * (time.perf_counter() - began))
+    return min(taken)
+
+
+def _check(*, latency_ms: float, backlog_s: float, cache_mib: int, seed: int) -> None:
+    if not 0 < latency_ms <= _MOST_MS:
+        raise ValueError(f"--latency-ms {latency_ms:g} must be above 0, and up to {_MOST_MS:g} milliseconds")
+    if not 0 < backlog_s < math.inf:
+        raise ValueError(f"--backlog {backlog_s:g} must be a positive number of seconds")
+    if not 0 <= cache_mib <= 1 << 20:
+        raise ValueError(f"--cache {cache_mib} must be from 0, for none, to {1 << 20} MiB")
+    if not 0 <= seed < 1 << 63:
+        raise ValueError(f"--seed {seed} must be 0 or more")
