@@ -101,7 +101,7 @@ def test_the_studies_can_be_read(tmp_path: Path) -> None:
 def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
     """Commands stop where the work would begin, and leave here what they would have begun with."""
     from semlink.flowgraphs import bench, comparison, service
-    from semlink.flowgraphs.cli import channels, check, export, studies
+    from semlink.flowgraphs.cli import channels, check, export, studies, users
     from semlink.flowgraphs.cli import zoo as zoo_command
     from semlink.flowgraphs.comparison import report
     from semlink.flowgraphs.radio import apps
@@ -123,6 +123,9 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
         (zoo_command, "run_zoo"),
         (comparison, "run_gsc"),
         (service, "run_worker"),
+        (service, "run_serve"),
+        (users, "run_user"),
+        (users, "run_load"),
         (training, "train"),
         *((apps, name) for name in ("transmit", "receive", "grc_path", "examples_path")),
     ]
