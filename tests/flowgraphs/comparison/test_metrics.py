@@ -195,7 +195,7 @@ def test_the_figure_has_a_panel_for_what_was_measured(
             drawn.append(self)
             super().savefig(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(plots, "Figure", Kept)
+    monkeypatch.setattr("matplotlib.figure.Figure", Kept)
     plots.draw_curves(a_comparison(values), "title", tmp_path / "compare.png")
     psnr, st_lpips = drawn[0].axes  # all of lpips is empty: no panel
     assert psnr.get_ylabel().startswith("PSNR")

@@ -89,10 +89,14 @@ def carry_at_once(address: str, images: Sequence[NDArray[np.uint8]], codec: str,
 def test_users_of_a_slot_receive_bit_for_bit_what_compare_gives(detector: str, esno_db: float) -> None:
     """Zero-forced at 2 dB as well, where the images fail: in each as in the comparison."""
     spec, images = f"uplink:users=3,rx=3,{detector}", photographs(7)
+    wanted, got = compared(spec, DIGITAL, images, esno_db), list[CarriedImage]()
     with serving(spec) as worker:
-        got = carry_at_once(worker.address, images, DIGITAL, esno_db)
-    for one, want in zip(got, compared(spec, DIGITAL, images, esno_db), strict=True):
-        np.testing.assert_array_equal(one.image, want)
+        for _ in range(30):  # until users meet, which a busy machine may keep apart
+            if max((one.slot for one in got), default=0) > 1:
+                break
+            got = carry_at_once(worker.address, images, DIGITAL, esno_db)
+            for one, want in zip(got, wanted, strict=True):
+                np.testing.assert_array_equal(one.image, want)
     assert max(one.slot for one in got) > 1
     assert {one.codec for one in got} == {DIGITAL}
     assert any(one.failed for one in got) == (esno_db < 10)
