@@ -86,8 +86,9 @@ class _Encoder(_Coder):
             return
         meta, image = image_of(message)
         request = encode_request(image, codec=self.codec, ratio=self.ratio, esno_db=self.esno_db)
-        sequence = int(meta.get("sequence", self._count)) % 256
-        self.errands.ask(request, {"transmission": int(meta.get("transmission", 0)), "sequence": sequence})
+        sequence, transmission = int(meta.get("sequence", self._count)) % 256, int(meta.get("transmission", 0))
+        BurstHeader(transmission=transmission)  # which checks it
+        self.errands.ask(request, {"transmission": transmission, "sequence": sequence})
         self._count += 1
 
     def _publish(self, answer: Pdu, context: Meta) -> None:

@@ -132,7 +132,8 @@ class FrameReceiver:
     Args:
         waveform: of the bursts.
         max_symbols: of a frame; longer ones are dropped.
-        patience: samples without a burst after which frames that lack segments are given up.
+        patience: samples without a burst, from the end of one to the begin of the next, after which frames that lack
+            segments are given up.
         heard: is told of each burst.
         integers: whether the samples were integers before, as of `BurstReceiver`.
 
@@ -155,7 +156,7 @@ class FrameReceiver:
         self.patience = patience
         self._frames = Reassembler(max_symbols=max_symbols)
         self._heard = heard
-        self._quiet = 0
+        self._end = 0.0  # of the latest burst, in the stream
         self._excerpt = Excerpt()
         self._handed_out = self._segments = self._missing = 0
         self._latest: deque[SeenFrame] = deque(maxlen=_LATEST)
@@ -171,13 +172,14 @@ class FrameReceiver:
         return replace(
             seen,
             rate_hz=rate_hz,
+            received=seen.received - self._frames.too_long,
             too_long=seen.too_long + self._frames.too_long,
             frames=self._handed_out,
             segments=self._segments,
             missing=self._missing,
             repeated=self._frames.dropped - self._frames.too_long,
             latest=tuple(self._latest),
-            hints=self._hints(seen) if hints and not seen.received else (),
+            hints=self._hints(seen) if hints and not self.bursts.counts.headers_read else (),
         )
 
     def _hints(self, seen: Seen) -> tuple[str, ...]:
@@ -193,20 +195,26 @@ class FrameReceiver:
             ValueError: samples out of shape.
         """
         bursts = self.bursts.push(samples)
-        if not self.bursts.counts.received:
+        if not self.bursts.counts.headers_read:
             self._excerpt.push(samples)
-        self._quiet = 0 if bursts or self.bursts.receiving else self._quiet + len(samples)
-        frames = self._join(bursts)
-        return [*frames, *self._give_up()] if self._quiet > self.patience else frames
+        return [*self._join(bursts), *self._give_up_before(self.bursts.settled)]
 
     def flush(self) -> list[HeardFrame]:
         """End the stream; the frames that are left, with what they have."""
         return [*self._join(self.bursts.flush()), *self._give_up()]
 
     def _join(self, bursts: list[ReceivedBurst]) -> list[HeardFrame]:
+        frames = []
         for burst in bursts:
             self._heard(burst)
-        return [self._note(frame) for burst in bursts for frame in self._frames.push(burst)]
+            frames += self._give_up_before(burst.start)
+            frames += [self._note(frame) for frame in self._frames.push(burst)]
+            self._end = burst.start + burst.samples
+        return frames
+
+    def _give_up_before(self, place: float) -> list[HeardFrame]:
+        """What lacks segments, if there was no burst for too long before a sample, however the stream was cut."""
+        return self._give_up() if place - self._end > self.patience else []
 
     def _give_up(self) -> list[HeardFrame]:
         return [self._note(frame) for frame in self._frames.flush()]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from semlink.phy.waveform.burst import Reals, Samples, Waveform
 from semlink.phy.waveform.loopback import resample
 from semlink.phy.waveform.ofdm import OfdmWaveform
-from semlink.phy.waveform.receiver import BurstReceiver
+from semlink.phy.waveform.receiver import BurstReceiver, checked
 from semlink.phy.waveform.single_carrier import SingleCarrier
 from semlink.phy.waveform.sync import energy, turn
 
@@ -45,7 +45,7 @@ class Excerpt:
         """Take samples (n,)."""
         while len(samples):
             room = LONGEST - self._length
-            self._open.append(np.array(samples[:room], dtype=np.complex64))
+            self._open.append(checked(samples[:room])[0])
             self._length += len(self._open[-1])
             samples = samples[room:]
             if self._length == LONGEST:
@@ -53,13 +53,13 @@ class Excerpt:
                 self._open, self._length = [], 0
 
     def take(self) -> NDArray[np.complex64]:
-        """The strongest until now, (n,); what is not finite is 0."""
+        """The strongest until now, (n,); what the receiver takes for 0 is 0."""
         return self._stronger()[0]
 
     def _stronger(self) -> tuple[NDArray[np.complex64], float]:
         if not self._open:
             return self._best, self._strength
-        last = np.nan_to_num(np.concatenate(self._open), posinf=0, neginf=0)
+        last = np.concatenate(self._open)
         strength = float(np.sum(energy(last), dtype=np.float64))
         return (last, strength) if strength > self._strength or not len(self._best) else (self._best, self._strength)
 
@@ -78,14 +78,13 @@ def find_hints(samples: Samples, waveform: Waveform) -> tuple[str, ...]:
     if len(samples) < _BINS or not np.any(samples):
         return ()
     spectrum = _spectrum(samples, _BINS)
-    tone = _tone(spectrum)
-    coarse = _spectrum(samples, _COARSE)
-    if tone or np.max(coarse) < _FLAT * np.min(coarse):
-        return (tone or "its spectrum is flat, as that of noise",)
+    if tone := _tone(spectrum):
+        return (tone,)
     for words, other, change in _assumptions(waveform, _centre(spectrum)):
         if _reads(other, change(samples)):
             return (f"headers can be read {words}",)
-    return ()
+    coarse = _spectrum(samples, _COARSE)  # a weak burst in much silence looks as flat as noise
+    return ("its spectrum is flat, as that of noise",) if np.max(coarse) < _FLAT * np.min(coarse) else ()
 
 
 _Change = Callable[[Samples], Samples]

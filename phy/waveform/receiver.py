@@ -22,7 +22,9 @@ class Counts:
 
     Attributes:
         received: bursts handed out.
-        headers_failed: bursts whose header was not believed, by reason (`semlink.phy.waveform.header.Refused`).
+        headers_read: headers that were believed, whatever became of their bursts.
+        headers_failed: bursts whose header was not believed, by reason (`semlink.phy.waveform.header.Refused`); false
+            alarms of a single carrier's preamble among them, as rare as its `false_alarm` says.
         nothing: places where the second look found no burst.
         too_long: bursts longer than the receiver takes.
         cut: bursts whose end, or that of their header, was not in the stream.
@@ -30,6 +32,7 @@ class Counts:
     """
 
     received: int = 0
+    headers_read: int = 0
     headers_failed: Counter[str] = field(default_factory=Counter)
     nothing: int = 0
     too_long: int = 0
@@ -40,6 +43,15 @@ class Counts:
     def refused(self) -> int:
         """Bursts whose header was not believed."""
         return self.headers_failed.total()
+
+
+def checked(samples: Samples) -> tuple[NDArray[np.complex64], int]:
+    """Samples (n,) in single precision, what is not finite or beyond `LARGEST` taken for 0; and how many those were."""
+    with np.errstate(over="ignore", invalid="ignore"):  # of double precision
+        right: NDArray[np.complex64] = samples.astype(np.complex64)
+        good = (np.abs(right.real) <= LARGEST) & (np.abs(right.imag) <= LARGEST)
+    right[~good] = 0
+    return right, len(good) - int(np.count_nonzero(good))
 
 
 class BurstReceiver:
@@ -62,13 +74,14 @@ class BurstReceiver:
         self.waveform, self.max_symbols = waveform, max_symbols
         self.counts, self.levels = Counts(), LevelMeter(integers=integers)
         self._cfo, self._clock_ppm, self._esno_db = Running(), Running(), Running()
-        # Places are counted in the buffer, whose first sample is number `_base` of the stream.
-        self._buffer = np.zeros(waveform.lead, dtype=np.complex64)
-        self._base = -waveform.lead
+        # Places are counted in the buffer, whose first sample is number `_base` of the stream. Before the stream is as
+        # much silence as `_forget` keeps before a burst: one may begin with the first sample, or a little earlier.
+        before = 2 * waveform.lead
+        self._buffer = np.zeros(before, dtype=np.complex64)
+        self._base = -before
         self._pieces: list[NDArray[np.complex64]] = []
         self._waiting = 0
-        self._scanned = waveform.lead
-        self._next = waveform.lead
+        self._scanned = self._next = before
         self._places = np.zeros(0, dtype=np.intp)
         self._strengths = np.zeros(0)
         self._acquired: Acquired | None = None
@@ -78,6 +91,17 @@ class BurstReceiver:
     def receiving(self) -> bool:
         """Whether it has read the header of a burst and waits for its end."""
         return self._acquired is not None
+
+    @property
+    def settled(self) -> int:
+        """Number of the sample before which no burst begins that has not been handed out."""
+        return self._base + self._first
+
+    @property
+    def _first(self) -> int:
+        """Where the next burst may begin, in the buffer."""
+        first = self._scanned if not len(self._places) else min(self._scanned, int(self._places[0]))
+        return first if self._acquired is None else min(first, int(self._acquired.place))
 
     def seen(self) -> Seen:
         """What it has seen until now; of the last samples only the level, as long as bursts may begin in them."""
@@ -110,22 +134,15 @@ class BurstReceiver:
         samples = np.asarray(samples)
         if samples.ndim != 1:
             raise ValueError(f"samples have shape {samples.shape}; they must be (n,)")
-        self._pieces.append(self._checked(samples))
-        self.levels.push(self._pieces[-1])
+        right, spoilt = checked(samples)
+        self.counts.spoilt += spoilt
+        self._pieces.append(right)
+        self.levels.push(right)
         self._waiting += len(samples)
         # Small pieces are put together first: each look at the buffer has its price.
         if self._waiting < self.waveform.block // 4:
             return []
         return self._advance()
-
-    def _checked(self, samples: Samples) -> NDArray[np.complex64]:
-        with np.errstate(over="ignore", invalid="ignore"):  # of double precision
-            checked: NDArray[np.complex64] = samples.astype(np.complex64)
-            right = (np.abs(checked.real) <= LARGEST) & (np.abs(checked.imag) <= LARGEST)
-        if not right.all():
-            self.counts.spoilt += len(right) - int(np.count_nonzero(right))
-            checked[~right] = 0
-        return checked
 
     def flush(self) -> list[ReceivedBurst]:
         """End the stream.
@@ -201,6 +218,7 @@ class BurstReceiver:
         if place + self.waveform.head > len(self._buffer):
             return False
         burst = self.waveform.acquire(self._buffer, place)
+        self.counts.headers_read += isinstance(burst, Acquired)
         if isinstance(burst, Acquired) and burst.header.count <= self.max_symbols:
             self._acquired = burst
             return True
@@ -220,10 +238,7 @@ class BurstReceiver:
 
     def _forget(self) -> None:
         """Drop what nothing will look at again."""
-        first = self._scanned if not len(self._places) else min(self._scanned, int(self._places[0]))
-        if self._acquired is not None:
-            first = min(first, int(self._acquired.place))
-        drop = max(first - 2 * self.waveform.lead, 0)
+        drop = max(self._first - 2 * self.waveform.lead, 0)
         self._buffer = self._buffer[drop:].copy()
         self._base += drop
         self._scanned -= drop

@@ -74,6 +74,7 @@ class Seen:
         clipped: share of samples at the converter's full scale; None where that cannot be told.
         received: bursts whose payload was read.
         headers_failed: bursts whose header was not believed, by reason: "checksum", "version 1", "impossible field".
+            In an hour of noise a single carrier's receiver may take some dozens of places for such.
         cut: bursts whose end was not in the stream.
         too_long: bursts longer than the receiver takes.
         cfo: carrier frequency offset of the bursts received, in cycles per sample; None without any.
