@@ -6,6 +6,10 @@ STAMP := $(VENV)/.installed
 
 # Tests run on as many processes as there are cores; one file's tests stay together as far as the work is even.
 PROCESSES := -n logical --dist worksteal
+# The processes share the cores already: threads of BLAS and OpenMP within each, and within what they start, would wait
+# for one another, spinning.
+test test-fast: export OPENBLAS_NUM_THREADS := 1
+test test-fast: export OMP_NUM_THREADS := 1
 
 # GNU Radio runs under the Python that it was installed for.
 RADIO ?= /usr/bin/python3
