@@ -22,6 +22,12 @@ KEPT = 8
 """Neural codecs and receivers that stay in memory; of more, the one that was not asked for the longest goes."""
 
 
+class _Mine(threading.local):
+    """What each thread has of its own."""
+
+    loads = 0
+
+
 class Shelf:
     """Codecs, loaded when they are first asked for. Several threads may ask.
 
@@ -42,6 +48,12 @@ class Shelf:
         self._cards, self._found = zoo.cards(), dict[tuple[str, float], Card]()
         self._channel, self._lock = channel, threading.RLock()
         self._kept: OrderedDict[tuple[str, float, str], Codec] = OrderedDict()
+        self._mine = _Mine()
+
+    @property
+    def loads(self) -> int:
+        """Codecs that were loaded for the thread that asks this."""
+        return self._mine.loads
 
     def encoder(self, name: str, ratio: float) -> Codec:
         """The codec of a request to encode.
@@ -127,6 +139,7 @@ class Shelf:
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = make()
+                self._mine.loads += 1
             self._kept.move_to_end(key)
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)

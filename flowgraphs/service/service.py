@@ -166,6 +166,11 @@ class Service:
         self.decode(sent.header, sent.symbols, np.full(len(sent.symbols), 0.1))
         self.record = Record()
 
+    @property
+    def loads(self) -> int:
+        """Codecs that were loaded for the thread that asks this: what it ran meanwhile took longer for it."""
+        return self._shelf.loads
+
     def close(self) -> None:
         """Let the threads go."""
         self._pool.shutdown()

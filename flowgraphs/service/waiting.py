@@ -42,6 +42,7 @@ class Request(NamedTuple):
         cost: expected seconds of work, all stages.
         size: bytes of the first job.
         spent: seconds of work so far.
+        usual: whether that is how long such a request takes: not where a codec was loaded for it.
     """
 
     client: bytes
@@ -54,6 +55,7 @@ class Request(NamedTuple):
     cost: float = 0.0
     size: int = 0
     spent: float = 0.0
+    usual: bool = True
 
 
 class Waiting:
@@ -166,31 +168,28 @@ class Waiting:
                 self._idle -= 1
 
     def finish(
-        self, batch: Sequence[Request] | None = None, outcomes: Sequence[Pdu | Job] = (), seconds: float = 0.0
+        self, batch: Sequence[Request], outcomes: Sequence[Pdu | Job], seconds: float, *, usual: bool = True
     ) -> list[tuple[Request, Pdu]]:
-        """A batch is done, all of them without one given: what goes on waits again, and the replies are handed back.
+        """A batch is done: what goes on waits again, and the replies are handed back.
 
         Args:
             batch: as `next_batch` gave it.
             outcomes: of each request, its reply or the job of its next stage.
             seconds: that it took.
+            usual: whether it would take as long again.
         """
         with self._changed:
-            if batch is None:
-                for request in self._busy.values():
-                    self._settle(request)
-                self._let_go(list(self._busy.values()))
-                return []
             self._let_go(batch)
             done = []
             for request, outcome in zip(batch, outcomes, strict=True):
-                moved = request._replace(spent=request.spent + seconds / len(batch))
+                moved = request._replace(spent=request.spent + seconds / len(batch), usual=request.usual and usual)
                 if request.key in self._cancelled:
                     done.append(self._end(moved, CANCELLED))
                 elif isinstance(outcome, Job):
                     self._go_on(moved._replace(job=outcome))
                 else:
-                    self.expected.learn(request.route, 1, moved.spent)
+                    if moved.usual:
+                        self.expected.learn(request.route, 1, moved.spent)
                     self._settle(request)
                     done.append((moved, outcome))
             self._changed.notify_all()
@@ -229,8 +228,8 @@ class Waiting:
             return not (self._requests or self._busy or self._over)
 
     def _check_deadline(self, request: Request, route: Hashable, cost: float) -> None:
-        if not self.expected.knows([route]):
-            return
+        if not (self._requests or self._busy) or not self.expected.knows([route]):
+            return  # where nothing comes before it, it is tried: what was expected may be long out of date
         before = self._fresh.before(request.client) / self._threads
         if request.arrived + before + cost > request.deadline:
             said = 1e3 * (request.deadline - request.arrived)

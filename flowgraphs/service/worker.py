@@ -275,9 +275,10 @@ class Worker:
 
     def _compute(self) -> None:
         while batch := self._waiting.next_batch(self._service.choose, lambda: self._door.waiting < OUT_BYTES):
-            began = time.perf_counter()
+            began, loads = time.perf_counter(), self._service.loads
             outcomes = self._service.run([request.job for request in batch])
-            replies = self._waiting.finish(batch, outcomes, time.perf_counter() - began)
+            usual = self._service.loads == loads
+            replies = self._waiting.finish(batch, outcomes, time.perf_counter() - began, usual=usual)
             self._done.append((len(batch), [_reply(*pair) for pair in replies]))
             self._ring()
 
