@@ -57,6 +57,11 @@ class Request(NamedTuple):
     spent: float = 0.0
     usual: bool = True
 
+    @property
+    def left(self) -> float:
+        """Expected seconds of work that are still to be done."""
+        return max(0.0, self.cost - self.spent)
+
 
 class Waiting:
     """Between the thread that takes requests in and those that serve them.
@@ -214,6 +219,12 @@ class Waiting:
             gone, self._over = self._over, []
             return gone
 
+    def expires_in(self) -> float | None:
+        """Seconds until `over` has something to tell, 0 where it has; None for never, as things stand."""
+        with self._changed:
+            due = -math.inf if self._over else min((one.deadline for one in self._requests.values()), default=math.inf)
+            return None if due == math.inf else max(0.0, due - self._clock())
+
     def forget(self, client: bytes | None = None) -> int:
         """Drop what waits for a client, or for all, and tell how many."""
         with self._changed:
@@ -245,7 +256,7 @@ class Waiting:
         fresh = {key: self._requests[key].job for key in self._fresh}
         if not self._onward:
             return {} if self._gathers(now, len(fresh)) else fresh
-        late = next((key for key in self._onward if self._is_urgent(self._requests[key], now)), None)
+        late = next((key for key in self._onward if self._due(self._requests[key]) <= now), None)
         onward = {key: self._requests[key].job for key in self._onward}
         kinds = Counter(job.kind for job in onward.values())
         kind, count = kinds.most_common(1)[0] if late is None else (onward[late].kind, 0)
@@ -259,12 +270,14 @@ class Waiting:
         """Whether more is about to come that may go in the same batch, and what waits has the time for it."""
         if not count or not self._latency_s or self.stopping:
             return False
-        since = min(self._requests[key].arrived for key in self._fresh)
-        return now - since < GATHER * self._latency_s and bool(self._presence.awaited(now, GATHER * self._latency_s))
+        patience = GATHER * self._latency_s
+        fresh = [self._requests[key] for key in self._fresh]
+        until = min(min(one.arrived + patience, one.deadline - one.left) for one in fresh)
+        return now < until and bool(self._presence.awaited(now, patience))
 
-    def _is_urgent(self, request: Request, now: float) -> bool:
-        """Whether it is late, or will be if anything else is done first."""
-        return now + request.cost - request.spent >= request.arrived + self._latency_s
+    def _due(self, request: Request) -> float:
+        """When what is left of it is to begin, or it will be late."""
+        return min(request.arrived + self._latency_s, request.deadline) - request.left
 
     def _share(self, count: int, job: Job) -> int:
         """How many of a batch this thread takes: small images are not worth a thread each."""
@@ -311,8 +324,7 @@ class Waiting:
         self._room.enter(request.client, request.size, request.cost)
         kind = request.job.kind
         if isinstance(kind, Crossing) and self._slots.users > 1:
-            left = max(0.0, request.cost - request.spent)
-            self._slots.add(request.key, request.client, kind.esno_db, request.arrived + self._latency_s - left)
+            self._slots.add(request.key, request.client, kind.esno_db, self._due(request))
         else:
             self._onward[request.key] = None
 

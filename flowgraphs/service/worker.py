@@ -131,7 +131,8 @@ class Worker:
             thread.start()
         due = time.monotonic() + (report_s or 0)
         while not self._is_through():
-            self._wait(None if report_s is None else max(0.0, due - time.monotonic()))
+            ends = self._waiting.expires_in(), None if report_s is None else max(0.0, due - time.monotonic())
+            self._wait(min((end for end in ends if end is not None), default=None))
             with suppress(BlockingIOError):
                 self._ears.recv(4096)
             self._door.flush()
@@ -281,6 +282,7 @@ class Worker:
             replies = self._waiting.finish(batch, outcomes, time.perf_counter() - began, usual=usual)
             self._done.append((len(batch), [_reply(*pair) for pair in replies]))
             self._ring()
+        self._ring()  # what was last to wait may have been too late, which is no batch
 
     def _ring(self) -> None:
         with suppress(OSError):  # it rings already, or the worker has stopped
