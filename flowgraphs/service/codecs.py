@@ -79,14 +79,26 @@ class Shelf:
             return SeparateCodec(source=_source(name), mcs=codebook.scheme_name(header.mcs), ratio=ratio)
         if header.codec in codebook.USER:
             return self._find_own(name)
-        cards = self._cards_of(name)
-        for card in cards:
-            if _makes(card, header):
-                return self._load(card, card.ratio)
-        raise ValueError(
-            f"symbols={header.symbols} of a {header.width}x{header.height} image is ratio {ratio:.4g}; {name} has "
-            f"{', '.join(card.offer for card in cards) or 'no weights here'}"
-        )
+        card = self._card_of(header)
+        return self._load(card, card.ratio)
+
+    def check(self, name: str, ratio: float, receiver: str = "") -> None:
+        """Raise ValueError unless there are such a codec, ratio and receivers; nothing is loaded for it."""
+        stem, scheme = codebook.split_name(name)
+        if not scheme and stem in codebook.NEURAL.values():
+            self._card(stem, ratio)
+        elif not scheme:
+            self._find_own(stem)
+        self._check_receivers(name, receiver)
+
+    def check_header(self, header: BurstHeader, receiver: str = "") -> None:
+        """Raise ValueError unless there are the codec of a header and such receivers; nothing is loaded for it."""
+        name = codebook.codec_name(header.codec)
+        if header.codec in codebook.USER:
+            self._find_own(name)
+        elif header.codec not in codebook.DIGITAL:
+            self._card_of(header)
+        self._check_receivers(name, receiver)
 
     def behind(self, codec: Codec, name: str, ratio: float, receiver: str) -> Codec:
         """A codec of this name with receivers behind it, "" for none.
@@ -122,6 +134,22 @@ class Shelf:
         if name in self._cards:
             return [self._cards[name]]
         return [card for card in self._cards.values() if card.codec == name]
+
+    def _card_of(self, header: BurstHeader) -> Card:
+        """The model that made the symbols of a header."""
+        name, cards = codebook.codec_name(header.codec), self._cards_of(codebook.codec_name(header.codec))
+        for card in cards:
+            if _makes(card, header):
+                return card
+        offer = ", ".join(card.offer for card in cards) or "no weights here"
+        raise ValueError(
+            f"symbols={header.symbols} of a {header.width}x{header.height} image is ratio "
+            f"{codebook.ratio_of(header):.4g}; {name} has {offer}"
+        )
+
+    def _check_receivers(self, name: str, receiver: str) -> None:
+        for spec in split_codec(f"{name}{JOINT}{receiver}")[1] if receiver else []:
+            _receiver_hash(spec.name, name)
 
     def _card(self, stem: str, ratio: float) -> Card:
         """That of a codec at a ratio; looked for once, since all cards are read for it."""

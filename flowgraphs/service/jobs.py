@@ -24,6 +24,7 @@ from semlink.flowgraphs.protocol import (
     read_value,
     with_id,
 )
+from semlink.flowgraphs.specs import JOINT, split_codec
 from semlink.phy.link import Received, channel_uses
 from semlink.phy.sources import MAX_PIXELS
 from semlink.phy.waveform import FIELDS, BurstHeader
@@ -203,10 +204,21 @@ def route_of(job: Job) -> Hashable:
     """What tells how long a request takes: op, codec, receivers and the size of the image, rounded up."""
     kind = job.kind
     pixels = (kind.height * kind.width - 1).bit_length()
+    receiver = _timed(job.trip.receiver) if job.trip else ""
     if isinstance(kind, Decoding):
-        return job.op, kind.header.codec, kind.receiver, pixels
-    name = kind.codec if isinstance(kind, Encoding) else ""
-    return job.op, name, job.trip.receiver if job.trip else "", pixels
+        return job.op, kind.header.codec, receiver, pixels
+    return job.op, kind.codec if isinstance(kind, Encoding) else "", receiver, pixels
+
+
+def _timed(receiver: str) -> str:
+    """Receivers with what makes them quick or slow: "sft:seed=7,steps=2" and "sft:steps=02" are the same."""
+    if not receiver:
+        return ""
+    said = []
+    for spec in split_codec(f"codec{JOINT}{receiver}")[1]:
+        told = {name: value.lstrip("0") for name, value in spec.options.items() if name != "seed"}
+        said.append(":".join([spec.name, *(f"{name}={told[name]}" for name in sorted(told))]))
+    return JOINT.join(said)
 
 
 def choose(waiting: Mapping[int, Job], *, batch: int, pixels: int) -> list[int]:

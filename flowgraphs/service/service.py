@@ -26,7 +26,7 @@ from semlink.flowgraphs.protocol import (
     with_id,
 )
 from semlink.flowgraphs.service.codecs import Shelf
-from semlink.flowgraphs.service.jobs import Job, choose
+from semlink.flowgraphs.service.jobs import Decoding, Encoding, Job, choose
 from semlink.flowgraphs.service.record import Record
 from semlink.flowgraphs.service.stages import Stages
 from semlink.flowgraphs.service.trips import read_request
@@ -95,7 +95,7 @@ class Service:
                 if request.meta.get("op") == "status":
                     replies[i] = with_id(Pdu({"op": "status", "queue": 0, **self.record.summary()}), _id(request))
                 else:
-                    jobs[i] = read_request(request, carries=self.carries)
+                    jobs[i] = self.read(request)
             except ValueError as error:
                 self.record.refused += 1
                 replies[i] = with_id(error_reply(str(error)), _id(request))
@@ -110,6 +110,21 @@ class Service:
                 replies[row] = outcome
                 self.record.count(job.op, time.perf_counter() - began, refused=outcome.meta["op"] == "error")
         return [replies[i] for i in range(len(requests))]
+
+    def read(self, request: Pdu) -> Job:
+        """The first job of a request, for which there are a codec and receivers.
+
+        Raises:
+            ValueError: an op that is none, something missing, a value that makes no sense, or a codec, ratio or
+                receiver that is not there.
+        """
+        job = read_request(request, carries=self.carries)
+        receiver = job.trip.receiver if job.trip else ""
+        if isinstance(job.kind, Encoding):
+            self._shelf.check(job.kind.codec, job.kind.ratio, receiver)
+        elif isinstance(job.kind, Decoding):
+            self._shelf.check_header(job.kind.header, receiver)
+        return job
 
     def choose(self, waiting: Mapping[int, Job]) -> list[int]:
         """The keys of the next batch of jobs that wait, the oldest first."""

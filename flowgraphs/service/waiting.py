@@ -193,7 +193,7 @@ class Waiting:
                 elif isinstance(outcome, Job):
                     self._go_on(moved._replace(job=outcome))
                 else:
-                    if moved.usual:
+                    if moved.usual and _was_work(outcome):
                         self.expected.learn(request.route, 1, moved.spent)
                     self._settle(request)
                     done.append((moved, outcome))
@@ -365,3 +365,8 @@ class Waiting:
             return 0.001  # more is about to come
         due = self._slots.due()
         return 0.2 if due is None else min(0.2, max(1e-4, due - self._clock()))
+
+
+def _was_work(reply: Pdu) -> bool:
+    """Whether an answer took what such a request takes: not an error, nor what was in the cache."""
+    return reply.meta["op"] != "error" and not (reply.meta.get("encoded_hit") or reply.meta.get("result_hit"))

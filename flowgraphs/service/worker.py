@@ -40,7 +40,7 @@ from semlink.flowgraphs.protocol import (
 )
 from semlink.flowgraphs.service.door import Door, check_local
 from semlink.flowgraphs.service.service import Service
-from semlink.flowgraphs.service.trips import read_deadline, read_request
+from semlink.flowgraphs.service.trips import read_deadline
 from semlink.flowgraphs.service.waiting import Request, Waiting
 from semlink.flowgraphs.specs import check_count
 from semlink.neural import zoo
@@ -236,7 +236,7 @@ class Worker:
 
     def _admit(self, client: bytes, pdu: Pdu) -> None:
         now = time.perf_counter()
-        job, deadline = read_request(pdu, carries=self._service.carries), read_deadline(pdu, now)
+        job, deadline = self._service.read(pdu), read_deadline(pdu, now)
         self._waiting.add(Request(client, job, now, self._door.generation, deadline))
 
     def _cancel(self, client: bytes, pdu: Pdu, id: Scalar | None) -> None:
