@@ -6,6 +6,7 @@ training data, channels and command, SHA-256 of the weights, and figures measure
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -138,6 +139,15 @@ def load(name: str, *, ratio: float | None = None) -> Network:
     card = find_card(name, ratio=ratio)
     with _folder() as folder:
         return _build(card, folder / f"{card.name}.safetensors", ratio)
+
+
+def at_ratio(model: Network, ratio: float) -> Network:
+    """The same network, with the same weights, at another ratio; of a fixed ratio as it is."""
+    if not isinstance(model, RateAdaptive) or model.ratio == ratio:
+        return model
+    other = copy.copy(model)
+    other.ratio = ratio
+    return other
 
 
 def _build(card: Card, path: Path, ratio: float | None) -> Network:

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import cast
 
 from semlink.baselines.mcs import NR_SCHEMES
 from semlink.baselines.separate import SeparateCodec, separate_codec
 from semlink.flowgraphs.protocol import codebook
+from semlink.flowgraphs.service.kept import Kept
 from semlink.flowgraphs.specs import JOINT, receive_with, split_codec
 from semlink.neural import zoo
-from semlink.neural.diffusion import find_receiver
+from semlink.neural.diffusion import ReceiverCard, Refiner, SymbolDenoiser, find_receiver, read_receiver
+from semlink.neural.models import Network
 from semlink.neural.zoo import Card
 from semlink.phy.link import Channel, Codec, Frame, channel_uses
 from semlink.phy.waveform import BurstHeader
 
 KEPT = 8
-"""Neural codecs and receivers that stay in memory; of more, the one that was not asked for the longest goes."""
-
-
-class _Mine(threading.local):
-    """What each thread has of its own."""
-
-    loads = 0
+"""Networks that stay in memory, and as many receivers; of more, the one that was not asked for the longest goes."""
 
 
 class Shelf:
@@ -47,13 +43,12 @@ class Shelf:
         self._own = dict(own)
         self._cards, self._found = zoo.cards(), dict[tuple[str, float], Card]()
         self._channel, self._lock = channel, threading.RLock()
-        self._kept: OrderedDict[tuple[str, float, str], Codec] = OrderedDict()
-        self._mine = _Mine()
+        self._codecs, self._receivers = Kept[Network](KEPT), Kept[Refiner | SymbolDenoiser](KEPT)
 
     @property
     def loads(self) -> int:
-        """Codecs that were loaded for the thread that asks this."""
-        return self._mine.loads
+        """Codecs and receivers that were loaded for the thread that asks this."""
+        return self._codecs.loads + self._receivers.loads
 
     def encoder(self, name: str, ratio: float) -> Codec:
         """The codec of a request to encode.
@@ -100,7 +95,7 @@ class Shelf:
             self._card_of(header)
         self._check_receivers(name, receiver)
 
-    def behind(self, codec: Codec, name: str, ratio: float, receiver: str) -> Codec:
+    def behind(self, codec: Codec, name: str, receiver: str) -> Codec:
         """A codec of this name with receivers behind it, "" for none.
 
         Raises:
@@ -109,7 +104,7 @@ class Shelf:
         if not receiver:
             return codec
         specs = split_codec(f"{name}{JOINT}{receiver}")[1]
-        return self._keep((name, ratio, receiver), lambda: cast(Codec, receive_with(codec, specs, name=name)))
+        return cast(Codec, receive_with(codec, specs, name=name, read=self._read))
 
     def weights(self, name: str, ratio: float, receiver: str = "") -> str:
         """What tells the weights of a codec and its receivers from others: hashes, "" where there are none.
@@ -161,17 +156,12 @@ class Shelf:
             return self._found[stem, ratio]
 
     def _load(self, card: Card, ratio: float) -> Codec:
-        return self._keep((card.name, ratio, ""), lambda: zoo.load(card.name, ratio=ratio))
+        """One network for all ratios of its weights: ratios are of the users' choice."""
+        return zoo.at_ratio(self._codecs.get(card.sha256, lambda: zoo.load(card.name)), ratio)
 
-    def _keep(self, key: tuple[str, float, str], make: Callable[[], Codec]) -> Codec:
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key] = make()
-                self._mine.loads += 1
-            self._kept.move_to_end(key)
-            if len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-            return self._kept[key]
+    def _read(self, card: ReceiverCard, path: Path) -> Refiner | SymbolDenoiser:
+        """One network for all options of its receiver."""
+        return self._receivers.get(card.sha256, lambda: read_receiver(card, path))
 
     def _find_own(self, name: str) -> Codec:
         if name not in self._own:

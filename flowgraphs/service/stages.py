@@ -120,7 +120,7 @@ class Stages:
 
     def _arrive(self, kind: Arriving, jobs: Sequence[Job]) -> list[Pdu | Job]:
         codec = self._shelf.encoder(kind.codec, kind.ratio)
-        codec = self._shelf.behind(codec, kind.codec, kind.ratio, kind.receiver)
+        codec = self._shelf.behind(codec, kind.codec, kind.receiver)
         weights = self._shelf.weights(kind.codec, kind.ratio, kind.receiver) if self.results.limit else ""
         said = f"{kind.codec}|{kind.ratio!r}|{kind.receiver}|{weights}|{kind.height}x{kind.width}"
         restored = Restoring(kind.codec, kind.receiver, kind.ratio, kind.height, kind.width)
@@ -134,7 +134,7 @@ class Stages:
             name = codebook.name_of(kind.header)
             return [decoded_reply(image, failed=lost, codec=name) for image, lost in _shown(decoded)]
         name, ratio = codebook.name_of(kind.header), codebook.ratio_of(kind.header)
-        codec = self._shelf.behind(codec, name, ratio, kind.receiver)
+        codec = self._shelf.behind(codec, name, kind.receiver)
         restored = Restoring(name, kind.receiver, ratio, kind.height, kind.width)
         shape = 3, kind.height, kind.width
         trips = [self._trip_of(job, kind, name, ratio) for job in jobs]
