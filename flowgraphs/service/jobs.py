@@ -181,6 +181,11 @@ class Job(NamedTuple):
         return "encode" if isinstance(self.kind, Encoding) else "decode"
 
     @property
+    def pixels(self) -> int:
+        """Of the image."""
+        return self.kind.height * self.kind.width
+
+    @property
     def size(self) -> int:
         """Bytes of the arrays."""
         return sum(array.nbytes for array in self.arrays)
@@ -202,8 +207,7 @@ def read_job(request: Pdu) -> Job:
 
 def route_of(job: Job) -> Hashable:
     """What tells how long a request takes: op, codec, receivers and the size of the image, rounded up."""
-    kind = job.kind
-    pixels = (kind.height * kind.width - 1).bit_length()
+    kind, pixels = job.kind, (job.pixels - 1).bit_length()
     receiver = _timed(job.trip.receiver) if job.trip else ""
     if isinstance(kind, Decoding):
         return job.op, kind.header.codec, receiver, pixels
@@ -229,9 +233,9 @@ def choose(waiting: Mapping[int, Job], *, batch: int, pixels: int) -> list[int]:
         batch: jobs at most.
         pixels: of all their images at most, unless the first alone has more.
     """
-    first = next(iter(waiting.values())).kind
-    most = max(1, min(batch, pixels // (first.height * first.width)))
-    return [key for key, job in waiting.items() if job.kind == first][:most]
+    first = next(iter(waiting.values()))
+    most = max(1, min(batch, pixels // first.pixels))
+    return [key for key, job in waiting.items() if job.kind == first.kind][:most]
 
 
 def read_encoding(request: Pdu, id: Scalar | None, *, schemes: tuple[str, ...] = ()) -> Job:

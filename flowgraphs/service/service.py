@@ -75,6 +75,7 @@ class Service:
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be 1 or more")
         self.batch, self.threads = batch, threads or cores()
+        self.pixels = self.threads * BATCH_PIXELS  # of what is done at once
         self.record = Record()
         self._shelf = Shelf(own or {}, channel)
         self.carries = channel is not None
@@ -127,8 +128,8 @@ class Service:
         return job
 
     def choose(self, waiting: Mapping[int, Job]) -> list[int]:
-        """The keys of the next batch of jobs that wait, the oldest first."""
-        return choose(waiting, batch=self.batch, pixels=self.threads * BATCH_PIXELS)
+        """The keys of the next batch of jobs that wait, the oldest first; `concurrent`, of one that one thread runs."""
+        return choose(waiting, batch=self.batch, pixels=BATCH_PIXELS if self.concurrent else self.pixels)
 
     def run(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
         """What becomes of jobs of one kind: replies, not in the record, or the jobs of the next stage.
@@ -208,7 +209,7 @@ class Service:
     def _share(self, jobs: Sequence[Job]) -> list[Outcome]:
         """The stage, by all threads: one image by those of PyTorch, several shared out between ours."""
         if self.concurrent:
-            alone = len(jobs) == 1 and self._busy == 1 and jobs[0].kind.height * jobs[0].kind.width >= LARGE
+            alone = len(jobs) == 1 and self._busy == 1 and jobs[0].pixels >= LARGE
             torch.set_num_threads(self.threads if alone else 1)
             return self.stages.run(jobs)
         if self.threads == 1 or len(jobs) == 1:

@@ -73,6 +73,7 @@ class Waiting:
         latency_s: how long a request may take before it is late through waiting for others.
         users: of a slot.
         threads: that serve.
+        pixels: of the images under way, unless one alone has more; beside that one the other threads have their share.
         clock: tells the time in seconds.
 
     Attributes:
@@ -92,10 +93,11 @@ class Waiting:
         latency_s: float = 0.0,
         users: int = 1,
         threads: int = 1,
+        pixels: int = 1 << 62,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._room, self._slots, self._fresh = Room(most, bytes, seconds), Slots[int](users), FairQueue[int]()
-        self._latency_s, self._threads, self._clock = latency_s, threads, clock
+        self._latency_s, self._threads, self._clock, self._pixels = latency_s, threads, clock, pixels
         self._changed = threading.Condition()
         self._requests: dict[int, Request] = {}  # that wait
         self._onward: dict[int, None] = {}  # those of them that are past their first stage and in no slot
@@ -164,7 +166,8 @@ class Waiting:
                     jobs = self._candidates()
                     if jobs and ready():
                         keys = choose(jobs)
-                        return self._begin(keys[: self._share(len(keys), jobs[keys[0]])])
+                        if count := self._share(len(keys), jobs[keys[0]]):
+                            return self._begin(keys[:count])
                     if self.stopping and not self._requests and not self._busy:
                         self._changed.notify_all()
                         return []
@@ -280,9 +283,16 @@ class Waiting:
         return min(request.arrived + self._latency_s, request.deadline) - request.left
 
     def _share(self, count: int, job: Job) -> int:
-        """How many of a batch this thread takes: small images are not worth a thread each."""
-        least = 1 if job.kind.height * job.kind.width >= SMALL else 2
-        return max(least, -(-count // self._idle))
+        """How many of a batch this thread takes: not one of small images, and of large ones no more than have room."""
+        share = max(1 if job.pixels >= SMALL else 2, -(-count // self._idle))
+        return min(share, self._spare() // job.pixels) if self._busy else share
+
+    def _spare(self) -> int:
+        """Pixels that may go beside what is under way."""
+        under_way = [request.job.pixels for request in self._busy.values()]
+        usual = [pixels for pixels in under_way if pixels <= self._pixels]
+        alone = self._pixels // self._threads if len(usual) < len(under_way) else 0
+        return max(0, self._pixels - sum(usual) - alone)
 
     def _send_slot(self, keys: Sequence[int]) -> None:
         """Users of a slot send at once: each is with the symbols of the others."""

@@ -105,6 +105,7 @@ class Worker:
             latency_s=latency_s,
             users=service.stages.users,
             threads=service.threads,
+            pixels=service.pixels,
         )
         self._door = Door(address, limits or Limits())
         self.address = self._door.address
