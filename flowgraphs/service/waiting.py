@@ -103,7 +103,8 @@ class Waiting:
         self._onward: dict[int, None] = {}  # those of them that are past their first stage and in no slot
         self._busy: dict[int, Request] = {}
         self._ids: dict[tuple[Client, Scalar], int] = {}
-        self._cancelled: set[int] = set()
+        self._cancelled: set[int] = set()  # under way, as those whose client is gone are
+        self._gone: set[int] = set()
         self._over: list[tuple[Request, Pdu]] = []
         self._presence = Presence()
         self._held: Counter[Client] = Counter()  # requests without an answer, by client
@@ -191,7 +192,9 @@ class Waiting:
             done = []
             for request, outcome in zip(batch, outcomes, strict=True):
                 moved = request._replace(spent=request.spent + seconds / len(batch), usual=request.usual and usual)
-                if request.key in self._cancelled:
+                if request.key in self._gone:
+                    self._gone.discard(request.key)
+                elif request.key in self._cancelled:
                     done.append(self._end(moved, CANCELLED))
                 elif isinstance(outcome, Job):
                     self._go_on(moved._replace(job=outcome))
@@ -229,12 +232,17 @@ class Waiting:
             return None if due == math.inf else max(0.0, due - self._clock())
 
     def forget(self, client: bytes | None = None) -> int:
-        """Drop what waits for a client, or for all, and tell how many."""
+        """Drop what waits for a client, or for all, and what is under way when its stage is done; and tell how many."""
         with self._changed:
             gone = [key for key, request in self._requests.items() if client in (None, request.client)]
             for key in gone:
                 self._settle(self._remove(key))
-        return len(gone)
+            lost = [one for key, one in self._busy.items() if client in (None, one.client) and key not in self._gone]
+            for request in lost:
+                self._settle(request)
+                self._cancelled.discard(request.key)
+                self._gone.add(request.key)
+        return len(gone) + len(lost)
 
     def is_empty(self) -> bool:
         """Whether nothing waits or is under way."""
@@ -305,7 +313,7 @@ class Waiting:
 
     def _awaited(self, now: float) -> frozenset[Hashable]:
         """Users of whom something is about to be sent: it is being encoded, or they have asked a moment ago."""
-        every = [*self._requests.values(), *self._busy.values()]
+        every = [*self._requests.values(), *(one for key, one in self._busy.items() if key not in self._gone)]
         coming = {one.client for one in every if isinstance(one.job.kind, Encoding) and one.job.trip}
         if self.stopping:
             return frozenset(coming)
