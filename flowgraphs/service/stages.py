@@ -13,7 +13,7 @@ from torch import Tensor
 
 from semlink.baselines.separate import to_uint8
 from semlink.flowgraphs.protocol import Pdu, Scalar, codebook, decoded_reply, encoded_reply
-from semlink.flowgraphs.service.cache import Cache, digest
+from semlink.flowgraphs.service.cache import ENTRY_BYTES, Cache, digest
 from semlink.flowgraphs.service.codecs import Shelf, scheme_numbers
 from semlink.flowgraphs.service.jobs import Arriving, Crossing, Decoding, Encoding, Job, Restoring, Trip
 from semlink.flowgraphs.service.uplink import as_images, cross, joined, users_of
@@ -91,9 +91,11 @@ class Stages:
         missing = [job for job, one in zip(jobs, found, strict=True) if one is None]
         fresh = iter(_encode(codec, kind, missing) if missing else [])
         made = [next(fresh) if one is None else one for one in found]
-        for key, one in zip(keys, made, strict=True):
-            self.encoded.put(key, one, one.symbols.nbytes + len(key))
         hits = [one is not None for one in found]
+        for key, one, hit in zip(keys, made, hits, strict=True):
+            if self.encoded.limit and not hit:
+                own = one._replace(symbols=one.symbols.copy())  # a row of a batch would keep the whole batch
+                self.encoded.put(key, own, own.symbols.nbytes + len(key) + ENTRY_BYTES)
         return [self._sent(*each) for each in zip(jobs, made, hits, strict=True)]
 
     def _encoded_key(self, codec: Codec, kind: Encoding, job: Job) -> bytes:
@@ -197,7 +199,8 @@ class Stages:
     def _keep(self, job: Job, shown: _Shown) -> Pdu:
         key = _trip(job).result_key
         if key is not None:
-            self.results.put(key, shown, shown.image.nbytes + len(key))
+            own = shown._replace(image=shown.image.copy())  # as in _encode
+            self.results.put(key, own, own.image.nbytes + len(key) + ENTRY_BYTES)
         return _finish(job, shown, hit=False)
 
 

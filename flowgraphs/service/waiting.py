@@ -124,7 +124,7 @@ class Waiting:
     def users(self) -> int:
         """Who has asked for something within the last minute."""
         with self._changed:
-            return self._presence.count(self._clock(), 60.0)
+            return self._presence.count(self._clock())
 
     def knows(self, client: bytes, id: Scalar | None) -> bool:
         """Whether a client has a request of this "id" that has no answer yet."""
