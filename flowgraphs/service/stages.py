@@ -144,7 +144,8 @@ class Stages:
         moved = [
             job._replace(trip=replace(trip, received=row)) for job, trip, row in zip(jobs, trips, rows, strict=True)
         ]
-        weights = self._shelf.weights(name.partition(":")[0], getattr(codec, "ratio", ratio), kind.receiver)
+        own = codebook.codec_name(kind.header.codec), getattr(codec, "ratio", ratio)
+        weights = self._shelf.weights(*own, kind.receiver) if self.results.limit else ""
         return self._receive(codec, moved, f"{name}|{ratio!r}|{kind.receiver}|{weights}|{shape}", restored)
 
     def _trip_of(self, job: Job, kind: Decoding, name: str, ratio: float) -> Trip:
