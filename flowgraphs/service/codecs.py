@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -41,8 +39,7 @@ class Shelf:
                 low, high = codebook.USER[0], codebook.USER[-1]
                 raise ValueError(f"own codec {name!r} must be named user:{low} to user:{high}")
         self._own = dict(own)
-        self._cards, self._found = zoo.cards(), dict[tuple[str, float], Card]()
-        self._channel, self._lock = channel, threading.RLock()
+        self._channel = channel
         self._codecs, self._receivers = Kept[Network](KEPT), Kept[Refiner | SymbolDenoiser](KEPT)
 
     @property
@@ -60,7 +57,7 @@ class Shelf:
         if scheme:
             return separate_codec(source=_source(stem), mcs=scheme, ratio=ratio, fading=self._channel)
         if stem in codebook.NEURAL.values():
-            return self._load(self._card(stem, ratio), ratio)
+            return self._load(zoo.find_card(stem, ratio=ratio), ratio)
         return self._find_own(stem)
 
     def decoder(self, header: BurstHeader) -> Codec:
@@ -74,17 +71,17 @@ class Shelf:
             return SeparateCodec(source=_source(name), mcs=codebook.scheme_name(header.mcs), ratio=ratio)
         if header.codec in codebook.USER:
             return self._find_own(name)
-        card = self._card_of(header)
+        card = _card_of(header)
         return self._load(card, card.ratio)
 
     def check(self, name: str, ratio: float, receiver: str = "") -> None:
         """Raise ValueError unless there are such a codec, ratio and receivers; nothing is loaded for it."""
         stem, scheme = codebook.split_name(name)
         if not scheme and stem in codebook.NEURAL.values():
-            self._card(stem, ratio)
+            zoo.find_card(stem, ratio=ratio)
         elif not scheme:
             self._find_own(stem)
-        self._check_receivers(name, receiver)
+        _check_receivers(name, receiver)
 
     def check_header(self, header: BurstHeader, receiver: str = "") -> None:
         """Raise ValueError unless there are the codec of a header and such receivers; nothing is loaded for it."""
@@ -92,8 +89,8 @@ class Shelf:
         if header.codec in codebook.USER:
             self._find_own(name)
         elif header.codec not in codebook.DIGITAL:
-            self._card_of(header)
-        self._check_receivers(name, receiver)
+            _card_of(header)
+        _check_receivers(name, receiver)
 
     def behind(self, codec: Codec, name: str, receiver: str) -> Codec:
         """A codec of this name with receivers behind it, "" for none.
@@ -114,46 +111,15 @@ class Shelf:
         """
         stem = codebook.split_name(name)[0]
         neural = stem in codebook.NEURAL.values()
-        hashes = [self._card(stem, ratio).sha256 if neural else ""]
+        hashes = [zoo.find_card(stem, ratio=ratio).sha256 if neural else ""]
         for spec in split_codec(f"{name}{JOINT}{receiver}")[1] if receiver else []:
-            hashes.append(_receiver_hash(spec.name, name))
+            hashes.append(find_receiver(spec.name, codec=name)[0].sha256)
         return ",".join(hashes)
 
     def usual_ratio(self, name: str) -> float:
         """1/6, or for a neural codec that has not got it, one that it has."""
-        cards = self._cards_of(name)
+        cards = _cards_of(name)
         return cards[0].ratio if cards and not any(card.serves(1 / 6) for card in cards) else 1 / 6
-
-    def _cards_of(self, name: str) -> list[Card]:
-        """The model of this name, or all those of the codec."""
-        if name in self._cards:
-            return [self._cards[name]]
-        return [card for card in self._cards.values() if card.codec == name]
-
-    def _card_of(self, header: BurstHeader) -> Card:
-        """The model that made the symbols of a header."""
-        name, cards = codebook.codec_name(header.codec), self._cards_of(codebook.codec_name(header.codec))
-        for card in cards:
-            if _makes(card, header):
-                return card
-        offer = ", ".join(card.offer for card in cards) or "no weights here"
-        raise ValueError(
-            f"symbols={header.symbols} of a {header.width}x{header.height} image is ratio "
-            f"{codebook.ratio_of(header):.4g}; {name} has {offer}"
-        )
-
-    def _check_receivers(self, name: str, receiver: str) -> None:
-        for spec in split_codec(f"{name}{JOINT}{receiver}")[1] if receiver else []:
-            _receiver_hash(spec.name, name)
-
-    def _card(self, stem: str, ratio: float) -> Card:
-        """That of a codec at a ratio; looked for once, since all cards are read for it."""
-        with self._lock:
-            if (stem, ratio) not in self._found:
-                if len(self._found) >= 64 * KEPT:  # ratios are of the users' choice
-                    self._found.clear()
-                self._found[stem, ratio] = zoo.find_card(stem, ratio=ratio)
-            return self._found[stem, ratio]
 
     def _load(self, card: Card, ratio: float) -> Codec:
         """One network for all ratios of its weights: ratios are of the users' choice."""
@@ -169,12 +135,6 @@ class Shelf:
         return self._own[name]
 
 
-@lru_cache(64 * KEPT)
-def _receiver_hash(receiver: str, codec: str) -> str:
-    """Of the weights of a receiver behind a codec."""
-    return find_receiver(receiver, codec=codec)[0].sha256
-
-
 def scheme_numbers(name: str, frame: Frame) -> list[int]:
     """The MCS number of each image of a frame: what the codec put into the header, or that of the fixed scheme."""
     scheme = codebook.split_name(name)[1]
@@ -185,6 +145,30 @@ def scheme_numbers(name: str, frame: Frame) -> list[int]:
 
 def _source(stem: str) -> str:
     return stem.removesuffix("-ldpc-qam")
+
+
+def _check_receivers(name: str, receiver: str) -> None:
+    for spec in split_codec(f"{name}{JOINT}{receiver}")[1] if receiver else []:
+        find_receiver(spec.name, codec=name)
+
+
+def _cards_of(name: str) -> list[Card]:
+    """The model of this name, or all those of the codec."""
+    cards = zoo.cards()
+    return [cards[name]] if name in cards else [card for card in cards.values() if card.codec == name]
+
+
+def _card_of(header: BurstHeader) -> Card:
+    """The model that made the symbols of a header."""
+    name, ratio = codebook.codec_name(header.codec), codebook.ratio_of(header)
+    cards = _cards_of(name)
+    for card in cards:
+        if _makes(card, header):
+            return card
+    offer = ", ".join(card.offer for card in cards) or "no weights here"
+    raise ValueError(
+        f"symbols={header.symbols} of a {header.width}x{header.height} image is ratio {ratio:.4g}; {name} has {offer}"
+    )
 
 
 def _makes(card: Card, header: BurstHeader) -> bool:

@@ -86,7 +86,7 @@ class Stages:
 
     def _encode(self, kind: Encoding, jobs: Sequence[Job]) -> list[Pdu | Job]:
         codec = self._shelf.encoder(kind.codec, kind.ratio)
-        keys = [self._encoded_key(codec, kind, job) for job in jobs]
+        keys = self._encoded_keys(codec, kind, jobs)
         found = [self.encoded.get(key) for key in keys]
         missing = [job for job, one in zip(jobs, found, strict=True) if one is None]
         fresh = iter(_encode(codec, kind, missing) if missing else [])
@@ -98,12 +98,12 @@ class Stages:
                 self.encoded.put(key, own, own.symbols.nbytes + len(key) + ENTRY_BYTES)
         return [self._sent(*each) for each in zip(jobs, made, hits, strict=True)]
 
-    def _encoded_key(self, codec: Codec, kind: Encoding, job: Job) -> bytes:
+    def _encoded_keys(self, codec: Codec, kind: Encoding, jobs: Sequence[Job]) -> list[bytes]:
         if not self.encoded.limit:
-            return b""
+            return [b""] * len(jobs)
         level = 0.0 if getattr(codec, "ignores_n0", False) else kind.esno_db
         said = f"{kind.codec}|{kind.ratio!r}|{level!r}|{self._shelf.weights(kind.codec, kind.ratio)}"
-        return digest(job.arrays[0]) + said.encode()
+        return [digest(job.arrays[0]) + said.encode() for job in jobs]
 
     def _sent(self, job: Job, made: _Encoded, hit: bool) -> Pdu | Job:
         trip, header = job.trip, made.header
