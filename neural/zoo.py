@@ -6,11 +6,13 @@ training data, channels and command, SHA-256 of the weights, and figures measure
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +22,7 @@ from torch import nn
 
 from semlink.neural.card_files import (
     Check,
+    Stamp,
     is_count,
     is_figures,
     is_file_name,
@@ -28,6 +31,7 @@ from semlink.neural.card_files import (
     is_table,
     is_text,
     read_fields,
+    stamps,
 )
 from semlink.neural.models import Network, RateAdaptive, build
 from semlink.phy.documents import read_json
@@ -92,7 +96,13 @@ CHECKS: Mapping[str, Check] = {
 def cards() -> dict[str, Card]:
     """The cards of all models, by name."""
     with _folder() as folder:
-        return {card.name: card for card in map(_read_card, sorted(folder.glob("*.json")))}
+        return dict(_cards_of(stamps(folder)))
+
+
+@lru_cache(8)
+def _cards_of(found: tuple[Stamp, ...]) -> Mapping[str, Card]:
+    """Read once, as long as they are what they were."""
+    return {card.name: card for card in (_read_card(Path(path)) for path, *_ in found)}
 
 
 def _read_card(path: Path) -> Card:
@@ -105,7 +115,8 @@ def _read_card(path: Path) -> Card:
 
 def names() -> list[str]:
     """What `load` and the command line call the models: the codec, or where that is not enough, each one's own name."""
-    return sorted({_short_name(card) for card in cards().values()})
+    every = cards()
+    return sorted({_short_name(card, every) for card in every.values()})
 
 
 def load_run(folder: str | Path, name: str, *, ratio: float | None = None) -> Network:
@@ -140,6 +151,15 @@ def load(name: str, *, ratio: float | None = None) -> Network:
         return _build(card, folder / f"{card.name}.safetensors", ratio)
 
 
+def at_ratio(model: Network, ratio: float) -> Network:
+    """The same network, with the same weights, at another ratio; of a fixed ratio as it is."""
+    if not isinstance(model, RateAdaptive) or model.ratio == ratio:
+        return model
+    other = copy.copy(model)
+    other.ratio = ratio
+    return other
+
+
 def _build(card: Card, path: Path, ratio: float | None) -> Network:
     model = build(card.codec, card.network)
     if isinstance(model, RateAdaptive):
@@ -156,8 +176,9 @@ def find_card(name: str, *, ratio: float | None = None) -> Card:
     Raises:
         ValueError: no such codec or no such ratio.
     """
-    having = sorted((card for card in cards().values() if _short_name(card) == name), key=lambda card: card.ratio)
-    own = cards().get(name)
+    every = cards()
+    having = sorted((card for card in every.values() if _short_name(card, every) == name), key=lambda card: card.ratio)
+    own = every.get(name)
     if own is not None and own not in having:
         having, ratio = [own], own.ratio if ratio is None else ratio
     if not having:
@@ -169,9 +190,9 @@ def find_card(name: str, *, ratio: float | None = None) -> Card:
     return fitting[0]
 
 
-def _short_name(card: Card) -> str:
+def _short_name(card: Card, every: Mapping[str, Card]) -> str:
     """That of the codec, unless several of its models serve the same ratio."""
-    fellows = [other for other in cards().values() if other.codec == card.codec and other.name != card.name]
+    fellows = [other for other in every.values() if other.codec == card.codec and other.name != card.name]
     return card.name if any(card.serves(other.ratio) or other.serves(card.ratio) for other in fellows) else card.codec
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 import warnings
 from dataclasses import replace
@@ -341,55 +340,7 @@ def radio(context: typer.Context) -> None:
     run(context.args, name="semlink radio")
 
 
-@app.command()
-def worker(
-    address: Annotated[
-        str,
-        typer.Option(
-            help="Where to listen, as ZeroMQ has it: an address of this machine alone, tcp://127.0.0.1:PORT, "
-            "tcp://localhost:PORT, tcp://[::1]:PORT or ipc://FILE; port * is one that is free."
-        ),
-    ] = "tcp://127.0.0.1:5555",
-    insecure: Annotated[
-        bool,
-        typer.Option(
-            "--insecure",
-            help="Listen on an address that other machines reach, such as tcp://*:5555. There is no authentication "
-            "and no encryption: whoever reaches it can use the worker and read what others send.",
-        ),
-    ] = False,
-    batch: Annotated[int, typer.Option(help="Requests that are served at once, at most.")] = 16,
-    queue: Annotated[int, typer.Option(help="Requests that wait, at most; more are refused.")] = 64,
-    threads: Annotated[int | None, typer.Option(help="Of the processor.", show_default="as many as cores")] = None,
-    codec: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A codec to load before the first request: swin, jpeg-ldpc-qam:adaptive; or one of your own to add, "
-            "user:48=FOLDER/NAME to user:63=FOLDER/NAME, with what `semlink train` wrote. May be repeated.",
-            show_default="none; each is loaded when it is first asked for",
-        ),
-    ] = None,
-    report: Annotated[
-        float | None, typer.Option(help="Seconds from one report on standard error to the next.", show_default="none")
-    ] = None,
-) -> None:
-    """Encode and decode for flowgraphs of GNU Radio, over ZeroMQ; SIGTERM or Ctrl-C ends it when it has answered."""
-    # Else PyTorch's threads burn the cores that the flowgraph needs while they wait for each other. Read when it loads.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from semlink.flowgraphs.service import run_worker
-
-    run_worker(
-        address=address,
-        batch=batch,
-        queue=queue,
-        threads=threads,
-        codecs=codec or [],
-        report_s=report,
-        insecure=insecure,
-    )
-
-
-for command in (serving.serve, serving.user, serving.load):
+for command in (serving.worker, serving.serve, serving.user, serving.load):
     app.command()(command)
 
 

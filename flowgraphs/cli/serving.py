@@ -1,4 +1,4 @@
-"""The commands of the service for several users: the service, a user, and many of them."""
+"""The commands of the service: for flowgraphs, for several users; a user, and many of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,62 @@ import typer
 
 # As in app.py, heavy imports wait until a command runs.
 
+LOCAL = "tcp://127.0.0.1:5555"
+
+# Of what serves.
+Address = Annotated[
+    str,
+    typer.Option(
+        help="Where to listen, as ZeroMQ has it: an address of this machine alone, tcp://127.0.0.1:PORT, "
+        "tcp://localhost:PORT, tcp://[::1]:PORT or ipc://FILE; port * is one that is free."
+    ),
+]
+Insecure = Annotated[
+    bool,
+    typer.Option(
+        "--insecure",
+        help="Listen on an address that other machines reach, such as tcp://*:5555. There is no authentication "
+        "and no encryption: whoever reaches it can use it and read what others send.",
+    ),
+]
+Batch = Annotated[int, typer.Option(help="Requests that are served at once, at most.")]
+Queue = Annotated[int, typer.Option(help="Requests that wait, at most; more are refused.")]
+Threads = Annotated[int | None, typer.Option(help="Of the processor.", show_default="as many as cores")]
+Codecs = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A codec to load before the first request: swin, jpeg-ldpc-qam:adaptive, of serve also swin+sft; or one "
+        "of your own to add, user:48=FOLDER/NAME to user:63=FOLDER/NAME, with what `semlink train` wrote. May be "
+        "repeated.",
+        show_default="none; each is loaded when it is first asked for",
+    ),
+]
+Report = Annotated[
+    float | None, typer.Option(help="Seconds from one report on standard error to the next.", show_default="none")
+]
+
+# Of what serve alone has.
+Channel = Annotated[
+    str,
+    typer.Option(
+        help="That images are carried over, as for compare. The users of an uplink share its slots; on any other "
+        "channel each sends alone."
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Of fades and noise, from 0, as for compare.")]
+Latency = Annotated[
+    float, typer.Option(help="Milliseconds that a request may take before it waits no longer for others of its slot.")
+]
+Backlog = Annotated[float, typer.Option(help="Seconds of expected work that wait, at most; more is refused.")]
+Cache = Annotated[
+    int,
+    typer.Option(
+        help="MiB of symbols encoded and, as many again, of images received, that are kept for requests that are "
+        "exactly the same; 0 for none."
+    ),
+]
+
+# Of who asks.
 Service = Annotated[str, typer.Option(help="Address of `semlink serve`, as ZeroMQ has it.")]
 Codec = Annotated[str, typer.Option(help="Such as swin, jpeg-ldpc-qam:adaptive, or swin+sft with a receiver behind.")]
 Esno = Annotated[float, typer.Option(help="Es/N0 of the user in dB.")]
@@ -17,67 +73,51 @@ Ratio = Annotated[str, typer.Option(help="Bandwidth ratio: complex channel uses 
 Deadline = Annotated[
     float | None, typer.Option(help="Milliseconds after which nobody wants an answer any more.", show_default="none")
 ]
-LOCAL = "tcp://127.0.0.1:5555"
+
+
+def worker(
+    address: Address = LOCAL,
+    insecure: Insecure = False,
+    batch: Batch = 16,
+    queue: Queue = 64,
+    threads: Threads = None,
+    codec: Codecs = None,
+    report: Report = None,
+) -> None:
+    """Encode and decode for flowgraphs of GNU Radio, over ZeroMQ; SIGTERM or Ctrl-C ends it when it has answered."""
+    _spare_the_cores()
+    from semlink.flowgraphs.service import run_worker
+
+    run_worker(
+        address=address,
+        batch=batch,
+        queue=queue,
+        threads=threads,
+        codecs=codec or [],
+        report_s=report,
+        insecure=insecure,
+    )
 
 
 def serve(
-    address: Annotated[
-        str,
-        typer.Option(
-            help="Where to listen, as ZeroMQ has it: an address of this machine alone, as for worker; port * is one "
-            "that is free."
-        ),
-    ] = LOCAL,
-    channel: Annotated[
-        str,
-        typer.Option(
-            help="That images are carried over, as for compare. The users of an uplink share its slots; on any other "
-            "channel each sends alone."
-        ),
-    ] = "uplink:users=3,rx=3,zf",
-    seed: Annotated[int, typer.Option(help="Of fades and noise, from 0, as for compare.")] = 0,
-    latency_ms: Annotated[
-        float,
-        typer.Option(help="Milliseconds that a request may take before it waits no longer for others of its slot."),
-    ] = 100.0,
-    backlog: Annotated[
-        float, typer.Option(help="Seconds of expected work that wait, at most; more is refused.")
-    ] = 10.0,
-    cache: Annotated[
-        int,
-        typer.Option(
-            help="MiB of symbols encoded and, as many again, of images received, that are kept for requests that are "
-            "exactly the same; 0 for none."
-        ),
-    ] = 256,
-    batch: Annotated[int, typer.Option(help="Requests that are served at once, at most.")] = 16,
-    queue: Annotated[int, typer.Option(help="Requests that wait, at most; more are refused.")] = 1024,
-    threads: Annotated[int | None, typer.Option(help="Of the processor.", show_default="as many as cores")] = None,
-    codec: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="To load before the first request: swin, swin+sft, jpeg-ldpc-qam:adaptive; or one of your own to "
-            "add, as for worker. May be repeated.",
-            show_default="none; each is loaded when it is first asked for",
-        ),
-    ] = None,
-    report: Annotated[
-        float | None, typer.Option(help="Seconds from one report on standard error to the next.", show_default="none")
-    ] = None,
-    insecure: Annotated[
-        bool,
-        typer.Option(
-            "--insecure",
-            help="Listen on an address that other machines reach, such as tcp://*:5555. There is no authentication "
-            "and no encryption: whoever reaches it can use the service and read what others send.",
-        ),
-    ] = False,
+    address: Address = LOCAL,
+    channel: Channel = "uplink:users=3,rx=3,zf",
+    seed: Seed = 0,
+    latency_ms: Latency = 100.0,
+    backlog: Backlog = 10.0,
+    cache: Cache = 256,
+    batch: Batch = 16,
+    queue: Queue = 1024,
+    threads: Threads = None,
+    codec: Codecs = None,
+    report: Report = None,
+    insecure: Insecure = False,
 ) -> None:
     """Carry the images of several users over one channel: encode, uplink, decode, restore, each stage in batches.
 
     What `semlink worker` does is done as well. SIGTERM or Ctrl-C ends it when it has answered.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as for worker
+    _spare_the_cores()
     from semlink.flowgraphs.service import run_serve
 
     run_serve(
@@ -181,3 +221,8 @@ def load(
         seed=seed,
         as_json=json,
     )
+
+
+def _spare_the_cores() -> None:
+    """Else PyTorch's threads burn the cores that others need while they wait for each other. Read when it loads."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

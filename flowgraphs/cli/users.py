@@ -6,6 +6,9 @@ import json
 import re
 import signal
 import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,8 @@ from semlink.flowgraphs.protocol import Pdu, Told, Users, WorkerClient, carry_re
 from semlink.phy.pictures import find_images, read_levels
 
 Image = NDArray[np.uint8]
+MOST = 256
+"""Requests of a user without an answer, at most."""
 
 
 def parse_rate(text: str | None) -> float | None:
@@ -72,26 +77,18 @@ def run_user(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    rng, told, begin = np.random.default_rng(seed), Told(), time.perf_counter()
-    waiting: dict[int, tuple[str, float]] = {}
-    with WorkerClient(service, timeout_s=30.0, most=256) as client:
-        try:
-            sent, due = 0, begin
-            while sent < (count or len(pictures)) or waiting:
-                now = time.perf_counter()
-                if sent < (count or len(pictures)) and now >= due and (rate_hz or not waiting) and len(waiting) < 256:
-                    name, image = pictures[sent % len(pictures)]
-                    again = sent // len(pictures)
-                    asked = carry_request(image, codec=codec, ratio=ratio, esno_db=esno_db, realisation=again)
-                    asked = asked if deadline_ms is None else with_deadline(asked, deadline_ms)
-                    waiting[client.submit(asked)] = f"{sent:05d}-{name}", now
-                    sent += 1
-                    due += float(rng.exponential(1 / rate_hz)) if rate_hz else 0.0
-                answer = client.poll(max(0.0, min(0.2, due - now)) if rate_hz else 0.2)
-                if answer is not None:
-                    _show(answer, *waiting.pop(int(answer.meta["id"])), told, out)
-        except KeyboardInterrupt:
-            pass
+    pauses = None if rate_hz is None else _pauses(rate_hz, seed)
+    told, begin = Told(), time.perf_counter()
+
+    def asked(number: int) -> tuple[str, Pdu]:
+        again, i = divmod(number, len(pictures))
+        name, image = pictures[i]
+        pdu = carry_request(image, codec=codec, ratio=ratio, esno_db=esno_db, realisation=again)
+        return f"{number:05d}-{name}", pdu if deadline_ms is None else with_deadline(pdu, deadline_ms)
+
+    show = partial(_show, told, out)
+    with WorkerClient(service, timeout_s=30.0, most=MOST) as client, suppress(KeyboardInterrupt):
+        _send(client, map(asked, range(count or len(pictures))), pauses, show)
     told.seconds = time.perf_counter() - begin
     print(
         f"semlink user: {len(told.latencies_s)} received, {sum(told.refusals.values())} refused, {told.failed} failed; "
@@ -100,7 +97,42 @@ def run_user(
     return 0 if told.latencies_s else 1
 
 
-def _show(answer: Pdu, name: str, sent: float, told: Told, out: Path | None) -> None:
+def _pauses(rate_hz: float, seed: int) -> Iterator[float]:
+    """Seconds from one event to the next of a Poisson process."""
+    rng = np.random.default_rng(seed)
+    while True:
+        yield float(rng.exponential(1 / rate_hz))
+
+
+def _send(
+    client: WorkerClient,
+    requests: Iterator[tuple[str, Pdu]],
+    pauses: Iterator[float] | None,
+    show: Callable[[Pdu, str, float], object],
+) -> None:
+    """Send requests, each with a name, and show what is answered, until they are through.
+
+    Args:
+        client: of the service.
+        requests: in turn.
+        pauses: seconds from each to the next; None to send one when the last is answered.
+        show: is given an answer, the name of its request, and when that was sent.
+    """
+    waiting: dict[int, tuple[str, float]] = {}
+    due, following = time.perf_counter(), next(requests, None)
+    while following or waiting:
+        now = time.perf_counter()
+        if following and now >= due and len(waiting) < (MOST if pauses else 1):
+            name, asked = following
+            waiting[client.submit(asked)] = name, now
+            due += next(pauses) if pauses else 0.0
+            following = next(requests, None)
+        answer = client.poll(max(0.0, min(0.2, due - now)) if pauses and following else 0.2)
+        if answer is not None:
+            show(answer, *waiting.pop(int(answer.meta["id"])))
+
+
+def _show(told: Told, out: Path | None, answer: Pdu, name: str, sent: float) -> None:
     taken = time.perf_counter() - sent
     told.add(answer, taken)
     if answer.meta["op"] == "error":

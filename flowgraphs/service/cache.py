@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Value = TypeVar("Value")
+ENTRY_BYTES = 1 << 10
+"""What an entry takes beside its arrays and its key: objects, their headers, a place in the table."""
 
 
 class Cache(Generic[Value]):

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 from semlink.baselines.mcs import NR_SCHEMES
 from semlink.baselines.separate import SeparateCodec, separate_codec
 from semlink.flowgraphs.protocol import codebook
+from semlink.flowgraphs.service.kept import Kept
 from semlink.flowgraphs.specs import JOINT, receive_with, split_codec
 from semlink.neural import zoo
-from semlink.neural.diffusion import find_receiver
+from semlink.neural.diffusion import ReceiverCard, Refiner, SymbolDenoiser, find_receiver, read_receiver
+from semlink.neural.models import Network
 from semlink.neural.zoo import Card
 from semlink.phy.link import Channel, Codec, Frame, channel_uses
 from semlink.phy.waveform import BurstHeader
 
 KEPT = 8
-"""Neural codecs and receivers that stay in memory; of more, the one that was not asked for the longest goes."""
+"""Networks that stay in memory, and as many receivers; of more, the one that was not asked for the longest goes."""
 
 
 class Shelf:
@@ -39,9 +39,13 @@ class Shelf:
                 low, high = codebook.USER[0], codebook.USER[-1]
                 raise ValueError(f"own codec {name!r} must be named user:{low} to user:{high}")
         self._own = dict(own)
-        self._cards, self._found = zoo.cards(), dict[tuple[str, float], Card]()
-        self._channel, self._lock = channel, threading.RLock()
-        self._kept: OrderedDict[tuple[str, float, str], Codec] = OrderedDict()
+        self._channel = channel
+        self._codecs, self._receivers = Kept[Network](KEPT), Kept[Refiner | SymbolDenoiser](KEPT)
+
+    @property
+    def loads(self) -> int:
+        """Codecs and receivers that were loaded for the thread that asks this."""
+        return self._codecs.loads + self._receivers.loads
 
     def encoder(self, name: str, ratio: float) -> Codec:
         """The codec of a request to encode.
@@ -53,7 +57,7 @@ class Shelf:
         if scheme:
             return separate_codec(source=_source(stem), mcs=scheme, ratio=ratio, fading=self._channel)
         if stem in codebook.NEURAL.values():
-            return self._load(self._card(stem, ratio), ratio)
+            return self._load(zoo.find_card(stem, ratio=ratio), ratio)
         return self._find_own(stem)
 
     def decoder(self, header: BurstHeader) -> Codec:
@@ -67,16 +71,28 @@ class Shelf:
             return SeparateCodec(source=_source(name), mcs=codebook.scheme_name(header.mcs), ratio=ratio)
         if header.codec in codebook.USER:
             return self._find_own(name)
-        cards = self._cards_of(name)
-        for card in cards:
-            if _makes(card, header):
-                return self._load(card, card.ratio)
-        raise ValueError(
-            f"symbols={header.symbols} of a {header.width}x{header.height} image is ratio {ratio:.4g}; {name} has "
-            f"{', '.join(card.offer for card in cards) or 'no weights here'}"
-        )
+        card = _card_of(header)
+        return self._load(card, card.ratio)
 
-    def behind(self, codec: Codec, name: str, ratio: float, receiver: str) -> Codec:
+    def check(self, name: str, ratio: float, receiver: str = "") -> None:
+        """Raise ValueError unless there are such a codec, ratio and receivers; nothing is loaded for it."""
+        stem, scheme = codebook.split_name(name)
+        if not scheme and stem in codebook.NEURAL.values():
+            zoo.find_card(stem, ratio=ratio)
+        elif not scheme:
+            self._find_own(stem)
+        _check_receivers(name, receiver)
+
+    def check_header(self, header: BurstHeader, receiver: str = "") -> None:
+        """Raise ValueError unless there are the codec of a header and such receivers; nothing is loaded for it."""
+        name = codebook.codec_name(header.codec)
+        if header.codec in codebook.USER:
+            self._find_own(name)
+        elif header.codec not in codebook.DIGITAL:
+            _card_of(header)
+        _check_receivers(name, receiver)
+
+    def behind(self, codec: Codec, name: str, receiver: str) -> Codec:
         """A codec of this name with receivers behind it, "" for none.
 
         Raises:
@@ -85,7 +101,7 @@ class Shelf:
         if not receiver:
             return codec
         specs = split_codec(f"{name}{JOINT}{receiver}")[1]
-        return self._keep((name, ratio, receiver), lambda: cast(Codec, receive_with(codec, specs, name=name)))
+        return cast(Codec, receive_with(codec, specs, name=name, read=self._read))
 
     def weights(self, name: str, ratio: float, receiver: str = "") -> str:
         """What tells the weights of a codec and its receivers from others: hashes, "" where there are none.
@@ -95,53 +111,28 @@ class Shelf:
         """
         stem = codebook.split_name(name)[0]
         neural = stem in codebook.NEURAL.values()
-        hashes = [self._card(stem, ratio).sha256 if neural else ""]
+        hashes = [zoo.find_card(stem, ratio=ratio).sha256 if neural else ""]
         for spec in split_codec(f"{name}{JOINT}{receiver}")[1] if receiver else []:
-            hashes.append(_receiver_hash(spec.name, name))
+            hashes.append(find_receiver(spec.name, codec=name)[0].sha256)
         return ",".join(hashes)
 
     def usual_ratio(self, name: str) -> float:
         """1/6, or for a neural codec that has not got it, one that it has."""
-        cards = self._cards_of(name)
+        cards = _cards_of(name)
         return cards[0].ratio if cards and not any(card.serves(1 / 6) for card in cards) else 1 / 6
 
-    def _cards_of(self, name: str) -> list[Card]:
-        """The model of this name, or all those of the codec."""
-        if name in self._cards:
-            return [self._cards[name]]
-        return [card for card in self._cards.values() if card.codec == name]
-
-    def _card(self, stem: str, ratio: float) -> Card:
-        """That of a codec at a ratio; looked for once, since all cards are read for it."""
-        with self._lock:
-            if (stem, ratio) not in self._found:
-                if len(self._found) >= 64 * KEPT:  # ratios are of the users' choice
-                    self._found.clear()
-                self._found[stem, ratio] = zoo.find_card(stem, ratio=ratio)
-            return self._found[stem, ratio]
-
     def _load(self, card: Card, ratio: float) -> Codec:
-        return self._keep((card.name, ratio, ""), lambda: zoo.load(card.name, ratio=ratio))
+        """One network for all ratios of its weights: ratios are of the users' choice."""
+        return zoo.at_ratio(self._codecs.get(card.sha256, lambda: zoo.load(card.name)), ratio)
 
-    def _keep(self, key: tuple[str, float, str], make: Callable[[], Codec]) -> Codec:
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key] = make()
-            self._kept.move_to_end(key)
-            if len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-            return self._kept[key]
+    def _read(self, card: ReceiverCard, path: Path) -> Refiner | SymbolDenoiser:
+        """One network for all options of its receiver."""
+        return self._receivers.get(card.sha256, lambda: read_receiver(card, path))
 
     def _find_own(self, name: str) -> Codec:
         if name not in self._own:
             raise ValueError(f"codec {name!r}: this worker has {', '.join(self._own) or 'no codec of a user'}")
         return self._own[name]
-
-
-@lru_cache(64 * KEPT)
-def _receiver_hash(receiver: str, codec: str) -> str:
-    """Of the weights of a receiver behind a codec."""
-    return find_receiver(receiver, codec=codec)[0].sha256
 
 
 def scheme_numbers(name: str, frame: Frame) -> list[int]:
@@ -154,6 +145,30 @@ def scheme_numbers(name: str, frame: Frame) -> list[int]:
 
 def _source(stem: str) -> str:
     return stem.removesuffix("-ldpc-qam")
+
+
+def _check_receivers(name: str, receiver: str) -> None:
+    for spec in split_codec(f"{name}{JOINT}{receiver}")[1] if receiver else []:
+        find_receiver(spec.name, codec=name)
+
+
+def _cards_of(name: str) -> list[Card]:
+    """The model of this name, or all those of the codec."""
+    cards = zoo.cards()
+    return [cards[name]] if name in cards else [card for card in cards.values() if card.codec == name]
+
+
+def _card_of(header: BurstHeader) -> Card:
+    """The model that made the symbols of a header."""
+    name, ratio = codebook.codec_name(header.codec), codebook.ratio_of(header)
+    cards = _cards_of(name)
+    for card in cards:
+        if _makes(card, header):
+            return card
+    offer = ", ".join(card.offer for card in cards) or "no weights here"
+    raise ValueError(
+        f"symbols={header.symbols} of a {header.width}x{header.height} image is ratio {ratio:.4g}; {name} has {offer}"
+    )
 
 
 def _makes(card: Card, header: BurstHeader) -> bool:

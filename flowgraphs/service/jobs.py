@@ -24,6 +24,7 @@ from semlink.flowgraphs.protocol import (
     read_value,
     with_id,
 )
+from semlink.flowgraphs.specs import JOINT, split_codec
 from semlink.phy.link import Received, channel_uses
 from semlink.phy.sources import MAX_PIXELS
 from semlink.phy.waveform import FIELDS, BurstHeader
@@ -180,6 +181,11 @@ class Job(NamedTuple):
         return "encode" if isinstance(self.kind, Encoding) else "decode"
 
     @property
+    def pixels(self) -> int:
+        """Of the image."""
+        return self.kind.height * self.kind.width
+
+    @property
     def size(self) -> int:
         """Bytes of the arrays."""
         return sum(array.nbytes for array in self.arrays)
@@ -201,12 +207,22 @@ def read_job(request: Pdu) -> Job:
 
 def route_of(job: Job) -> Hashable:
     """What tells how long a request takes: op, codec, receivers and the size of the image, rounded up."""
-    kind = job.kind
-    pixels = (kind.height * kind.width - 1).bit_length()
+    kind, pixels = job.kind, (job.pixels - 1).bit_length()
+    receiver = _timed(job.trip.receiver) if job.trip else ""
     if isinstance(kind, Decoding):
-        return job.op, kind.header.codec, kind.receiver, pixels
-    name = kind.codec if isinstance(kind, Encoding) else ""
-    return job.op, name, job.trip.receiver if job.trip else "", pixels
+        return job.op, kind.header.codec, receiver, pixels
+    return job.op, kind.codec if isinstance(kind, Encoding) else "", receiver, pixels
+
+
+def _timed(receiver: str) -> str:
+    """Receivers with what makes them quick or slow: "sft:seed=7,steps=2" and "sft:steps=02" are the same."""
+    if not receiver:
+        return ""
+    said = []
+    for spec in split_codec(f"codec{JOINT}{receiver}")[1]:
+        told = {name: value.lstrip("0") for name, value in spec.options.items() if name != "seed"}
+        said.append(":".join([spec.name, *(f"{name}={told[name]}" for name in sorted(told))]))
+    return JOINT.join(said)
 
 
 def choose(waiting: Mapping[int, Job], *, batch: int, pixels: int) -> list[int]:
@@ -217,9 +233,9 @@ def choose(waiting: Mapping[int, Job], *, batch: int, pixels: int) -> list[int]:
         batch: jobs at most.
         pixels: of all their images at most, unless the first alone has more.
     """
-    first = next(iter(waiting.values())).kind
-    most = max(1, min(batch, pixels // (first.height * first.width)))
-    return [key for key, job in waiting.items() if job.kind == first][:most]
+    first = next(iter(waiting.values()))
+    most = max(1, min(batch, pixels // first.pixels))
+    return [key for key, job in waiting.items() if job.kind == first.kind][:most]
 
 
 def read_encoding(request: Pdu, id: Scalar | None, *, schemes: tuple[str, ...] = ()) -> Job:

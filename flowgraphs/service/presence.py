@@ -10,6 +10,10 @@ SHARE = 0.3
 PATIENCE = 2.0
 """Times the mean pause for which a user is awaited."""
 LEAST_S = 0.002
+AGE_S = 60.0
+"""After which a user who asks for nothing is forgotten."""
+MANY = 256
+"""Users from which on it is found out who has not asked for so long."""
 
 
 @dataclass
@@ -24,9 +28,12 @@ class Presence:
 
     def __init__(self) -> None:
         self._users: dict[Hashable, _User] = {}
+        self._many = MANY
 
     def asks(self, user: Hashable, now: float) -> None:
         """A request came."""
+        if len(self._users) > self._many:
+            self._many = max(MANY, 2 * self.count(now))
         known = self._users.setdefault(user, _User(now))
         if known.answered is not None:
             pause = now - known.answered
@@ -52,7 +59,7 @@ class Presence:
             and now - known.answered <= min(within, PATIENCE * known.pause + LEAST_S)
         )
 
-    def count(self, now: float, within: float) -> int:
+    def count(self, now: float, within: float = AGE_S) -> int:
         """Users who asked within so many seconds; older ones are forgotten."""
         self._users = {user: known for user, known in self._users.items() if now - known.asked < within}
         return len(self._users)

@@ -28,7 +28,7 @@ class Record:
         served: requests that were encoded or decoded.
         refused: requests that got an error.
         undelivered: replies that nobody was there to take.
-        dropped: requests whose client was gone before anything was done for them.
+        dropped: requests whose client was gone before they were done.
         replayed: requests that came again while they had no answer yet, and were not done twice.
         late_or_cancelled: requests that were answered without being done, since nobody wanted them any more.
         reopened: how often the socket had to be opened again.

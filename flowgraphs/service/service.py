@@ -26,7 +26,7 @@ from semlink.flowgraphs.protocol import (
     with_id,
 )
 from semlink.flowgraphs.service.codecs import Shelf
-from semlink.flowgraphs.service.jobs import Job, choose
+from semlink.flowgraphs.service.jobs import Decoding, Encoding, Job, choose
 from semlink.flowgraphs.service.record import Record
 from semlink.flowgraphs.service.stages import Stages
 from semlink.flowgraphs.service.trips import read_request
@@ -75,6 +75,7 @@ class Service:
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be 1 or more")
         self.batch, self.threads = batch, threads or cores()
+        self.pixels = self.threads * BATCH_PIXELS  # of what is done at once
         self.record = Record()
         self._shelf = Shelf(own or {}, channel)
         self.carries = channel is not None
@@ -95,7 +96,7 @@ class Service:
                 if request.meta.get("op") == "status":
                     replies[i] = with_id(Pdu({"op": "status", "queue": 0, **self.record.summary()}), _id(request))
                 else:
-                    jobs[i] = read_request(request, carries=self.carries)
+                    jobs[i] = self.read(request)
             except ValueError as error:
                 self.record.refused += 1
                 replies[i] = with_id(error_reply(str(error)), _id(request))
@@ -111,9 +112,24 @@ class Service:
                 self.record.count(job.op, time.perf_counter() - began, refused=outcome.meta["op"] == "error")
         return [replies[i] for i in range(len(requests))]
 
+    def read(self, request: Pdu) -> Job:
+        """The first job of a request, for which there are a codec and receivers.
+
+        Raises:
+            ValueError: an op that is none, something missing, a value that makes no sense, or a codec, ratio or
+                receiver that is not there.
+        """
+        job = read_request(request, carries=self.carries)
+        receiver = job.trip.receiver if job.trip else ""
+        if isinstance(job.kind, Encoding):
+            self._shelf.check(job.kind.codec, job.kind.ratio, receiver)
+        elif isinstance(job.kind, Decoding):
+            self._shelf.check_header(job.kind.header, receiver)
+        return job
+
     def choose(self, waiting: Mapping[int, Job]) -> list[int]:
-        """The keys of the next batch of jobs that wait, the oldest first."""
-        return choose(waiting, batch=self.batch, pixels=self.threads * BATCH_PIXELS)
+        """The keys of the next batch of jobs that wait, the oldest first; `concurrent`, of one that one thread runs."""
+        return choose(waiting, batch=self.batch, pixels=BATCH_PIXELS if self.concurrent else self.pixels)
 
     def run(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
         """What becomes of jobs of one kind: replies, not in the record, or the jobs of the next stage.
@@ -166,6 +182,11 @@ class Service:
         self.decode(sent.header, sent.symbols, np.full(len(sent.symbols), 0.1))
         self.record = Record()
 
+    @property
+    def loads(self) -> int:
+        """Codecs that were loaded for the thread that asks this: what it ran meanwhile took longer for it."""
+        return self._shelf.loads
+
     def close(self) -> None:
         """Let the threads go."""
         self._pool.shutdown()
@@ -188,7 +209,7 @@ class Service:
     def _share(self, jobs: Sequence[Job]) -> list[Outcome]:
         """The stage, by all threads: one image by those of PyTorch, several shared out between ours."""
         if self.concurrent:
-            alone = len(jobs) == 1 and self._busy == 1 and jobs[0].kind.height * jobs[0].kind.width >= LARGE
+            alone = len(jobs) == 1 and self._busy == 1 and jobs[0].pixels >= LARGE
             torch.set_num_threads(self.threads if alone else 1)
             return self.stages.run(jobs)
         if self.threads == 1 or len(jobs) == 1:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from semlink.baselines.separate import to_uint8
 from semlink.flowgraphs.protocol import Pdu, Scalar, codebook, decoded_reply, encoded_reply
-from semlink.flowgraphs.service.cache import Cache, digest
+from semlink.flowgraphs.service.cache import ENTRY_BYTES, Cache, digest
 from semlink.flowgraphs.service.codecs import Shelf, scheme_numbers
 from semlink.flowgraphs.service.jobs import Arriving, Crossing, Decoding, Encoding, Job, Restoring, Trip
 from semlink.flowgraphs.service.uplink import as_images, cross, joined, users_of
@@ -86,22 +86,24 @@ class Stages:
 
     def _encode(self, kind: Encoding, jobs: Sequence[Job]) -> list[Pdu | Job]:
         codec = self._shelf.encoder(kind.codec, kind.ratio)
-        keys = [self._encoded_key(codec, kind, job) for job in jobs]
+        keys = self._encoded_keys(codec, kind, jobs)
         found = [self.encoded.get(key) for key in keys]
         missing = [job for job, one in zip(jobs, found, strict=True) if one is None]
         fresh = iter(_encode(codec, kind, missing) if missing else [])
         made = [next(fresh) if one is None else one for one in found]
-        for key, one in zip(keys, made, strict=True):
-            self.encoded.put(key, one, one.symbols.nbytes + len(key))
         hits = [one is not None for one in found]
+        for key, one, hit in zip(keys, made, hits, strict=True):
+            if self.encoded.limit and not hit:
+                own = one._replace(symbols=one.symbols.copy())  # a row of a batch would keep the whole batch
+                self.encoded.put(key, own, own.symbols.nbytes + len(key) + ENTRY_BYTES)
         return [self._sent(*each) for each in zip(jobs, made, hits, strict=True)]
 
-    def _encoded_key(self, codec: Codec, kind: Encoding, job: Job) -> bytes:
+    def _encoded_keys(self, codec: Codec, kind: Encoding, jobs: Sequence[Job]) -> list[bytes]:
         if not self.encoded.limit:
-            return b""
+            return [b""] * len(jobs)
         level = 0.0 if getattr(codec, "ignores_n0", False) else kind.esno_db
         said = f"{kind.codec}|{kind.ratio!r}|{level!r}|{self._shelf.weights(kind.codec, kind.ratio)}"
-        return digest(job.arrays[0]) + said.encode()
+        return [digest(job.arrays[0]) + said.encode() for job in jobs]
 
     def _sent(self, job: Job, made: _Encoded, hit: bool) -> Pdu | Job:
         trip, header = job.trip, made.header
@@ -120,7 +122,7 @@ class Stages:
 
     def _arrive(self, kind: Arriving, jobs: Sequence[Job]) -> list[Pdu | Job]:
         codec = self._shelf.encoder(kind.codec, kind.ratio)
-        codec = self._shelf.behind(codec, kind.codec, kind.ratio, kind.receiver)
+        codec = self._shelf.behind(codec, kind.codec, kind.receiver)
         weights = self._shelf.weights(kind.codec, kind.ratio, kind.receiver) if self.results.limit else ""
         said = f"{kind.codec}|{kind.ratio!r}|{kind.receiver}|{weights}|{kind.height}x{kind.width}"
         restored = Restoring(kind.codec, kind.receiver, kind.ratio, kind.height, kind.width)
@@ -134,7 +136,7 @@ class Stages:
             name = codebook.name_of(kind.header)
             return [decoded_reply(image, failed=lost, codec=name) for image, lost in _shown(decoded)]
         name, ratio = codebook.name_of(kind.header), codebook.ratio_of(kind.header)
-        codec = self._shelf.behind(codec, name, ratio, kind.receiver)
+        codec = self._shelf.behind(codec, name, kind.receiver)
         restored = Restoring(name, kind.receiver, ratio, kind.height, kind.width)
         shape = 3, kind.height, kind.width
         trips = [self._trip_of(job, kind, name, ratio) for job in jobs]
@@ -142,7 +144,8 @@ class Stages:
         moved = [
             job._replace(trip=replace(trip, received=row)) for job, trip, row in zip(jobs, trips, rows, strict=True)
         ]
-        weights = self._shelf.weights(name.partition(":")[0], getattr(codec, "ratio", ratio), kind.receiver)
+        own = codebook.codec_name(kind.header.codec), getattr(codec, "ratio", ratio)
+        weights = self._shelf.weights(*own, kind.receiver) if self.results.limit else ""
         return self._receive(codec, moved, f"{name}|{ratio!r}|{kind.receiver}|{weights}|{shape}", restored)
 
     def _trip_of(self, job: Job, kind: Decoding, name: str, ratio: float) -> Trip:
@@ -197,7 +200,8 @@ class Stages:
     def _keep(self, job: Job, shown: _Shown) -> Pdu:
         key = _trip(job).result_key
         if key is not None:
-            self.results.put(key, shown, shown.image.nbytes + len(key))
+            own = shown._replace(image=shown.image.copy())  # as in _encode
+            self.results.put(key, own, own.image.nbytes + len(key) + ENTRY_BYTES)
         return _finish(job, shown, hit=False)
 
 

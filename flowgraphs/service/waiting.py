@@ -42,6 +42,7 @@ class Request(NamedTuple):
         cost: expected seconds of work, all stages.
         size: bytes of the first job.
         spent: seconds of work so far.
+        usual: whether that is how long such a request takes: not where a codec was loaded for it.
     """
 
     client: bytes
@@ -54,6 +55,12 @@ class Request(NamedTuple):
     cost: float = 0.0
     size: int = 0
     spent: float = 0.0
+    usual: bool = True
+
+    @property
+    def left(self) -> float:
+        """Expected seconds of work that are still to be done."""
+        return max(0.0, self.cost - self.spent)
 
 
 class Waiting:
@@ -66,6 +73,7 @@ class Waiting:
         latency_s: how long a request may take before it is late through waiting for others.
         users: of a slot.
         threads: that serve.
+        pixels: of the images under way, unless one alone has more; beside that one the other threads have their share.
         clock: tells the time in seconds.
 
     Attributes:
@@ -85,16 +93,18 @@ class Waiting:
         latency_s: float = 0.0,
         users: int = 1,
         threads: int = 1,
+        pixels: int = 1 << 62,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._room, self._slots, self._fresh = Room(most, bytes, seconds), Slots[int](users), FairQueue[int]()
-        self._latency_s, self._threads, self._clock = latency_s, threads, clock
+        self._latency_s, self._threads, self._clock, self._pixels = latency_s, threads, clock, pixels
         self._changed = threading.Condition()
         self._requests: dict[int, Request] = {}  # that wait
         self._onward: dict[int, None] = {}  # those of them that are past their first stage and in no slot
         self._busy: dict[int, Request] = {}
         self._ids: dict[tuple[Client, Scalar], int] = {}
-        self._cancelled: set[int] = set()
+        self._cancelled: set[int] = set()  # under way, as those whose client is gone are
+        self._gone: set[int] = set()
         self._over: list[tuple[Request, Pdu]] = []
         self._presence = Presence()
         self._held: Counter[Client] = Counter()  # requests without an answer, by client
@@ -114,7 +124,7 @@ class Waiting:
     def users(self) -> int:
         """Who has asked for something within the last minute."""
         with self._changed:
-            return self._presence.count(self._clock(), 60.0)
+            return self._presence.count(self._clock())
 
     def knows(self, client: bytes, id: Scalar | None) -> bool:
         """Whether a client has a request of this "id" that has no answer yet."""
@@ -157,7 +167,8 @@ class Waiting:
                     jobs = self._candidates()
                     if jobs and ready():
                         keys = choose(jobs)
-                        return self._begin(keys[: self._share(len(keys), jobs[keys[0]])])
+                        if count := self._share(len(keys), jobs[keys[0]]):
+                            return self._begin(keys[:count])
                     if self.stopping and not self._requests and not self._busy:
                         self._changed.notify_all()
                         return []
@@ -166,31 +177,30 @@ class Waiting:
                 self._idle -= 1
 
     def finish(
-        self, batch: Sequence[Request] | None = None, outcomes: Sequence[Pdu | Job] = (), seconds: float = 0.0
+        self, batch: Sequence[Request], outcomes: Sequence[Pdu | Job], seconds: float, *, usual: bool = True
     ) -> list[tuple[Request, Pdu]]:
-        """A batch is done, all of them without one given: what goes on waits again, and the replies are handed back.
+        """A batch is done: what goes on waits again, and the replies are handed back.
 
         Args:
             batch: as `next_batch` gave it.
             outcomes: of each request, its reply or the job of its next stage.
             seconds: that it took.
+            usual: whether it would take as long again.
         """
         with self._changed:
-            if batch is None:
-                for request in self._busy.values():
-                    self._settle(request)
-                self._let_go(list(self._busy.values()))
-                return []
             self._let_go(batch)
             done = []
             for request, outcome in zip(batch, outcomes, strict=True):
-                moved = request._replace(spent=request.spent + seconds / len(batch))
-                if request.key in self._cancelled:
+                moved = request._replace(spent=request.spent + seconds / len(batch), usual=request.usual and usual)
+                if request.key in self._gone:
+                    self._gone.discard(request.key)
+                elif request.key in self._cancelled:
                     done.append(self._end(moved, CANCELLED))
                 elif isinstance(outcome, Job):
                     self._go_on(moved._replace(job=outcome))
                 else:
-                    self.expected.learn(request.route, 1, moved.spent)
+                    if moved.usual and _was_work(outcome):
+                        self.expected.learn(request.route, 1, moved.spent)
                     self._settle(request)
                     done.append((moved, outcome))
             self._changed.notify_all()
@@ -215,13 +225,24 @@ class Waiting:
             gone, self._over = self._over, []
             return gone
 
+    def expires_in(self) -> float | None:
+        """Seconds until `over` has something to tell, 0 where it has; None for never, as things stand."""
+        with self._changed:
+            due = -math.inf if self._over else min((one.deadline for one in self._requests.values()), default=math.inf)
+            return None if due == math.inf else max(0.0, due - self._clock())
+
     def forget(self, client: bytes | None = None) -> int:
-        """Drop what waits for a client, or for all, and tell how many."""
+        """Drop what waits for a client, or for all, and what is under way when its stage is done; and tell how many."""
         with self._changed:
             gone = [key for key, request in self._requests.items() if client in (None, request.client)]
             for key in gone:
                 self._settle(self._remove(key))
-        return len(gone)
+            lost = [one for key, one in self._busy.items() if client in (None, one.client) and key not in self._gone]
+            for request in lost:
+                self._settle(request)
+                self._cancelled.discard(request.key)
+                self._gone.add(request.key)
+        return len(gone) + len(lost)
 
     def is_empty(self) -> bool:
         """Whether nothing waits or is under way."""
@@ -229,8 +250,8 @@ class Waiting:
             return not (self._requests or self._busy or self._over)
 
     def _check_deadline(self, request: Request, route: Hashable, cost: float) -> None:
-        if not self.expected.knows([route]):
-            return
+        if not (self._requests or self._busy) or not self.expected.knows([route]):
+            return  # where nothing comes before it, it is tried: what was expected may be long out of date
         before = self._fresh.before(request.client) / self._threads
         if request.arrived + before + cost > request.deadline:
             said = 1e3 * (request.deadline - request.arrived)
@@ -246,7 +267,7 @@ class Waiting:
         fresh = {key: self._requests[key].job for key in self._fresh}
         if not self._onward:
             return {} if self._gathers(now, len(fresh)) else fresh
-        late = next((key for key in self._onward if self._is_urgent(self._requests[key], now)), None)
+        late = next((key for key in self._onward if self._due(self._requests[key]) <= now), None)
         onward = {key: self._requests[key].job for key in self._onward}
         kinds = Counter(job.kind for job in onward.values())
         kind, count = kinds.most_common(1)[0] if late is None else (onward[late].kind, 0)
@@ -260,17 +281,26 @@ class Waiting:
         """Whether more is about to come that may go in the same batch, and what waits has the time for it."""
         if not count or not self._latency_s or self.stopping:
             return False
-        since = min(self._requests[key].arrived for key in self._fresh)
-        return now - since < GATHER * self._latency_s and bool(self._presence.awaited(now, GATHER * self._latency_s))
+        patience = GATHER * self._latency_s
+        fresh = [self._requests[key] for key in self._fresh]
+        until = min(min(one.arrived + patience, one.deadline - one.left) for one in fresh)
+        return now < until and bool(self._presence.awaited(now, patience))
 
-    def _is_urgent(self, request: Request, now: float) -> bool:
-        """Whether it is late, or will be if anything else is done first."""
-        return now + request.cost - request.spent >= request.arrived + self._latency_s
+    def _due(self, request: Request) -> float:
+        """When what is left of it is to begin, or it will be late."""
+        return min(request.arrived + self._latency_s, request.deadline) - request.left
 
     def _share(self, count: int, job: Job) -> int:
-        """How many of a batch this thread takes: small images are not worth a thread each."""
-        least = 1 if job.kind.height * job.kind.width >= SMALL else 2
-        return max(least, -(-count // self._idle))
+        """How many of a batch this thread takes: not one of small images, and of large ones no more than have room."""
+        share = max(1 if job.pixels >= SMALL else 2, -(-count // self._idle))
+        return min(share, self._spare() // job.pixels) if self._busy else share
+
+    def _spare(self) -> int:
+        """Pixels that may go beside what is under way."""
+        under_way = [request.job.pixels for request in self._busy.values()]
+        usual = [pixels for pixels in under_way if pixels <= self._pixels]
+        alone = self._pixels // self._threads if len(usual) < len(under_way) else 0
+        return max(0, self._pixels - sum(usual) - alone)
 
     def _send_slot(self, keys: Sequence[int]) -> None:
         """Users of a slot send at once: each is with the symbols of the others."""
@@ -283,7 +313,7 @@ class Waiting:
 
     def _awaited(self, now: float) -> frozenset[Hashable]:
         """Users of whom something is about to be sent: it is being encoded, or they have asked a moment ago."""
-        every = [*self._requests.values(), *self._busy.values()]
+        every = [*self._requests.values(), *(one for key, one in self._busy.items() if key not in self._gone)]
         coming = {one.client for one in every if isinstance(one.job.kind, Encoding) and one.job.trip}
         if self.stopping:
             return frozenset(coming)
@@ -312,8 +342,7 @@ class Waiting:
         self._room.enter(request.client, request.size, request.cost)
         kind = request.job.kind
         if isinstance(kind, Crossing) and self._slots.users > 1:
-            left = max(0.0, request.cost - request.spent)
-            self._slots.add(request.key, request.client, kind.esno_db, request.arrived + self._latency_s - left)
+            self._slots.add(request.key, request.client, kind.esno_db, self._due(request))
         else:
             self._onward[request.key] = None
 
@@ -354,3 +383,8 @@ class Waiting:
             return 0.001  # more is about to come
         due = self._slots.due()
         return 0.2 if due is None else min(0.2, max(1e-4, due - self._clock()))
+
+
+def _was_work(reply: Pdu) -> bool:
+    """Whether an answer took what such a request takes: not an error, nor what was in the cache."""
+    return reply.meta["op"] != "error" and not (reply.meta.get("encoded_hit") or reply.meta.get("result_hit"))

@@ -40,7 +40,7 @@ from semlink.flowgraphs.protocol import (
 )
 from semlink.flowgraphs.service.door import Door, check_local
 from semlink.flowgraphs.service.service import Service
-from semlink.flowgraphs.service.trips import read_deadline, read_request
+from semlink.flowgraphs.service.trips import read_deadline
 from semlink.flowgraphs.service.waiting import Request, Waiting
 from semlink.flowgraphs.specs import check_count
 from semlink.neural import zoo
@@ -105,6 +105,7 @@ class Worker:
             latency_s=latency_s,
             users=service.stages.users,
             threads=service.threads,
+            pixels=service.pixels,
         )
         self._door = Door(address, limits or Limits())
         self.address = self._door.address
@@ -131,7 +132,8 @@ class Worker:
             thread.start()
         due = time.monotonic() + (report_s or 0)
         while not self._is_through():
-            self._wait(None if report_s is None else max(0.0, due - time.monotonic()))
+            ends = self._waiting.expires_in(), None if report_s is None else max(0.0, due - time.monotonic())
+            self._wait(min((end for end in ends if end is not None), default=None))
             with suppress(BlockingIOError):
                 self._ears.recv(4096)
             self._door.flush()
@@ -235,7 +237,7 @@ class Worker:
 
     def _admit(self, client: bytes, pdu: Pdu) -> None:
         now = time.perf_counter()
-        job, deadline = read_request(pdu, carries=self._service.carries), read_deadline(pdu, now)
+        job, deadline = self._service.read(pdu), read_deadline(pdu, now)
         self._waiting.add(Request(client, job, now, self._door.generation, deadline))
 
     def _cancel(self, client: bytes, pdu: Pdu, id: Scalar | None) -> None:
@@ -275,11 +277,13 @@ class Worker:
 
     def _compute(self) -> None:
         while batch := self._waiting.next_batch(self._service.choose, lambda: self._door.waiting < OUT_BYTES):
-            began = time.perf_counter()
+            began, loads = time.perf_counter(), self._service.loads
             outcomes = self._service.run([request.job for request in batch])
-            replies = self._waiting.finish(batch, outcomes, time.perf_counter() - began)
+            usual = self._service.loads == loads
+            replies = self._waiting.finish(batch, outcomes, time.perf_counter() - began, usual=usual)
             self._done.append((len(batch), [_reply(*pair) for pair in replies]))
             self._ring()
+        self._ring()  # what was last to wait may have been too late, which is no batch
 
     def _ring(self) -> None:
         with suppress(OSError):  # it rings already, or the worker has stopped

@@ -6,9 +6,11 @@ several in a row, `swin+cddm-swin+sft-swin`.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from semlink.neural.diffusion import (
     SFT,
@@ -66,25 +68,33 @@ def _parse(text: str) -> ReceiverSpec:
     return ReceiverSpec(match[1], options)
 
 
-def receive_with(codec: AnyCodec, receivers: Sequence[ReceiverSpec], *, name: str) -> AnyCodec:
+def receive_with(
+    codec: AnyCodec,
+    receivers: Sequence[ReceiverSpec],
+    *,
+    name: str,
+    read: Callable[[ReceiverCard, Path], Refiner | SymbolDenoiser] = read_receiver,
+) -> AnyCodec:
     """The codec with its receivers, each loaded, checked against it and noted.
 
     Args:
         codec: what they receive from.
         receivers: as `split_codec` gives them.
         name: the codec's own, by which a short name of a receiver is completed: "sft" is "sft-gsc" behind "swin-gsc".
+        read: gives the network of a card and its weights file; it is left as it is.
 
     Raises:
         ValueError: an unknown receiver, one that the codec cannot have, or an option that it lacks or cannot take.
     """
     for spec in receivers:
-        codec = _with(codec, spec, name)
+        card, path = find_receiver(spec.name, codec=name)
+        codec = _with(codec, spec, name, card, read(card, path))
     return codec
 
 
-def _with(codec: AnyCodec, spec: ReceiverSpec, name: str) -> Refined | Denoised:
-    card, path = find_receiver(spec.name, codec=name)
-    model = read_receiver(card, path)
+def _with(
+    codec: AnyCodec, spec: ReceiverSpec, name: str, card: ReceiverCard, model: Refiner | SymbolDenoiser
+) -> Refined | Denoised:
     _check_options(spec, card, model)
     steps = _number(spec, "steps")
     if isinstance(model, SymbolDenoiser):
@@ -93,6 +103,7 @@ def _with(codec: AnyCodec, spec: ReceiverSpec, name: str) -> Refined | Denoised:
     if not isinstance(model, SFT):
         return Refined(codec, model, note=_note(card, name, "no sampling"))
     if spec.options.keys() & {"steps", "sampler"}:
+        model = copy.copy(model)  # with the same weights
         model.sample_by(spec.options.get("sampler"), steps=steps)
     taken, of = model.sampling_steps or model.schedule.steps, model.schedule.steps
     how = f"prior sampled in {taken} of {of} steps by {model.sampler!r}"

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
 from semlink.neural import zoo
 from semlink.neural.card_files import (
     Check,
+    Stamp,
     is_count,
     is_figures,
     is_file_name,
     is_table,
     is_text,
     read_fields,
+    stamps,
 )
 from semlink.neural.diffusion.catalogue import ReceiverCard, build_receiver, write_receiver_card
 from semlink.neural.diffusion.cddm import SymbolDenoiser
@@ -40,7 +43,13 @@ CHECKS: Mapping[str, Check] = {
 def receiver_cards() -> dict[str, ReceiverCard]:
     """The cards of the receivers that ship, by name; none where none was trained yet."""
     with _folder() as folder:
-        return {path.stem: _read_card(path) for path in sorted(folder.glob("*.json"))}
+        return dict(_cards_of(stamps(folder)))
+
+
+@lru_cache(8)
+def _cards_of(found: tuple[Stamp, ...]) -> Mapping[str, ReceiverCard]:
+    """Read once, as long as they are what they were."""
+    return {path.stem: _read_card(path) for path in (Path(path) for path, *_ in found)}
 
 
 def receiver_names() -> list[str]:

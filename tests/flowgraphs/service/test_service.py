@@ -282,9 +282,10 @@ def test_codecs_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(service_codecs, "KEPT", 2)
     one, (image,) = Service(threads=1), photographs(1, 16, 16)
-    for ratio in (1 / 6, 1 / 12, 1 / 6, 1 / 24, 1 / 6, 1 / 12):
-        one.encode(image, codec="swin", ratio=ratio, esno_db=0)
-    assert [ratio for _, ratio in loaded] == [1 / 6, 1 / 12, 1 / 24, 1 / 12]  # 1/6 was always among the latest two
+    for codec in ("swin", "deepjscc", "swin", "adjscc", "swin", "deepjscc"):
+        one.encode(image, codec=codec, ratio=one._shelf.usual_ratio(codec), esno_db=0)
+    names = [name for name, _ in loaded]
+    assert names == ["swin", "deepjscc-6", "adjscc-64", "deepjscc-6"]  # swin was always among the latest two
     one.close()
 
 

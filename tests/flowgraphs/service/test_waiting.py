@@ -59,10 +59,11 @@ def test_what_is_under_way_counts() -> None:
     waiting = Waiting(64, bytes=700)
     for client in ("a", "b"):
         waiting.add(request(client))
-    assert [one.client for one in waiting.next_batch(first, lambda: True)] == [b"a"]
+    batch = waiting.next_batch(first, lambda: True)
+    assert [one.client for one in batch] == [b"a"]
     with pytest.raises(ValueError, match="1 requests of 600 bytes"):
         waiting.add(request("c"))
-    waiting.finish()
+    waiting.finish(batch, [Pdu({"op": "encoded"})], 0.1)
     waiting.add(request("c"))
     assert not waiting.is_empty()
     assert (waiting.forget(b"b"), len(waiting), waiting.forget(), len(waiting)) == (1, 1, 1, 0)
