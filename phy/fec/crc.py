@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
-from jaxtyping import Bool, Num
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
 CRC_BITS = 24
-POLYNOMIALS = {24: "CRC24A", 16: "CRC16"}
-"""The codes of TS 38.212 clause 5.1 that are here, by number of parity bits."""
+POLYNOMIALS = {24: 0x864CFB, 16: 0x1021}
+"""CRC-24A and CRC-16 of TS 38.212 clause 5.1, by number of parity bits; without the leading term."""
+
+_AT_ONCE = 1 << 24  # bits of one sum: more than this, and a float32 no longer counts them
 
 
 def append(bits: Num[Tensor, "b k"], length: int = CRC_BITS) -> Num[Tensor, "b k_crc"]:
@@ -21,8 +24,7 @@ def append(bits: Num[Tensor, "b k"], length: int = CRC_BITS) -> Num[Tensor, "b k
     """
     if bits.ndim != 2 or bits.shape[1] < 1:
         raise ValueError(f"bits has shape {tuple(bits.shape)}; it must be (b, k), k from 1")
-    protected: Tensor = _coder(bits.shape[1], length, str(bits.device))[0](bits.float())
-    return protected.to(bits.dtype)
+    return torch.cat([bits, _parity(bits, length).to(bits.dtype)], dim=1)
 
 
 def check(bits: Num[Tensor, "b k_crc"], length: int = CRC_BITS) -> tuple[Num[Tensor, "b k"], Bool[Tensor, " b"]]:
@@ -33,13 +35,28 @@ def check(bits: Num[Tensor, "b k_crc"], length: int = CRC_BITS) -> tuple[Num[Ten
     """
     if bits.ndim != 2 or bits.shape[1] <= length:
         raise ValueError(f"bits has shape {tuple(bits.shape)}; it must be (b, k + {length}), k from 1")
-    ok: Tensor = _coder(bits.shape[1] - length, length, str(bits.device))[1](bits.float())[1]
-    return bits[:, :-length], ok[:, 0]
+    payload = bits[:, :-length]
+    return payload, (_parity(payload, length) == bits[:, -length:]).all(dim=1)
 
 
-@lru_cache(maxsize=256)
-def _coder(k: int, length: int, device: str) -> tuple[Any, Any]:
-    from sionna.phy.fec.crc import CRCDecoder, CRCEncoder
+def _parity(bits: Num[Tensor, "b k"], length: int) -> Float[Tensor, "b parity"]:
+    """The parity bits: the sum over GF(2) of what each bit that is set leaves by itself."""
+    left = _remainders(1 << (bits.shape[1] - 1).bit_length(), length, str(bits.device))[-bits.shape[1] :]
+    parts = zip(bits.split(_AT_ONCE, dim=1), left.split(_AT_ONCE), strict=True)
+    return torch.stack([part.float() @ rows for part, rows in parts]).remainder(2).sum(dim=0).remainder(2)
 
-    encoder = CRCEncoder(POLYNOMIALS[length], k=k, device=device)
-    return encoder, CRCDecoder(encoder, device=device)
+
+@lru_cache(maxsize=32)
+def _remainders(k: int, length: int, device: str) -> Float[Tensor, "k parity"]:
+    """What each of k bits leaves by itself: row i is x^(k - 1 - i + length) modulo the polynomial, highest term first.
+
+    The last rows are those of fewer bits, so that lengths up to the next power of two share a table.
+    """
+    register, top = POLYNOMIALS[length], 1 << length
+    left = np.empty(k, dtype=np.uint32)
+    for i in reversed(range(k)):
+        left[i] = register
+        register <<= 1
+        register ^= (top | POLYNOMIALS[length]) if register & top else 0
+    shifts = np.arange(length - 1, -1, -1, dtype=np.uint32)
+    return torch.from_numpy((left[:, None] >> shifts & 1).astype(np.float32)).to(device)

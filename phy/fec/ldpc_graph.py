@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
@@ -147,18 +150,38 @@ def nr_graph(k: int, n: int, bits_per_symbol: int | None, base_graph: int | None
 
 
 def _base_matrix(k: int, base_graph: int) -> tuple[Int[np.ndarray, "rows columns"], int]:
-    """Base matrix of shifts and lifting size Z for k bits."""
-    from sionna.phy.fec.ldpc import LDPC5GEncoder
-
-    # Sionna's own tables, by methods that use nothing of the object: to build it would lift and invert the matrix,
-    # which takes tenths of a second. The tests compare with the matrix of the finished object.
-    z, set_index, _ = LDPC5GEncoder._sel_lifting(None, k, f"bg{base_graph}")
+    """Base matrix of shifts and lifting size Z for k bits: the least Z that holds them (TS 38.212 clause 5.2.2)."""
+    columns = 22 if base_graph == 1 else next(columns for least, columns in _INFO_COLUMNS if k > least)
+    z, set_index = next((z, set_index) for z, set_index in _LIFTING if columns * z >= k)
     return _shifts(set_index, base_graph), z
+
+
+# Of base graph 2: columns K_b that the bits are spread over, by the most bits that have fewer.
+_INFO_COLUMNS = ((640, 10), (560, 9), (192, 8), (0, 6))
+
+# Lifting sizes Z = a·2^j and the index of their set, that of a (TS 38.212 table 5.3.2-1).
+_LIFTING = sorted(
+    (a << j, set_index)
+    for set_index, a in enumerate((2, 3, 5, 7, 9, 11, 13, 15))
+    for j in range(8)
+    if a << j <= 384
+)
 
 
 @lru_cache(maxsize=16)
 def _shifts(set_index: int, base_graph: int) -> Int[np.ndarray, "rows columns"]:
-    from sionna.phy.fec.ldpc import LDPC5GEncoder
+    """The shifts of TS 38.212 tables 5.3.2-2 and 5.3.2-3, -1 for an all-zero block.
 
-    table: np.ndarray = LDPC5GEncoder._load_basegraph(None, set_index, f"bg{base_graph}").astype(np.int64)
+    They are read from Sionna's files without importing Sionna's physical layer, which takes seconds.
+    """
+    sionna = find_spec("sionna")
+    assert sionna is not None
+    assert sionna.origin is not None
+    with (Path(sionna.origin).parent / f"phy/fec/ldpc/codes/5G_bg{base_graph}.csv").open(newline="") as file:
+        rows = list(csv.reader(file, delimiter=";"))[2:]
+    table = np.full((46, 68) if base_graph == 1 else (42, 52), -1, dtype=np.int64)
+    row = 0
+    for line in rows:
+        row = int(line[0] or row)
+        table[row, int(line[1])] = int(line[2 + set_index])
     return table
