@@ -17,6 +17,15 @@ BETWEEN_S = 30.0
 """Seconds from one line to the next, at least, in a log."""
 
 
+_shown = True
+
+
+def show_progress(wanted: bool) -> None:
+    """Whether `progress_of` shows anything in this process; it does unless told."""
+    global _shown
+    _shown = wanted
+
+
 class Show(Protocol):
     """What is told how far something is: so many `done` of `total`, and `said` beside it."""
 
@@ -41,7 +50,7 @@ def progress_of(
         console: where to; None for standard error.
         silent: show nothing.
     """
-    if silent:
+    if silent or not _shown:
         yield Lines(label, total, done, lambda _: None)
         return
     console = Console(stderr=True) if console is None else console

@@ -35,7 +35,9 @@ sys.exit("; ".join(sorted({one for one in table["error"] if one})) or None)
 
 def study_of(images: int) -> Study:
     """The study of the target: 11 Es/N0, three codecs, two channels."""
-    return Study(images=[f"cifar10:{images}"], codecs=CODECS, channels=CHANNELS, esno_db="0:20:2", name="bench")
+    return Study(
+        images=[f"cifar10:{images}"], codecs=CODECS, channels=CHANNELS, esno_db="0:20:2", name="bench", realisations=1
+    )
 
 
 def measure_studies(images: int, few: int, *, esno_db: str = "0:20:2") -> list[Measurement]:

@@ -20,6 +20,7 @@ from semlink.flowgraphs.cli import serving, told
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Images through classical and semantic links over the same channel, on equal terms. "
     "Es/N0 is the average energy per transmitted complex symbol over N0, in dB; the ratio is complex channel uses "
     "per image value (channels x height x width).",
@@ -37,6 +38,7 @@ def options(
 
 
 @app.command()
+@told.can_be_quiet
 def compare(
     images: Annotated[
         list[str] | None,
@@ -158,6 +160,7 @@ def check(
 
 
 @app.command()
+@told.can_be_quiet
 def sweep(
     study: Annotated[Path, typer.Argument(help="A TOML file: images, codecs, channels, esno_db, ratios, ...")],
     out: Annotated[Path, typer.Option(help="Results folder; a run that was stopped goes on from it.")],
@@ -223,6 +226,7 @@ def figure(
 
 
 @app.command()
+@told.can_be_quiet
 def gsc(
     figure: Annotated[
         int, typer.Option(help="Of the paper: 4 PSNR, 5 perceptual distance (ST-LPIPS), 6 pictures of NGF and GSC.")
@@ -267,6 +271,7 @@ def gsc(
 
 
 @app.command()
+@told.can_be_quiet
 def train(
     recipe: Annotated[Path, typer.Argument(help="A TOML file of settings, such as neural/recipes/deepjscc-6.toml.")],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, the log and the weights.")],
@@ -292,6 +297,7 @@ def train(
 
 
 @app.command()
+@told.can_be_quiet
 def zoo(
     measure: Annotated[
         str | None,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from semlink.flowgraphs.cli.told import Quiet, can_be_quiet, silence
+
 # As in cli.py, heavy imports wait until a command runs.
 
 app = typer.Typer(help="Measure speed, and the block error rates of the digital link.")
@@ -18,17 +20,20 @@ def everything(
     context: typer.Context,
     json: AsJson = False,
     out: Annotated[Path | None, typer.Option(help="File for the figures as JSON.", show_default="none")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Measure all speeds but those of radio and receivers: a quarter of an hour."""
-    if context.invoked_subcommand is not None and (json or out is not None):
-        raise ValueError(f"--json and --out go after {context.invoked_subcommand}")
+    if context.invoked_subcommand is not None and (json or quiet or out is not None):
+        raise ValueError(f"--json, --quiet and --out go after {context.invoked_subcommand}")
     if context.invoked_subcommand is None:
         from semlink.flowgraphs.bench import run_bench
 
-        run_bench(as_json=json, out=out)
+        with silence(quiet):
+            run_bench(as_json=json, out=out)
 
 
 @app.command("ldpc")
+@can_be_quiet
 def codes(json: AsJson = False) -> None:
     """The channel decoders against Sionna's, pyldpc's and commpy's, in one run: throughput and block error rates."""
     from semlink.flowgraphs.bench import run_codes
@@ -37,6 +42,7 @@ def codes(json: AsJson = False) -> None:
 
 
 @app.command("channels")
+@can_be_quiet
 def channels(json: AsJson = False) -> None:
     """The channels against drawing their noise, and MIMO-OFDM against Sionna's own chain, in one run."""
     from semlink.flowgraphs.bench import run_channels
@@ -45,6 +51,7 @@ def channels(json: AsJson = False) -> None:
 
 
 @app.command("neural")
+@can_be_quiet
 def neural(
     threads: Annotated[int, typer.Option(help="Of each contestant; 1: by processor time, more: by the clock.")] = 1,
     json: AsJson = False,
@@ -56,6 +63,7 @@ def neural(
 
 
 @app.command("radio")
+@can_be_quiet
 def radio(
     threads: Annotated[
         int | None, typer.Option(help="Of the worker.", show_default="as many as there are cores")
@@ -70,6 +78,7 @@ def radio(
 
 
 @app.command("service")
+@can_be_quiet
 def service(
     codec: Annotated[
         list[str] | None, typer.Option(help="As for serve. May be repeated.", show_default="swin, swin+sft")
@@ -95,6 +104,7 @@ def service(
 
 
 @app.command("studies")
+@can_be_quiet
 def studies(
     images: Annotated[int, typer.Option(min=1, help="Of CIFAR-10's test set, for the long sweep.")] = 10_000,
     few: Annotated[int, typer.Option(min=1, help="Of them, for one worker against two and the overhead.")] = 2000,
@@ -107,6 +117,7 @@ def studies(
 
 
 @app.command("receivers")
+@can_be_quiet
 def receivers(
     codec: Annotated[
         str | None,

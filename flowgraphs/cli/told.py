@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+from typing import Annotated, ParamSpec, TypeVar
 
 import typer
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def tell_version(wanted: bool) -> None:
@@ -16,6 +23,39 @@ def tell_version(wanted: bool) -> None:
         except PackageNotFoundError:
             typer.echo("semlink, from a tree that is not installed")
         raise typer.Exit
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+
+
+@contextmanager
+def silence(wanted: bool) -> Iterator[None]:
+    """Show no progress meanwhile, if wanted."""
+    if not wanted:
+        yield
+        return
+    from semlink.phy.progress import show_progress
+
+    show_progress(False)
+    try:
+        yield
+    finally:
+        show_progress(True)
+
+
+def can_be_quiet(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command that shows progress the option `--quiet`."""
+
+    @wraps(command)
+    def run(*given: P.args, **named: P.kwargs) -> R:
+        with silence(bool(named.pop("quiet", False))):
+            return command(*given, **named)
+
+    said = inspect.signature(command, eval_str=True)  # typer takes it as it is
+    quiet = inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet)
+    run.__signature__ = said.replace(parameters=[*said.parameters.values(), quiet])  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in run.__signature__.parameters.values()}
+    return run
 
 
 def channels(

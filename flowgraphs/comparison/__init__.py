@@ -14,6 +14,7 @@ from semlink.flowgraphs.comparison.comparison import (
     compare,
     find_cliff,
     pixels,
+    usual_realisations,
 )
 from semlink.flowgraphs.comparison.gsc import claim_table, contestants, default_gsc, judge, run_gsc
 from semlink.flowgraphs.comparison.margins import psnr_margin
@@ -77,5 +78,6 @@ __all__ = [
     "run_gsc",
     "spreads",
     "try_codecs",
+    "usual_realisations",
     "writable",
 ]

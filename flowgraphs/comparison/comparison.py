@@ -163,6 +163,17 @@ class Comparison:
     distances: Mapping[tuple[str, str, float], Scores] = field(default_factory=dict)
 
 
+def usual_realisations(channel: Channel, images: int) -> int:
+    """Of noise and fading, where nobody says how many: at least 6 receptions over AWGN, and 30 where channels fade.
+
+    Args:
+        channel: what `labels` of it say it is; another without labels may fade.
+        images: sent in each realisation.
+    """
+    still = getattr(channel, "labels", {}).get("channel") == "awgn"
+    return math.ceil((6 if still else 30) / images)
+
+
 def compare(
     images: Mapping[str, Float[Tensor, "1 c h w"]],
     codecs: Mapping[str, Codec | InformedCodec],

@@ -23,7 +23,14 @@ from torch import Tensor
 from semlink.baselines.capacity import shannon
 from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
 from semlink.flowgraphs.comparison import plots
-from semlink.flowgraphs.comparison.comparison import CODED, Comparison, column_of, compare, find_cliff
+from semlink.flowgraphs.comparison.comparison import (
+    CODED,
+    Comparison,
+    column_of,
+    compare,
+    find_cliff,
+    usual_realisations,
+)
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.record import RECORD, record
 from semlink.flowgraphs.comparison.terminal import make_console
@@ -88,8 +95,7 @@ def run_compare(
     images = load_images(words)
     check_samples(samples, chosen)
     try_codecs(chosen, images)
-    still = getattr(over, "labels", {}).get("channel") == "awgn"
-    repeats = realisations or math.ceil((6 if still else 30) / len(images))
+    repeats = realisations or usual_realisations(over, len(images))
     shown = plots.some(levels)
     with writable(out) as folder:
         with progress_bar("sending", len(chosen) * len(levels)) as advance:

@@ -23,7 +23,7 @@ from semlink.baselines.ideal import BOUNDS, CapacityCodec
 from semlink.baselines.separate import separate_codec
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs import receivers as receiver_specs
-from semlink.flowgraphs.specs.own_blocks import is_own, make_own, own_names, register_sources
+from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, own_names, register_sources
 from semlink.neural import zoo
 from semlink.neural.diffusion import receiver_names
 from semlink.neural.training import Settings
@@ -232,6 +232,8 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
         return zoo.load(name, ratio=ratio)
     if is_own(name, "codecs"):
         return make_codec_of_own(name, ratio)
+    if (missing := missing_module(name)) and name.partition(":")[0] not in zoo_codecs():
+        raise ValueError(f"--codec {name}: {missing}; `semlink codecs` lists what else there is")
     raise ValueError(f"--codec {name!r} must be one of: {codec_forms()}")
 
 

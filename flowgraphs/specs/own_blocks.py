@@ -50,6 +50,14 @@ def is_own(name: str, kind: Kind) -> bool:
         return True
 
 
+def missing_module(name: str) -> str | None:
+    """What is wrong with a name of the form MODULE:NAME whose module is not there; None of any other."""
+    form = FORM.fullmatch(name)
+    if form is None or form[1] == HERE or is_own(name, "codecs"):
+        return None
+    return f"no module {form[1]}: Python finds none of this name, nor does the working folder hold one"
+
+
 def own_names(kind: Kind) -> list[str]:
     """Names that installed packages offer."""
     return sorted(one.name for one in entry_points(group=f"semlink.{kind}"))

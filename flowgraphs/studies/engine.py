@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semlink.flowgraphs.comparison import COLUMNS, Pixels, Tally, batches, clipped, pixels
+from semlink.flowgraphs.comparison import COLUMNS, Pixels, Tally, batches, clipped, pixels, usual_realisations
 from semlink.flowgraphs.specs import JOINT, load_images, make_channel, make_codecs, parse_metrics
 from semlink.flowgraphs.studies.plan import Plan, Point
 from semlink.phy import metrics
@@ -132,6 +132,10 @@ class Engine:
             total += took * sum(len(batch) for batch in of_size) / len(images)
         return total
 
+    def realisations(self, point: Point) -> tuple[int, int]:
+        """The fewest and the most that a point is sent."""
+        return self.study.realisations_of(usual_realisations(self._channel(point.channel), len(self.images)))
+
     def _labels(self, point: Point) -> dict[str, Any]:
         channel = self._channel(point.channel)
         said = getattr(channel, "labels", {})
@@ -141,9 +145,10 @@ class Engine:
         return {"codec": point.codec, "esno_db": point.esno_db, "asked_ratio": point.ratio, **labels}
 
     def _send(self, point: Point) -> tuple[Tally, dict[str, Any]]:
-        study, tally, look = self.study, Tally(), self.study.realisations
+        study, tally = self.study, Tally()
         link = Link(self.codec(point), self._channel(point.channel))
-        for realisation in range(study.most_realisations):
+        look, most = self.realisations(point)
+        for realisation in range(most):
             tally.begin_realisation(self.metrics)
             for i, (names, batch) in enumerate(self._batches):
                 got = clipped(self._one_batch(link, point, i, realisation))

@@ -219,7 +219,9 @@ def _commands(study: Plan, table: pd.DataFrame, *, swept: bool) -> str:
         words += [word for codec in dict.fromkeys(rows["codec"]) for word in ("--codec", codec)]
         words += ["--channel", first["spec"], f"--esno={levels}", "--ratio", _ratio(first["asked_ratio"])]
         words += ["--seed", f"{study.seed}"]
-        words += ["--realisations", f"{study.realisations}", "--mcs", study.mcs]
+        if study.realisations is not None:
+            words += ["--realisations", f"{study.realisations}"]
+        words += ["--mcs", study.mcs]
         words += [word for metric in study.metrics for word in ("--metric", metric)]
         lines.append(shlex.join(words))
     return "\n".join(lines)

@@ -161,7 +161,8 @@ class Plan:
         esno_db: in dB; also as text, "START:STOP:STEP".
         ratios: bandwidth ratios, complex channel uses / (c·h·w); also as text, "1/6".
         mcs: scheme of the digital codecs without one of their own.
-        realisations: of noise and fading, for each image; with a stopping rule, at least.
+        realisations: of noise and fading, for each image; with a stopping rule, at least. None for as many as
+            `semlink compare` sends without being told: at least 6 receptions over AWGN, 30 where the channel fades.
         stop: when a point is known well enough.
         refine: where further Es/N0 are placed.
         metrics: perceptual metrics, "st-lpips" or "lpips".
@@ -179,7 +180,7 @@ class Plan:
     esno_db: Sequence[float] | str = "0:20:2"
     ratios: Sequence[float | str] = (1 / 6,)
     mcs: str = "16qam-1/2"
-    realisations: int = 1
+    realisations: int | None = None
     stop: Stop = field(default_factory=Stop)
     refine: Refine = field(default_factory=Refine)
     metrics: Sequence[str] = ()
@@ -206,10 +207,11 @@ class Plan:
         for name in ("mcs", "name"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name}={getattr(self, name)!r} must be a text")
-        _check_count("realisations", self.realisations, 1)
+        if self.realisations is not None:
+            _check_count("realisations", self.realisations, 1)
         _check_count("pictures", self.pictures, 0)
         _check_count("seed", self.seed, 0, MAX_SEED)
-        if self.stop.is_set and self.stop.most < self.realisations:
+        if self.stop.is_set and self.stop.most < (self.realisations or 1):
             raise ValueError(f"stop.most={self.stop.most} must be at least realisations={self.realisations}")
         for name in self.metrics:  # whether their weights are there is asked when they are needed
             if name not in METRICS:
@@ -235,10 +237,10 @@ class Plan:
             for level in self.esno_db
         ]
 
-    @property
-    def most_realisations(self) -> int:
-        """Of a point, at most."""
-        return self.stop.most if self.stop.is_set else self.realisations
+    def realisations_of(self, usual: int) -> tuple[int, int]:
+        """The fewest and the most of a point on a channel where `usual` are sent unless the study says otherwise."""
+        asked = self.realisations or usual
+        return (min(asked, self.stop.most), self.stop.most) if self.stop.is_set else (asked, asked)
 
     def to_dict(self) -> dict[str, Any]:
         """All that decides the table, for JSON."""

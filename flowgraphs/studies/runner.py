@@ -220,5 +220,5 @@ def estimate_seconds(study: Plan) -> float:
     engine = Engine(study)
     middle = study.esno_db[len(study.esno_db) // 2]
     curves = {point.curve for point in study.points()}
-    each = sum(engine.seconds(Point(*curve, float(middle))) for curve in curves)
-    return each * len(study.esno_db) * study.realisations
+    points = [Point(*curve, float(middle)) for curve in curves]
+    return len(study.esno_db) * sum(engine.seconds(point) * engine.realisations(point)[0] for point in points)

@@ -161,10 +161,7 @@ _INFO_COLUMNS = ((640, 10), (560, 9), (192, 8), (0, 6))
 
 # Lifting sizes Z = a·2^j and the index of their set, that of a (TS 38.212 table 5.3.2-1).
 _LIFTING = sorted(
-    (a << j, set_index)
-    for set_index, a in enumerate((2, 3, 5, 7, 9, 11, 13, 15))
-    for j in range(8)
-    if a << j <= 384
+    (a << j, set_index) for set_index, a in enumerate((2, 3, 5, 7, 9, 11, 13, 15)) for j in range(8) if a << j <= 384
 )
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from itertools import groupby
@@ -46,6 +47,12 @@ def join_streams(notebook: Any) -> None:  # noqa: ANN401
             cell.outputs = outputs
 
 
+def code_of(notebook: Any) -> str:  # noqa: ANN401
+    """A hash of all code cells, as a notebook was when its outputs were stored."""
+    cells = (cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return hashlib.sha256("\0".join(cells).encode()).hexdigest()
+
+
 def test_all_are_there_and_introduced() -> None:
     assert {path.stem for path in NOTEBOOKS} == NAMES
     text = (ROOT / "notebooks" / "README.md").read_text()
@@ -70,6 +77,7 @@ def test_it_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     client.execute()  # raises on a cell's error
     if write:
         notebook.metadata["language_info"] = {"name": "python"}  # without the version it ran on
+        notebook.metadata["outputs_of"] = code_of(notebook)
         join_streams(notebook)
         nbformat.write(notebook, path)
 
@@ -93,6 +101,7 @@ def test_a_failing_cell_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=by_name)
 def test_it_is_stored_with_its_outputs(path: Path) -> None:
+    assert read(path).metadata.outputs_of == code_of(read(path)), "run it anew: its code changed after its outputs"
     cells = [cell for cell in read(path).cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))  # one run, top to bottom
     outputs = [output for cell in cells for output in cell.outputs]

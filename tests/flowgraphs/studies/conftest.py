@@ -29,7 +29,7 @@ def small(tmp_path: Path, **options: object) -> Study:
             smooth = np.kron(rng.integers(0, 255, (4, 4, 3)), np.ones((4, 4, 1)))
             Image.fromarray(smooth.astype(np.uint8)).save(folder / f"{i}.png")
     given: dict[str, Any] = {"images": [str(folder)], "codecs": ["jpeg-uncoded-qam:4qam-1/2"], "esno_db": [0, 6, 12]}
-    return Study(**{**given, "ratios": ["1/3"], "pictures": 1, **options})
+    return Study(**{**given, "ratios": ["1/3"], "pictures": 1, "realisations": 1, **options})
 
 
 def same(one: pd.DataFrame, other: pd.DataFrame) -> None:

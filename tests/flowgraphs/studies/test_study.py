@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from semlink.flowgraphs.comparison import compare
 from semlink.flowgraphs.specs import options
-from semlink.flowgraphs.studies import Engine, Point, Study, read_study, run_study
+from semlink.flowgraphs.studies import Engine, Point, Stop, Study, read_study, run_study
 from semlink.phy.channels import AWGN
 from semlink.phy.sources import sample_images
 
@@ -79,3 +81,21 @@ def test_sample_images_and_awgn_are_what_a_study_sends_by_default() -> None:
     assert Study().size == 4 * 11
     assert len(sample_images()) == len(Engine(Study(codecs=["deepjscc"])).images)
     assert AWGN().labels["spec"] == "awgn"
+
+
+def test_as_many_realisations_as_compare_unless_told(
+    small: Callable[..., Study], run_semlink: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """Four images: two realisations make more than 6 receptions over AWGN, eight more than 30 where there are fades."""
+    study = small(channels=["awgn", "rayleigh"], esno_db=[6], realisations=None)
+    table = run_study(study, workers=0)
+    assert dict(zip(table["spec"], table["realisations"], strict=True)) == {"awgn": 2, "rayleigh": 8}
+    code, out, _ = run_semlink(
+        "compare", *study.images, "--codec", *study.codecs, "--channel", "rayleigh", "--esno", "6",
+        "--ratio", "1/3", "--json", "--out", str(tmp_path / "out"),
+    )  # fmt: skip
+    assert code == 0
+    (row,) = json.loads(out)["rows"]
+    assert (row["realisations"], row["psnr_db"]) == (8, pytest.approx(table["psnr_db"][1]))
+    few = run_study(replace(study, stop=Stop(psnr_ci_db=1e-9, most=5)), workers=0)
+    assert list(few["realisations"]) == [5, 5]
