@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from semlink.flowgraphs.bench.channels import measure_channels, print_channels
 from semlink.flowgraphs.bench.codes import measure_decoders, print_decoders
 from semlink.flowgraphs.bench.neural import measure_neural, print_neural
 from semlink.flowgraphs.bench.studies import measure_studies, print_studies
-from semlink.flowgraphs.bench.timing import Measurement, print_measurements, seconds
+from semlink.flowgraphs.bench.timing import Measurement, one_by_one, print_measurements, seconds
 from semlink.flowgraphs.comparison import make_console
 from semlink.neural import zoo
 from semlink.phy.channels import AWGN
@@ -31,12 +32,13 @@ ESNO_DB = 10.0
 
 def run_bench(*, as_json: bool, out: Path | None) -> None:
     """`semlink bench`: everything, decoders, channels, networks and studies included; a quarter of an hour."""
-    results, studies = [_comparison(), *_links()], []
+    results = [one for job in one_by_one([_comparison, _links], named=_words) for one in job()]
+    studies: list[Measurement] = []
     folder = data_folder()
     if folder is None or not (folder / "cifar10").is_dir():
         make_console(stderr=True).print("left out: CIFAR-10's test set; set SEMLINK_DATA", soft_wrap=True)
     else:
-        results += [*_cifar10(1000), *_cifar10(10_000)]
+        results += [one for count in one_by_one([1000, 10_000], named="cifar10:{}".format) for one in _cifar10(count)]
         studies = measure_studies(10_000, 2000)
     decoders, channels, networks = measure_decoders(), measure_channels(), measure_neural()
     report = {
@@ -61,12 +63,16 @@ def run_bench(*, as_json: bool, out: Path | None) -> None:
     print_neural(networks)
 
 
-def _comparison() -> Measurement:
+def _words(job: Callable[[], list[Measurement]]) -> str:
+    return "the default comparison" if job is _comparison else "the links"
+
+
+def _comparison() -> list[Measurement]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "semlink.flowgraphs", "compare", "--out", folder]
         start = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
-        return Measurement("`semlink compare` with its defaults, process and all", time.perf_counter() - start, "s")
+        return [Measurement("`semlink compare` with its defaults, process and all", time.perf_counter() - start, "s")]
 
 
 def _cifar10(images: int) -> list[Measurement]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from semlink.baselines.separate import to_uint8
+from semlink.flowgraphs.bench.timing import one_by_one
 from semlink.flowgraphs.comparison import make_console
 from semlink.flowgraphs.protocol import (
     EncodedImage,
@@ -117,7 +118,7 @@ def measure_radio(
     pictures = _pictures(side, images)
     options = [f"--threads={count}", *(f"--codec={name}" for name in codecs)]
     with worker_process(options) as address, WorkerClient(address, timeout_s=_TIMEOUT_S, most=images) as client:
-        speeds = [_measure(client, name, pictures, calls) for name in codecs]
+        speeds = [_measure(client, name, pictures, calls) for name in one_by_one(codecs)]
     return RadioSpeed(cores=cores(), threads=count, codecs=speeds, receivers=_receivers())
 
 

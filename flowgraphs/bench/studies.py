@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from semlink.flowgraphs.bench.timing import Measurement, print_measurements
+from semlink.flowgraphs.bench.timing import Measurement, one_by_one, print_measurements
 from semlink.flowgraphs.comparison import Tally, make_console
 from semlink.flowgraphs.specs import load_images
 from semlink.flowgraphs.studies import Engine, Study, run_study
@@ -54,10 +55,13 @@ def measure_studies(images: int, few: int, *, esno_db: str = "0:20:2") -> list[M
     """
     whole, part = (replace(study_of(count), esno_db=esno_db) for count in (images, few))
     load_images(whole.images)
-    in_codecs, elsewhere = time_runner(part)
-    one, _ = sweep(part, workers=1)
-    two, _ = sweep(part, workers=2)
-    taken, peak = sweep(whole, workers=2)
+    jobs: dict[str, Callable[[], tuple[float, Any]]] = {
+        "the runner": partial(time_runner, part),
+        "one worker": partial(sweep, part, workers=1),
+        "two workers": partial(sweep, part, workers=2),
+        "the whole": partial(sweep, whole, workers=2),
+    }
+    (in_codecs, elsewhere), (one, _), (two, _), (taken, peak) = (jobs[name]() for name in one_by_one(list(jobs)))
     what = f"{images} images, {whole.size} points, two workers"
     measured = [Measurement(f"sweep, {what}", taken, "s")]
     if peak is not None:
