@@ -9,7 +9,7 @@ from gnuradio import gr
 from numpy.typing import NDArray
 
 from semlink.flowgraphs.radio.pmt_pdus import warn
-from semlink.flowgraphs.radio.recordings import check_path, open_recording, recording_of, write_recording
+from semlink.flowgraphs.radio.recordings import check_path, now, open_recording, recording_of, write_recording
 from semlink.flowgraphs.radio.stations import PATIENCE, tail
 from semlink.phy.waveform import OfdmWaveform, SingleCarrier
 
@@ -77,22 +77,28 @@ class recording_sink(gr.sync_block):  # noqa: N801
         path: NAME.sigmf-meta, or raw pairs of floats such as NAME.cf32.
         rate: samples per second, for the description; 0 if it is not known.
         carrier: frequency in Hz, for the description; 0 if it is not known.
+        hardware: of the radio, in words, for the description; "" if it is not known. When the first sample came is
+            noted by itself.
         most: samples that are kept; further ones are dropped, with a line in the log.
 
     Raises:
         ValueError: a name that is not of a recording, or a number out of range.
     """
 
-    def __init__(self, *, path: str, rate: float = 0.0, carrier: float = 0.0, most: int = 20_000_000) -> None:
+    def __init__(
+        self, *, path: str, rate: float = 0.0, carrier: float = 0.0, hardware: str = "", most: int = 20_000_000
+    ) -> None:
         gr.sync_block.__init__(self, name="recording_sink", in_sig=[np.complex64], out_sig=None)
         if not (0 <= rate <= 1e12 and 0 <= carrier <= 1e12 and 0 < most <= 1 << 30):
             raise ValueError(f"rate={rate!r}, carrier={carrier!r} and most={most!r} must not be negative")
         self.path, self.rate, self.carrier, self.most = check_path(path, writing=True), rate, carrier, most
         self._pieces: list[Any] = []
         self._room = most
+        self.hardware, self._captured = hardware, ""
 
     def work(self, inputs: Any, _outputs: Any) -> int:  # noqa: ANN401
         """Keep what there is room for."""
+        self._captured = self._captured or now()
         samples = inputs[0][: self._room].copy()
         if self._room and len(samples) == self._room:
             warn(f"recording_sink: {self.path} is full with {self.most} samples; what follows is dropped")
@@ -107,8 +113,11 @@ class recording_sink(gr.sync_block):  # noqa: N801
         if spoilt.any():  # better than to lose the recording: what is written must be finite
             warn(f"recording_sink: {np.count_nonzero(spoilt)} samples are not finite; 0 is written for them")
             samples[spoilt] = 0
+        recording = recording_of(
+            samples, rate_hz=self.rate, carrier_hz=self.carrier, captured=self._captured, hardware=self.hardware
+        )
         try:
-            write_recording(self.path, recording_of(samples, rate_hz=self.rate, carrier_hz=self.carrier))
+            write_recording(self.path, recording)
         except (OSError, ValueError) as error:
             warn(f"recording_sink: {error}")
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from semlink.phy.waveform import (
@@ -74,7 +75,27 @@ def write_recording(path: Path | str, recording: Recording) -> None:
         write_cf32(where, recording.samples)
 
 
-def recording_of(samples: Samples, *, rate_hz: float, carrier_hz: float, waveform: str = "") -> Recording:
+def recording_of(
+    samples: Samples,
+    *,
+    rate_hz: float,
+    carrier_hz: float,
+    waveform: str = "",
+    captured: str = "",
+    hardware: str = "",
+) -> Recording:
     """A recording of samples (n,); a rate or carrier of 0 is not known."""
     info = {"semlink:waveform": waveform} if waveform else {}
-    return Recording(samples, rate_hz=rate_hz or None, carrier_hz=carrier_hz or None, info=info)
+    return Recording(
+        samples,
+        rate_hz=rate_hz or None,
+        carrier_hz=carrier_hz or None,
+        info=info,
+        captured=captured,
+        hardware=hardware,
+    )
+
+
+def now() -> str:
+    """The time of day as SigMF has it: ISO 8601 in UTC, of microseconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from semlink.flowgraphs.protocol import import_zmq
 from semlink.flowgraphs.radio.line import Line
-from semlink.flowgraphs.radio.recordings import check_path, open_recording, recording_of, write_recording
+from semlink.flowgraphs.radio.recordings import check_path, now, open_recording, recording_of, write_recording
 from semlink.flowgraphs.radio.stations import FrameReceiver, HeardFrame, Identity, frame_samples, tail
 from semlink.phy.waveform import BurstHeader, Samples, Seen, Waveform
 
@@ -89,9 +89,15 @@ class FileTransmitter:
             return
         samples = np.concatenate(self._pieces)
         name = type(self.waveform).__name__
-        write_recording(
-            self.path, recording_of(samples, rate_hz=self.rate_hz, carrier_hz=self.carrier_hz, waveform=name)
+        recording = recording_of(
+            samples,
+            rate_hz=self.rate_hz,
+            carrier_hz=self.carrier_hz,
+            waveform=name,
+            captured=now(),
+            hardware="none: the samples were computed",
         )
+        write_recording(self.path, recording)
 
 
 class SimTransmitter:

@@ -87,7 +87,8 @@ class Recording:
         annotations: in order of their first sample.
         info: further fields of namespace "semlink", such as the waveform.
         description: in words.
-        captured: when, as ISO 8601; "" where that is not known.
+        captured: when its first sample was, as ISO 8601; "" where that is not known.
+        hardware: that took it, in words; "" where that is not known.
     """
 
     samples: NDArray[np.complex64]
@@ -97,6 +98,7 @@ class Recording:
     info: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
     captured: str = ""
+    hardware: str = ""
 
 
 def write_cf32(path: Path | str, samples: Samples) -> None:
@@ -179,6 +181,7 @@ def read_sigmf(path: Path | str, *, channel: int | None = None) -> Recording:
         info={key: value for key, value in own.items() if key.startswith("semlink:")},
         description=own.get("core:description", ""),
         captured=found.fields.capture.get("core:datetime", ""),
+        hardware=own.get("core:hw", ""),
     )
 
 
@@ -296,6 +299,8 @@ def _metadata(recording: Recording, datatype: str, sha512: str) -> dict[str, Any
     }
     if recording.rate_hz is not None:
         own["core:sample_rate"] = recording.rate_hz
+    if recording.hardware:
+        own["core:hw"] = recording.hardware
     capture: dict[str, Any] = {"core:sample_start": 0}
     if recording.carrier_hz is not None:
         capture["core:frequency"] = recording.carrier_hz

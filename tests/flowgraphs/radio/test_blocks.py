@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -205,12 +206,12 @@ def test_a_frame_that_lacks_a_segment_is_handed_out_with_it_marked(
 
 def test_a_recording_holds_what_was_sent(tmp_path: Path, run_radio: Callable[..., Any]) -> None:
     for name in ("b.sigmf-meta", "b.cf32"):
-        same, rate = run_radio(f"""
+        same, rate, captured, hardware = run_radio(f"""
             from semlink.flowgraphs.radio.blocks import recording_sink, recording_source
             from semlink.flowgraphs.radio.recordings import read_recording
             sent = gaussian(30000)
             top = gr.top_block()
-            recorder = recording_sink(path="{tmp_path}/{name}", rate=1e6)
+            recorder = recording_sink(path="{tmp_path}/{name}", rate=1e6, hardware="a dongle")
             top.connect(blocks.vector_source_c(sent.tolist()), recorder)
             top.run()
             read = read_recording("{tmp_path}/{name}")
@@ -219,10 +220,14 @@ def test_a_recording_holds_what_was_sent(tmp_path: Path, run_radio: Callable[...
             top.connect(source, head, sink)
             top.run()
             same = [np.array_equal(one, sent) for one in (read.samples, np.array(sink.data(), np.complex64))]
-            print(json.dumps([same, read.rate_hz]))
+            print(json.dumps([same, read.rate_hz, read.captured, read.hardware]))
         """)
         assert same == [True, True]
-        assert rate == (1e6 if "sigmf" in name else None)
+        told = "sigmf" in name
+        assert (rate, hardware) == ((1e6, "a dongle") if told else (None, ""))
+        if told:
+            age = datetime.now(UTC) - datetime.fromisoformat(captured)
+            assert timedelta() <= age < timedelta(minutes=5)
 
 
 # Descriptions
