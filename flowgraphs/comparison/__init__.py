@@ -15,7 +15,8 @@ from semlink.flowgraphs.comparison.comparison import (
     find_cliff,
     pixels,
 )
-from semlink.flowgraphs.comparison.gsc import claim_table, contestants, default_gsc, judge, run_gsc
+from semlink.flowgraphs.comparison.gsc import claim_table, contestants, default_gsc, judge
+from semlink.flowgraphs.comparison.gsc_users import judge_users, measure_users, run_gsc, users_curves
 from semlink.flowgraphs.comparison.margins import psnr_margin
 from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS, draw_curves
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
@@ -63,9 +64,11 @@ __all__ = [
     "find_cliff",
     "installed_metrics",
     "judge",
+    "judge_users",
     "make_console",
     "margin_table",
     "measure_figures",
+    "measure_users",
     "named",
     "pixels",
     "printed",
@@ -77,5 +80,6 @@ __all__ = [
     "run_gsc",
     "spreads",
     "try_codecs",
+    "users_curves",
     "writable",
 ]
