@@ -30,7 +30,7 @@ PAPER_S = {"GSC": 15.66, "MU-GSC": 8.87}
 """Table I, seconds an image."""
 SEQUENTIAL = "one after another"
 CACHED = "batches, with cache"
-WAYS: Mapping[str, Sequence[str]] = {
+GSC_WAYS: Mapping[str, Sequence[str]] = {
     "asynchronous": ("--batch=1", "--cache=0"),
     "asynchronous, batches": ("--cache=0",),
     CACHED: ("--cache=256",),
@@ -48,7 +48,7 @@ class GscTime:
     """One way to serve a number of users.
 
     Attributes:
-        way: `SEQUENTIAL`, or of `WAYS`.
+        way: `SEQUENTIAL`, or of `GSC_WAYS`.
         users: who ask for one image after another, each for her own; 0 for any number where it makes no difference.
         image_s: seconds an image: the time of all over the number of images.
         times: as fast as one after another.
@@ -80,7 +80,7 @@ def run_gsc_table(*, gsc: str | None, users: Sequence[int], seconds: float, out:
         raise ValueError(f"--seconds {seconds:g} must be from 0.5 to 600")
     codec = default_gsc() if gsc is None else gsc
     with writable(out, stale=()) as folder:
-        with progress_bar("measuring", 1 + len(WAYS) * (len(users) + 1)) as advance:
+        with progress_bar("measuring", 1 + len(GSC_WAYS) * (len(users) + 1)) as advance:
             rows = measure_gsc_table(codec, users, seconds, progress=advance)
         pd.DataFrame([_flat(row) for row in rows]).to_csv(folder / "table1.csv", index=False)
     file = str(out / "table1.csv")
@@ -90,7 +90,7 @@ def run_gsc_table(*, gsc: str | None, users: Sequence[int], seconds: float, out:
         return
     console = make_console()
     console.print(gsc_table(codec, rows))
-    for line in told_lines(rows):
+    for line in gsc_lines(rows):
         console.print(line, soft_wrap=True)
     console.print(f"written: {file}", soft_wrap=True)
 
@@ -100,15 +100,17 @@ def measure_gsc_table(
     users: Sequence[int],
     seconds: float,
     *,
+    ways: Mapping[str, Sequence[str]] = GSC_WAYS,
     serve: Serve = lambda options: worker_process(options, command="serve"),
     progress: Callable[[], None] = lambda: None,
 ) -> list[GscTime]:
-    """One image after another in this process, then users of a service in every way of `WAYS`.
+    """One image after another in this process, then users of a service in every way.
 
     Args:
         codec: CODEC or CODEC+RECEIVER.
         users: how many at once, in turn.
         seconds: of each measurement.
+        ways: options of `semlink serve` by what they are called.
         serve: starts a service with options of `semlink serve`, and gives its address.
         progress: is called after each measurement.
 
@@ -118,7 +120,7 @@ def measure_gsc_table(
     pictures, found = textures(4096, SIDE, 0), list[tuple[str, int, Told]]()
     alone = [_one_after_another(codec, pictures, seconds)]
     progress()
-    for way, options in WAYS.items():
+    for way, options in ways.items():
         again = REPEATS if way == CACHED else 1
         with serve([f"--channel={CHANNEL}", f"--codec={codec}", "--latency-ms=1000", *options]) as address:
             for count in users:
@@ -131,15 +133,14 @@ def measure_gsc_table(
 
 
 def repeating(codec: str, pictures: Sequence[Image], users: int, again: int) -> Callable[[int, int], Pdu]:
-    """Requests by user and number: each image `again` times, twice as many at a time as there are users, then others.
+    """Requests by user and number: each image `again` times, one for each user at a time, then others.
 
     Other numbers of users begin with other images.
     """
-    block = 2 * users
 
     def ask(user: int, number: int) -> Pdu:
         at = user + users * number
-        index = APART * users + at // (again * block) * block + at % block
+        index = APART * users + at // (again * users) * users + at % users
         image, over = pictures[index % len(pictures)], index // len(pictures)
         return carry_request(image, codec=codec, ratio=1 / 6, esno_db=ESNO_DB, realisation=over)
 
@@ -217,7 +218,7 @@ def gsc_table(codec: str, rows: Sequence[GscTime]) -> Table:
     return table
 
 
-def told_lines(rows: Sequence[GscTime]) -> list[str]:
+def gsc_lines(rows: Sequence[GscTime]) -> list[str]:
     """What came from the cache, and the paper's ratio beside ours with three users, or the number next to it."""
     kept = [
         f"{row.users}: {row.encoded_hits:.0%} of the symbols, {row.result_hits:.0%} of the images"

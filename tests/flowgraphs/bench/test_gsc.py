@@ -53,12 +53,10 @@ def served(options: Sequence[str]) -> Iterator[str]:
         thread.join(60)
 
 
-def test_every_way_is_measured_and_only_the_cache_has_hits(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_way_is_measured_and_only_the_cache_has_hits(capsys: pytest.CaptureFixture[str]) -> None:
     steps: list[None] = []
-    monkeypatch.setattr(gsc, "WAYS", {way: gsc.WAYS[way] for way in ("asynchronous", gsc.CACHED)})
-    rows = measure_gsc_table("deepjscc", [2], 0.2, serve=served, progress=lambda: steps.append(None))
+    ways = {way: gsc.GSC_WAYS[way] for way in ("asynchronous", gsc.CACHED)}
+    rows = measure_gsc_table("deepjscc", [2], 0.2, ways=ways, serve=served, progress=lambda: steps.append(None))
     assert [(row.way, row.users) for row in rows] == [(gsc.SEQUENTIAL, 0), ("asynchronous", 2), (gsc.CACHED, 2)]
     assert len(steps) == 1 + 2 * 2
     for row in rows:
@@ -73,7 +71,7 @@ def test_every_way_is_measured_and_only_the_cache_has_hits(
     assert rows[0].stages_s < rows[0].image_s
     make_console().print(gsc_table("deepjscc", rows))
     printed = capsys.readouterr().out
-    assert all(way in printed for way in (gsc.SEQUENTIAL, *gsc.WAYS))
+    assert all(way in printed for way in (gsc.SEQUENTIAL, *ways))
 
 
 def row(way: str, users: int, times: float) -> gsc.GscTime:
@@ -82,7 +80,7 @@ def row(way: str, users: int, times: float) -> gsc.GscTime:
 
 def test_the_papers_ratio_stands_beside() -> None:
     rows = [row(gsc.SEQUENTIAL, 0, 1.0), row("asynchronous", 1, 3.0), row("asynchronous", 3, 1.5)]
-    lines = gsc.told_lines([*rows, row(gsc.CACHED, 3, 2.0), row(gsc.CACHED, 32, 9.0)])
+    lines = gsc.gsc_lines([*rows, row(gsc.CACHED, 3, 2.0), row(gsc.CACHED, 32, 9.0)])
     assert lines[0].endswith("from the cache, by users: 3: 90% of the symbols, 50% of the images; 32: 90% of the "
                              "symbols, 50% of the images")  # fmt: skip
     assert lines[1] == "Table I of arXiv 2408.05112: GSC 15.66 s, MU-GSC 8.87 s an image, 1.77 times"
@@ -90,4 +88,4 @@ def test_the_papers_ratio_stands_beside() -> None:
         "here with 3 users: asynchronous 1.50 times, not met, 0.27 short; batches, with cache 2.00 times, met, by 0.23"
     )
     assert math.isclose(gsc.PAPER_S["GSC"] / gsc.PAPER_S["MU-GSC"], gsc.PAPER, abs_tol=0.005)
-    assert len(gsc.told_lines(rows[:2])) == 1  # one user alone says nothing of it
+    assert len(gsc.gsc_lines(rows[:2])) == 1  # one user alone says nothing of it
