@@ -123,6 +123,7 @@ def test_a_shelf_looks_for_a_card_once_a_second(monkeypatch: pytest.MonkeyPatch)
         return find(name, ratio=ratio)
 
     monkeypatch.setattr(codecs.zoo, "find_card", counted)
+    monkeypatch.setattr(codecs, "LOOK_S", 1000.0)
     shelf = Shelf({})
     shelf.encoder("swin", 1 / 6)  # which loads it as well
     looked.clear()
