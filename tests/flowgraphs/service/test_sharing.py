@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 
 from semlink.flowgraphs.protocol import Pdu
-from semlink.flowgraphs.service import codecs
+from semlink.flowgraphs.service import Worker, codecs
 from semlink.flowgraphs.service.codecs import Shelf
 from semlink.flowgraphs.service.jobs import choose
 from semlink.flowgraphs.service.kept import MANY, Lately
@@ -94,6 +95,28 @@ def test_who_leaves_something_wakes_one(told_clock: Any, carried: Carried) -> No
     threads.ask(carried, 16)
     threads.take()
     assert threads.woken == 1
+
+
+@pytest.mark.parametrize(("deadline", "rings"), [(float("inf"), 1), (50.0, 2)])
+def test_between_stages_the_door_is_not_told(told_clock: Any, carried: Carried, deadline: float, rings: int) -> None:  # noqa: ANN401
+    """Unless a deadline has to be told in time; one ring more is that of the end."""
+    waiting = Waiting(64, clock=told_clock)
+    waiting.add(carried("user", 1, deadline=deadline))
+    waiting.stopping = True
+    rung: list[int] = []
+
+    outcomes = iter([lambda job: job, lambda _: Pdu({"op": "carried"})])  # of the first stage, and of the last
+
+    def run(jobs: list[Any]) -> list[Any]:
+        return list(map(next(outcomes), jobs))
+
+    service = SimpleNamespace(loads=0, run=run, choose=lambda jobs: list(jobs))
+    door = SimpleNamespace(waiting=0)
+    done: list[Any] = []
+    worker = SimpleNamespace(_waiting=waiting, _service=service, _door=door, _done=done, _ring=lambda: rung.append(1))
+    Worker._compute(cast(Worker, worker))
+    assert [(size, len(replies)) for size, replies in done] == [(1, 0), (1, 1)]
+    assert len(rung) == rings + 1
 
 
 def test_what_was_found_is_not_looked_for_again_for_a_while(told_clock: Any) -> None:  # noqa: ANN401
