@@ -4,6 +4,7 @@ from semlink.flowgraphs.bench.bler import run_bler
 from semlink.flowgraphs.bench.channels import run_channels
 from semlink.flowgraphs.bench.codes import run_codes
 from semlink.flowgraphs.bench.everything import run_bench
+from semlink.flowgraphs.bench.gsc import GSC_WAYS, gsc_lines, gsc_table, measure_gsc_table, run_gsc_table
 from semlink.flowgraphs.bench.neural import run_neural
 from semlink.flowgraphs.bench.radio import run_radio
 from semlink.flowgraphs.bench.receivers import measure_quality, run_receivers
@@ -11,14 +12,19 @@ from semlink.flowgraphs.bench.service import asker, load_figures, load_table, ru
 from semlink.flowgraphs.bench.studies import run_studies
 
 __all__ = [
+    "GSC_WAYS",
     "asker",
+    "gsc_lines",
+    "gsc_table",
     "load_figures",
     "load_table",
+    "measure_gsc_table",
     "measure_quality",
     "run_bench",
     "run_bler",
     "run_channels",
     "run_codes",
+    "run_gsc_table",
     "run_neural",
     "run_radio",
     "run_receivers",

@@ -13,6 +13,7 @@ import typer
 
 from semlink.flowgraphs.cli import bench as bench_commands
 from semlink.flowgraphs.cli import serving, told
+from semlink.flowgraphs.cli.gsc import gsc
 
 # In a help text a bracket before a small letter is escaped: rich would take it for markup and leave it out.
 # The heavy imports (PyTorch, Sionna) wait until a command runs: `semlink --help` answers at once.
@@ -227,51 +228,6 @@ def figure(
 
 @app.command()
 @told.can_be_quiet
-def gsc(
-    figure: Annotated[
-        int, typer.Option(help="Of the paper: 4 PSNR, 5 perceptual distance (ST-LPIPS), 6 pictures of NGF and GSC.")
-    ],
-    codec: Annotated[
-        str | None,
-        typer.Option(
-            "--gsc",
-            help="CODEC+RECEIVER that stands for GSC; the codec alone is NGF.",
-            show_default="swin-gsc+sft-gsc",
-        ),
-    ] = None,
-    images: Annotated[
-        str | None,
-        typer.Option(help="As for compare, such as cifar10:500.", show_default="cifar10:1000, for 6 cifar10:3"),
-    ] = None,
-    esno: Annotated[
-        str | None,
-        typer.Option(
-            help="Es/N0 in dB: START:STOP:STEP or A,B,C; those of the claims are added.",
-            show_default="0:15:3, for 6 0,5,10,15",
-        ),
-    ] = None,
-    realisations: Annotated[int, typer.Option(help="Of noise and fading, for each image.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of noise and fading, from 0.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder for figureN-awgn.csv, .png and so on.")] = Path("out"),
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of tables.")] = False,
-) -> None:
-    """Repeat a figure of GSC's paper (arXiv 2408.05112) over AWGN and Rayleigh fading, with its claims beside ours."""
-    from semlink.flowgraphs.comparison import run_gsc
-
-    run_gsc(
-        figure=figure,
-        gsc=codec,
-        images=images,
-        esno=esno,
-        realisations=realisations,
-        seed=seed,
-        out=out,
-        as_json=json,
-    )
-
-
-@app.command()
-@told.can_be_quiet
 def train(
     recipe: Annotated[Path, typer.Argument(help="A TOML file of settings, such as neural/recipes/deepjscc-6.toml.")],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, the log and the weights.")],
@@ -346,7 +302,7 @@ def radio(context: typer.Context) -> None:
     run(context.args, name="semlink radio")
 
 
-for command in (serving.worker, serving.serve, serving.user, serving.load):
+for command in (gsc, serving.worker, serving.serve, serving.user, serving.load):
     app.command()(command)
 
 

@@ -85,7 +85,7 @@ def worker(
     report: Report = None,
 ) -> None:
     """Encode and decode for flowgraphs of GNU Radio, over ZeroMQ; SIGTERM or Ctrl-C ends it when it has answered."""
-    _spare_the_cores()
+    spare_the_cores()
     from semlink.flowgraphs.service import run_worker
 
     run_worker(
@@ -117,7 +117,7 @@ def serve(
 
     What `semlink worker` does is done as well. SIGTERM or Ctrl-C ends it when it has answered.
     """
-    _spare_the_cores()
+    spare_the_cores()
     from semlink.flowgraphs.service import run_serve
 
     run_serve(
@@ -223,6 +223,6 @@ def load(
     )
 
 
-def _spare_the_cores() -> None:
+def spare_the_cores() -> None:
     """Else PyTorch's threads burn the cores that others need while they wait for each other. Read when it loads."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -16,7 +16,8 @@ from semlink.flowgraphs.comparison.comparison import (
     pixels,
     usual_realisations,
 )
-from semlink.flowgraphs.comparison.gsc import claim_table, contestants, default_gsc, judge, run_gsc
+from semlink.flowgraphs.comparison.gsc import claim_table, contestants, default_gsc, judge
+from semlink.flowgraphs.comparison.gsc_users import judge_users, measure_users, run_gsc, users_curves
 from semlink.flowgraphs.comparison.margins import psnr_margin
 from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS, draw_curves
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
@@ -64,9 +65,11 @@ __all__ = [
     "find_cliff",
     "installed_metrics",
     "judge",
+    "judge_users",
     "make_console",
     "margin_table",
     "measure_figures",
+    "measure_users",
     "named",
     "pixels",
     "printed",
@@ -79,5 +82,6 @@ __all__ = [
     "spreads",
     "try_codecs",
     "usual_realisations",
+    "users_curves",
     "writable",
 ]

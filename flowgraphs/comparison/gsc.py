@@ -1,4 +1,4 @@
-"""`semlink gsc`: the experiments of GSC's paper (arXiv 2408.05112, figs. 4 to 6), with its claims beside our figures.
+"""The experiments of GSC's paper with one user (arXiv 2408.05112, figs. 4 to 6), its claims beside our figures.
 
 What its figures compare: GSC (codec and semantic fine-tuning), NGF (the codec alone), DeepJSCC, and JPEG with LDPC and
 QAM. Beside them stand here what a claim of a diffusion model must be held against: a plain residual CNN in its place,
@@ -148,7 +148,7 @@ def judge(claim: Claim, outcome: Comparison, gsc: str) -> Verdict:
     return Verdict(claim, ours, theirs, found.value, found.low, found.high, found.value <= claim.percent)
 
 
-def run_gsc(
+def run_figure(
     *,
     figure: int,
     gsc: str | None,
@@ -159,14 +159,12 @@ def run_gsc(
     out: Path,
     as_json: bool,
 ) -> None:
-    """`semlink gsc`: one figure, over both channels.
+    """`semlink gsc --figure 4`: one figure of `FIGURES`, over both channels.
 
     Raises:
         ValueError: an option that is refused, or images, weights or a metric that are not to be had.
         OSError: a folder that cannot be written.
     """
-    if figure not in FIGURES:
-        raise ValueError(f"--figure {figure} must be one of: {', '.join(map(str, FIGURES))}")
     check_count("--realisations", realisations, 1)
     check_count("--seed", seed, 0)
     metrics = parse_metrics([METRIC] if figure == 5 else [])

@@ -1,10 +1,12 @@
 """Codecs as a service: batches of what waits, in this process or over ZeroMQ; users' images over an uplink."""
 
+from semlink.flowgraphs.service.jobs import STAGES
 from semlink.flowgraphs.service.serve import run_serve
 from semlink.flowgraphs.service.service import Service
 from semlink.flowgraphs.service.worker import Worker, run_worker
 
 __all__ = [
+    "STAGES",
     "Service",
     "Worker",
     "run_serve",

@@ -9,7 +9,7 @@ from typing import cast
 from semlink.baselines.mcs import NR_SCHEMES
 from semlink.baselines.separate import SeparateCodec, separate_codec
 from semlink.flowgraphs.protocol import codebook
-from semlink.flowgraphs.service.kept import Kept
+from semlink.flowgraphs.service.kept import Kept, Lately
 from semlink.flowgraphs.specs import JOINT, receive_with, split_codec
 from semlink.neural import zoo
 from semlink.neural.diffusion import ReceiverCard, Refiner, SymbolDenoiser, find_receiver, read_receiver
@@ -20,6 +20,8 @@ from semlink.phy.waveform import BurstHeader
 
 KEPT = 8
 """Networks that stay in memory, and as many receivers; of more, the one that was not asked for the longest goes."""
+LOOK_S = 1.0
+"""For which a card that was found is not looked for again: a look takes 0.2 ms, and an image needs several."""
 
 
 class Shelf:
@@ -41,6 +43,7 @@ class Shelf:
         self._own = dict(own)
         self._channel = channel
         self._codecs, self._receivers = Kept[Network](KEPT), Kept[Refiner | SymbolDenoiser](KEPT)
+        self._cards, self._receiver_cards = Lately[Card](LOOK_S), Lately[ReceiverCard](LOOK_S)
 
     @property
     def loads(self) -> int:
@@ -57,7 +60,7 @@ class Shelf:
         if scheme:
             return separate_codec(source=_source(stem), mcs=scheme, ratio=ratio, fading=self._channel)
         if stem in codebook.NEURAL.values():
-            return self._load(zoo.find_card(stem, ratio=ratio), ratio)
+            return self._load(self._card(stem, ratio), ratio)
         return self._find_own(stem)
 
     def decoder(self, header: BurstHeader) -> Codec:
@@ -78,10 +81,10 @@ class Shelf:
         """Raise ValueError unless there are such a codec, ratio and receivers; nothing is loaded for it."""
         stem, scheme = codebook.split_name(name)
         if not scheme and stem in codebook.NEURAL.values():
-            zoo.find_card(stem, ratio=ratio)
+            self._card(stem, ratio)
         elif not scheme:
             self._find_own(stem)
-        _check_receivers(name, receiver)
+        self._cards_behind(name, receiver)
 
     def check_header(self, header: BurstHeader, receiver: str = "") -> None:
         """Raise ValueError unless there are the codec of a header and such receivers; nothing is loaded for it."""
@@ -90,7 +93,7 @@ class Shelf:
             self._find_own(name)
         elif header.codec not in codebook.DIGITAL:
             _card_of(header)
-        _check_receivers(name, receiver)
+        self._cards_behind(name, receiver)
 
     def behind(self, codec: Codec, name: str, receiver: str) -> Codec:
         """A codec of this name with receivers behind it, "" for none.
@@ -111,15 +114,24 @@ class Shelf:
         """
         stem = codebook.split_name(name)[0]
         neural = stem in codebook.NEURAL.values()
-        hashes = [zoo.find_card(stem, ratio=ratio).sha256 if neural else ""]
-        for spec in split_codec(f"{name}{JOINT}{receiver}")[1] if receiver else []:
-            hashes.append(find_receiver(spec.name, codec=name)[0].sha256)
-        return ",".join(hashes)
+        hashes = [self._card(stem, ratio).sha256 if neural else ""]
+        return ",".join([*hashes, *(card.sha256 for card in self._cards_behind(name, receiver))])
 
     def usual_ratio(self, name: str) -> float:
         """1/6, or for a neural codec that has not got it, one that it has."""
         cards = _cards_of(name)
         return cards[0].ratio if cards and not any(card.serves(1 / 6) for card in cards) else 1 / 6
+
+    def _card(self, stem: str, ratio: float) -> Card:
+        return self._cards.get((stem, ratio), lambda: zoo.find_card(stem, ratio=ratio))
+
+    def _cards_behind(self, name: str, receiver: str) -> list[ReceiverCard]:
+        """Those of the receivers behind a codec."""
+        specs = split_codec(f"{name}{JOINT}{receiver}")[1] if receiver else []
+        return [self._receiver_card(spec.name, name) for spec in specs]
+
+    def _receiver_card(self, receiver: str, name: str) -> ReceiverCard:
+        return self._receiver_cards.get((receiver, name), lambda: find_receiver(receiver, codec=name)[0])
 
     def _load(self, card: Card, ratio: float) -> Codec:
         """One network for all ratios of its weights: ratios are of the users' choice."""
@@ -145,11 +157,6 @@ def scheme_numbers(name: str, frame: Frame) -> list[int]:
 
 def _source(stem: str) -> str:
     return stem.removesuffix("-ldpc-qam")
-
-
-def _check_receivers(name: str, receiver: str) -> None:
-    for spec in split_codec(f"{name}{JOINT}{receiver}")[1] if receiver else []:
-        find_receiver(spec.name, codec=name)
 
 
 def _cards_of(name: str) -> list[Card]:

@@ -105,6 +105,15 @@ class Restoring:
 
 Kind = Encoding | Decoding | Crossing | Arriving | Restoring
 """A stage, and what its jobs have in common."""
+STAGES = ("encode", "uplink", "decode", "refine")
+"""What is done to an image on its way, by name; over a channel of one user, "uplink" is that channel."""
+_STAGE: Mapping[type, str] = {
+    Encoding: "encode",
+    Crossing: "uplink",
+    Arriving: "decode",
+    Decoding: "decode",
+    Restoring: "refine",
+}
 
 
 @dataclass(frozen=True)
@@ -179,6 +188,11 @@ class Job(NamedTuple):
         if self.trip is not None:
             return self.trip.op
         return "encode" if isinstance(self.kind, Encoding) else "decode"
+
+    @property
+    def stage(self) -> str:
+        """The one that the job waits for, of `STAGES`."""
+        return _STAGE[type(self.kind)]
 
     @property
     def pixels(self) -> int:

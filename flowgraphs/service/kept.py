@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
+MANY = 256
+"""Keys from which on what was found a moment ago is forgotten."""
 
 
 class _Mine(threading.local):
@@ -58,3 +61,25 @@ class Kept(Generic[Value]):
             with self._lock:
                 self._making.pop(key, None)
         return value
+
+
+class Lately(Generic[Value]):
+    """What was found a moment ago, by key. Several threads may ask.
+
+    Args:
+        seconds: for which it is not looked for again.
+        clock: tells the time in seconds.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds, self._clock = seconds, clock
+        self._found: dict[Hashable, tuple[Value, float]] = {}
+
+    def get(self, key: Hashable, find: Callable[[], Value]) -> Value:
+        """The value of a key; one that is not found, because `find` raises, is looked for again each time."""
+        now, known = self._clock(), self._found.get(key)
+        if known is None or now - known[1] > self._seconds:
+            if len(self._found) >= MANY:
+                self._found.clear()
+            known = self._found[key] = find(), now
+        return known[0]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from semlink.flowgraphs.protocol import Scalar
+from semlink.flowgraphs.service.jobs import STAGES
 
 OPS = ("encode", "decode", "carry")
 COUNTS = ("served", "refused", "undelivered", "dropped", "replayed", "late_or_cancelled", "reopened")
@@ -34,6 +35,7 @@ class Record:
         reopened: how often the socket had to be opened again.
         latencies_s: of the latest requests served, by op, from arrival to reply.
         batches: sizes of the latest batches.
+        stages_s: time that was spent in each stage, all threads together.
     """
 
     served: int = 0
@@ -45,6 +47,7 @@ class Record:
     reopened: int = 0
     latencies_s: dict[str, deque[float]] = field(default_factory=lambda: {op: _latest() for op in OPS})
     batches: deque[float] = field(default_factory=_latest)
+    stages_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
 
     def count(self, op: str, seconds: float, *, refused: bool) -> None:
         """Count a request that has its reply."""
@@ -59,6 +62,7 @@ class Record:
         figures: dict[str, Scalar] = {name: getattr(self, name) for name in COUNTS}
         for op, values in self.latencies_s.items():
             figures |= {f"{op}_mean_ms": 1e3 * _mean(values), f"{op}_p95_ms": 1e3 * _high(values)}
+        figures |= {f"{stage}_s": seconds for stage, seconds in self.stages_s.items()}
         return {**figures, "batch_mean": _mean(self.batches), "batch_max": int(max(self.batches, default=0))}
 
     def line(self) -> str:

@@ -138,11 +138,13 @@ class Service:
         """
         with self._lock:
             self._busy += 1
+        began = time.perf_counter()
         try:
             return self._run(jobs)
         finally:
             with self._lock:
                 self._busy -= 1
+                self.record.stages_s[jobs[0].stage] += time.perf_counter() - began
 
     def encode(self, image: NDArray[np.uint8], *, codec: str, esno_db: float, ratio: float = 1 / 6) -> EncodedImage:
         """The symbols of an image, 8-bit RGB levels (h, w, 3); see `encode_request`.

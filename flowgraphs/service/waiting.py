@@ -22,7 +22,9 @@ QUEUE_BYTES = 1 << 29
 Client = bytes
 """Who asks, as the socket names them."""
 SMALL = 64**2
-"""Pixels of an image below which two in one batch take hardly longer than one."""
+"""Pixels of an image below which a few in one batch take hardly longer than one."""
+FEW = 3
+"""Small images that are not shared out: two halves would each take nearly as long, and in each other's way."""
 GATHER = 0.1
 """Share of the latency that a request waits for others that are about to come."""
 CANCELLED = "cancelled, as you asked"
@@ -108,7 +110,7 @@ class Waiting:
         self._over: list[tuple[Request, Pdu]] = []
         self._presence = Presence()
         self._held: Counter[Client] = Counter()  # requests without an answer, by client
-        self._count = self._idle = 0
+        self._count = 0
         self.expected = Expected()
         self.stopping = False
 
@@ -158,23 +160,20 @@ class Waiting:
         """What is to be done next, once there is something and it is `ready`; nothing when it stops and all is done.
 
         Of all stages the one with the most that is alike, for a large batch is done almost as soon as a small one; but
-        what may be late otherwise comes first. It is shared out between the threads that have nothing to do.
+        what may be late otherwise comes first. It is shared out between the threads, and who takes a part wakes the
+        next one for the rest: what one thread can do alone wakes nobody.
         """
         with self._changed:
-            self._idle += 1
-            try:
-                while True:
-                    jobs = self._candidates()
-                    if jobs and ready():
-                        keys = choose(jobs)
-                        if count := self._share(len(keys), jobs[keys[0]]):
-                            return self._begin(keys[:count])
-                    if self.stopping and not self._requests and not self._busy:
-                        self._changed.notify_all()
-                        return []
-                    self._changed.wait(self._patience(bool(jobs)))
-            finally:
-                self._idle -= 1
+            while True:
+                jobs = self._candidates()
+                if jobs and ready() and (batch := self._take(jobs, choose)):
+                    if self._fresh or self._onward:
+                        self._changed.notify()
+                    return batch
+                if self.stopping and not self._requests and not self._busy:
+                    self._changed.notify_all()
+                    return []
+                self._changed.wait(self._patience(bool(jobs)))
 
     def finish(
         self, batch: Sequence[Request], outcomes: Sequence[Pdu | Job], seconds: float, *, usual: bool = True
@@ -203,8 +202,7 @@ class Waiting:
                         self.expected.learn(request.route, 1, moved.spent)
                     self._settle(request)
                     done.append((moved, outcome))
-            self._changed.notify_all()
-            return done
+            return done  # who was served asks for what is next, and wakes others if that is more than one can do
 
     def cancel(self, client: bytes, id: Scalar) -> bool:
         """Take back a client's own request: it is answered by an error. Tells whether there was one to take back."""
@@ -291,8 +289,13 @@ class Waiting:
         return min(request.arrived + self._latency_s, request.deadline) - request.left
 
     def _share(self, count: int, job: Job) -> int:
-        """How many of a batch this thread takes: not one of small images, and of large ones no more than have room."""
-        share = max(1 if job.pixels >= SMALL else 2, -(-count // self._idle))
+        """How many of those that are alike this thread takes: its share of all there is, what others do included.
+
+        Not too few of small images, and of large ones no more than have room.
+        """
+        least = 1 if job.pixels >= SMALL else FEW
+        share = max(least, -(-(count + len(self._busy)) // self._threads))
+        share = count if count - share < least else share
         return min(share, self._spare() // job.pixels) if self._busy else share
 
     def _spare(self) -> int:
@@ -318,6 +321,12 @@ class Waiting:
         if self.stopping:
             return frozenset(coming)
         return frozenset(coming | self._presence.awaited(now, self._latency_s))
+
+    def _take(self, jobs: Mapping[int, Job], choose: Callable[[Mapping[int, Job]], list[int]]) -> list[Request]:
+        """This thread's share of what may go in one batch; none where there is no room for it."""
+        keys = choose(jobs)
+        first = jobs[keys[0]]
+        return self._begin(keys[: self._share(sum(job.kind == first.kind for job in jobs.values()), first)])
 
     def _begin(self, keys: Sequence[int]) -> list[Request]:
         batch = []

@@ -282,7 +282,8 @@ class Worker:
             usual = self._service.loads == loads
             replies = self._waiting.finish(batch, outcomes, time.perf_counter() - began, usual=usual)
             self._done.append((len(batch), [_reply(*pair) for pair in replies]))
-            self._ring()
+            if replies or any(math.isfinite(request.deadline) for request in batch):
+                self._ring()  # to hand on what there is, or to wait no longer than until a deadline
         self._ring()  # what was last to wait may have been too late, which is no batch
 
     def _ring(self) -> None:

@@ -28,10 +28,7 @@ def start(service: Service, clock: Any) -> tuple[Waiting, Callable[[], int]]:  #
     waiting = Waiting(64, threads=2, pixels=service.pixels, clock=clock)
 
     def take() -> int:
-        jobs = waiting._candidates()
-        keys = service.choose(jobs)
-        waiting._idle = 1
-        return len(waiting._begin(keys[: waiting._share(len(keys), jobs[keys[0]])]))
+        return len(waiting._take(waiting._candidates(), service.choose))
 
     return waiting, take
 
