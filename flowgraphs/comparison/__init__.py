@@ -81,7 +81,7 @@ __all__ = [
     "run_gsc",
     "spreads",
     "try_codecs",
-    "usual_realisations",
     "users_curves",
+    "usual_realisations",
     "writable",
 ]
