@@ -48,6 +48,7 @@ class ReceiverCard:
         sha256: of the weights file.
         figures: by condition ("CIFAR-10 test, the first 2000, AWGN"), then quantity, then Es/N0 in dB, as
             `semlink zoo --measure NAME` measures them: see `semlink.flowgraphs.comparison.measure_figures`.
+        esno_db: lowest and highest average Es/N0 of all stages of the training; None for those that `channel` names.
     """
 
     name: str
@@ -61,6 +62,7 @@ class ReceiverCard:
     command: str
     sha256: str
     figures: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    esno_db: tuple[float, float] | None = None
 
 
 def build_receiver(model: str, network: Mapping[str, Any]) -> nn.Module:
