@@ -24,6 +24,7 @@ from semlink.flowgraphs.studies.compared import read_shown
 from semlink.flowgraphs.studies.figures import AXES, LOGARITHMIC, QUANTITIES, bound_of
 from semlink.flowgraphs.studies.plan import Plan
 from semlink.phy.documents import for_json
+from semlink.phy.pictures import read_levels
 
 LOSSLESS_SIDE = 64
 """Pixels: larger pictures are embedded as WebP of quality 90, smaller ones losslessly."""
@@ -149,9 +150,8 @@ def _sent(study: Plan, names: set[str], fingerprints: Mapping[str, str]) -> dict
 
 def _embedded(path: Path) -> str:
     try:
-        with Image.open(path) as image:
-            return _data_uri(image)
-    except Exception as error:  # whatever Pillow makes of a damaged file
+        return _data_uri(Image.fromarray(read_levels(path)))
+    except (ValueError, OSError) as error:
         raise ValueError(f"picture {path}: cannot be read ({error}); remove the results' pictures") from error
 
 
