@@ -1,11 +1,14 @@
-"""JSON and TOML that anybody may have written or damaged, where whatever is wrong is a ValueError; values for JSON."""
+"""Files that anybody may have written or damaged, where whatever is wrong is a ValueError; and files written whole."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
+import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +68,41 @@ def _within(one: object) -> list[Any]:
     if isinstance(one, dict):
         return list(one.values())
     return one if isinstance(one, list) else []
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file, whole or not at all: beside it first, so that a full disk leaves the earlier one as it was.
+
+    Text is in UTF-8. What is there keeps its permissions.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with written_whole(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A path beside a file, which takes its place when all has gone well; otherwise nothing is left behind.
+
+    What is no plain file, such as /dev/stdout or a pipe, is written to as it is.
+
+    Raises:
+        OSError: it cannot take its place.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    place = path.resolve()  # of a link, what it points at
+    partial = place.with_name(f".{place.stem}.{os.getpid()}.part{place.suffix}")
+    try:
+        yield partial
+        if place.exists():
+            partial.chmod(stat.S_IMODE(place.stat().st_mode))
+        partial.replace(place)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def for_json(value: Any) -> Any:  # noqa: ANN401 - whatever JSON may hold

@@ -17,9 +17,9 @@ from semlink.flowgraphs.comparison.comparison import (
 )
 from semlink.flowgraphs.comparison.gsc import claim_table, contestants, default_gsc, judge, run_gsc
 from semlink.flowgraphs.comparison.margins import psnr_margin
-from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS, draw_curves
+from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS, draw_curves, write_image
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
-from semlink.flowgraphs.comparison.record import RECORD
+from semlink.flowgraphs.comparison.record import RECORD, digest_of, sent_file
 from semlink.flowgraphs.comparison.report import (
     MARGINS,
     as_fraction,
@@ -59,6 +59,7 @@ __all__ = [
     "count_figures",
     "default_gsc",
     "describe",
+    "digest_of",
     "draw_curves",
     "find_cliff",
     "installed_metrics",
@@ -75,7 +76,9 @@ __all__ = [
     "receiver_margins",
     "run_compare",
     "run_gsc",
+    "sent_file",
     "spreads",
     "try_codecs",
     "writable",
+    "write_image",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from PIL import Image
 from semlink.flowgraphs.comparison.comparison import Comparison, Pixels, column_of, find_cliff
 from semlink.flowgraphs.comparison.contact_sheet import draw_contact_sheet as draw_contact_sheet
 from semlink.flowgraphs.comparison.contact_sheet import wrapped
+from semlink.phy.documents import write_whole
 from semlink.phy.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -109,8 +111,10 @@ def _curves(comparison: Comparison) -> Iterator[tuple[str, pd.DataFrame, str, st
 
 
 def write_image(image: Pixels, path: Path) -> None:
-    """Write an image as PNG."""
-    Image.fromarray(image).save(path, format="png")
+    """Write an image (h, w, 1) or (h, w, 3) as PNG, whole or not at all."""
+    packed = io.BytesIO()
+    Image.fromarray(image.squeeze(axis=2) if image.shape[2] == 1 else image).save(packed, format="png")
+    write_whole(path, packed.getvalue())
 
 
 def some(levels: Sequence[float], count: int = 5) -> list[float]:

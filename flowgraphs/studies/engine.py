@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections import OrderedDict
@@ -15,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semlink.flowgraphs.comparison import COLUMNS, Pixels, Tally, batches, clipped, pixels
+from semlink.flowgraphs.comparison import COLUMNS, Pixels, Tally, batches, clipped, digest_of, pixels
 from semlink.flowgraphs.specs import JOINT, load_images, make_channel, make_codecs, parse_metrics
 from semlink.flowgraphs.studies.plan import Plan, Point
 from semlink.phy import metrics
@@ -92,7 +91,11 @@ class Engine:
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of the pixels of each image, by name."""
-        return {name: hashlib.sha256(pixels(image).tobytes()).hexdigest() for name, image in self.images.items()}
+        return {name: digest_of(pixels(image)) for name, image in self.images.items()}
+
+    def originals(self) -> dict[str, Pixels]:
+        """The images of which receptions are kept, by name."""
+        return {name: pixels(image) for name, image in self.images.items() if name in self._shown}
 
     @torch.no_grad()
     def run(self, point: Point) -> Outcome:

@@ -1,7 +1,8 @@
 """A results folder: every finished point is kept at once, and nothing else ever counts.
 
 `study.json` says what was asked and with what it was run, `points.jsonl` has a row a finished point, in the order in
-which they finished, `pictures/` the received images; `table.parquet` is written from these in the order of the grid.
+which they finished, `pictures/` the received images and `sent/` those that were sent; `table.parquet` is written from
+these in the order of the grid.
 """
 
 from __future__ import annotations
@@ -17,10 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from PIL import Image
 
+from semlink.flowgraphs.comparison import Pixels, digest_of, sent_file, write_image
 from semlink.flowgraphs.studies.checked import check_about, read_row
 from semlink.flowgraphs.studies.engine import STUDY_COLUMNS, Outcome
 from semlink.flowgraphs.studies.plan import Plan, Point, differences
@@ -103,6 +103,18 @@ class Results:
             raise
         self.rows[point.key] = self._kept[point.key] = row
 
+    def keep_sent(self, images: Mapping[str, Pixels]) -> None:
+        """Keep images as they are sent, for a report to show beside what was received.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        for picture in images.values():
+            path = self.folder / sent_file(digest_of(picture))
+            path.parent.mkdir(exist_ok=True)
+            if not path.is_file():
+                write_image(picture, path)
+
     def table(self) -> pd.DataFrame:
         """All rows so far, curve by curve in the order of the grid, each by rising Es/N0."""
         return make_table(self.study, self._kept)
@@ -127,8 +139,7 @@ class Results:
         folder.mkdir(parents=True, exist_ok=True)
         kept = {}
         for i, (name, picture) in enumerate(outcome.pictures.items()):
-            shown = np.squeeze(picture, axis=2) if picture.shape[2] == 1 else picture
-            Image.fromarray(shown).save(folder / f"{i}.png")
+            write_image(picture, folder / f"{i}.png")
             kept[name] = str((folder / f"{i}.png").relative_to(self.folder))
         return kept
 
