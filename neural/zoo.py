@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from semlink.neural.card_files import (
     Check,
@@ -37,7 +37,7 @@ from semlink.neural.card_files import (
 )
 from semlink.neural.models import Network, RateAdaptive, build
 from semlink.neural.networks import Held
-from semlink.phy.documents import read_json
+from semlink.phy.documents import read_json, write_whole
 
 PACKAGE = "semlink.neural.weights"
 
@@ -216,8 +216,14 @@ def ratios_of(model: nn.Module) -> tuple[float, float] | None:
 
 
 def write_weights(model: nn.Module, path: Path) -> None:
-    """Write a network's weights in float16."""
-    path.write_bytes(save({key: value.half().contiguous() for key, value in model.state_dict().items()}))
+    """Write a network's weights in float16, whole or not at all.
+
+    Raises:
+        ValueError: weights that are not finite, or in float16 are not.
+    """
+    halves = {key: value.half().contiguous() for key, value in model.state_dict().items()}
+    _check_finite(halves, path)
+    write_whole(path, save(halves))
 
 
 def read_weights(model: nn.Module, path: Path) -> None:
@@ -234,8 +240,12 @@ def read_weights(model: nn.Module, path: Path) -> None:
     except Exception as error:  # a damaged file raises any of half a dozen types
         said = " ".join(str(error).split())
         raise ValueError(f"weights {path}: no weights of this network ({said[:300]})") from error
+    _check_finite(values, path)
+
+
+def _check_finite(values: Mapping[str, Tensor], path: Path) -> None:
     if unknown := [key for key, value in values.items() if not bool(value.isfinite().all())]:
-        raise ValueError(f"weights {path}: {unknown[0]} has values that are not finite; the file is damaged")
+        raise ValueError(f"weights {path}: {unknown[0]} has values that are not finite numbers (in float16)")
 
 
 def find_weights(where: str) -> Path:
@@ -284,7 +294,7 @@ def earlier_training(where: str) -> Earlier:
 
 def write_card(card: Card, folder: Path) -> None:
     """Write `NAME.json` beside the weights."""
-    (folder / f"{card.name}.json").write_text(json.dumps(asdict(card), indent=2) + "\n")
+    write_whole(folder / f"{card.name}.json", json.dumps(asdict(card), indent=2) + "\n")
 
 
 def sha256(path: Path) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 
 from semlink.flowgraphs.comparison import Pixels, digest_of, sent_file, write_image
-from semlink.flowgraphs.studies.checked import check_about, read_row
+from semlink.flowgraphs.studies.checked import check_about, read_row, write_row
 from semlink.flowgraphs.studies.engine import STUDY_COLUMNS, Outcome
 from semlink.flowgraphs.studies.plan import Plan, Point, differences
 from semlink.flowgraphs.studies.provenance import provenance
@@ -89,7 +89,7 @@ class Results:
         if point.key in self.rows:
             raise ValueError(f"point {point.key} is there already")
         row = outcome.row | {"pictures": self._keep_pictures(point, outcome)}
-        line = json.dumps({"key": point.key, "row": row}) + "\n"
+        line = write_row(point.key, row)
         path = self.folder / "points.jsonl"
         size = path.stat().st_size if path.exists() else 0
         try:
@@ -161,18 +161,24 @@ def _has_others(folder: Path) -> bool:
 def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
     """The rows of a results folder by key of their point. A last line without an end was never finished.
 
+    A warning tells of rows that were written before they had a checksum.
+
     Raises:
-        ValueError: a line before it is no row.
+        ValueError: a line before it is no row, or not the one that was written.
     """
-    path, rows = folder / "points.jsonl", dict[str, dict[str, Any]]()
+    path, rows, unsummed = folder / "points.jsonl", dict[str, dict[str, Any]](), 0
     if not path.exists():
         return {}
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
         try:
-            key, rows[key] = read_row(line)
+            key, rows[key], summed = read_row(line)
+            unsummed += not summed
         except ValueError as error:
             said = f"line {number} is no row ({error}); remove the line to have its point sent again"
             raise ValueError(f"results {path}: {said}") from error
+    if unsummed:
+        said = "of an earlier version: whether their numbers are as they were written cannot be told"
+        warnings.warn(f"results {path}: {unsummed} points without a checksum, {said}", stacklevel=3)
     return rows
 
 

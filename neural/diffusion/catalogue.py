@@ -16,6 +16,7 @@ from semlink.neural.diffusion.cddm import SymbolDenoiser
 from semlink.neural.diffusion.control import ResidualCNN
 from semlink.neural.diffusion.sft import CONFIGS, SFT
 from semlink.neural.models import Network, build_of
+from semlink.phy.documents import write_whole
 
 RECEIVERS: Mapping[str, Callable[..., nn.Module]] = {
     **{name: partial(SFT, **config) for name, config in CONFIGS.items()},
@@ -93,4 +94,4 @@ def load_codec(where: str) -> Network:
 
 def write_receiver_card(card: ReceiverCard, folder: Path) -> None:
     """Write `NAME.json` beside the weights."""
-    (folder / f"{card.name}.json").write_text(json.dumps(asdict(card), indent=2) + "\n")
+    write_whole(folder / f"{card.name}.json", json.dumps(asdict(card), indent=2) + "\n")

@@ -17,6 +17,7 @@ from PIL import Image
 
 from semlink.flowgraphs.comparison import digest_of, sent_file, write_image
 from semlink.flowgraphs.studies import Plan, read_results, read_study, write_report
+from semlink.flowgraphs.studies.checked import write_row
 
 PICTURE = np.full((8, 8, 3), 200, dtype=np.uint8)
 KEY = "{codec}|{channel}|0.5|5"
@@ -32,7 +33,7 @@ def keep_results(folder: Path, *, codec: str = "deepjscc", channel: str = "awgn"
     folder.mkdir(exist_ok=True)
     (folder / "study.json").write_text(json.dumps(about))
     key = KEY.format(codec=codec, channel=channel)
-    (folder / "points.jsonl").write_text(json.dumps({"key": key, "row": row}) + "\n")
+    (folder / "points.jsonl").write_text(write_row(key, row))
     return folder
 
 
