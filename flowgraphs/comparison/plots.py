@@ -14,7 +14,7 @@ from PIL import Image
 from semlink.flowgraphs.comparison.comparison import Comparison, Pixels, column_of, find_cliff
 from semlink.flowgraphs.comparison.contact_sheet import draw_contact_sheet as draw_contact_sheet
 from semlink.flowgraphs.comparison.contact_sheet import wrapped
-from semlink.phy.documents import write_whole
+from semlink.phy.documents import write_whole, written_whole
 from semlink.phy.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
         _draw_distances(comparison, column_of(name), axes)
         axes.set(ylabel=f"{METRICS[name].label}, lower is better")
     panels[-1].set(xlabel="Es/N0 (dB), average per complex symbol")
-    figure.savefig(path, dpi=150, format="png")
+    with written_whole(path) as partial:
+        figure.savefig(partial, dpi=150, format="png")
 
 
 def _draw_psnr(comparison: Comparison, axes: Axes) -> None:

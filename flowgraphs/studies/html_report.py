@@ -22,7 +22,7 @@ from semlink.flowgraphs.specs import load_images
 from semlink.flowgraphs.studies.compared import read_shown
 from semlink.flowgraphs.studies.figures import AXES, LOGARITHMIC, QUANTITIES, bound_of
 from semlink.flowgraphs.studies.plan import Plan
-from semlink.phy.documents import for_json
+from semlink.phy.documents import for_json, write_whole
 from semlink.phy.pictures import read_levels
 
 SETS_OF_IMAGES = re.compile(r"samples|kodak|cifar10(:\d+)?")
@@ -93,7 +93,7 @@ def write_report(folder: str | Path, out: str | Path) -> Path:
         "data": json.dumps(_data(study, table, files, about["images"]), allow_nan=False).replace("<", "\\u003c"),
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page)
-    out.write_text(page, encoding="utf-8")
+    write_whole(out, page)
     return out
 
 

@@ -262,5 +262,8 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 def _write(path: Path, text: str) -> None:
     partial = path.with_suffix(".part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
