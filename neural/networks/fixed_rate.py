@@ -9,7 +9,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semlink.neural.networks.grid import check_rgb, check_whole
+from semlink.neural.networks.grid import check_rgb, check_sent, check_whole
 from semlink.neural.networks.held import Held
 from semlink.phy.link import Decoded, Frame, Received, channel_uses
 
@@ -73,9 +73,15 @@ class FixedRate(Held, nn.Module, ABC):
         return Frame(symbols, {"payload": symbols.shape[1]}, power="exact", notes=notes)
 
     def decode(self, received: Received) -> Decoded:
-        """Decode to images of the size the burst header tells (a square one where there is no header)."""
+        """Decode to images of the size the burst header tells (a square one where there is no header).
+
+        Raises:
+            ValueError: another number of symbols than `encode` makes, or a side below 8 pixels.
+        """
+        shape = received.shape_for(self.ratio)
+        check_sent(received.symbols.shape[1], *shape[1:], ratios=(self.ratio, self.ratio), codec=self.name)
         with torch.no_grad():
-            return Decoded(self.reconstruct(received.unbiased(), received.shape_for(self.ratio)).clamp(0, 1))
+            return Decoded(self.reconstruct(received.unbiased(), shape).clamp(0, 1))
 
     def hidden_weights(self) -> list[nn.Parameter]:
         """What Muon is to train: the kernels of the convolutions."""

@@ -38,6 +38,7 @@ from semlink.neural.networks.grid import (
     cells,
     check_ratio,
     check_rgb,
+    check_sent,
     check_whole,
     sent_indices,
     symbols_at,
@@ -315,9 +316,15 @@ class ConvSwin(Held, nn.Module):
         return Frame(symbols, {"payload": symbols.shape[1]}, power="exact", notes=notes)
 
     def decode(self, received: Received) -> Decoded:
-        """Decode to images of the size the burst header tells (a square one where there is no header)."""
+        """Decode to images of the size the burst header tells (a square one where there is no header).
+
+        Raises:
+            ValueError: as many symbols as `encode` makes at no ratio that it takes, or a side below 8 pixels.
+        """
+        shape = received.shape_for(self.ratio)
+        check_sent(received.symbols.shape[1], *shape[1:], ratios=(MIN_RATIO, MAX_RATIO), codec="swin")
         with torch.no_grad():
-            image = self.reconstruct(received.unbiased(), received.shape_for(self.ratio))
+            image = self.reconstruct(received.unbiased(), shape)
             return Decoded(image.clamp(0, 1))
 
     def hidden_weights(self) -> list[nn.Parameter]:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semlink.neural.inference import channels_last
-from semlink.neural.networks.grid import check_rgb, check_whole
+from semlink.neural.networks.grid import check_rgb, check_sent, check_whole
 from semlink.neural.networks.held import Held
 from semlink.neural.networks.linear_code import LinearCode, gather
 from semlink.neural.networks.photo_plan import CELL, LATENTS, LEVELS, MAX_SYMBOLS, Layout, Plan, cells
@@ -198,9 +198,14 @@ class SwinPhoto(Held, nn.Module):
         return Frame(symbols, uses, power="exact", notes=notes)
 
     def decode(self, received: Received) -> Decoded:
-        """Decode to images of the size the burst header tells (a square one where there is no header)."""
+        """Decode to images of the size the burst header tells (a square one where there is no header).
+
+        Raises:
+            ValueError: as many symbols as `encode` makes at no ratio that it takes, or a side below 8 pixels.
+        """
         received = received.unbiased()
         shape = received.shape_for(self.ratio)
+        check_sent(received.symbols.shape[1], *shape[1:], ratios=(MIN_RATIO, MAX_RATIO), codec="swin-photo")
         size = _together(Layout(shape[1], shape[2], received.symbols.shape[1]))
         rows = zip(torch.split(received.symbols, size), torch.split(received.n0, size), strict=True)
         with torch.no_grad():
