@@ -121,3 +121,9 @@ def short(value: object) -> str:
     """A value in an error message, of bounded length: it came from outside."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def in_short(error: Exception) -> str:
+    """What an error says of something that came from outside: one line, of bounded length."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 600 else f"{text[:400]} ... {text[-190:]}"

@@ -230,10 +230,18 @@ class Transmission:
 
 @dataclass(frozen=True)
 class Link:
-    """A codec over a channel: `Link(codec, channel)(image, esno_db, rng=…)`."""
+    """A codec over a channel: `Link(codec, channel)(image, esno_db, rng=…)`.
+
+    Attributes:
+        codec: any.
+        channel: any.
+        clips: whether images that leave [0, 1] are clipped and not refused: a decoder that does not clip may be far
+            beyond it in the noise.
+    """
 
     codec: Codec | InformedCodec
     channel: Channel
+    clips: bool = False
 
     def __call__(self, image: Float[Tensor, "b c h w"], esno_db: float, *, rng: Rng) -> Transmission:
         """Send a batch of images of one size at an average Es/N0 of `esno_db` dB.
@@ -275,6 +283,9 @@ class Link:
         uses = _account(frame, received)
         decoded = self.codec.decode(replace(received, image_shape=(c, h, w), header=frame.header))
         decoded = Decoded(decoded) if isinstance(decoded, Tensor) else Decoded(*decoded)
+        check_decoded(decoded.image)
+        if self.clips and decoded.image.ndim == 4 and decoded.image.is_floating_point():
+            decoded = decoded._replace(image=decoded.image.clamp(0, 1))
         check_decoded(decoded.image, (len(frame.symbols), c, h, w))
         check_marks(decoded, len(frame.symbols))
         failed = decoded.failed if decoded.failed is not None else torch.zeros(len(frame.symbols), dtype=torch.bool)

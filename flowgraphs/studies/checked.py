@@ -59,7 +59,7 @@ def read_row(line: bytes) -> Row:
             raise ValueError(f"{name}={short(value)} must be {_wanted(name)}")
     point = Point(row["codec"], row["spec"], float(row["asked_ratio"]), float(row["esno_db"]))
     if entry.get("key") != point.key:
-        raise ValueError(f"key={short(entry.get('key'))} must be {point.key!r}")
+        raise ValueError(f"key={short(entry.get('key'))} must be {short(point.key)}")
     return Row(point.key, row, summed)
 
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semlink.flowgraphs.comparison import COLUMNS, Pixels, Tally, batches, clipped, digest_of, pixels
+from semlink.flowgraphs.comparison import COLUMNS, Pixels, Tally, batches, digest_of, pixels
 from semlink.flowgraphs.specs import JOINT, load_images, make_channel, make_codecs, parse_metrics
 from semlink.flowgraphs.studies.plan import Plan, Point
 from semlink.phy import metrics
@@ -119,7 +119,7 @@ class Engine:
     @torch.no_grad()
     def seconds(self, point: Point, *, few: int = 4) -> float:
         """About how long one realisation of a point takes, from `few` images of each size; infinite where it fails."""
-        link, total = Link(self.codec(point), self._channel(point.channel)), 0.0
+        link, total = Link(self.codec(point), self._channel(point.channel), clips=True), 0.0
         sizes: dict[torch.Size, list[Tensor]] = {}
         for _, batch in self._batches:
             sizes.setdefault(batch.shape[1:], []).append(batch)
@@ -145,11 +145,11 @@ class Engine:
 
     def _send(self, point: Point) -> tuple[Tally, dict[str, Any]]:
         study, tally, look = self.study, Tally(), self.study.realisations
-        link = Link(self.codec(point), self._channel(point.channel))
+        link = Link(self.codec(point), self._channel(point.channel), clips=True)
         for realisation in range(study.most_realisations):
             tally.begin_realisation(self.metrics)
             for i, (names, batch) in enumerate(self._batches):
-                got = clipped(self._one_batch(link, point, i, realisation))
+                got = self._one_batch(link, point, i, realisation)
                 try:
                     tally.add(batch, got, self._distances(got.image, batch, names[0]))
                 except Exception as error:  # of images of another shape, say

@@ -25,7 +25,7 @@ from semlink.flowgraphs.studies.checked import check_about, read_row, write_row
 from semlink.flowgraphs.studies.engine import STUDY_COLUMNS, Outcome
 from semlink.flowgraphs.studies.plan import Plan, Point, differences
 from semlink.flowgraphs.studies.provenance import provenance
-from semlink.phy.documents import read_json
+from semlink.phy.documents import in_short, read_json, short
 
 FORMAT = 1
 
@@ -174,7 +174,7 @@ def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
             key, rows[key], summed = read_row(line)
             unsummed += not summed
         except ValueError as error:
-            said = f"line {number} is no row ({error}); remove the line to have its point sent again"
+            said = f"line {number} is no row ({in_short(error)}); remove the line to have its point sent again"
             raise ValueError(f"results {path}: {said}") from error
     if unsummed:
         said = "of an earlier version: whether their numbers are as they were written cannot be told"
@@ -250,14 +250,14 @@ def read_about(folder: Path) -> dict[str, Any]:
     try:
         about = read_json(path)
     except (OSError, ValueError) as error:
-        raise ValueError(f"results {folder}: no study.json that can be read ({error})") from error
+        raise ValueError(f"results {folder}: no study.json that can be read ({in_short(error)})") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         told = about.get("format") if isinstance(about, dict) else None
-        raise ValueError(f"results {folder}: of format {told!r}, this version reads {FORMAT}; give another folder")
+        raise ValueError(f"results {folder}: of format {short(told)}, this version reads {FORMAT}; give another folder")
     try:
         return check_about(about)
     except ValueError as error:
-        raise ValueError(f"results {folder}: study.json: {error}; give another folder") from error
+        raise ValueError(f"results {folder}: study.json: {in_short(error)}; give another folder") from error
 
 
 def _write(path: Path, text: str) -> None:

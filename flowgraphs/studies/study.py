@@ -17,7 +17,7 @@ from semlink.flowgraphs.studies.progress import study_progress
 from semlink.flowgraphs.studies.results import make_table, read_about, read_rows
 from semlink.flowgraphs.studies.runner import Progress, run_study
 from semlink.phy.channels import parse_channel
-from semlink.phy.documents import read_json, read_toml
+from semlink.phy.documents import in_short, read_json, read_toml
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ def read_study(path: str | Path) -> Study:
     try:
         values = _study_of(read_json(Path(path))) if Path(path).suffix == ".json" else read_toml(Path(path))
     except (OSError, ValueError) as error:
-        raise ValueError(f"study {path}: {error}") from error
+        raise ValueError(f"study {path}: {in_short(error)}") from error
     try:
         return Study.from_dict({"name": Path(path).stem, **values})
     except ValueError as error:
-        raise ValueError(f"study {path}: {error}") from error
+        raise ValueError(f"study {path}: {in_short(error)}") from error
 
 
 def _study_of(about: object) -> dict[str, Any]:
@@ -90,5 +90,5 @@ def read_results(folder: str | Path) -> tuple[Plan, pd.DataFrame]:
     try:
         study = Plan.from_dict(about["study"])
     except ValueError as error:
-        raise ValueError(f"results {folder}: study.json: {error}") from error
+        raise ValueError(f"results {folder}: study.json: {in_short(error)}") from error
     return study, make_table(study, read_rows(Path(folder)))

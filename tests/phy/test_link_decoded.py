@@ -58,6 +58,15 @@ def test_what_is_no_image_of_what_was_sent_is_refused(returned: object, message:
         send(Decoded(returned) if isinstance(returned, np.ndarray) else returned)  # type: ignore[arg-type]
 
 
+def test_it_is_clipped_where_that_is_asked_for() -> None:
+    link = Link(Returning(3 * IMAGE - 1), AWGN(), clips=True)
+    assert torch.equal(link(IMAGE, 10.0, rng=torch.Generator().manual_seed(0)).image, torch.full_like(IMAGE, 0.5))
+    link = Link(Returning(9 * IMAGE), AWGN(), clips=True)
+    assert torch.equal(link(IMAGE, 10.0, rng=torch.Generator().manual_seed(0)).image, torch.ones_like(IMAGE))
+    with pytest.raises(ValueError, match="not finite"):
+        Link(Returning(IMAGE * torch.nan), AWGN(), clips=True)(IMAGE, 10.0, rng=torch.Generator().manual_seed(0))
+
+
 @pytest.mark.parametrize(
     "returned",
     [
