@@ -86,7 +86,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
 def written_whole(path: Path) -> Iterator[Path]:
     """A path beside a file, which takes its place when all has gone well; otherwise nothing is left behind.
 
-    What is no plain file, such as /dev/stdout or a pipe, is written to as it is.
+    Where nothing was written there, the file stays as it is. What is no plain file, such as /dev/stdout or a pipe, is written to as it is.
 
     Raises:
         OSError: it cannot take its place.
@@ -98,9 +98,10 @@ def written_whole(path: Path) -> Iterator[Path]:
     partial = place.with_name(f".{place.stem}.{os.getpid()}.part{place.suffix}")
     try:
         yield partial
-        if place.exists():
+        if partial.exists() and place.exists():
             partial.chmod(stat.S_IMODE(place.stat().st_mode))
-        partial.replace(place)
+        if partial.exists():
+            partial.replace(place)
     finally:
         partial.unlink(missing_ok=True)
 
