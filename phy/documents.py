@@ -86,7 +86,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
 def written_whole(path: Path) -> Iterator[Path]:
     """A path beside a file, which takes its place when all has gone well; otherwise nothing is left behind.
 
-    Where nothing was written there, the file stays as it is. What is no plain file, such as /dev/stdout or a pipe, is written to as it is.
+    Where nothing was written there, the file stays as it is. What is no plain file, such as /dev/stdout or a pipe, is
+    written to without a detour.
 
     Raises:
         OSError: it cannot take its place.
