@@ -21,6 +21,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from semlink.phy.documents import write_whole
+
 Array = np.ndarray
 Numbers = ArrayLike | float | int  # NumPy's alias says complex, which a check at run time takes at its word
 
@@ -157,7 +159,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=default, help="the file to write (default: the package's own)")
     options = parser.parse_args(arguments)
     text = json.dumps(collect(options.folder), indent=1)
-    options.out.write_text(_one_line_lists(text) + "\n", encoding="utf-8")
+    write_whole(options.out, _one_line_lists(text) + "\n")
 
 
 def _one_line_lists(text: str) -> str:

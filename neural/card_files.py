@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from semlink.phy.documents import read_json, short
 
 Check = Callable[[object], bool]
+TRAINED = re.compile(r"; Es/N0 (-?\d+(?:\.\d+)?)(?: to (-?\d+(?:\.\d+)?))? dB$")
+"""How cards say at which Es/N0 a network was trained: "awgn; Es/N0 -1 to 21 dB", "awgn; Es/N0 10 dB"."""
 Stamp = tuple[str, int, int]
 """A file's path, when it was written (ns), and its bytes: another one when it was changed."""
 
@@ -54,6 +57,13 @@ def is_range(value: object) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(map(is_ratio, value)) and value[0] <= value[1]
 
 
+def is_esno_range(value: object) -> bool:
+    """The lowest and the highest Es/N0 in dB; or none."""
+    if value is None:
+        return True
+    return isinstance(value, list) and len(value) == 2 and all(map(is_number, value)) and value[0] <= value[1]
+
+
 def is_table(value: object) -> bool:
     """A table of anything."""
     return isinstance(value, Mapping)
@@ -69,6 +79,15 @@ def is_figures(depth: int) -> Check:
         return isinstance(value, Mapping) and all(check(one, left - 1) for one in value.values())
 
     return check
+
+
+def trained_esno_db(channel: str) -> tuple[float, float] | None:
+    """The average Es/N0 of a training, of what its card says of channels; None where it says nothing of it."""
+    found = TRAINED.search(channel)
+    if found is None:
+        return None
+    low, high = found.groups()
+    return float(low), float(low if high is None else high)
 
 
 def read_fields(path: Path, kind: type, checks: Mapping[str, Check]) -> dict[str, Any]:

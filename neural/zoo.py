@@ -15,15 +15,16 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from semlink.neural.card_files import (
     Check,
     Stamp,
     is_count,
+    is_esno_range,
     is_figures,
     is_file_name,
     is_range,
@@ -32,9 +33,11 @@ from semlink.neural.card_files import (
     is_text,
     read_fields,
     stamps,
+    trained_esno_db,
 )
 from semlink.neural.models import Network, RateAdaptive, build
-from semlink.phy.documents import read_json
+from semlink.neural.networks import Held
+from semlink.phy.documents import read_json, write_whole
 
 PACKAGE = "semlink.neural.weights"
 
@@ -54,6 +57,7 @@ class Card:
         command: what trained it.
         sha256: of the weights file.
         ratios: lowest and highest ratio of a rate-adaptive model; None for one of a fixed ratio.
+        esno_db: lowest and highest average Es/N0 of all stages of the training; None for those that `channel` names.
         figures: by "SET CHANNEL", PSNR in dB (from the mean squared error) by Es/N0 in dB.
     """
 
@@ -68,6 +72,7 @@ class Card:
     sha256: str
     ratios: tuple[float, float] | None = None
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    esno_db: tuple[float, float] | None = None
 
     def serves(self, ratio: float) -> bool:
         """Whether the model can be had at a ratio."""
@@ -89,6 +94,7 @@ CHECKS: Mapping[str, Check] = {
     **dict.fromkeys(("data", "channel", "command", "sha256"), is_text),
     "ratios": is_range,
     "figures": is_figures(2),
+    "esno_db": is_esno_range,
 }
 """What the fields of a card may be."""
 
@@ -110,7 +116,7 @@ def _read_card(path: Path) -> Card:
         values = read_fields(path, Card, CHECKS)
     except (OSError, ValueError) as error:
         raise ValueError(f"card {path}: no card of a codec, or a damaged one ({error})") from error
-    return Card(**{**values, "ratios": tuple(values["ratios"]) if values.get("ratios") else None})
+    return Card(**{**values, **{name: tuple(values[name]) for name in ("ratios", "esno_db") if values.get(name)}})
 
 
 def names() -> list[str]:
@@ -167,7 +173,15 @@ def _build(card: Card, path: Path, ratio: float | None) -> Network:
     if path.is_file() and sha256(path) != card.sha256:
         raise ValueError(f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version")
     read_weights(model, path)
+    hold(model, card.channel, card.esno_db)
     return cast(Network, model.eval().requires_grad_(False))
+
+
+def hold(model: nn.Module, channel: str, esno_db: tuple[float, float] | None) -> None:
+    """Tell a network no Es/N0 beyond its training: `esno_db`, or what its card's text on channels says."""
+    trained = esno_db or trained_esno_db(channel)
+    if isinstance(model, Held) and trained is not None:
+        model.hold_to(trained, faded="rayleigh" in channel)
 
 
 def find_card(name: str, *, ratio: float | None = None) -> Card:
@@ -202,8 +216,14 @@ def ratios_of(model: nn.Module) -> tuple[float, float] | None:
 
 
 def write_weights(model: nn.Module, path: Path) -> None:
-    """Write a network's weights in float16."""
-    path.write_bytes(save({key: value.half().contiguous() for key, value in model.state_dict().items()}))
+    """Write a network's weights in float16, whole or not at all.
+
+    Raises:
+        ValueError: weights that are not finite, or in float16 are not.
+    """
+    halves = {key: value.half().contiguous() for key, value in model.state_dict().items()}
+    _check_finite(halves, path)
+    write_whole(path, save(halves))
 
 
 def read_weights(model: nn.Module, path: Path) -> None:
@@ -220,8 +240,12 @@ def read_weights(model: nn.Module, path: Path) -> None:
     except Exception as error:  # a damaged file raises any of half a dozen types
         said = " ".join(str(error).split())
         raise ValueError(f"weights {path}: no weights of this network ({said[:300]})") from error
+    _check_finite(values, path)
+
+
+def _check_finite(values: Mapping[str, Tensor], path: Path) -> None:
     if unknown := [key for key, value in values.items() if not bool(value.isfinite().all())]:
-        raise ValueError(f"weights {path}: {unknown[0]} has values that are not finite; the file is damaged")
+        raise ValueError(f"weights {path}: {unknown[0]} has values that are not finite numbers (in float16)")
 
 
 def find_weights(where: str) -> Path:
@@ -239,20 +263,38 @@ def find_weights(where: str) -> Path:
         return folder / f"{name}.safetensors"
 
 
-def earlier_command(where: str) -> str:
-    """What trained the weights that a training starts from, as their card says; empty where there is none."""
+class Earlier(NamedTuple):
+    """What the card of the weights that a training starts from says.
+
+    Attributes:
+        command: what trained them; empty where there is none.
+        esno_db: lowest and highest Es/N0 of it; None where it is not known.
+    """
+
+    command: str = ""
+    esno_db: tuple[float, float] | None = None
+
+
+def earlier_training(where: str) -> Earlier:
+    """What trained the weights that a training starts from, as their card says, of a codec or of a receiver.
+
+    Raises:
+        ValueError: there is a card, and it is damaged.
+    """
     card = find_weights(where).with_suffix(".json") if where else Path()
     if not card.is_file():
-        return ""
+        return Earlier()
     try:
-        return str(read_json(card)["command"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        told = read_json(card)
+        levels = tuple(map(float, told.get("esno_db") or trained_esno_db(told["channel"]) or ()))
+        return Earlier(str(told["command"]), (levels[0], levels[1]) if levels else None)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"card {card}: no card, or a damaged one ({error!r})") from error
 
 
 def write_card(card: Card, folder: Path) -> None:
     """Write `NAME.json` beside the weights."""
-    (folder / f"{card.name}.json").write_text(json.dumps(asdict(card), indent=2) + "\n")
+    write_whole(folder / f"{card.name}.json", json.dumps(asdict(card), indent=2) + "\n")
 
 
 def sha256(path: Path) -> str:

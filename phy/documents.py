@@ -1,11 +1,14 @@
-"""JSON and TOML that anybody may have written or damaged, where whatever is wrong is a ValueError; values for JSON."""
+"""Files that anybody may have written or damaged, where whatever is wrong is a ValueError; and files written whole."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
+import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +70,43 @@ def _within(one: object) -> list[Any]:
     return one if isinstance(one, list) else []
 
 
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file, whole or not at all: beside it first, so that a full disk leaves the earlier one as it was.
+
+    Text is in UTF-8. What is there keeps its permissions.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with written_whole(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A path beside a file, which takes its place when all has gone well; otherwise nothing is left behind.
+
+    Where nothing was written there, the file stays as it is. What is no plain file, such as /dev/stdout or a pipe, is
+    written to without a detour.
+
+    Raises:
+        OSError: it cannot take its place.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    place = path.resolve()  # of a link, what it points at
+    partial = place.with_name(f".{place.stem}.{os.getpid()}.part{place.suffix}")
+    try:
+        yield partial
+        if partial.exists() and place.exists():
+            partial.chmod(stat.S_IMODE(place.stat().st_mode))
+        if partial.exists():
+            partial.replace(place)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def for_json(value: Any) -> Any:  # noqa: ANN401 - whatever JSON may hold
     """A value, or a row of values, for JSON, which has no such numbers: NaN, unknown, is null, infinity "Infinity".
 
@@ -83,3 +123,9 @@ def short(value: object) -> str:
     """A value in an error message, of bounded length: it came from outside."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def in_short(error: Exception) -> str:
+    """What an error says of something that came from outside: one line, of bounded length."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 600 else f"{text[:400]} ... {text[-190:]}"

@@ -23,6 +23,10 @@ Rng = torch.Generator | Sequence[torch.Generator]
 Power = Literal["exact", "constellation"]
 
 
+SLACK = 1e-3
+"""By how much a decoded image may leave [0, 1]: a quarter of a level of 8 bits, which nobody sees."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """What a codec hands to the link: one row of channel symbols for every image.
@@ -226,10 +230,18 @@ class Transmission:
 
 @dataclass(frozen=True)
 class Link:
-    """A codec over a channel: `Link(codec, channel)(image, esno_db, rng=…)`."""
+    """A codec over a channel: `Link(codec, channel)(image, esno_db, rng=…)`.
+
+    Attributes:
+        codec: any.
+        channel: any.
+        clips: whether images that leave [0, 1] are clipped and not refused: a decoder that does not clip may be far
+            beyond it in the noise.
+    """
 
     codec: Codec | InformedCodec
     channel: Channel
+    clips: bool = False
 
     def __call__(self, image: Float[Tensor, "b c h w"], esno_db: float, *, rng: Rng) -> Transmission:
         """Send a batch of images of one size at an average Es/N0 of `esno_db` dB.
@@ -239,7 +251,7 @@ class Link:
 
         Raises:
             ValueError: image out of shape or range, Es/N0 not finite, symbols off in power, a ledger that does not
-                add up, or a decoder that returns NaN or infinite values.
+                add up, or a decoder that returns no images in [0, 1] of the shape that was sent, NaN say.
         """
         return self.carry(self.encode(image, esno_db, rng=rng), image.shape[1:], esno_db, rng=rng)
 
@@ -260,7 +272,7 @@ class Link:
         """Send a frame of images of shape (c, h, w) and decode what arrives: the second half of the whole.
 
         Raises:
-            ValueError: as for the whole, or a decoder that returns NaN or infinite values.
+            ValueError: as for the whole.
         """
         received = self.channel(frame.symbols, esno_to_n0(esno_db), rng=rng)
         if received.symbols.shape != frame.symbols.shape:
@@ -272,6 +284,10 @@ class Link:
         decoded = self.codec.decode(replace(received, image_shape=(c, h, w), header=frame.header))
         decoded = Decoded(decoded) if isinstance(decoded, Tensor) else Decoded(*decoded)
         check_decoded(decoded.image)
+        if self.clips and decoded.image.ndim == 4 and decoded.image.is_floating_point():
+            decoded = decoded._replace(image=decoded.image.clamp(0, 1))
+        check_decoded(decoded.image, (len(frame.symbols), c, h, w))
+        check_marks(decoded, len(frame.symbols))
         failed = decoded.failed if decoded.failed is not None else torch.zeros(len(frame.symbols), dtype=torch.bool)
         return Transmission(
             image=decoded.image,
@@ -348,8 +364,18 @@ def check_image(image: Tensor) -> None:
         raise ValueError(f"image spans [{low:g}, {high:g}]; it must lie in [0, 1]")
 
 
-def check_decoded(image: Tensor) -> None:
-    """Raise ValueError unless what a decoder returned, images or logits, is finite: NaN is no image, however bad."""
+def check_decoded(image: Tensor, shape: tuple[int, int, int, int] | None = None) -> None:
+    """Raise ValueError unless what a decoder returned, images or logits, is finite: NaN is no image, however bad.
+
+    With the `shape` (b, c, h, w) of what was sent, images must have that and lie in [0, 1], but for `SLACK`, and logits
+    must have a row an image.
+    """
+    if not isinstance(image, Tensor):
+        raise ValueError(f"decoded image is a {type(image).__name__}; a decoder must return a tensor, or Decoded")
+    if shape is not None and tuple(image.shape) != shape and (image.ndim in (0, 4) or len(image) != shape[0]):
+        raise ValueError(
+            f"decoded image has shape {tuple(image.shape)}; it must be {shape}, as sent, or logits of {shape[0]} rows"
+        )
     wrong = ~image.detach().isfinite()
     if bool(wrong.any()):
         rows = wrong.flatten(1).any(dim=1) if wrong.ndim > 1 else wrong
@@ -357,6 +383,21 @@ def check_decoded(image: Tensor) -> None:
             f"decoded image holds values that are not finite ({int(rows.sum())} of {len(rows)} images); a decoder must "
             "return numbers, for an image in [0, 1]"
         )
+    if shape is not None and image.ndim == 4:
+        low, high = float(image.min()), float(image.max())
+        if not (low >= -SLACK and high <= 1 + SLACK):
+            raise ValueError(f"decoded image spans [{low:g}, {high:g}]; it must lie in [0, 1]")
+
+
+def check_marks(decoded: Decoded, images: int) -> None:
+    """Raise ValueError unless failures and code blocks in error, where they are told, have an entry an image."""
+    for name in ("failed", "block_errors"):
+        given = getattr(decoded, name)
+        if given is not None and (not isinstance(given, Tensor) or tuple(given.shape) != (images,)):
+            told = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+            raise ValueError(f"decoded {name} is {told}; it must be a tensor of {images}, one entry an image, or None")
+    if decoded.failed is not None and decoded.failed.dtype != torch.bool:
+        raise ValueError(f"decoded failed has dtype {decoded.failed.dtype}; it must be torch.bool")
 
 
 def check_frame(frame: Frame, images: int) -> None:

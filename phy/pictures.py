@@ -2,11 +2,18 @@
 
 A picture is turned upright as its EXIF data say and laid over white where it is transparent. Grey becomes three equal
 channels, 16 bits of it are kept, and of several frames or pages the first is taken.
+
+A file may come from anybody. Only `FORMATS` are opened, by what is in them and not by their names: Pillow has decoders
+that start other programs (PostScript) or that nobody looks after. Pixels, bytes, passes over a picture and time are
+bounded, and whatever goes wrong is one `DataError` with the file's name.
 """
 
 from __future__ import annotations
 
+import io
+import re
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +26,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 16_000_000
 """Of a picture; more are refused before they are decoded."""
+MAX_BYTES = 256_000_000
+"""Of a file: 16 megapixels of 16-bit RGB are 96 million, and what follows the first frame is not read."""
+MAX_SECONDS = 60.0
+"""For reading and decoding one picture; looked at whenever a decoder asks for more of the file."""
+MAX_SCANS = 200
+"""Passes over a picture of a progressive JPEG; an encoder makes a dozen."""
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "JPEG2000", "GIF", "BMP", "DIB", "TIFF", "PPM", "TGA", "QOI")
+"""What is opened, as Pillow calls it, as far as the Pillow at hand has it."""
 SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf"),
     *(".jpx", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi"),
@@ -31,6 +46,8 @@ OTHER_SUFFIXES = (
 """Pictures too, of which none is taken: where a folder holds one it is named."""
 _TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
 _NAMED = 5
+_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")  # of a JPEG (ITU-T T.81 clause B.1.1.3), restarts left out
+_START_OF_SCAN, _END_OF_IMAGE, _ALONE = b"\xda", b"\xd9", (b"\x01", b"\xd8")
 
 
 class DataError(ValueError):
@@ -41,8 +58,8 @@ def read_pixels(path: str | Path) -> NDArray[np.float32]:
     """A picture (h, w, 3) in [0, 1].
 
     Raises:
-        DataError: the file is missing, empty, no picture, damaged, larger than `MAX_PIXELS`, or of 32-bit pixels, which
-            have no stated range.
+        DataError: the file is missing, empty, none of `FORMATS`, damaged, beyond one of the bounds, or of 32-bit
+            pixels, which have no stated range.
     """
     decoded = _decode(Path(path))
     pixels: NDArray[Any] = decoded.astype(np.float32) / 255 if decoded.dtype == np.uint8 else decoded
@@ -89,23 +106,58 @@ def _names(paths: list[Path]) -> str:
 
 def _decode(path: Path) -> NDArray[Any]:
     """(h, w, 3): 8 bits as they are, 16 bits as floats in [0, 1]."""
-    if not path.is_file():
-        raise DataError(f"image {path}: no such file")
-    if path.stat().st_size == 0:
-        raise DataError(f"image {path}: the file is empty")
     try:
+        _check_file(path)
         with _opened(path) as image:
             return _to_rgb(image)
     except DataError:
         raise
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError as error:
+        raise DataError(f"image {path}: not a readable image (none of {', '.join(_formats())})") from error
+    except Image.DecompressionBombError as error:
         raise DataError(f"image {path}: not a readable image ({_said(error)})") from error
     except Exception as error:  # Pillow raises a dozen types for damaged data, struct.error and KeyError among them
         raise DataError(f"image {path}: damaged or unreadable ({_said(error)})") from error
 
 
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise DataError(f"image {path}: no such file")
+    size = path.stat().st_size
+    if size == 0:
+        raise DataError(f"image {path}: the file is empty")
+    if size > MAX_BYTES:
+        raise DataError(
+            f"image {path}: {size / 1e6:.6g} megabytes; at most {MAX_BYTES / 1e6:.0f} are allowed of a picture"
+        )
+
+
+def _formats() -> list[str]:
+    """Those of `FORMATS` that the Pillow at hand has."""
+    Image.init()
+    return [one for one in FORMATS if one in Image.OPEN]
+
+
 def _said(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+class _Watched(io.BufferedReader):
+    """A file that is read no longer than `MAX_SECONDS` after it was opened."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._until = time.monotonic() + MAX_SECONDS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As any file, while there is time.
+
+        Raises:
+            TimeoutError: there is none left.
+        """
+        if time.monotonic() > self._until:
+            raise TimeoutError(f"not decoded within {MAX_SECONDS:g} s")
+        return super().read(size)
 
 
 _COLLECTING = threading.RLock()  # warnings are collected for a whole process, not for a thread
@@ -117,8 +169,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     with _COLLECTING, warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `MAX_PIXELS` is far stricter
-        with Image.open(path) as opened:
+        with _Watched(path) as file, Image.open(file, formats=_formats()) as opened:
             _check_size(path, opened.width, opened.height)
+            if opened.format in ("JPEG", "MPO"):
+                _check_scans(path)
             yield opened
     for text in dict.fromkeys(" ".join(str(one.message).split()) for one in said):
         warnings.warn(f"image {path}: {text}", stacklevel=6)
@@ -130,6 +184,17 @@ def _check_size(path: Path, width: int, height: int) -> None:
             f"image {path}: {width}x{height} is {width * height / 1e6:.6g} megapixels; "
             f"at most {MAX_PIXELS / 1e6:.0f} are allowed"
         )
+
+
+def _check_scans(path: Path) -> None:
+    """Each scan of a progressive JPEG is a pass over all of it, however few bytes it has."""
+    data, at, scans = path.read_bytes(), 0, 0
+    while (found := _MARKER.search(data, at)) and found[1] != _END_OF_IMAGE:
+        scans += found[1] == _START_OF_SCAN
+        # What is between a marker segment and the next marker are coded data, in which none stands by chance.
+        at = found.end() + (0 if found[1] in _ALONE else int.from_bytes(data[found.end() : found.end() + 2]))
+    if scans > MAX_SCANS:
+        raise DataError(f"image {path}: {scans} scans of a JPEG; at most {MAX_SCANS} are allowed")
 
 
 def _to_rgb(opened: Image.Image) -> NDArray[Any]:

@@ -24,6 +24,7 @@ from semlink.flowgraphs.bench.timing import Measurement, one_by_one, print_measu
 from semlink.flowgraphs.comparison import make_console
 from semlink.neural import zoo
 from semlink.phy.channels import AWGN
+from semlink.phy.documents import write_whole
 from semlink.phy.link import Codec, Link
 from semlink.phy.sources import data_folder, sample_images
 
@@ -51,7 +52,7 @@ def run_bench(*, as_json: bool, out: Path | None) -> None:
     }
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(report, indent=2) + "\n")
+        write_whole(out, json.dumps(report, indent=2) + "\n")
     if as_json:
         print(json.dumps(report, indent=2))
         return

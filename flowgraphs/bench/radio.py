@@ -30,6 +30,7 @@ from semlink.flowgraphs.protocol import (
     read_encoded,
 )
 from semlink.flowgraphs.specs import check_count
+from semlink.phy.documents import write_whole
 from semlink.phy.parallel import cores
 from semlink.phy.sources import sample_images
 from semlink.phy.waveform import ReceiverSpeed
@@ -133,7 +134,7 @@ def run_radio(*, threads: int | None, as_json: bool, out: Path | None) -> None:
     text = json.dumps(asdict(speed), indent=2)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text + "\n")
+        write_whole(out, text + "\n")
     if as_json:
         print(text)
     else:

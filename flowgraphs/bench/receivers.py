@@ -122,7 +122,7 @@ def _decoding_speeds(
     """Images a second of each codec's decoder, on as many cores as PyTorch has threads."""
     actions = {}
     for name, codec in codecs.items():
-        link = Link(codec, channel)
+        link = Link(codec, channel, clips=True)
         rng = image_rngs(0, images)
         frame = link.encode(images, esno_db, rng=rng)
         c, h, w = images.shape[1:]

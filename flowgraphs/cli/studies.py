@@ -23,6 +23,7 @@ from semlink.flowgraphs.studies import (
     study_progress,
     write_report,
 )
+from semlink.phy.documents import written_whole
 from semlink.phy.parallel import cores
 
 MANY = 20_000
@@ -62,7 +63,8 @@ def run_sweep(
         raise OSError(f"{error}; {_kept(out)}") from error
     files = [str(out / "table.parquet")]
     if csv:
-        table.to_csv(out / "table.csv", index=False)
+        with written_whole(out / "table.csv") as partial:
+            table.to_csv(partial, index=False)
         files.append(str(out / "table.csv"))
     wrong = table[table["error"] != ""]
     if as_json:

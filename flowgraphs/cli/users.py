@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from semlink.flowgraphs.protocol import Pdu, Told, Users, WorkerClient, carry_request, read_carried, with_deadline
+from semlink.phy.documents import written_whole
 from semlink.phy.pictures import find_images, read_levels
 
 Image = NDArray[np.uint8]
@@ -146,7 +147,8 @@ def _show(told: Told, out: Path | None, answer: Pdu, name: str, sent: float) -> 
         flush=True,
     )
     if out is not None:
-        PillowImage.fromarray(got.image).save(out / f"{name}.png")
+        with written_whole(out / f"{name}.png") as partial:
+            PillowImage.fromarray(got.image).save(partial)
 
 
 def _hits(encoded: bool, result: bool) -> list[tuple[str, bool]]:

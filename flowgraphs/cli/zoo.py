@@ -92,9 +92,11 @@ def _print_card(card: ReceiverCard, console: Console) -> None:
 
 
 def _cell(card: ReceiverCard, condition: str, quantity: str, level: str) -> str:
+    """Nothing where the card has no such figure."""
     curves = card.figures[condition]
-    value = curves[quantity][level]
-    if f"{quantity}_low" not in curves:
+    value, low, high = (curves.get(f"{quantity}{end}", {}).get(level) for end in ("", "_low", "_high"))
+    if value is None:
+        return ""
+    if low is None or high is None:
         return f"{value:.4f}" if "lpips" in quantity else f"{value:.2f}"
-    low, high = curves[f"{quantity}_low"][level], curves[f"{quantity}_high"][level]
     return f"{value:+.2f} ({low:+.2f} … {high:+.2f})"

@@ -9,7 +9,6 @@ from semlink.flowgraphs.comparison.comparison import (
     Pixels,
     Tally,
     batches,
-    clipped,
     column_of,
     compare,
     find_cliff,
@@ -19,9 +18,9 @@ from semlink.flowgraphs.comparison.comparison import (
 from semlink.flowgraphs.comparison.gsc import claim_table, contestants, default_gsc, judge
 from semlink.flowgraphs.comparison.gsc_users import judge_users, measure_users, run_gsc, users_curves
 from semlink.flowgraphs.comparison.margins import psnr_margin
-from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS, draw_curves
+from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS, draw_curves, write_image
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
-from semlink.flowgraphs.comparison.record import RECORD
+from semlink.flowgraphs.comparison.record import RECORD, digest_of, sent_file
 from semlink.flowgraphs.comparison.report import (
     MARGINS,
     as_fraction,
@@ -54,13 +53,13 @@ __all__ = [
     "check_channel",
     "check_codec",
     "claim_table",
-    "clipped",
     "column_of",
     "compare",
     "contestants",
     "count_figures",
     "default_gsc",
     "describe",
+    "digest_of",
     "draw_curves",
     "find_cliff",
     "installed_metrics",
@@ -79,9 +78,11 @@ __all__ = [
     "receiver_margins",
     "run_compare",
     "run_gsc",
+    "sent_file",
     "spreads",
     "try_codecs",
     "users_curves",
     "usual_realisations",
     "writable",
+    "write_image",
 ]

@@ -18,6 +18,10 @@ from semlink.phy.rng import image_rngs
 
 SIDE = 32
 ESNO_DB = 10.0
+BETTER_DB = (20.0, 25.0, 30.0, 40.0, 60.0)
+"""Es/N0 over which no curve may fall."""
+FALL_DB = 0.1
+"""What a curve may fall all the same: what rounding to 8 bits and four images leave open."""
 _UNIT_PER_AXIS_DB = 10 * math.log10(2)
 
 
@@ -184,6 +188,22 @@ def _receiver(codec: Any, image: Tensor) -> Iterator[Finding]:  # noqa: ANN401 -
     words = f"PSNR {curve[0]:.1f} dB at 0 dB, {curve[1]:.1f} dB at 20 dB"
     same = curve[0] == curve[1] or abs(curve[1] - curve[0]) < 1e-9  # both may be infinite
     yield Finding("noise", None if same else curve[1] > curve[0], words)
+    yield _better(codec, image)
+
+
+def _better(codec: Any, image: Tensor) -> Finding:  # noqa: ANN401 - a user's
+    """Whether a better channel shows less, as where a network is told an Es/N0 beyond its training."""
+    curve = [_psnr_at(codec, image, level) for level in BETTER_DB]
+    pairs = list(zip(BETTER_DB, curve, strict=True))
+    if any(math.isnan(value) for value in curve):
+        return Finding("better channels", False, "images that are no numbers up to Es/N0 of 60 dB")
+    best, at = max((value, level) for level, value in pairs)
+    falls = [(level, value) for level, value in pairs if level > at and value < best - FALL_DB]
+    if not falls:
+        return Finding("better channels", True, f"PSNR does not fall up to Es/N0 of {BETTER_DB[-1]:g} dB")
+    level, worst = min(falls, key=lambda one: one[1])
+    told = f"PSNR falls from {best:.1f} dB at {at:g} dB to {worst:.1f} dB at {level:g} dB"
+    return Finding("better channels", False, f"{told}: is it told an Es/N0 beyond its training?")
 
 
 def _psnr_at(codec: Any, image: Tensor, esno_db: float) -> float:  # noqa: ANN401 - a user's

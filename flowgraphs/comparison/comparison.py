@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -307,7 +307,7 @@ class _Plan:
 
     def run(self, job: _Job) -> Tally:
         """Everything that one codec sends at one Es/N0, unless it is stopped."""
-        link, tally = Link(job.codec, self.channel), Tally()
+        link, tally = Link(job.codec, self.channel, clips=True), Tally()
         shown = set(list(self.images)[:SHOWN]) if job.esno_db in self.pictures else set()
         for realisation in range(self.realisations):
             tally.begin_realisation(self.perceptual)
@@ -315,7 +315,7 @@ class _Plan:
                 if self.stopped.is_set():
                     return tally
                 try:
-                    got = clipped(link(batch, job.esno_db, rng=image_rngs(self.seed, batch, realisation=realisation)))
+                    got = link(batch, job.esno_db, rng=image_rngs(self.seed, batch, realisation=realisation))
                     # A batch holds the same images every time: the name of its first stands for it.
                     tally.add(batch, got, self._distances(got.image, batch, names[0]))
                 except ValueError as error:
@@ -349,11 +349,6 @@ def _run_all(plan: _Plan, jobs: Sequence[_Job], workers: int, progress: Callable
         pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(threads)
     return [future.result() for future in futures]
-
-
-def clipped(got: Transmission) -> Transmission:
-    """What is shown and measured of a reception: a decoder that does not clip may be far beyond [0, 1] in the noise."""
-    return replace(got, image=got.image.clamp(0, 1)) if got.image.is_floating_point() else got
 
 
 def pixels(image: Float[Tensor, "1 c h w"]) -> Pixels:

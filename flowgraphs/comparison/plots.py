@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from PIL import Image
 from semlink.flowgraphs.comparison.comparison import Comparison, Pixels, column_of, find_cliff
 from semlink.flowgraphs.comparison.contact_sheet import draw_contact_sheet as draw_contact_sheet
 from semlink.flowgraphs.comparison.contact_sheet import wrapped
+from semlink.phy.documents import write_whole, written_whole
 from semlink.phy.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -58,7 +60,8 @@ def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
         _draw_distances(comparison, column_of(name), axes)
         axes.set(ylabel=f"{METRICS[name].label}, lower is better")
     panels[-1].set(xlabel="Es/N0 (dB), average per complex symbol")
-    figure.savefig(path, dpi=150, format="png")
+    with written_whole(path) as partial:
+        figure.savefig(partial, dpi=150, format="png")
 
 
 def _draw_psnr(comparison: Comparison, axes: Axes) -> None:
@@ -109,8 +112,10 @@ def _curves(comparison: Comparison) -> Iterator[tuple[str, pd.DataFrame, str, st
 
 
 def write_image(image: Pixels, path: Path) -> None:
-    """Write an image as PNG."""
-    Image.fromarray(image).save(path, format="png")
+    """Write an image (h, w, 1) or (h, w, 3) as PNG, whole or not at all."""
+    packed = io.BytesIO()
+    Image.fromarray(image.squeeze(axis=2) if image.shape[2] == 1 else image).save(packed, format="png")
+    write_whole(path, packed.getvalue())
 
 
 def some(levels: Sequence[float], count: int = 5) -> list[float]:

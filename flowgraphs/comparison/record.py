@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from semlink.flowgraphs.comparison.comparison import Comparison, pixels
+from semlink.flowgraphs.comparison.comparison import Comparison, Pixels, pixels
 
 RECORD = "compare.json"
 """The file in a comparison's folder."""
+SENT = "sent"
+"""The folder in it with the images as they were sent."""
 FORMAT = 1
 _LIBRARIES = ("semlink", "torch", "numpy", "pillow")
 
@@ -33,7 +35,7 @@ def record(
         ratio: as it was asked for; the table has what was spent.
         mcs: of the digital codecs without a scheme of their own.
     """
-    sent = {name: hashlib.sha256(pixels(image).tobytes()).hexdigest() for name, image in outcome.sent.items()}
+    sent = {name: digest_of(pixels(image)) for name, image in outcome.sent.items()}
     return {
         "format": FORMAT,
         "images": list(words) or ["samples"],
@@ -48,6 +50,16 @@ def record(
         "versions": {name: _installed(name) for name in _LIBRARIES},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def digest_of(image: Pixels) -> str:
+    """SHA-256 of an image's pixels, which names it."""
+    return hashlib.sha256(image.tobytes()).hexdigest()
+
+
+def sent_file(digest: str) -> str:
+    """Where a comparison's or a study's folder keeps an image as it was sent, so that a report needs no other place."""
+    return f"{SENT}/{digest[:16]}.png"
 
 
 def _installed(name: str) -> str:

@@ -29,10 +29,11 @@ from semlink.flowgraphs.comparison.comparison import (
     column_of,
     compare,
     find_cliff,
+    pixels,
     usual_realisations,
 )
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
-from semlink.flowgraphs.comparison.record import RECORD, record
+from semlink.flowgraphs.comparison.record import RECORD, SENT, digest_of, record, sent_file
 from semlink.flowgraphs.comparison.terminal import make_console
 from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, Spread, check_samples, samplers, spreads
 from semlink.flowgraphs.comparison.uncertainty import describe as describe_spreads
@@ -168,7 +169,7 @@ def try_codecs(codecs: Mapping[str, Codec | InformedCodec], images: Mapping[str,
 
 
 @contextmanager
-def writable(out: Path, *, stale: Sequence[str] = ("received", MARGINS)) -> Iterator[Path]:
+def writable(out: Path, *, stale: Sequence[str] = ("received", SENT, MARGINS)) -> Iterator[Path]:
     """A folder to write to, whose files move to `out` when all has gone well; otherwise nothing is left behind.
 
     Args:
@@ -208,14 +209,15 @@ def _refuse_clashes(out: Path) -> None:
     for name in (*FILES, MARGINS):
         if (out / name).is_dir():
             raise OSError(f"--out {out}: {name} is a folder there; give another folder")
-    if (out / "received").exists() and not (out / "received").is_dir():
-        raise OSError(f"--out {out}: received is a file there; give another folder")
+    for name in ("received", SENT):
+        if (out / name).exists() and not (out / name).is_dir():
+            raise OSError(f"--out {out}: {name} is a file there; give another folder")
 
 
 def write_comparison(
     outcome: Comparison, mcs: str | None, folder: Path, sampled: Sampled
 ) -> tuple[list[str], dict[tuple[str, str, float], str]]:
-    """Write compare.csv, compare.png, contact.png, margins.csv where there are any, and received/*.png.
+    """Write compare.csv, compare.png, contact.png, margins.csv where there are any, received/*.png and sent/*.png.
 
     Returns:
         the names of all files, and which of them are what was received, by image, codec and Es/N0.
@@ -237,7 +239,11 @@ def write_comparison(
         file = f"received/{number[image]}_{_file_name(codec)}_{level:g}dB{end}.png"
         plots.write_image(picture, folder / file)
         received |= {} if end else {(image, codec, level): file}
-    written = sorted(f"received/{path.name}" for path in (folder / "received").iterdir())
+    (folder / SENT).mkdir()
+    for name in dict.fromkeys(image for image, _, _ in received):
+        picture = pixels(outcome.sent[name])
+        plots.write_image(picture, folder / sent_file(digest_of(picture)))
+    written = sorted(f"{part}/{path.name}" for part in ("received", SENT) for path in (folder / part).iterdir())
     return [*FILES, *[MARGINS] * bool(found), *written], received
 
 

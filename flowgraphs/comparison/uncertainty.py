@@ -78,7 +78,7 @@ def spreads(
 
 def _spread(codec: Refined, channel: Channel, image: Tensor, esno_db: float, count: int, seed: int) -> Spread:
     sampled = _informed(codec, count) if isinstance(codec, InformedCodec) else _Sampled(codec, count)
-    Link(sampled, channel)(image, esno_db, rng=image_rngs(seed, image))
+    Link(sampled, channel, clips=True)(image, esno_db, rng=image_rngs(seed, image))
     (samples,) = sampled.taken
     shade = (BRIGHTNESS * samples.spread.mean(dim=1, keepdim=True)).clamp(0, 1).expand_as(samples.spread)
     levels = 255 * samples.spread

@@ -8,6 +8,7 @@ after which it is answered by an error and not computed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
@@ -194,11 +195,16 @@ def read_encoded(pdu: Pdu) -> EncodedImage:
     """The answer to `encode_request`.
 
     Raises:
-        ValueError: it is another one, or lacks something.
+        ValueError: it is another one, lacks something, or has symbols that are not finite or not of unit energy.
     """
     _check_op(pdu, "encoded")
     header = read_header(pdu.meta)
-    return EncodedImage(header, read_array(pdu, "symbols", np.complex64, (header.symbols,)))
+    symbols = read_array(pdu, "symbols", np.complex64, (header.symbols,))
+    energy = float(np.mean(np.square(np.abs(symbols.astype(np.complex128)))))
+    # As `semlink.phy.link.check_frame` has it for points of a constellation.
+    if not abs(energy - 1) <= 1e-3 + 6 * math.sqrt(0.4 / max(1, header.symbols)):
+        raise ValueError(f"array symbols has a mean energy of {energy:.4g} a symbol; it must be finite, and about 1")
+    return EncodedImage(header, symbols)
 
 
 def read_decoded(pdu: Pdu) -> DecodedImage:
@@ -223,6 +229,13 @@ def read_carried(pdu: Pdu) -> CarriedImage:
     image, failed, codec = read_decoded(replace(pdu, meta={**pdu.meta, "op": "decoded"}))
     hits = (read_value(pdu.meta, name, bool) for name in ("encoded_hit", "result_hit"))
     return CarriedImage(image, failed, codec, read_value(pdu.meta, "slot", int), *hits)
+
+
+def check_answered(what: str, answer: tuple[int, int], asked: tuple[int, int]) -> None:
+    """Raise ValueError unless an answer is of an image of the (height, width) that was asked about."""
+    if answer != asked:
+        size = "x".join(map(str, answer[::-1]))
+        raise ValueError(f"{what} of {size} pixels; asked about one of {'x'.join(map(str, asked[::-1]))}")
 
 
 def read_value(meta: Mapping[str, Scalar], name: str, kind: type[_Kind]) -> _Kind:

@@ -22,6 +22,7 @@ from semlink.flowgraphs.protocol.messages import (
     EncodedImage,
     cancel_request,
     carry_request,
+    check_answered,
     decode_request,
     encode_request,
     error_reply,
@@ -143,18 +144,23 @@ class WorkerClient:
 
         Raises:
             WorkerError: as `call`.
-            ValueError: an image that is not uint8 (h, w, 3).
+            ValueError: an image that is not uint8 (h, w, 3), or an answer that is none to it.
         """
-        return read_encoded(self.call(encode_request(image, codec=codec, ratio=ratio, esno_db=esno_db)))
+        found = read_encoded(self.call(encode_request(image, codec=codec, ratio=ratio, esno_db=esno_db)))
+        check_answered("symbols", (found.header.height, found.header.width), np.shape(image)[:2])
+        return found
 
     def decode(self, header: BurstHeader, symbols: NDArray[Any], n0: NDArray[Any]) -> DecodedImage:
         """The image of a frame: its header, symbols (n,) and the noise variance of each (n,); see `decode_request`.
 
         Raises:
             WorkerError: as `call`.
-            ValueError: other than header.symbols symbols or noise variances, or values that are not finite.
+            ValueError: other than header.symbols symbols or noise variances, values that are not finite, or an answer
+                that is none to it.
         """
-        return read_decoded(self.call(decode_request(header, symbols, n0)))
+        found = read_decoded(self.call(decode_request(header, symbols, n0)))
+        check_answered("image", found.image.shape[:2], (header.height, header.width))
+        return found
 
     def carry(
         self, image: NDArray[np.uint8], *, codec: str, esno_db: float, ratio: float = 1 / 6, realisation: int = 0
@@ -163,10 +169,12 @@ class WorkerClient:
 
         Raises:
             WorkerError: as `call`; a worker without a channel refuses.
-            ValueError: an image that is not uint8 (h, w, 3).
+            ValueError: an image that is not uint8 (h, w, 3), or an answer that is none to it.
         """
         asked = carry_request(image, codec=codec, ratio=ratio, esno_db=esno_db, realisation=realisation)
-        return read_carried(self.call(asked))
+        found = read_carried(self.call(asked))
+        check_answered("image", found.image.shape[:2], np.shape(image)[:2])
+        return found
 
     def cancel(self, id: int) -> bool:
         """Take back a request that was submitted; tells whether it had no answer yet. It is answered by an error.

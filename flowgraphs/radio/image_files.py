@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from semlink.phy.documents import for_json
+from semlink.phy.documents import for_json, written_whole
 from semlink.phy.pictures import find_images, read_levels
 
 SAMPLES = "samples"
@@ -70,9 +70,10 @@ def load_picture(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.
 
 
 def save_picture(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write an image (h, w, 3)."""
+    """Write an image (h, w, 3), whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path)
+    with written_whole(path) as partial:
+        Image.fromarray(image).save(partial)
 
 
 def file_name(number: int, name: str, transmission: int) -> str:

@@ -20,7 +20,7 @@ from semlink.flowgraphs.service.uplink import as_images, cross, joined, users_of
 from semlink.flowgraphs.specs import JOINT
 from semlink.neural.diffusion import Refined
 from semlink.phy.impairments import Medium
-from semlink.phy.link import Codec, Decoded, Received, channel_uses, check_decoded, check_frame, esno_to_n0
+from semlink.phy.link import Codec, Decoded, Received, channel_uses, check_decoded, check_frame, check_marks, esno_to_n0
 from semlink.phy.waveform import BurstHeader
 
 
@@ -187,6 +187,8 @@ class Stages:
         image, level = (torch.from_numpy(np.stack([job.arrays[i] for job in jobs])) for i in (0, 1))
         failed = torch.tensor([_trip(job).failed for job in jobs])
         refined = codec.refine(Decoded(image, failed), level)
+        b, c, h, w = image.shape
+        check_decoded(refined, (b, c, h, w))
         shown = _shown(Decoded(refined, failed))
         return [self._keep(job, one) for job, one in zip(jobs, shown, strict=True)]
 
@@ -241,7 +243,9 @@ def _reception(kind: Decoding, jobs: Sequence[Job]) -> Received:
 def _run_codec(codec: Codec, received: Received) -> Decoded:
     decoded = codec.decode(received)
     decoded = Decoded(decoded) if isinstance(decoded, Tensor) else Decoded(*decoded)
-    check_decoded(decoded.image)
+    shape = received.image_shape
+    check_decoded(decoded.image, None if shape is None else (len(received.symbols), *shape))
+    check_marks(decoded, len(received.symbols))
     return decoded
 
 

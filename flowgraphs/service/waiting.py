@@ -27,6 +27,8 @@ FEW = 3
 """Small images that are not shared out: two halves would each take nearly as long, and in each other's way."""
 GATHER = 0.1
 """Share of the latency that a request waits for others that are about to come."""
+JOB_S = 300.0
+"""Seconds that a request may be served for, all stages together: half a minute is much on two cores."""
 CANCELLED = "cancelled, as you asked"
 
 
@@ -75,6 +77,8 @@ class Waiting:
         latency_s: how long a request may take before it is late through waiting for others.
         users: of a slot.
         threads: that serve.
+        job_s: how long a request may be served for. Then it is answered by an error, and what its thread still makes of
+            it is dropped: a computation that has begun cannot be broken off.
         pixels: of the images under way, unless one alone has more; beside that one the other threads have their share.
         clock: tells the time in seconds.
 
@@ -96,6 +100,7 @@ class Waiting:
         users: int = 1,
         threads: int = 1,
         pixels: int = 1 << 62,
+        job_s: float = JOB_S,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._room, self._slots, self._fresh = Room(most, bytes, seconds), Slots[int](users), FairQueue[int]()
@@ -104,6 +109,7 @@ class Waiting:
         self._requests: dict[int, Request] = {}  # that wait
         self._onward: dict[int, None] = {}  # those of them that are past their first stage and in no slot
         self._busy: dict[int, Request] = {}
+        self._job_s, self._since = job_s, dict[int, float]()  # when the stage began, of what is under way
         self._ids: dict[tuple[Client, Scalar], int] = {}
         self._cancelled: set[int] = set()  # under way, as those whose client is gone are
         self._gone: set[int] = set()
@@ -226,7 +232,8 @@ class Waiting:
     def expires_in(self) -> float | None:
         """Seconds until `over` has something to tell, 0 where it has; None for never, as things stand."""
         with self._changed:
-            due = -math.inf if self._over else min((one.deadline for one in self._requests.values()), default=math.inf)
+            ends = [*(one.deadline for one in self._requests.values()), *self._given_up().values()]
+            due = -math.inf if self._over else min(ends, default=math.inf)
             return None if due == math.inf else max(0.0, due - self._clock())
 
     def forget(self, client: bytes | None = None) -> int:
@@ -337,13 +344,13 @@ class Waiting:
             request = self._requests.pop(key)
             self._room.leave(request.client, request.size, request.cost)
             self._room.under_way.add(request.size, request.cost)
-            self._busy[key] = request
+            self._busy[key], self._since[key] = request, self._clock()
             batch.append(request)
         return batch
 
     def _let_go(self, batch: Sequence[Request]) -> None:
         for request in batch:
-            del self._busy[request.key]
+            del self._busy[request.key], self._since[request.key]
             self._room.under_way.add(request.size, request.cost, -1)
 
     def _go_on(self, request: Request) -> None:
@@ -369,6 +376,16 @@ class Waiting:
             request = self._remove(key)
             said = 1e3 * (request.deadline - request.arrived)
             self._over.append(self._end(request, f"too late: deadline_ms={said:g} was over before it was done"))
+        for key in [key for key, end in self._given_up().items() if end <= now]:
+            request = self._busy[key]
+            self.expected.learn(request.route, 1, self._job_s)  # which is what another of its kind has to wait for
+            self._over.append(self._end(request, f"given up: not done within the {self._job_s:g} s that a request has"))
+            self._gone.add(key)
+
+    def _given_up(self) -> dict[int, float]:
+        """When each request under way that somebody waits for is given up."""
+        busy = self._busy.items()
+        return {key: self._since[key] + self._job_s - one.spent for key, one in busy if key not in self._gone}
 
     def _end(self, request: Request, why: str) -> tuple[Request, Pdu]:
         self._cancelled.discard(request.key)

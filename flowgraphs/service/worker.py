@@ -41,7 +41,7 @@ from semlink.flowgraphs.protocol import (
 from semlink.flowgraphs.service.door import Door, check_local
 from semlink.flowgraphs.service.service import Service
 from semlink.flowgraphs.service.trips import read_deadline
-from semlink.flowgraphs.service.waiting import Request, Waiting
+from semlink.flowgraphs.service.waiting import JOB_S, Request, Waiting
 from semlink.flowgraphs.specs import check_count
 from semlink.neural import zoo
 from semlink.phy.link import Codec
@@ -133,7 +133,8 @@ class Worker:
         due = time.monotonic() + (report_s or 0)
         while not self._is_through():
             ends = self._waiting.expires_in(), None if report_s is None else max(0.0, due - time.monotonic())
-            self._wait(min((end for end in ends if end is not None), default=None))
+            unseen = JOB_S if len(self._waiting) else None  # what a thread begins meanwhile may have to be given up
+            self._wait(min((end for end in (*ends, unseen) if end is not None), default=None))
             with suppress(BlockingIOError):
                 self._ears.recv(4096)
             self._door.flush()

@@ -4,7 +4,7 @@ from semlink.flowgraphs.studies.compared import Shown, read_shown
 from semlink.flowgraphs.studies.engine import Engine
 from semlink.flowgraphs.studies.figures import plot_psnr, plot_quantity, save_figure
 from semlink.flowgraphs.studies.html_report import write_report
-from semlink.flowgraphs.studies.plan import Curve, Point, Refine, Stop
+from semlink.flowgraphs.studies.plan import Curve, Plan, Point, Refine, Stop
 from semlink.flowgraphs.studies.progress import study_progress
 from semlink.flowgraphs.studies.runner import Progress, estimate_seconds, run_study
 from semlink.flowgraphs.studies.study import Study, read_results, read_study
@@ -12,6 +12,7 @@ from semlink.flowgraphs.studies.study import Study, read_results, read_study
 __all__ = [
     "Curve",
     "Engine",
+    "Plan",
     "Point",
     "Progress",
     "Refine",

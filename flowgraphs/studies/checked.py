@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from semlink.flowgraphs.studies.engine import STUDY_COLUMNS
 from semlink.flowgraphs.studies.plan import Point
@@ -16,19 +19,39 @@ LABELS = ("channel", "csi", "coherence", "equaliser", "mode")
 COUNTS = ("failed", "images", "realisations", "seed", "block_errors", "blocks")
 NEEDED = ("codec", "spec", "asked_ratio", "esno_db", "error", "pictures", "images", "realisations", "failed")
 MOST = 2**63 - 1
+SUM = re.compile(rb', "sum": "([0-9a-f]{16})"\}$')
+"""How a line of `points.jsonl` ends."""
 _TABLES = ("study", "images", "versions", "blocks", "machine")
 
 
-def read_row(line: bytes) -> tuple[str, dict[str, Any]]:
-    """The key and the row of a line of `points.jsonl`.
+def write_row(key: str, row: Mapping[str, Any]) -> str:
+    """A line of `points.jsonl`, with a checksum of all that stands before it."""
+    body = json.dumps({"key": key, "row": row})[:-1]
+    return f'{body}, "sum": "{_sum(body.encode())}"}}\n'
+
+
+class Row(NamedTuple):
+    """A line of `points.jsonl`; `summed` unless it was written before lines had a checksum."""
+
+    key: str
+    row: dict[str, Any]
+    summed: bool
+
+
+def read_row(line: bytes) -> Row:
+    """What a line of `points.jsonl` holds, without its end.
 
     Raises:
-        ValueError: it is none; the message says why.
+        ValueError: it is none, or was changed; the message says why.
     """
     entry = parse_json(line)
     row = entry.get("row") if isinstance(entry, dict) else None
-    if not isinstance(row, dict):
-        raise ValueError("it must be a table of key and row")
+    if not isinstance(row, dict) or entry.keys() - {"key", "row", "sum"}:
+        raise ValueError("it must be a table of key, row and sum")
+    if summed := "sum" in entry:
+        found = SUM.search(line)
+        if found is None or found[1].decode() != _sum(line[: found.start()]):
+            raise ValueError("it is not what its checksum is of: it was changed or is damaged")
     if missing := [name for name in NEEDED if name not in row]:
         raise ValueError(f"it lacks {', '.join(missing)}")
     for name, value in row.items():
@@ -36,8 +59,12 @@ def read_row(line: bytes) -> tuple[str, dict[str, Any]]:
             raise ValueError(f"{name}={short(value)} must be {_wanted(name)}")
     point = Point(row["codec"], row["spec"], float(row["asked_ratio"]), float(row["esno_db"]))
     if entry.get("key") != point.key:
-        raise ValueError(f"key={short(entry.get('key'))} must be {point.key!r}")
-    return point.key, row
+        raise ValueError(f"key={short(entry.get('key'))} must be {short(point.key)}")
+    return Row(point.key, row, summed)
+
+
+def _sum(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:16]
 
 
 def check_about(about: object) -> dict[str, Any]:

@@ -16,10 +16,13 @@ from semlink.flowgraphs.studies.engine import STUDY_COLUMNS
 from semlink.flowgraphs.studies.plan import Plan
 from semlink.flowgraphs.studies.results import read_about
 from semlink.flowgraphs.studies.study import read_results
-from semlink.phy.documents import read_json
+from semlink.phy.documents import in_short, read_json
 
 TABLE = "compare.csv"
 NEEDED = ("codec", "spec", "esno_db", "ratio", "psnr_db", "failed", "images", "realisations", "seed")
+COUNTS = ("failed", "images", "realisations", "seed")
+MOST = 2.0**53
+"""Of a count: beyond it a table's numbers are not whole any more."""
 _WORDS = ("codec", "channel", "csi", "coherence", "equaliser", "mode", "spec", "error", "pictures")
 
 
@@ -70,6 +73,9 @@ def read_table(path: Path) -> pd.DataFrame:
             table[name] = ["" if pd.isna(value) else str(value) for value in table[name]]
         elif not pd.api.types.is_numeric_dtype(table[name]):
             raise ValueError(f"table {path}: {name} must be numbers")
+    for name in COUNTS:
+        if not all(0 <= value <= MOST and value == int(value) for value in table[name].astype(float)):
+            raise ValueError(f"table {path}: {name} must be whole numbers from 0")
     absent = {name: "" if name in _WORDS else float("nan") for name in STUDY_COLUMNS if name not in table}
     table = table.assign(**absent)
     if "outage" in absent:
@@ -96,7 +102,7 @@ def _compared(path: Path) -> Shown:
             name=path.parent.resolve().name,
         )
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"table {path}: {error}") from error
+        raise ValueError(f"table {path}: {in_short(error)}") from error
     return Shown(study, table, {"versions": {}, **about, "images": about.get("sent", {})}, path.parent, swept=False)
 
 
@@ -114,7 +120,7 @@ def _record(path: Path) -> dict[str, Any]:
         if not isinstance(about, dict) or not all(check(about.get(name)) for name, check in _CHECKS.items()):
             raise ValueError("a part of it is missing or of another kind")
     except (OSError, ValueError) as error:
-        raise ValueError(f"comparison {path}: {error}; remove it to do without its pictures") from error
+        raise ValueError(f"comparison {path}: {in_short(error)}; remove it to do without its pictures") from error
     return about
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections import OrderedDict
@@ -15,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semlink.flowgraphs.comparison import COLUMNS, Pixels, Tally, batches, clipped, pixels, usual_realisations
+from semlink.flowgraphs.comparison import COLUMNS, Pixels, Tally, batches, digest_of, pixels, usual_realisations
 from semlink.flowgraphs.specs import JOINT, load_images, make_channel, make_codecs, parse_metrics
 from semlink.flowgraphs.studies.plan import Plan, Point
 from semlink.phy import metrics
@@ -92,7 +91,11 @@ class Engine:
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of the pixels of each image, by name."""
-        return {name: hashlib.sha256(pixels(image).tobytes()).hexdigest() for name, image in self.images.items()}
+        return {name: digest_of(pixels(image)) for name, image in self.images.items()}
+
+    def originals(self) -> dict[str, Pixels]:
+        """The images of which receptions are kept, by name."""
+        return {name: pixels(image) for name, image in self.images.items() if name in self._shown}
 
     @torch.no_grad()
     def run(self, point: Point) -> Outcome:
@@ -116,7 +119,7 @@ class Engine:
     @torch.no_grad()
     def seconds(self, point: Point, *, few: int = 4) -> float:
         """About how long one realisation of a point takes, from `few` images of each size; infinite where it fails."""
-        link, total = Link(self.codec(point), self._channel(point.channel)), 0.0
+        link, total = Link(self.codec(point), self._channel(point.channel), clips=True), 0.0
         sizes: dict[torch.Size, list[Tensor]] = {}
         for _, batch in self._batches:
             sizes.setdefault(batch.shape[1:], []).append(batch)
@@ -146,12 +149,12 @@ class Engine:
 
     def _send(self, point: Point) -> tuple[Tally, dict[str, Any]]:
         study, tally = self.study, Tally()
-        link = Link(self.codec(point), self._channel(point.channel))
+        link = Link(self.codec(point), self._channel(point.channel), clips=True)
         look, most = self.realisations(point)
         for realisation in range(most):
             tally.begin_realisation(self.metrics)
             for i, (names, batch) in enumerate(self._batches):
-                got = clipped(self._one_batch(link, point, i, realisation))
+                got = self._one_batch(link, point, i, realisation)
                 try:
                     tally.add(batch, got, self._distances(got.image, batch, names[0]))
                 except Exception as error:  # of images of another shape, say

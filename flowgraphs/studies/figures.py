@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from semlink.flowgraphs.comparison import COLOURS, MARKERS
+from semlink.phy.documents import written_whole
 from semlink.phy.metrics import error_rate
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def plot_quantity(
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as PNG (300 dots an inch), PDF or SVG, as the ending of the path says.
+    """Write a figure as PNG (300 dots an inch), PDF or SVG, as the ending of the path says; whole or not at all.
 
     Raises:
         ValueError: another ending.
@@ -100,8 +101,8 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
         raise ValueError(f"figure {path}: its ending must be one of: {', '.join(FORMATS)}")
     from matplotlib import rc_context
 
-    with rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):
-        figure.savefig(path, dpi=300)
+    with written_whole(path) as partial, rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):
+        figure.savefig(partial, dpi=300)
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
 import io
 import json
@@ -18,13 +17,16 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from semlink.flowgraphs.comparison import pixels
+from semlink.flowgraphs.comparison import Pixels, digest_of, pixels, sent_file
 from semlink.flowgraphs.specs import load_images
 from semlink.flowgraphs.studies.compared import read_shown
 from semlink.flowgraphs.studies.figures import AXES, LOGARITHMIC, QUANTITIES, bound_of
 from semlink.flowgraphs.studies.plan import Plan
-from semlink.phy.documents import for_json
+from semlink.phy.documents import for_json, write_whole
+from semlink.phy.pictures import read_levels
 
+SETS_OF_IMAGES = re.compile(r"samples|kodak|cifar10(:\d+)?")
+"""What a study's `images` may name that is no path."""
 LOSSLESS_SIDE = 64
 """Pixels: larger pictures are embedded as WebP of quality 90, smaller ones losslessly."""
 _KEPT = (
@@ -64,6 +66,9 @@ _DEFINITIONS = {
 def write_report(folder: str | Path, out: str | Path) -> Path:
     """Write the report of a results folder or a comparison; it needs nothing beside itself.
 
+    The folder may be a stranger's: it is read as data alone. Nothing that it names is imported, and no picture is read
+    from elsewhere.
+
     Args:
         folder: of `semlink sweep` or `semlink compare`, or the compare.csv in one.
         out: the HTML file.
@@ -88,7 +93,7 @@ def write_report(folder: str | Path, out: str | Path) -> Path:
         "data": json.dumps(_data(study, table, files, about["images"]), allow_nan=False).replace("<", "\\u003c"),
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page)
-    out.write_text(page, encoding="utf-8")
+    write_whole(out, page)
     return out
 
 
@@ -111,7 +116,7 @@ def _data(study: Plan, table: pd.DataFrame, folder: Path, fingerprints: Mapping[
         kept = {name: _plain(row[name]) for name in (*_KEPT, *ends)}
         kept["outage_high"] = None if row["outage"] else bound_of(row, "outage")  # of what was not seen alone
         files = json.loads(row["pictures"])
-        rows.append({**kept, "pictures": {name: _embedded(folder / file) for name, file in files.items()}})
+        rows.append({**kept, "pictures": {name: _embedded(folder, file) for name, file in files.items()}})
     axes = {"esno_db": AXES["esno_db"]}
     if table["ebno_db"].notna().any():
         axes["ebno_db"] = AXES["ebno_db"]
@@ -128,31 +133,58 @@ def _data(study: Plan, table: pd.DataFrame, folder: Path, fingerprints: Mapping[
         "quantities": quantities,
         "logarithmic": list(LOGARITHMIC),
         "axes": axes,
-        "sent": _sent(study, shown, fingerprints),
+        "sent": _sent(study, shown, fingerprints, folder),
     }
 
 
-def _sent(study: Plan, names: set[str], fingerprints: Mapping[str, str]) -> dict[str, str]:
-    """The images whose receptions are shown, as far as they are still to be had and have the pixels that were sent."""
+def _sent(study: Plan, names: set[str], fingerprints: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The images whose receptions are shown, as far as they have the pixels that were sent.
+
+    They are those that the folder keeps or, of results of before it kept them, those of a packaged or named set; the
+    files that a study was made of are not looked for.
+    """
+    sets = [word for word in study.images if SETS_OF_IMAGES.fullmatch(word)]
     try:
-        images = load_images(study.images) if names else {}
+        images = {name: pixels(image) for name, image in load_images(sets).items()} if names and sets else {}
     except (ValueError, OSError):
         images = {}
     shown = dict.fromkeys((name for name in fingerprints if name in names), "data:,")
     for name in shown:
-        if name in images:
-            levels = pixels(images[name])
-            if hashlib.sha256(levels.tobytes()).hexdigest() == fingerprints[name]:
-                shown[name] = _data_uri(Image.fromarray(levels.squeeze(axis=2) if levels.shape[2] == 1 else levels))
+        levels = _kept(folder, fingerprints[name])
+        levels = images.get(name) if levels is None else levels
+        if levels is not None and digest_of(levels) == fingerprints[name]:
+            shown[name] = _data_uri(Image.fromarray(levels))
     return shown
 
 
-def _embedded(path: Path) -> str:
+def _kept(folder: Path, fingerprint: str) -> Pixels | None:
+    """The image of a fingerprint that the folder keeps; None where there is none, or a damaged one."""
+    if not re.fullmatch(r"[0-9a-f]{64}", fingerprint):
+        return None
     try:
-        with Image.open(path) as image:
-            return _data_uri(image)
-    except Exception as error:  # whatever Pillow makes of a damaged file
+        return read_levels(_within(folder, sent_file(fingerprint)))
+    except (ValueError, OSError):
+        return None
+
+
+def _embedded(folder: Path, file: str) -> str:
+    path = folder / file
+    try:
+        return _data_uri(Image.fromarray(read_levels(_within(folder, file))))
+    except (ValueError, OSError) as error:
         raise ValueError(f"picture {path}: cannot be read ({error}); remove the results' pictures") from error
+
+
+def _within(folder: Path, file: str) -> Path:
+    """A file of a folder: no link leads out of it.
+
+    Raises:
+        ValueError: one does.
+    """
+    path = (folder / file).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ValueError(f"it lies at {path}, outside the folder")
+    return path
 
 
 def _data_uri(image: Image.Image) -> str:

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from typing import Any, NamedTuple, Self, TypeGuard, cast
 
-from semlink.flowgraphs.specs import expand, is_own, parse_esno, parse_ratio
-from semlink.phy.channels import parse_channel
+from semlink.flowgraphs.specs import FORM, expand, own_names, parse_esno, parse_ratio
+from semlink.phy.channels import CHANNELS, parse_channel
 from semlink.phy.documents import short
 from semlink.phy.metrics import METRICS, to_db
 from semlink.phy.plain import plain
@@ -217,10 +217,19 @@ class Plan:
             if name not in METRICS:
                 raise ValueError(f"metrics: {name!r} must be one of: {', '.join(METRICS)}")
         for channel in self.channels:
-            if not is_own(channel, "channels"):
+            if not self._may_be_own(channel):
                 parse_channel(channel)
         if self.size > MAX_POINTS:
             raise ValueError(f"{self.size} points are more than {MAX_POINTS}; make several studies of it")
+
+    @staticmethod
+    def _may_be_own(channel: str) -> bool:
+        """Whether a channel may be one of somebody's own, by its form: what it names is not looked for.
+
+        A plan may be read from results of a stranger, and looking for a module imports the packages about it.
+        """
+        first = channel.partition(":")[0]
+        return first not in CHANNELS and (FORM.fullmatch(channel) is not None or channel in own_names("channels"))
 
     @property
     def size(self) -> int:

@@ -1,7 +1,8 @@
 """A results folder: every finished point is kept at once, and nothing else ever counts.
 
 `study.json` says what was asked and with what it was run, `points.jsonl` has a row a finished point, in the order in
-which they finished, `pictures/` the received images; `table.parquet` is written from these in the order of the grid.
+which they finished, `pictures/` the received images and `sent/` those that were sent; `table.parquet` is written from
+these in the order of the grid.
 """
 
 from __future__ import annotations
@@ -17,15 +18,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from PIL import Image
 
-from semlink.flowgraphs.studies.checked import check_about, read_row
+from semlink.flowgraphs.comparison import Pixels, digest_of, sent_file, write_image
+from semlink.flowgraphs.studies.checked import check_about, read_row, write_row
 from semlink.flowgraphs.studies.engine import STUDY_COLUMNS, Outcome
 from semlink.flowgraphs.studies.plan import Plan, Point, differences
 from semlink.flowgraphs.studies.provenance import provenance
-from semlink.phy.documents import read_json
+from semlink.phy.documents import in_short, read_json, short
 
 FORMAT = 1
 
@@ -89,7 +89,7 @@ class Results:
         if point.key in self.rows:
             raise ValueError(f"point {point.key} is there already")
         row = outcome.row | {"pictures": self._keep_pictures(point, outcome)}
-        line = json.dumps({"key": point.key, "row": row}) + "\n"
+        line = write_row(point.key, row)
         path = self.folder / "points.jsonl"
         size = path.stat().st_size if path.exists() else 0
         try:
@@ -102,6 +102,18 @@ class Results:
                 os.truncate(path, size)
             raise
         self.rows[point.key] = self._kept[point.key] = row
+
+    def keep_sent(self, images: Mapping[str, Pixels]) -> None:
+        """Keep images as they are sent, for a report to show beside what was received.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        for picture in images.values():
+            path = self.folder / sent_file(digest_of(picture))
+            path.parent.mkdir(exist_ok=True)
+            if not path.is_file():
+                write_image(picture, path)
 
     def table(self) -> pd.DataFrame:
         """All rows so far, curve by curve in the order of the grid, each by rising Es/N0."""
@@ -127,8 +139,7 @@ class Results:
         folder.mkdir(parents=True, exist_ok=True)
         kept = {}
         for i, (name, picture) in enumerate(outcome.pictures.items()):
-            shown = np.squeeze(picture, axis=2) if picture.shape[2] == 1 else picture
-            Image.fromarray(shown).save(folder / f"{i}.png")
+            write_image(picture, folder / f"{i}.png")
             kept[name] = str((folder / f"{i}.png").relative_to(self.folder))
         return kept
 
@@ -150,18 +161,24 @@ def _has_others(folder: Path) -> bool:
 def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
     """The rows of a results folder by key of their point. A last line without an end was never finished.
 
+    A warning tells of rows that were written before they had a checksum.
+
     Raises:
-        ValueError: a line before it is no row.
+        ValueError: a line before it is no row, or not the one that was written.
     """
-    path, rows = folder / "points.jsonl", dict[str, dict[str, Any]]()
+    path, rows, unsummed = folder / "points.jsonl", dict[str, dict[str, Any]](), 0
     if not path.exists():
         return {}
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
         try:
-            key, rows[key] = read_row(line)
+            key, rows[key], summed = read_row(line)
+            unsummed += not summed
         except ValueError as error:
-            said = f"line {number} is no row ({error}); remove the line to have its point sent again"
+            said = f"line {number} is no row ({in_short(error)}); remove the line to have its point sent again"
             raise ValueError(f"results {path}: {said}") from error
+    if unsummed:
+        said = "of an earlier version: whether their numbers are as they were written cannot be told"
+        warnings.warn(f"results {path}: {unsummed} points without a checksum, {said}", stacklevel=3)
     return rows
 
 
@@ -233,17 +250,20 @@ def read_about(folder: Path) -> dict[str, Any]:
     try:
         about = read_json(path)
     except (OSError, ValueError) as error:
-        raise ValueError(f"results {folder}: no study.json that can be read ({error})") from error
+        raise ValueError(f"results {folder}: no study.json that can be read ({in_short(error)})") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         told = about.get("format") if isinstance(about, dict) else None
-        raise ValueError(f"results {folder}: of format {told!r}, this version reads {FORMAT}; give another folder")
+        raise ValueError(f"results {folder}: of format {short(told)}, this version reads {FORMAT}; give another folder")
     try:
         return check_about(about)
     except ValueError as error:
-        raise ValueError(f"results {folder}: study.json: {error}; give another folder") from error
+        raise ValueError(f"results {folder}: study.json: {in_short(error)}; give another folder") from error
 
 
 def _write(path: Path, text: str) -> None:
     partial = path.with_suffix(".part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

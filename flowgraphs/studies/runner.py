@@ -112,6 +112,8 @@ def run_study(
         run = _Run(study, known, results, progress)
         try:
             missing = run.begin()
+            if results is not None:
+                results.keep_sent(engine.originals())
             if missing:
                 with _pool(study, engine, len(missing), workers, scheduler, resources) as pool:
                     run.drain(pool, missing)

@@ -16,6 +16,7 @@ from semlink.neural.diffusion.cddm import SymbolDenoiser
 from semlink.neural.diffusion.control import ResidualCNN
 from semlink.neural.diffusion.sft import CONFIGS, SFT
 from semlink.neural.models import Network, build_of
+from semlink.phy.documents import write_whole
 
 RECEIVERS: Mapping[str, Callable[..., nn.Module]] = {
     **{name: partial(SFT, **config) for name, config in CONFIGS.items()},
@@ -48,6 +49,7 @@ class ReceiverCard:
         sha256: of the weights file.
         figures: by condition ("CIFAR-10 test, the first 2000, AWGN"), then quantity, then Es/N0 in dB, as
             `semlink zoo --measure NAME` measures them: see `semlink.flowgraphs.comparison.measure_figures`.
+        esno_db: lowest and highest average Es/N0 of all stages of the training; None for those that `channel` names.
     """
 
     name: str
@@ -61,6 +63,7 @@ class ReceiverCard:
     command: str
     sha256: str
     figures: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    esno_db: tuple[float, float] | None = None
 
 
 def build_receiver(model: str, network: Mapping[str, Any]) -> nn.Module:
@@ -91,4 +94,4 @@ def load_codec(where: str) -> Network:
 
 def write_receiver_card(card: ReceiverCard, folder: Path) -> None:
     """Write `NAME.json` beside the weights."""
-    (folder / f"{card.name}.json").write_text(json.dumps(asdict(card), indent=2) + "\n")
+    write_whole(folder / f"{card.name}.json", json.dumps(asdict(card), indent=2) + "\n")

@@ -27,11 +27,11 @@ from semlink.neural.networks import (
     ConvBlock,
     ConvSwin,
     FixedRate,
+    Held,
     as_pairs,
     as_symbols,
     by_tiles,
     cells,
-    noise_level,
     sent_indices,
 )
 
@@ -94,7 +94,7 @@ def grid_of(codec: object, h: int, w: int, n: int) -> Grid:
     return Grid(count, rows, columns, sent)
 
 
-class SymbolDenoiser(nn.Module):
+class SymbolDenoiser(Held, nn.Module):
     """A residual convolutional network on the latent grid that tells symbols from their noise.
 
     Args:
@@ -144,7 +144,7 @@ class SymbolDenoiser(nn.Module):
         state = pairs * kept.sqrt()
         level = 0.4 * -torch.log10(n0.clamp(1e-3, 1e2)) + 0.8  # 0 … 2, and 0 where nothing was sent
         x = grid.place(torch.cat([state, level[:, :, None]], dim=2))
-        embedding = F.gelu(self.level(noise_level(n0) - 1))
+        embedding = F.gelu(self.level(self.seen_level(n0) - 1))
         v = grid.pick(self._by_tiles(x, embedding))
         return kept.sqrt() * state - (1 - kept).sqrt() * v
 

@@ -9,11 +9,11 @@ from torch.nn import functional as F
 
 from semlink.neural.diffusion.refiner import check_decoded, in_parts
 from semlink.neural.diffusion.restorer import MULTIPLE, padded
-from semlink.neural.networks import EMBEDDING, ConvBlock
+from semlink.neural.networks import EMBEDDING, ConvBlock, Held, within
 from semlink.phy.link import Rng
 
 
-class ResidualCNN(nn.Module):
+class ResidualCNN(Held, nn.Module):
     """A `Refiner` without prior and diffusion: residual 3×3 blocks at half resolution (EDSR, Lim et al., CVPRW 2017).
 
     Args:
@@ -62,6 +62,7 @@ class ResidualCNN(nn.Module):
             ValueError: images of another number of channels, below 8 pixels a side, or with values that are not finite.
         """
         check_decoded(decoded, self)
+        level = within(level, self.seen_db)
         with torch.no_grad():
             return in_parts(lambda rows, part: self.restore(part, level[rows]), decoded)
 

@@ -30,6 +30,7 @@ from semlink.neural.diffusion.ddpm import PREDICTIONS, Schedule, check_choice, n
 from semlink.neural.diffusion.prior import LevelEmbedding, PriorDenoiser, PriorExtractor
 from semlink.neural.diffusion.refiner import check_decoded, in_parts
 from semlink.neural.diffusion.restorer import Restorer, padded
+from semlink.neural.networks import Held, within
 from semlink.phy.link import Rng
 from semlink.phy.rng import spawn
 
@@ -66,7 +67,7 @@ def absolute_errors(image: Float[Tensor, "b c h w"], reference: Float[Tensor, "b
     return (image - reference).abs().flatten(1).mean(dim=1)
 
 
-class SFT(nn.Module):
+class SFT(Held, nn.Module):
     """A `Refiner`: decoded images to refined ones, by a prior that is sampled in a few diffusion steps.
 
     Args:
@@ -234,7 +235,7 @@ class SFT(nn.Module):
         """
         check_decoded(decoded, self)
         # Of several tiles of an image each draws anew, from where its image's generator is.
-        own = spawn(rng, len(decoded))
+        own, level = spawn(rng, len(decoded)), within(level, self.seen_db)
         with torch.no_grad():
             return in_parts(lambda rows, part: self._refine(part, level[rows], own[rows]), decoded)
 

@@ -17,6 +17,7 @@ from semlink.neural.card_files import (
     Check,
     Stamp,
     is_count,
+    is_esno_range,
     is_figures,
     is_file_name,
     is_table,
@@ -36,6 +37,7 @@ CHECKS: Mapping[str, Check] = {
     "parameters": is_count,
     **dict.fromkeys(("task", "codec", "data", "channel", "command", "sha256"), is_text),
     "figures": is_figures(3),
+    "esno_db": is_esno_range,
 }
 """What the fields of a card may be."""
 
@@ -104,6 +106,7 @@ def read_receiver(card: ReceiverCard, path: Path) -> Refiner | SymbolDenoiser:
         raise ValueError(f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version")
     model = build_receiver(card.model, card.network)
     zoo.read_weights(model, path)
+    zoo.hold(model, card.channel, card.esno_db)
     model.eval().requires_grad_(False)
     assert isinstance(model, Refiner | SymbolDenoiser)
     return model
@@ -123,9 +126,11 @@ def _at_path(path: Path) -> tuple[ReceiverCard, Path]:
 
 def _read_card(path: Path) -> ReceiverCard:
     try:
-        return ReceiverCard(**read_fields(path, ReceiverCard, CHECKS))
+        values = read_fields(path, ReceiverCard, CHECKS)
     except (OSError, ValueError) as error:
         raise ValueError(f"card {path}: not the card of a receiver ({error})") from error
+    levels = values.get("esno_db")
+    return ReceiverCard(**{**values, "esno_db": tuple(levels) if levels else None})
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """The networks of the neural codecs, and what they share: rate, power, grid of symbols, windows."""
 
 from semlink.neural.networks.deepjscc import DeepJSCC
-from semlink.neural.networks.fixed_rate import FixedRate, as_pairs, as_symbols, noise_level, unweighted
+from semlink.neural.networks.fixed_rate import FixedRate, as_pairs, as_symbols, unweighted
 from semlink.neural.networks.grid import MAX_SYMBOLS, by_tiles, cells, sent_indices
+from semlink.neural.networks.held import Held, noise_level, within
 from semlink.neural.networks.published import ADJSCC, PlainDeepJSCC
 from semlink.neural.networks.swin import EMBEDDING, ConvBlock, ConvSwin, SwinBlock, Trunk, WindowAttention
 from semlink.neural.networks.swin_gsc import SwinGSC
@@ -17,6 +18,7 @@ __all__ = [
     "ConvSwin",
     "DeepJSCC",
     "FixedRate",
+    "Held",
     "PlainDeepJSCC",
     "SwinBlock",
     "SwinGSC",
@@ -31,4 +33,5 @@ __all__ = [
     "sent_indices",
     "unweighted",
     "visible",
+    "within",
 ]

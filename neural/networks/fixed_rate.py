@@ -9,11 +9,12 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semlink.neural.networks.grid import check_rgb, check_whole
+from semlink.neural.networks.grid import check_rgb, check_sent, check_whole
+from semlink.neural.networks.held import Held
 from semlink.phy.link import Decoded, Frame, Received, channel_uses
 
 
-class FixedRate(nn.Module, ABC):
+class FixedRate(Held, nn.Module, ABC):
     """A `Codec`: images of any size of at least 8 pixels a side to `cell_symbols` symbols for each cell of pixels.
 
     Args:
@@ -48,7 +49,7 @@ class FixedRate(nn.Module, ABC):
     ) -> Float[Tensor, "b k rows columns"]:
         """Pixels in whole cells to latents of cells: the real parts of the symbols, then the imaginary ones.
 
-        `level` is the Es/N0 as `noise_level` expresses it.
+        `level` is the Es/N0 as `sent_level` expresses it.
         """
 
     @abstractmethod
@@ -72,9 +73,15 @@ class FixedRate(nn.Module, ABC):
         return Frame(symbols, {"payload": symbols.shape[1]}, power="exact", notes=notes)
 
     def decode(self, received: Received) -> Decoded:
-        """Decode to images of the size the burst header tells (a square one where there is no header)."""
+        """Decode to images of the size the burst header tells (a square one where there is no header).
+
+        Raises:
+            ValueError: another number of symbols than `encode` makes, or a side below 8 pixels.
+        """
+        shape = received.shape_for(self.ratio)
+        check_sent(received.symbols.shape[1], *shape[1:], ratios=(self.ratio, self.ratio), codec=self.name)
         with torch.no_grad():
-            return Decoded(self.reconstruct(received.unbiased(), received.shape_for(self.ratio)).clamp(0, 1))
+            return Decoded(self.reconstruct(received.unbiased(), shape).clamp(0, 1))
 
     def hidden_weights(self) -> list[nn.Parameter]:
         """What Muon is to train: the kernels of the convolutions."""
@@ -94,7 +101,7 @@ class FixedRate(nn.Module, ABC):
         """`symbols` as pairs of real and imaginary part, given which of the latents are `sent`."""
         h, w = image.shape[-2:]
         padded = F.pad(image, (0, -w % self.cell, 0, -h % self.cell), mode="reflect")
-        latents = self.analyse(padded, noise_level(n0[:, None])).float()
+        latents = self.analyse(padded, self.sent_level(n0)).float()
         parts = latents.reshape(latents.shape[0], 2, -1)  # (b, 2, symbols · cells)
         return unit_energy(parts[:, :, sent.to(image.device)].transpose(1, 2))
 
@@ -106,7 +113,7 @@ class FixedRate(nn.Module, ABC):
         rows, columns = -(-h // self.cell), -(-w // self.cell)
         grid = spread(pairs, n0, sent, self.cell_symbols * rows * columns)
         x = grid.reshape(-1, 3 * self.cell_symbols, rows, columns)
-        return self.synthesise(x, noise_level(n0)).float()[:, :, :h, :w]
+        return self.synthesise(x, self.seen_level(n0)).float()[:, :, :h, :w]
 
     def sent(self, h: int, w: int) -> Int[Tensor, " n"]:
         """Indices of the padded latent that are sent: those of the cells with the most true pixels, in latent order."""
@@ -158,11 +165,6 @@ def spread(
     weight = 1 / (1 + n0[:, :, None])
     seen = torch.cat([pairs * weight, weight], dim=2).transpose(1, 2)  # (b, 3, n)
     return seen.new_zeros(seen.shape[0], 3, latents).index_copy(2, sent.to(seen.device), seen)
-
-
-def noise_level(n0: Float[Tensor, "b n"]) -> Float[Tensor, "b 1"]:
-    """Mean Es/N0 in units of 10 dB, each symbol's limited to −20 … 30 dB: the networks' view of the noise."""
-    return -torch.log10(n0.clamp(1e-3, 1e2)).mean(dim=1, keepdim=True)
 
 
 def in_float32(layer: nn.Module, x: Tensor) -> Tensor:

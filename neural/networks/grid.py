@@ -44,6 +44,21 @@ def check_ratio(ratio: float, codec: str) -> None:
         raise ValueError(f"ratio={ratio:g} must be, for {codec}, from 1/24 to 1/3")
 
 
+def check_sent(n: int, h: int, w: int, *, ratios: tuple[float, float], codec: str) -> None:
+    """Raise ValueError unless n symbols are what images of h×w pixels make at a ratio that `encode` takes.
+
+    Of a range of ratios as `check_ratio` takes them, rounding included.
+    """
+    rounding = 1e-6 if ratios[0] < ratios[1] else 0.0
+    least, most = (channel_uses((3, h, w), ratio) for ratio in (ratios[0] - rounding, ratios[1] + rounding))
+    if min(h, w) < MIN_SIDE or not least <= n <= most:
+        low, high = (f"1/{1 / ratio:g}" for ratio in ratios)
+        raise ValueError(
+            f"{n} symbols for an image of {w}x{h}: {codec} sends {low} to {high} of its values, and images of at least "
+            f"{MIN_SIDE}x{MIN_SIDE} pixels"
+        )
+
+
 def check_whole(name: str, value: int | Sequence[int], *, count: int = 1, least: int = 1) -> None:
     """Raise ValueError unless an argument of a network is a whole number from `least`, or `count` of them."""
     values: Sequence[object] = value if count > 1 and isinstance(value, Sequence) else [value]

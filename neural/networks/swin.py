@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semlink.neural.inference import by_parts, channels_last
-from semlink.neural.networks.fixed_rate import as_pairs, as_symbols, in_float32, noise_level, spread, unit_energy
+from semlink.neural.networks.fixed_rate import as_pairs, as_symbols, in_float32, spread, unit_energy
 from semlink.neural.networks.grid import (
     CELL,
     MAX_RATIO,
@@ -38,11 +38,13 @@ from semlink.neural.networks.grid import (
     cells,
     check_ratio,
     check_rgb,
+    check_sent,
     check_whole,
     sent_indices,
     symbols_at,
     to_cells,
 )
+from semlink.neural.networks.held import Held
 from semlink.neural.networks.windows import check_attention, join_windows, relative_positions, split_windows, visible
 from semlink.phy.link import Decoded, Frame, Received
 
@@ -251,7 +253,7 @@ class Decoder(Trunk):
         return F.pixel_unshuffle(F.pixel_shuffle(x, 2), CELL)
 
 
-class ConvSwin(nn.Module):
+class ConvSwin(Held, nn.Module):
     """A `Codec`: images of at least 8 pixels a side to floor(ratio·3·h·w) symbols at any ratio from 1/24 to 1/3.
 
     Args:
@@ -314,9 +316,15 @@ class ConvSwin(nn.Module):
         return Frame(symbols, {"payload": symbols.shape[1]}, power="exact", notes=notes)
 
     def decode(self, received: Received) -> Decoded:
-        """Decode to images of the size the burst header tells (a square one where there is no header)."""
+        """Decode to images of the size the burst header tells (a square one where there is no header).
+
+        Raises:
+            ValueError: as many symbols as `encode` makes at no ratio that it takes, or a side below 8 pixels.
+        """
+        shape = received.shape_for(self.ratio)
+        check_sent(received.symbols.shape[1], *shape[1:], ratios=(MIN_RATIO, MAX_RATIO), codec="swin")
         with torch.no_grad():
-            image = self.reconstruct(received.unbiased(), received.shape_for(self.ratio))
+            image = self.reconstruct(received.unbiased(), shape)
             return Decoded(image.clamp(0, 1))
 
     def hidden_weights(self) -> list[nn.Parameter]:
@@ -345,7 +353,7 @@ class ConvSwin(nn.Module):
     ) -> Float[Tensor, "b n 2"]:
         """`symbols` as pairs of real and imaginary part, given which of the latents are `sent`."""
         x = to_cells(image) * 2 - 1
-        condition = _condition(n0[:, None], len(sent), *image.shape[-2:])
+        condition = _condition(self.sent_level(n0), len(sent), *image.shape[-2:])
         allocation = in_float32(self.allocation, condition).exp()[:, :, None, None]
         latents = in_float32(self.analysis, x) * allocation + self.encoder(x, condition)
         parts = latents.unflatten(1, (MAX_SYMBOLS, 2)).transpose(1, 2).flatten(2)  # (b, 2, symbols · cells)
@@ -359,7 +367,7 @@ class ConvSwin(nn.Module):
         rows, columns = cells(h, w)
         sent = sent.to(n0.device)
         grid = spread(pairs, n0, sent, MAX_SYMBOLS * rows * columns).reshape(-1, 3, MAX_SYMBOLS, rows, columns)
-        condition = _condition(n0, len(sent), h, w)
+        condition = _condition(self.seen_level(n0), len(sent), h, w)
         scale = self.nominal[torch.div(sent, rows * columns, rounding_mode="floor")].mean().sqrt()
         latents = grid[:, :2].transpose(1, 2).flatten(1, 2) * scale  # (b, latents, rows, columns)
         expectation = in_float32(self.expectation, condition).exp()[:, :, None, None]
@@ -383,9 +391,9 @@ def transform() -> tuple[Float[Tensor, "latents pixels"], Float[Tensor, " latent
     return (vectors * sign).float(), values.flip(0)[:LATENTS].float()
 
 
-def _condition(n0: Float[Tensor, "b n"], n: int, h: int, w: int) -> Float[Tensor, "b 3"]:
+def _condition(level: Float[Tensor, "b 1"], n: int, h: int, w: int) -> Float[Tensor, "b 3"]:
     """Es/N0 and its square, about 10 dB, and the rate in octaves about 1/6."""
-    level = noise_level(n0) - 1
+    level = level - 1
     rate = math.log2(6 * n / (3 * h * w))
     return torch.cat([level, level.square(), torch.full_like(level, rate)], dim=1)
 

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semlink.neural.inference import channels_last
-from semlink.neural.networks.fixed_rate import noise_level
-from semlink.neural.networks.grid import check_rgb, check_whole
+from semlink.neural.networks.grid import check_rgb, check_sent, check_whole
+from semlink.neural.networks.held import Held
 from semlink.neural.networks.linear_code import LinearCode, gather
 from semlink.neural.networks.photo_plan import CELL, LATENTS, LEVELS, MAX_SYMBOLS, Layout, Plan, cells
 from semlink.neural.networks.swin import EMBEDDING, ConvBlock, SwinBlock
@@ -140,7 +140,7 @@ class Decoder(Trunk):
         return F.pixel_shuffle(self.leave(x), 2)
 
 
-class SwinPhoto(nn.Module):
+class SwinPhoto(Held, nn.Module):
     """A `Codec`: images of at least 8 pixels a side to floor(ratio·3·h·w) symbols at any ratio from 1/48 to 1/6.
 
     Args:
@@ -198,9 +198,14 @@ class SwinPhoto(nn.Module):
         return Frame(symbols, uses, power="exact", notes=notes)
 
     def decode(self, received: Received) -> Decoded:
-        """Decode to images of the size the burst header tells (a square one where there is no header)."""
+        """Decode to images of the size the burst header tells (a square one where there is no header).
+
+        Raises:
+            ValueError: as many symbols as `encode` makes at no ratio that it takes, or a side below 8 pixels.
+        """
         received = received.unbiased()
         shape = received.shape_for(self.ratio)
+        check_sent(received.symbols.shape[1], *shape[1:], ratios=(MIN_RATIO, MAX_RATIO), codec="swin-photo")
         size = _together(Layout(shape[1], shape[2], received.symbols.shape[1]))
         rows = zip(torch.split(received.symbols, size), torch.split(received.n0, size), strict=True)
         with torch.no_grad():
@@ -221,7 +226,7 @@ class SwinPhoto(nn.Module):
         image = F.pad(image, (0, -w % CELL, 0, -h % CELL), mode="replicate") * 2 - 1
         coefficients = self.linear.analyse(image)
         plan = self.linear.plan(coefficients, layout)
-        condition = _condition(n0[:, None], layout, plan)
+        condition = _condition(self.sent_level(n0), layout, plan)
         gain, _ = self.linear.amplitudes(plan, layout)
         gain = gain * self.allocation(condition).exp()[:, :, None]
         latents = coefficients * gain + self.encoder(image, plan.levels, condition)
@@ -232,7 +237,7 @@ class SwinPhoto(nn.Module):
         h, w = shape[1:]
         layout = Layout(h, w, received.symbols.shape[1])
         plan = layout.plan_of(received)
-        condition = _condition(received.n0, layout, plan)
+        condition = _condition(self.seen_level(received.n0), layout, plan)
         estimate, seen = self.linear.estimate(received, plan, layout)
         grid = cells(h, w)
         linear = self.linear.synthesise(estimate * self.expectation(condition).exp()[:, :, None], *grid)
@@ -255,9 +260,9 @@ def _together(layout: Layout) -> int:
     return 1 if layout.bits else max(1, PIXELS // (layout.h * layout.w))
 
 
-def _condition(n0: Float[Tensor, "b n"], layout: Layout, plan: Plan) -> Float[Tensor, "b 4"]:
+def _condition(level: Float[Tensor, "b 1"], layout: Layout, plan: Plan) -> Float[Tensor, "b 4"]:
     """Es/N0 and its square, about 10 dB, the rate in octaves about 1/16, and the step in 8 octaves about 2^-5."""
-    level = noise_level(n0) - 1
+    level = level - 1
     rate = torch.full_like(level, math.log2(16 * layout.n / (3 * layout.h * layout.w)))
     step = torch.where(plan.known, (plan.numbers[:, 0] + 5) / 8, 0)[:, None]
     return torch.cat([level, level.square(), rate, step], dim=1)

@@ -6,6 +6,8 @@ ours, so a receiver needs `pip install numpy onnxruntime` and `pip install --no-
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+SEAL = b"semlink-sha256:"
+"""What stands in each file before the SHA-256 of all its bytes, taken with 64 zeros in its place."""
+_SEALED = re.compile(re.escape(SEAL) + rb"([0-9a-f]{64})")
 TOLD = ("codec", "ratio", "height", "width", "symbols", "sha256", "semlink")
 """What the metadata of a file tell, and both files of a pair alike."""
 
@@ -29,8 +34,8 @@ class OnnxCodec:
         threads: of ONNX Runtime for an operator; None for one a core.
 
     Raises:
-        ValueError: onnxruntime is not installed, a file that is missing or damaged or was not exported from here, or
-            two that are no pair.
+        ValueError: onnxruntime is not installed, a file that is missing, was changed in any byte or was not exported
+            from here, or two that are no pair.
     """
 
     def __init__(self, folder: str | Path, name: str, *, threads: int | None = None) -> None:
@@ -104,14 +109,39 @@ def _open(path: Path, threads: int | None) -> InferenceSession:
         raise ValueError("ONNX files need onnxruntime: pip install 'semlink[onnx]'") from error
     if not path.is_file():
         raise ValueError(f"{path}: no such file; `semlink export` writes it")
+    data = _sealed(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 4  # what is wrong is raised; it need not be printed too
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        # The bytes that were looked at, and not the path: nothing is read from other files either.
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # of several classes, none of them public
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: no ONNX model, or a damaged one ({reason})") from error
+
+
+def seal(data: bytes) -> bytes:
+    """A model with the SHA-256 of all its bytes in it.
+
+    Raises:
+        ValueError: it has no place for one, `SEAL` and 64 zeros, or several.
+    """
+    blank = SEAL + b"0" * 64
+    if data.count(blank) != 1:
+        raise ValueError(f"the model must hold {blank.decode()} once, and does {data.count(blank)} times")
+    return data.replace(blank, SEAL + hashlib.sha256(data).hexdigest().encode())
+
+
+def _sealed(path: Path) -> bytes:
+    """The bytes of a model, if they are those that its seal is of."""
+    data = path.read_bytes()
+    found = _SEALED.findall(data)
+    if len(found) != 1:
+        raise ValueError(f"{path}: holds no checksum of its own: damaged, or of an earlier version; export it anew")
+    if hashlib.sha256(data.replace(found[0], b"0" * 64)).hexdigest().encode() != found[0]:
+        raise ValueError(f"{path}: SHA-256 differs from the one that it was exported with; the file was changed")
+    return data
 
 
 def _metadata(run: InferenceSession, path: Path, part: str) -> Mapping[str, str]:

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 
 from semlink.neural import zoo
 from semlink.neural.models import MODELS, Network
+from semlink.neural.onnx.codec import SEAL, seal
+from semlink.phy.documents import written_whole
 
 Pair = tuple[nn.Module, tuple[Tensor, Tensor]]
 
@@ -92,11 +94,11 @@ def export_codec(model: Network, folder: str | Path, *, name: str, size: tuple[i
 
     An image goes through in one piece, not in tiles: memory grows with its size. Both files tell in `metadata_props`:
     part, codec, ratio, height, width, symbols (n), sha256 (of the weights as `zoo.write_weights` writes them, which is
-    what a card says) and semlink (the version).
+    what a card says), semlink (the version) and seal (the SHA-256 of the file, by which `OnnxCodec` tells a change).
 
     Raises:
         ValueError: the extra `onnx` is not installed, a name that is no file name, a size or a ratio that the codec
-            refuses, or a network without `to_pairs` and `from_pairs`.
+            refuses, a network without `to_pairs` and `from_pairs`, or weights that are not finite.
     """
     _check_installed()
     if not name or name != Path(name).name:
@@ -151,7 +153,7 @@ def _describe(network: PairNetwork, size: tuple[int, int], *, symbols: int) -> d
 
 
 def _write(side: nn.Module, example: tuple[Tensor, Tensor], path: Path, props: dict[str, str]) -> None:
-    """Export to a file beside, which then takes the place of `path`: an interruption leaves no half of one."""
+    """Export with everything in one file, and with the SHA-256 of that; whole or not at all."""
     batch = {0: torch.export.Dim("batch")}
     encodes = props["part"] == "encoder"
     # With gradients: without, a large image would be traced tile by tile.
@@ -168,13 +170,10 @@ def _write(side: nn.Module, example: tuple[Tensor, Tensor], path: Path, props: d
     assert program is not None
     for node in program.model.graph.all_nodes():
         node.metadata_props.clear()  # where it stands in our source: the paths of this machine
-    program.model.metadata_props.update(props)
-    part = path.with_name(f"{path.name}.part")
-    try:
+    program.model.metadata_props.update({**props, "seal": f"{SEAL.decode()}{'0' * 64}"})
+    with written_whole(path) as part:
         program.save(str(part), external_data=False)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        part.write_bytes(seal(part.read_bytes()))
 
 
 @contextmanager

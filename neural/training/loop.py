@@ -317,10 +317,12 @@ def publish(run: Run) -> Path:
     zoo.write_weights(model, weights)
     command = f"semlink train neural/recipes/{settings.name}.toml --out runs/{settings.name}"
     command += f" --images {shlex.quote(settings.images)}" if settings.images else ""
-    earlier = zoo.earlier_command(settings.init)
-    command = f"{earlier}; {command}" if earlier else command
+    earlier = zoo.earlier_training(settings.init)
+    command = f"{earlier.command}; {command}" if earlier.command else command
+    ends = [*settings.esno_db, *(earlier.esno_db or ())]
+    esno_db = (min(ends), max(ends))
     if settings.task != "codec":
-        _publish_receiver(run, weights, command)
+        _publish_receiver(run, weights, command, esno_db)
         return weights
     card = zoo.Card(
         name=settings.name,
@@ -333,12 +335,13 @@ def publish(run: Run) -> Path:
         channel=describe_channels(settings),
         command=command,
         sha256=zoo.sha256(weights),
+        esno_db=esno_db,
     )
     zoo.write_card(card, run.out)
     return weights
 
 
-def _publish_receiver(run: Run, weights: Path, command: str) -> None:
+def _publish_receiver(run: Run, weights: Path, command: str, esno_db: tuple[float, float]) -> None:
     settings = run.settings
     card = ReceiverCard(
         name=settings.name,
@@ -351,6 +354,7 @@ def _publish_receiver(run: Run, weights: Path, command: str) -> None:
         channel=describe_channels(settings),
         command=command,
         sha256=zoo.sha256(weights),
+        esno_db=esno_db,
     )
     write_receiver_card(card, run.out)
 

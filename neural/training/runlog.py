@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from semlink.neural.training.receivers import Receive
+from semlink.phy.documents import write_whole, written_whole
 from semlink.phy.metrics import squared_error, to_db, to_levels
 
 ESNO_DB = (0, 5, 10, 15, 20)
@@ -34,7 +35,7 @@ class Log:
         kept = [row for row in rows if row and row[0].isdecimal() and int(row[0]) <= step]
         text = io.StringIO()
         csv.writer(text).writerows([self.columns, *kept])
-        path.write_text(text.getvalue())
+        write_whole(path, text.getvalue())
 
     def add(self, step: int, loss: float, figures: Mapping[str, Mapping[int, float]]) -> None:
         """Append a row; `figures` by series and Es/N0 in dB, where there are any."""
@@ -55,7 +56,9 @@ def save_pictures(receive: Receive, images: UInt8[Tensor, "v 3 h w"], path: Path
     rows = [shown, *(receive(shown, level) for level in ESNO_DB)]
     tiles = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)  # (3, rows·h, columns·w)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(to_levels(tiles).to("cpu", torch.uint8).permute(1, 2, 0).numpy().astype(np.uint8)).save(path)
+    picture = to_levels(tiles).to("cpu", torch.uint8).permute(1, 2, 0).numpy().astype(np.uint8)
+    with written_whole(path) as partial:
+        Image.fromarray(picture).save(partial)
 
 
 def _errors(receive: Receive, images: UInt8[Tensor, "v 3 h w"], esno_db: float) -> list[float]:

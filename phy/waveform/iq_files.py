@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from semlink.phy.documents import write_whole, written_whole
 from semlink.phy.waveform.burst import ReceivedBurst, Samples
 from semlink.phy.waveform.header import BurstHeader
 from semlink.phy.waveform.sample_files import SampleFile, Stretch, encode_samples
@@ -149,8 +150,9 @@ def write_sigmf(path: Path | str, recording: Recording, *, datatype: Datatype = 
     encoded = encode_samples(recording.samples, datatype)
     metadata = _metadata(recording, datatype, hashlib.sha512(encoded.tobytes()).hexdigest())
     check_metadata(metadata, samples=len(recording.samples))
-    encoded.tofile(data)
-    meta.write_text(json.dumps(metadata, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    with written_whole(data) as partial:
+        encoded.tofile(partial)
+    write_whole(meta, json.dumps(metadata, indent=2, allow_nan=False) + "\n")
     return meta
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from semlink.flowgraphs.studies import Study, read_results, read_study
 from semlink.flowgraphs.studies.engine import STUDY_COLUMNS
@@ -125,8 +126,8 @@ def test_weights(trained: Path, tmp_path: Path) -> None:
 def test_weights_that_are_not_finite(tmp_path: Path) -> None:
     model = build("deepjscc", TINY)
     next(model.parameters()).data.fill_(torch.nan)
-    zoo.write_weights(model, tmp_path / "w.safetensors")
-    with pytest.raises(ValueError, match="has values that are not finite; the file is damaged"):
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match="has values that are not finite numbers"):
         zoo.read_weights(model, tmp_path / "w.safetensors")
 
 
@@ -190,6 +191,7 @@ def results(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return about, entries
 
 
+@pytest.mark.filterwarnings("ignore:results .* without a checksum")
 def test_results(tmp_path: Path) -> None:
     rng, (about, entries) = random.Random(5), results(tmp_path)
     good = "".join(json.dumps(entry) + "\n" for entry in entries)
@@ -212,6 +214,7 @@ def test_results(tmp_path: Path) -> None:
     assert count > 250
 
 
+@pytest.mark.filterwarnings("ignore:results .* without a checksum")
 def test_a_picture_outside_the_folder_is_not_shown(tmp_path: Path) -> None:
     about, entries = results(tmp_path)
     for file in ("../secret.png", "/etc/secret.png", ""):
@@ -222,6 +225,7 @@ def test_a_picture_outside_the_folder_is_not_shown(tmp_path: Path) -> None:
             read_results(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:results .* without a checksum")
 def test_a_row_of_another_study_is_named(tmp_path: Path) -> None:
     about, entries = results(tmp_path)
     about["study"]["codecs"] = ["swin"]

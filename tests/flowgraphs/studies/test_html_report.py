@@ -16,6 +16,7 @@ from PIL import Image
 
 from semlink.flowgraphs.specs import options
 from semlink.flowgraphs.studies import Study, read_study, run_study, write_report
+from semlink.flowgraphs.studies.checked import write_row
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -92,7 +93,7 @@ def exact(results: Path, tmp_path: Path) -> Path:
     for entry in entries:
         if entry["row"]["codec"].startswith("jpeg-uncoded"):
             entry["row"] |= dict.fromkeys(("psnr_db", "psnr_db_low", "psnr_db_high"), math.inf)
-    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    path.write_text("".join(write_row(entry["key"], entry["row"]) for entry in entries))
     return tmp_path / "exact"
 
 

@@ -13,6 +13,7 @@ from torch import nn
 from torch.onnx._internal.exporter import _registration
 
 from semlink.neural.models import build
+from semlink.neural.networks import Held
 from semlink.neural.onnx import OnnxCodec
 from semlink.neural.onnx.export import export_codec
 
@@ -47,7 +48,11 @@ def one_registry() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def model() -> nn.Module:
-    return make("deepjscc")
+    """Held to a training at 0 to 20 dB, as what ships is to its own."""
+    made = make("deepjscc")
+    assert isinstance(made, Held)
+    made.hold_to((0.0, 20.0), faded=True)
+    return made
 
 
 @pytest.fixture(scope="session")

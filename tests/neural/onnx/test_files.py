@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 import shutil
 from collections.abc import Callable
 from importlib import metadata
@@ -13,6 +15,7 @@ from torch import nn
 
 from semlink.neural import zoo
 from semlink.neural.onnx import OnnxCodec
+from semlink.neural.onnx.codec import SEAL, seal
 from semlink.neural.onnx.export import export_codec
 from semlink.phy.link import channel_uses
 
@@ -55,12 +58,38 @@ def copy(folder: Path, to: Path) -> Path:
     return to / "codec-decoder.onnx"
 
 
+def keep_sealed(model: onnx.ModelProto, path: Path) -> None:
+    """Write a model as if it had been exported like this."""
+    onnx.save(model, path)
+    path.write_bytes(seal(re.sub(SEAL + rb"[0-9a-f]{64}", SEAL + b"0" * 64, path.read_bytes())))
+
+
+def test_no_changed_byte_is_taken(folder: Path, tmp_path: Path) -> None:
+    path, rng = copy(folder, tmp_path), random.Random(0)
+    data = path.read_bytes()
+    place = data.index(SEAL)
+    for at in [*range(place, place + len(SEAL) + 64, 16), *(rng.randrange(len(data)) for _ in range(15))]:
+        changed = bytearray(data)
+        changed[at] ^= 1 << rng.randrange(8)
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match=r"codec-decoder.onnx: (holds no checksum|SHA-256 differs)"):
+            OnnxCodec(tmp_path, "codec")
+    path.write_bytes(data)
+    assert OnnxCodec(tmp_path, "codec").size == (20, 17)
+
+
+def test_a_model_takes_one_seal() -> None:
+    for data in (b"", 2 * (SEAL + b"0" * 64)):
+        with pytest.raises(ValueError, match="the model must hold semlink-sha256:0000"):
+            seal(data)
+
+
 def test_missing_and_damaged_files_are_refused(folder: Path, tmp_path: Path) -> None:
     path = copy(folder, tmp_path)
     data = path.read_bytes()
     for length in (0, 1, 100, len(data) // 2, len(data) - 400, len(data) - 1):
         path.write_bytes(data[:length])
-        with pytest.raises(ValueError, match=r"codec-decoder.onnx: (no ONNX model|its metadata lack)"):
+        with pytest.raises(ValueError, match=r"codec-decoder.onnx: (holds no checksum|SHA-256 differs)"):
             OnnxCodec(tmp_path, "codec")
     path.unlink()
     with pytest.raises(ValueError, match=r"codec-decoder.onnx: no such file"):
@@ -75,7 +104,7 @@ def test_two_that_are_no_pair_are_refused(folder: Path, tmp_path: Path, key: str
     model = onnx.load(path)
     (entry,) = (prop for prop in model.metadata_props if prop.key == key)
     entry.value = value
-    onnx.save(model, path)
+    keep_sealed(model, path)
     with pytest.raises(ValueError, match=f"are no pair: {key} .* and {value}$"):
         OnnxCodec(tmp_path, "codec")
 
@@ -86,9 +115,14 @@ def test_files_of_another_kind_are_refused(folder: Path, tmp_path: Path) -> None
     with pytest.raises(ValueError, match=r"codec-decoder.onnx: holds the encoder and not the decoder"):
         OnnxCodec(tmp_path, "codec")
     model = onnx.load(path)
+    (kept,) = (prop for prop in model.metadata_props if prop.key == "seal")
     del model.metadata_props[:]
-    onnx.save(model, path)
+    model.metadata_props.append(kept)
+    keep_sealed(model, path)
     with pytest.raises(ValueError, match="its metadata lack part, codec, ratio"):
+        OnnxCodec(tmp_path, "codec")
+    path.write_bytes(seal(SEAL + b"0" * 64))
+    with pytest.raises(ValueError, match=r"codec-decoder.onnx: no ONNX model, or a damaged one"):
         OnnxCodec(tmp_path, "codec")
 
 
