@@ -5,16 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from semlink.flowgraphs.protocol import ADDRESS
+from semlink.flowgraphs.service.commands import check_limits, closing_on_error, run_until_signal, split_own
 from semlink.flowgraphs.service.service import BATCH, Service
-from semlink.flowgraphs.service.worker import (
-    Worker,
-    check_limits,
-    closing_on_error,
-    run_until_signal,
-    split_own,
-)
+from semlink.flowgraphs.service.worker import Worker
 from semlink.flowgraphs.specs import make_channel
 
 CHANNEL = "uplink:users=3,rx=3,zf"
@@ -42,12 +38,13 @@ def run_serve(
     codecs: Sequence[str] = (),
     report_s: float | None = None,
     insecure: bool = False,
+    keys: Path | None = None,
 ) -> None:
     """`semlink serve`.
 
     Raises:
-        ValueError: an option that cannot be, an address that is in use or, without `insecure`, that others reach, or a
-            latency below what one image takes.
+        ValueError: an option that cannot be, keys that are none, an address that is in use or, without `keys` or
+            `insecure`, that others reach, or a latency below what one image takes.
     """
     check_limits(batch=batch, queue=queue, threads=threads, report_s=report_s)
     _check(latency_ms=latency_ms, backlog_s=backlog_s, cache_mib=cache_mib, seed=seed)
@@ -59,6 +56,7 @@ def run_serve(
         address,
         queue=queue,
         insecure=insecure,
+        keys=keys,
         seconds=backlog_s * service.threads,
         latency_s=latency_ms / 1e3,
     )

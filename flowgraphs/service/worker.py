@@ -9,19 +9,15 @@ asks again, so that what waited is dropped.
 from __future__ import annotations
 
 import math
-import os
-import re
 import selectors
-import signal
 import socket
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 
 from semlink.flowgraphs.protocol import (
@@ -34,17 +30,16 @@ from semlink.flowgraphs.protocol import (
     cancelled_reply,
     error_reply,
     pack,
+    read_allowed,
+    read_service,
     resident_bytes,
     unpack,
     with_id,
 )
-from semlink.flowgraphs.service.door import Door, check_local
+from semlink.flowgraphs.service.door import Door, check_kind, check_local
 from semlink.flowgraphs.service.service import Service
 from semlink.flowgraphs.service.trips import read_deadline
 from semlink.flowgraphs.service.waiting import Request, Waiting
-from semlink.flowgraphs.specs import check_count
-from semlink.neural import zoo
-from semlink.phy.link import Codec
 
 QUEUE = 64
 """Requests that wait at most; more are refused."""
@@ -73,6 +68,7 @@ class Worker:
         address: to listen on, as ZeroMQ has it; port * is one that is free.
         queue: requests that wait, at most.
         insecure: listen on addresses that others than this machine reach, too. There is no authentication.
+        keys: folder of the service's keys and of those that it lets in, whatever the address; see `make_keys`.
         limits: what the socket may hold.
         seconds: of expected work that waits, at most.
         latency_s: how long a request may take before it is late through waiting for others of its slot.
@@ -81,8 +77,8 @@ class Worker:
         address: where it listens.
 
     Raises:
-        ValueError: an address that is in use, cannot be or is not of this machine alone, a limit below 1, or pyzmq is
-            not installed.
+        ValueError: an address that is in use, cannot be or is not of this machine alone, keys that are none, a limit
+            below 1, or pyzmq is not installed.
     """
 
     def __init__(
@@ -92,12 +88,12 @@ class Worker:
         *,
         queue: int = QUEUE,
         insecure: bool = False,
+        keys: Path | None = None,
         limits: Limits | None = None,
         seconds: float = math.inf,
         latency_s: float = 0.0,
     ) -> None:
-        if not insecure:
-            check_local(address)
+        _check_address(address, insecure=insecure, keys=keys)
         self._service = service
         self._waiting = Waiting(
             queue,
@@ -107,7 +103,7 @@ class Worker:
             threads=service.threads,
             pixels=service.pixels,
         )
-        self._door = Door(address, limits or Limits())
+        self._door = Door(address, limits or Limits(), keys)
         self.address = self._door.address
         self._ears, self._bell = socket.socketpair()
         self._bell.setblocking(False)
@@ -211,14 +207,14 @@ class Worker:
         """What the front has to tell."""
         kind, client, *parts = message[0], bytes(message[1]), *message[2:]
         if kind == b"request":
-            self._serve(client, parts)
+            self._serve(client, bytes(parts[0]).decode(), parts[1:])
         elif kind == b"refused":
-            self._refuse(client, bytes(parts[0]).decode(), _id_of(parts[1]))
+            self._refuse(client, bytes(parts[1]).decode(), _id_of(parts[2]))
         elif kind == b"lost":
             self._service.record.undelivered += int(bytes(parts[0]))
             self._service.record.dropped += self._waiting.forget(client)
 
-    def _serve(self, client: bytes, parts: Sequence[Part]) -> None:
+    def _serve(self, client: bytes, name: str, parts: Sequence[Part]) -> None:
         id: Scalar | None = None
         try:
             pdu = unpack(parts)
@@ -231,14 +227,14 @@ class Worker:
             elif self._waiting.knows(client, id):
                 self._service.record.replayed += 1  # the request is answered once
             else:
-                self._admit(client, pdu)
+                self._admit(client, name, pdu)
         except ValueError as error:
             self._refuse(client, str(error), error.id if isinstance(error, MalformedPduError) else id)
 
-    def _admit(self, client: bytes, pdu: Pdu) -> None:
+    def _admit(self, client: bytes, name: str, pdu: Pdu) -> None:
         now = time.perf_counter()
         job, deadline = self._service.read(pdu), read_deadline(pdu, now)
-        self._waiting.add(Request(client, job, now, self._door.generation, deadline))
+        self._waiting.add(Request(client, job, now, self._door.generation, deadline, name=name))
 
     def _cancel(self, client: bytes, pdu: Pdu, id: Scalar | None) -> None:
         if "target" not in pdu.meta:
@@ -290,6 +286,18 @@ class Worker:
             self._bell.send(b"\0")
 
 
+def _check_address(address: str, *, insecure: bool, keys: Path | None) -> None:
+    """Raise ValueError unless who reaches an address may be let in."""
+    if keys is not None and insecure:
+        raise ValueError("--insecure and --keys: with keys the service listens on any address; give one of the two")
+    if keys is not None:
+        check_kind(address)
+        read_service(keys)
+        read_allowed(keys)
+    elif not insecure:
+        check_local(address)
+
+
 def _id_of(first: Part) -> Scalar | None:
     """The "id" of a message of which there is the first part alone."""
     try:
@@ -304,87 +312,3 @@ def _reply(request: Request, reply: Pdu) -> _Reply:
     except MalformedPduError as error:  # such as symbols that are not finite
         refusal = error_reply(f"the codec's result cannot be sent: {error}")
         return _Reply(request, pack(with_id(refusal, request.job.id)), refused=True)
-
-
-def run_worker(
-    *,
-    address: str,
-    batch: int,
-    queue: int,
-    threads: int | None,
-    codecs: Sequence[str],
-    report_s: float | None,
-    insecure: bool = False,
-) -> None:
-    """`semlink worker`.
-
-    Raises:
-        ValueError: an option that cannot be, or an address that is in use or, without `insecure`, that others reach.
-    """
-    check_limits(batch=batch, queue=queue, threads=threads, report_s=report_s)
-    own, named = split_own(codecs)
-    service = Service(batch=batch, threads=threads, own=own)
-    worker = Worker(service, address, queue=queue, insecure=insecure)
-    with closing_on_error(worker, "--codec "):
-        for name in named:
-            service.preload(name)
-    run_until_signal(worker, "semlink worker", insecure=insecure, report_s=report_s)
-
-
-def check_limits(*, batch: int, queue: int, threads: int | None, report_s: float | None) -> None:
-    """Raise ValueError unless the limits of a service can be."""
-    for option, count in (("--batch", batch), ("--queue", queue), ("--threads", threads)):
-        check_count(option, count, 1)
-    if report_s is not None and not 0.1 <= report_s <= 1e6:
-        raise ValueError(f"--report {report_s:g} must be from 0.1 to 1e6 seconds")
-
-
-@contextmanager
-def closing_on_error(worker: Worker, said: str) -> Iterator[None]:
-    """Let go of a worker that cannot start, and say of which option it was."""
-    try:
-        yield
-    except ValueError as error:
-        worker.close()
-        raise ValueError(f"{said}{error}") from error
-
-
-def run_until_signal(worker: Worker, name: str, *, insecure: bool, report_s: float | None) -> None:
-    """Serve until SIGTERM or Ctrl-C, and say where and how it went."""
-    if insecure:
-        tell(f"whoever reaches {worker.address} can use it: there is no authentication")
-    _stop_on_signals(worker)
-    print(f"{name}: listening on {worker.address}", flush=True)
-    worker.run(report_s=report_s)
-    print(f"{name}: stopped; {worker.line()}", flush=True)
-
-
-def split_own(codecs: Sequence[str]) -> tuple[dict[str, Codec], list[str]]:
-    """The user's own codecs, loaded, from "user:48=FOLDER/NAME", and the names of all.
-
-    Raises:
-        ValueError: no such files, or weights that are not those of the card.
-    """
-    own: dict[str, Codec] = {}
-    names = []
-    for text in codecs:
-        if match := re.fullmatch(r"(user:\d+)=(.+)", text):
-            path = Path(match[2])
-            own[match[1]] = zoo.load_run(path.parent, path.name.removesuffix(".safetensors"))
-        names.append(match[1] if match else text)
-    return own, names
-
-
-def _stop_on_signals(worker: Worker) -> None:
-    """The first signal lets the worker finish what it has; the second ends the process."""
-    asked = False
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        nonlocal asked
-        if asked:
-            os._exit(128 + number)
-        asked = True
-        worker.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
