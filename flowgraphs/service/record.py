@@ -33,6 +33,8 @@ class Record:
         late_or_cancelled: requests that were answered without being done, since nobody wanted them any more.
         reopened: how often the socket had to be opened again.
         latencies_s: of the latest requests served, by op, from arrival to reply.
+        cached: requests served of which symbols or image came from a cache.
+        cached_s, fresh_s: latencies of the latest with and without, whatever the op; apart, for they are never alike.
         batches: sizes of the latest batches.
     """
 
@@ -44,38 +46,48 @@ class Record:
     late_or_cancelled: int = 0
     reopened: int = 0
     latencies_s: dict[str, deque[float]] = field(default_factory=lambda: {op: _latest() for op in OPS})
+    cached: int = 0
+    cached_s: deque[float] = field(default_factory=_latest)
+    fresh_s: deque[float] = field(default_factory=_latest)
     batches: deque[float] = field(default_factory=_latest)
 
-    def count(self, op: str, seconds: float, *, refused: bool) -> None:
-        """Count a request that has its reply."""
+    def count(self, op: str, seconds: float, *, refused: bool, cached: bool = False) -> None:
+        """Count a request that has its reply, in part from a cache or not."""
         if refused:
             self.refused += 1
         else:
             self.served += 1
             self.latencies_s[op].append(seconds)
+            self.cached += cached
+            (self.cached_s if cached else self.fresh_s).append(seconds)
 
     def summary(self) -> dict[str, Scalar]:
         """All of it by name, latencies in milliseconds; 0 where nothing was measured."""
         figures: dict[str, Scalar] = {name: getattr(self, name) for name in COUNTS}
         for op, values in self.latencies_s.items():
-            figures |= {f"{op}_mean_ms": 1e3 * _mean(values), f"{op}_p95_ms": 1e3 * _high(values)}
-        return {**figures, "batch_mean": _mean(self.batches), "batch_max": int(max(self.batches, default=0))}
+            figures |= {f"{op}_mean_ms": 1e3 * mean(values), f"{op}_p95_ms": 1e3 * high(values)}
+        figures["cached"] = self.cached
+        for name, latest in (("cached", self.cached_s), ("fresh", self.fresh_s)):
+            figures |= {f"{name}_mean_ms": 1e3 * mean(latest), f"{name}_p95_ms": 1e3 * high(latest)}
+        return {**figures, "batch_mean": mean(self.batches), "batch_max": int(max(self.batches, default=0))}
 
     def line(self) -> str:
         """The summary for people."""
         times = [
-            f"{op} {1e3 * _mean(values):.1f} ms mean, {1e3 * _high(values):.1f} ms 95th percentile"
+            f"{op} {1e3 * mean(values):.1f} ms mean, {1e3 * high(values):.1f} ms 95th percentile"
             for op, values in self.latencies_s.items()
             if values
         ]
         counts = f"{self.served} served, {self.refused} refused, {self.undelivered + self.dropped} whose asker was gone"
-        sizes = f"{_mean(self.batches):.1f} a batch, {max(self.batches, default=0):.0f} at most"
+        sizes = f"{mean(self.batches):.1f} a batch, {max(self.batches, default=0):.0f} at most"
         return "; ".join([counts, *times, sizes])
 
 
-def _mean(values: Sequence[float] | deque[float]) -> float:
+def mean(values: Sequence[float] | deque[float]) -> float:
+    """The mean; 0 of nothing."""
     return float(np.mean(values)) if values else 0.0
 
 
-def _high(values: Sequence[float] | deque[float]) -> float:
+def high(values: Sequence[float] | deque[float]) -> float:
+    """The 95th percentile; 0 of nothing."""
     return float(np.percentile(values, 95)) if values else 0.0

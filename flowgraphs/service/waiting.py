@@ -19,8 +19,6 @@ from semlink.flowgraphs.service.slots import Slots
 
 QUEUE_BYTES = 1 << 29
 """Bytes of the requests that wait or are under way, at most, unless one alone has more."""
-Client = bytes
-"""Who asks, as the socket names them."""
 SMALL = 64**2
 """Pixels of an image below which two in one batch take hardly longer than one."""
 GATHER = 0.1
@@ -109,7 +107,7 @@ class Waiting:
         self._requests: dict[int, Request] = {}  # that wait
         self._onward: dict[int, None] = {}  # those of them that are past their first stage and in no slot
         self._busy: dict[int, Request] = {}
-        self._ids: dict[tuple[Client, Scalar], int] = {}
+        self._ids: dict[tuple[bytes, Scalar], int] = {}
         self._cancelled: set[int] = set()  # under way, as those whose client is gone are
         self._gone: set[int] = set()
         self._over: list[tuple[Request, Pdu]] = []
@@ -132,6 +130,10 @@ class Waiting:
         """Who has asked for something within the last minute."""
         with self._changed:
             return self._presence.count(self._clock())
+
+    def held(self, user: str | bytes) -> int:
+        """Requests of a user that have no answer yet."""
+        return self._held[user]
 
     def knows(self, client: bytes, id: Scalar | None) -> bool:
         """Whether a client has a request of this "id" that has no answer yet."""

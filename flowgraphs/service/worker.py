@@ -8,6 +8,7 @@ asks again, so that what waited is dropped.
 
 from __future__ import annotations
 
+import json
 import math
 import selectors
 import socket
@@ -37,12 +38,15 @@ from semlink.flowgraphs.protocol import (
     with_id,
 )
 from semlink.flowgraphs.service.door import Door, check_kind, check_local
+from semlink.flowgraphs.service.ledger import Ledger, User
 from semlink.flowgraphs.service.service import Service
 from semlink.flowgraphs.service.trips import read_deadline
 from semlink.flowgraphs.service.waiting import Request, Waiting
 
 QUEUE = 64
 """Requests that wait at most; more are refused."""
+TOLD = 64
+"""Users whose figures are in the status, at most: those who asked last."""
 OUT_BYTES = 1 << 28
 """Bytes of replies that the front has not taken, beyond which nothing more is computed."""
 
@@ -53,6 +57,7 @@ class _Reply(NamedTuple):
     request: Request
     parts: list[bytes]
     refused: bool
+    cached: bool = False
 
 
 def tell(line: str) -> None:
@@ -109,6 +114,7 @@ class Worker:
         self._bell.setblocking(False)
         self._ears.setblocking(False)
         self._done: deque[tuple[int, list[_Reply]]] = deque()
+        self._ledger = Ledger()
         self._cleared = 0  # fronts that have ended
         self._refusal = ""  # why there is no front, as last reported
 
@@ -156,8 +162,12 @@ class Worker:
         """How it does, for people."""
         return f"{self._service.record.line()}; {len(self._waiting)} waiting"
 
-    def status(self) -> dict[str, Scalar]:
-        """How it does, by name; "cpu_s" is processor time of this process, in seconds, "memory_bytes" its memory."""
+    def status(self, user: User | None = None) -> dict[str, Scalar]:
+        """How it does, by name; "cpu_s" is processor time of this process, in seconds, "memory_bytes" its memory.
+
+        "by_user" is JSON, a list of what `semlink.flowgraphs.service.ledger.Figures` has, of the last `TOLD` users who
+        asked, or of one user alone.
+        """
         now = {
             "queue": len(self._waiting),
             "under_way": self._waiting.under_way,
@@ -165,7 +175,8 @@ class Worker:
             "cpu_s": time.process_time(),
             "memory_bytes": resident_bytes(),
         }
-        return {**now, **self._service.record.summary(), **self._service.stages.summary()}
+        users = json.dumps(self._ledger.rows(self._waiting.held, user)[:TOLD])
+        return {**now, **self._service.record.summary(), **self._service.stages.summary(), "by_user": users}
 
     def close(self) -> None:
         """Let go of the socket; replies that were sent still go out."""
@@ -209,7 +220,8 @@ class Worker:
         if kind == b"request":
             self._serve(client, bytes(parts[0]).decode(), parts[1:])
         elif kind == b"refused":
-            self._refuse(client, bytes(parts[1]).decode(), _id_of(parts[2]))
+            user = bytes(parts[0]).decode() or client
+            self._refuse(client, user, bytes(parts[1]).decode(), _id_of(parts[2]))
         elif kind == b"lost":
             self._service.record.undelivered += int(bytes(parts[0]))
             self._service.record.dropped += self._waiting.forget(client)
@@ -221,7 +233,7 @@ class Worker:
             id = pdu.meta.get("id")
             op = pdu.meta.get("op")
             if op == "status":
-                self._send(client, Pdu({"op": "status", **self.status()}), id)
+                self._send(client, Pdu({"op": "status", **self.status(name or None)}), id)
             elif op == "cancel":
                 self._cancel(client, pdu, id)
             elif self._waiting.knows(client, id):
@@ -229,19 +241,21 @@ class Worker:
             else:
                 self._admit(client, name, pdu)
         except ValueError as error:
-            self._refuse(client, str(error), error.id if isinstance(error, MalformedPduError) else id)
+            self._refuse(client, name or client, str(error), error.id if isinstance(error, MalformedPduError) else id)
 
     def _admit(self, client: bytes, name: str, pdu: Pdu) -> None:
         now = time.perf_counter()
         job, deadline = self._service.read(pdu), read_deadline(pdu, now)
         self._waiting.add(Request(client, job, now, self._door.generation, deadline, name=name))
+        self._ledger.asks(name or client)
 
     def _cancel(self, client: bytes, pdu: Pdu, id: Scalar | None) -> None:
         if "target" not in pdu.meta:
             raise ValueError("target is missing; it must be the id of the request to be cancelled")
         self._send(client, cancelled_reply(self._waiting.cancel(client, pdu.meta["target"])), id)
 
-    def _refuse(self, client: bytes, why: str, id: Scalar | None) -> None:
+    def _refuse(self, client: bytes, user: User, why: str, id: Scalar | None) -> None:
+        self._ledger.is_refused(user)
         self._service.record.refused += 1
         self._send(client, error_reply(why), id)
 
@@ -262,7 +276,9 @@ class Worker:
             if size:
                 record.batches.append(size)
             for reply in replies:
-                record.count(reply.request.job.op, now - reply.request.arrived, refused=reply.refused)
+                taken, how = now - reply.request.arrived, {"refused": reply.refused, "cached": reply.cached}
+                record.count(reply.request.job.op, taken, **how)
+                self._ledger.is_answered(reply.request.user, taken, **how)
                 if reply.request.generation == self._door.generation and self._door.is_open:
                     self._door.send(reply.request.client, reply.parts)
                 else:
@@ -308,7 +324,8 @@ def _id_of(first: Part) -> Scalar | None:
 
 def _reply(request: Request, reply: Pdu) -> _Reply:
     try:
-        return _Reply(request, pack(reply), refused=reply.meta["op"] == "error")
+        cached = bool(reply.meta.get("encoded_hit") or reply.meta.get("result_hit"))
+        return _Reply(request, pack(reply), refused=reply.meta["op"] == "error", cached=cached)
     except MalformedPduError as error:  # such as symbols that are not finite
         refusal = error_reply(f"the codec's result cannot be sent: {error}")
         return _Reply(request, pack(with_id(refusal, request.job.id)), refused=True)
