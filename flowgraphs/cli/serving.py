@@ -74,6 +74,15 @@ Cache = Annotated[
     ),
 ]
 
+Page = Annotated[
+    int | None,
+    typer.Option(
+        help="Port of a page that shows users, queue, throughput, latency and the latest images, on 127.0.0.1 alone, "
+        "and of /metrics for Prometheus; 0 for one that is free. Who has an account on this machine can look.",
+        show_default="none",
+    ),
+]
+
 # Of who asks.
 Service = Annotated[str, typer.Option(help="Address of `semlink serve`, as ZeroMQ has it.")]
 FileOfKeys = Annotated[
@@ -143,6 +152,7 @@ def serve(
     threads: Threads = None,
     codec: Codecs = None,
     report: Report = None,
+    page: Page = None,
     insecure: Insecure = False,
 ) -> None:
     """Carry the images of several users over one channel: encode, uplink, decode, restore, each stage in batches.
@@ -166,6 +176,7 @@ def serve(
         report_s=report,
         insecure=insecure,
         keys=keys,
+        page=page,
     )
 
 

@@ -62,12 +62,16 @@ def closing_on_error(worker: Worker, said: str) -> Iterator[None]:
         raise ValueError(f"{said}{error}") from error
 
 
-def run_until_signal(worker: Worker, name: str, *, insecure: bool, report_s: float | None) -> None:
-    """Serve until SIGTERM or Ctrl-C, and say where and how it went."""
+def run_until_signal(
+    worker: Worker, name: str, *, insecure: bool, report_s: float | None, page: str | None = None
+) -> None:
+    """Serve until SIGTERM or Ctrl-C, and say where, with the address of the page if there is one, and how it went."""
     if insecure:
         tell(f"whoever reaches {worker.address} can use it: there is no authentication")
     _stop_on_signals(worker)
     print(f"{name}: listening on {worker.address}", flush=True)
+    if page is not None:
+        print(f"{name}: page at {page}", flush=True)
     worker.run(report_s=report_s)
     print(f"{name}: stopped; {worker.line()}", flush=True)
 

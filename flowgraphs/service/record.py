@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 
@@ -14,6 +16,37 @@ OPS = ("encode", "decode", "carry")
 COUNTS = ("served", "refused", "undelivered", "dropped", "replayed", "late_or_cancelled", "reopened")
 LATEST = 1000
 """Requests and batches that latencies and sizes are taken over."""
+
+
+BOUNDS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Of the latencies' histogram."""
+
+
+@dataclass
+class Timed:
+    """A histogram of latencies since the start: how many up to each of `BOUNDS_S` and not the one before, and longer.
+
+    Attributes:
+        counts: by bound.
+        seconds: the sum of all.
+    """
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
+    seconds: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """One more."""
+        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
+        self.seconds += seconds
+
+    def copy(self) -> Timed:
+        """As it is now."""
+        return Timed(list(self.counts), self.seconds)
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """How many up to each bound, in Prometheus's words."""
+        bounds = [*map(str, BOUNDS_S), "+Inf"]
+        return [(bound, float(count)) for bound, count in zip(bounds, accumulate(self.counts), strict=True)]
 
 
 def _latest() -> deque[float]:
@@ -35,6 +68,7 @@ class Record:
         latencies_s: of the latest requests served, by op, from arrival to reply.
         cached: requests served of which symbols or image came from a cache.
         cached_s, fresh_s: latencies of the latest with and without, whatever the op; apart, for they are never alike.
+        timed: latencies of all, by op and whether a cache had part in them.
         batches: sizes of the latest batches.
     """
 
@@ -49,6 +83,7 @@ class Record:
     cached: int = 0
     cached_s: deque[float] = field(default_factory=_latest)
     fresh_s: deque[float] = field(default_factory=_latest)
+    timed: dict[tuple[str, bool], Timed] = field(default_factory=dict)
     batches: deque[float] = field(default_factory=_latest)
 
     def count(self, op: str, seconds: float, *, refused: bool, cached: bool = False) -> None:
@@ -59,6 +94,7 @@ class Record:
             self.served += 1
             self.latencies_s[op].append(seconds)
             self.cached += cached
+            self.timed.setdefault((op, cached), Timed()).add(seconds)
             (self.cached_s if cached else self.fresh_s).append(seconds)
 
     def summary(self) -> dict[str, Scalar]:

@@ -37,6 +37,7 @@ from semlink.flowgraphs.protocol import (
     unpack,
     with_id,
 )
+from semlink.flowgraphs.service.board import Board
 from semlink.flowgraphs.service.door import Door, check_kind, check_local
 from semlink.flowgraphs.service.ledger import Ledger, User
 from semlink.flowgraphs.service.service import Service
@@ -58,6 +59,7 @@ class _Reply(NamedTuple):
     parts: list[bytes]
     refused: bool
     cached: bool = False
+    pdu: Pdu | None = None
 
 
 def tell(line: str) -> None:
@@ -77,6 +79,7 @@ class Worker:
         limits: what the socket may hold.
         seconds: of expected work that waits, at most.
         latency_s: how long a request may take before it is late through waiting for others of its slot.
+        board: is told what is to be seen; None for nobody who looks.
 
     Attributes:
         address: where it listens.
@@ -97,6 +100,7 @@ class Worker:
         limits: Limits | None = None,
         seconds: float = math.inf,
         latency_s: float = 0.0,
+        board: Board | None = None,
     ) -> None:
         _check_address(address, insecure=insecure, keys=keys)
         self._service = service
@@ -114,7 +118,7 @@ class Worker:
         self._bell.setblocking(False)
         self._ears.setblocking(False)
         self._done: deque[tuple[int, list[_Reply]]] = deque()
-        self._ledger = Ledger()
+        self._ledger, self._board = Ledger(), board
         self._cleared = 0  # fronts that have ended
         self._refusal = ""  # why there is no front, as last reported
 
@@ -134,7 +138,9 @@ class Worker:
             thread.start()
         due = time.monotonic() + (report_s or 0)
         while not self._is_through():
-            ends = self._waiting.expires_in(), None if report_s is None else max(0.0, due - time.monotonic())
+            times = [due] if report_s is not None else []
+            times += [self._board.due] if self._board else []
+            ends = [self._waiting.expires_in(), *(max(0.0, when - time.monotonic()) for when in times)]
             self._wait(min((end for end in ends if end is not None), default=None))
             with suppress(BlockingIOError):
                 self._ears.recv(4096)
@@ -144,6 +150,9 @@ class Worker:
             self._send_out()
             if not self._door.is_open:
                 self._open_again(report)
+            if self._board and time.monotonic() >= self._board.due:
+                rows = self._ledger.rows(self._waiting.held)
+                self._board.look(self.status(), rows, self._service.record.timed)
             if report_s is not None and time.monotonic() >= due:
                 due = time.monotonic() + report_s
                 report(self.line())
@@ -279,10 +288,20 @@ class Worker:
                 taken, how = now - reply.request.arrived, {"refused": reply.refused, "cached": reply.cached}
                 record.count(reply.request.job.op, taken, **how)
                 self._ledger.is_answered(reply.request.user, taken, **how)
+                if self._board:
+                    self._show(self._board, reply, taken)
                 if reply.request.generation == self._door.generation and self._door.is_open:
                     self._door.send(reply.request.client, reply.parts)
                 else:
                     record.undelivered += 1
+
+    def _show(self, board: Board, reply: _Reply, taken: float) -> None:
+        board.answered(taken, refused=reply.refused)
+        if reply.pdu is not None and "image" in reply.pdu.arrays:
+            sent = reply.request.job.trip.image if reply.request.job.trip else None
+            failed, codec = bool(reply.pdu.meta.get("failed")), str(reply.pdu.meta.get("codec", ""))
+            user = self._ledger.label(reply.request.user)
+            board.show(user, codec, taken, sent, reply.pdu.arrays["image"], failed)
 
     def _is_through(self) -> bool:
         return self._waiting.stopping and self._waiting.is_empty() and not self._done
@@ -325,7 +344,7 @@ def _id_of(first: Part) -> Scalar | None:
 def _reply(request: Request, reply: Pdu) -> _Reply:
     try:
         cached = bool(reply.meta.get("encoded_hit") or reply.meta.get("result_hit"))
-        return _Reply(request, pack(reply), refused=reply.meta["op"] == "error", cached=cached)
+        return _Reply(request, pack(reply), refused=reply.meta["op"] == "error", cached=cached, pdu=reply)
     except MalformedPduError as error:  # such as symbols that are not finite
         refusal = error_reply(f"the codec's result cannot be sent: {error}")
         return _Reply(request, pack(with_id(refusal, request.job.id)), refused=True)
