@@ -40,6 +40,10 @@ ADDRESS = "tcp://127.0.0.1:5555"
 """Where the worker listens unless it is told otherwise."""
 
 
+GRACE_S = 1.0
+"""Beyond the "deadline_ms" of a request, for the worker's own word that it is over."""
+
+
 class WorkerError(RuntimeError):
     """The worker refused a request, or cannot take one; the message is its own."""
 
@@ -62,7 +66,8 @@ class WorkerClient:
 
     Args:
         address: of the worker, as ZeroMQ has it.
-        timeout_s: for how long an answer is waited for, in seconds.
+        timeout_s: for how long an answer is waited for, in seconds; not much longer than the "deadline_ms" of a
+            request, if it has one.
         most: requests that wait for an answer at most.
         keys: of the user, for a worker that has keys.
 
@@ -83,7 +88,7 @@ class WorkerClient:
         self._socket, self._meetings = self._connect(keys)
         self._turn = threading.Lock()  # whoever holds it may touch the socket
         self._outbox: deque[int] = deque()
-        self._pending: dict[int, tuple[float, list[bytes]]] = {}  # when each request is given up, and it, by id
+        self._pending: dict[int, tuple[float, float, list[bytes]]] = {}  # when given up, after what, and it, by id
         self._answers: deque[Pdu] = deque()
         self._ids = itertools.count(1)
         self._bell, self._ears = socket.socketpair()
@@ -106,7 +111,9 @@ class WorkerClient:
             )
         number = next(self._ids)
         parts = pack(with_id(pdu, number))
-        self._pending[number] = time.monotonic() + self.timeout_s, parts
+        after = pdu.meta.get("deadline_ms")
+        wait_s = min(self.timeout_s, after / 1e3 + GRACE_S) if isinstance(after, int | float) else self.timeout_s
+        self._pending[number] = time.monotonic() + wait_s, wait_s, parts
         self._outbox.append(number)
         self._ring()
         self._send_if_free()
@@ -118,7 +125,7 @@ class WorkerClient:
         while not self._answers:
             with self._turn:
                 now = time.monotonic()
-                self._exchange(min([end, *(late for late, _ in self._pending.copy().values())]) - now)
+                self._exchange(min([end, *(late for late, *_ in self._pending.copy().values())]) - now)
                 self._give_up(time.monotonic())
             self._send_if_free()
             if time.monotonic() >= end:
@@ -271,8 +278,9 @@ class WorkerClient:
             self._answers.append(pdu)
 
     def _give_up(self, now: float) -> None:
-        late = {number for number, (end, _) in self._pending.copy().items() if end <= now}
-        self._answer(late, f"no answer from the worker at {self.address} within {self.timeout_s:g} s", "away")
+        late = {number: wait_s for number, (end, wait_s, _) in self._pending.copy().items() if end <= now}
+        for number, wait_s in late.items():
+            self._answer({number}, f"no answer from the worker at {self.address} within {wait_s:g} s", "away")
 
     def _answer(self, numbers: set[int], why: str, kind: str) -> None:
         """In place of the worker, by an error."""
@@ -288,7 +296,7 @@ class WorkerClient:
             number = self._outbox[0]
             try:
                 if number in self._pending:  # else it was answered before it was to be sent anew
-                    self._socket.send_multipart(self._pending[number][1], self._zmq.NOBLOCK)
+                    self._socket.send_multipart(self._pending[number][2], self._zmq.NOBLOCK)
             except self._zmq.Again:
                 return
             self._outbox.popleft()

@@ -13,6 +13,7 @@ from semlink.flowgraphs.protocol import Pdu, Scalar, error_reply, with_id
 from semlink.flowgraphs.service.expected import Expected
 from semlink.flowgraphs.service.fair import FairQueue
 from semlink.flowgraphs.service.jobs import Crossing, Encoding, Job, route_of
+from semlink.flowgraphs.service.ledger import User
 from semlink.flowgraphs.service.load import Room
 from semlink.flowgraphs.service.presence import Presence
 from semlink.flowgraphs.service.slots import Slots
@@ -58,7 +59,7 @@ class Request(NamedTuple):
     name: str = ""
 
     @property
-    def user(self) -> str | bytes:
+    def user(self) -> User:
         """Whose it is: all connections of one name are one user, else each is one."""
         return self.name or self.client
 
@@ -103,16 +104,15 @@ class Waiting:
     ) -> None:
         self._room, self._slots, self._fresh = Room(most, bytes, seconds), Slots[int](users), FairQueue[int]()
         self._latency_s, self._threads, self._clock, self._pixels = latency_s, threads, clock, pixels
-        self._changed = threading.Condition()
+        self._changed, self._presence = threading.Condition(), Presence()
         self._requests: dict[int, Request] = {}  # that wait
         self._onward: dict[int, None] = {}  # those of them that are past their first stage and in no slot
         self._busy: dict[int, Request] = {}
-        self._ids: dict[tuple[bytes, Scalar], int] = {}
+        self._ids: dict[tuple[User, Scalar], int] = {}
         self._cancelled: set[int] = set()  # under way, as those whose client is gone are
         self._gone: set[int] = set()
         self._over: list[tuple[Request, Pdu]] = []
-        self._presence = Presence()
-        self._held: Counter[str | bytes] = Counter()  # requests without an answer, by user
+        self._held: Counter[User] = Counter()  # requests without an answer, by user
         self._count = self._idle = 0
         self.expected = Expected()
         self.stopping = False
@@ -131,7 +131,7 @@ class Waiting:
         with self._changed:
             return self._presence.count(self._clock())
 
-    def held(self, user: str | bytes) -> int:
+    def held(self, user: User) -> int:
         """Requests of a user that have no answer yet."""
         return self._held[user]
 
