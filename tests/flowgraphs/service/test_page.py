@@ -179,6 +179,7 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow  # a browser
 def test_a_phone_shows_it_live_and_without_a_complaint(served: tuple[str, str]) -> None:
     playwright = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
