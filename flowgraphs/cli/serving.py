@@ -28,6 +28,15 @@ Insecure = Annotated[
         "and no encryption: whoever reaches it can use it and read what others send.",
     ),
 ]
+FolderOfKeys = Annotated[
+    Path | None,
+    typer.Option(
+        "--keys",
+        help="Folder that `semlink keys` wrote: let in those whose keys are in it alone, on whatever address, and have "
+        "nobody else read what is said. A key that is put into FOLDER/allowed or taken away counts at once.",
+        show_default="none: anybody on this machine",
+    ),
+]
 Batch = Annotated[int, typer.Option(help="Requests that are served at once, at most.")]
 Queue = Annotated[int, typer.Option(help="Requests that wait, at most; more are refused.")]
 Threads = Annotated[int | None, typer.Option(help="Of the processor.", show_default="as many as cores")]
@@ -65,8 +74,21 @@ Cache = Annotated[
     ),
 ]
 
+Page = Annotated[
+    int | None,
+    typer.Option(
+        help="Port of a page that shows users, queue, throughput, latency and the latest images, on 127.0.0.1 alone, "
+        "and of /metrics for Prometheus; 0 for one that is free. Who has an account on this machine can look.",
+        show_default="none",
+    ),
+]
+
 # Of who asks.
 Service = Annotated[str, typer.Option(help="Address of `semlink serve`, as ZeroMQ has it.")]
+FileOfKeys = Annotated[
+    Path | None,
+    typer.Option("--keys", help="File that `semlink keys` wrote for a user, of a service that asks for keys."),
+]
 Codec = Annotated[str, typer.Option(help="Such as swin, jpeg-ldpc-qam:adaptive, or swin+sft with a receiver behind.")]
 Esno = Annotated[float, typer.Option(help="Es/N0 of the user in dB.")]
 Ratio = Annotated[str, typer.Option(help="Bandwidth ratio: complex channel uses per image value.")]
@@ -75,8 +97,25 @@ Deadline = Annotated[
 ]
 
 
+def keys(
+    folder: Annotated[Path, typer.Argument(help="Of the service; it is made if need be.")],
+    user: Annotated[
+        list[str] | None, typer.Option(help="Name of somebody to be let in. May be repeated.", show_default="none")
+    ] = None,
+) -> None:
+    """Make keys: of a service, once, and of its users.
+
+    FOLDER is for `semlink serve --keys` or `semlink worker --keys`; each FOLDER/users/NAME.json is for its user, and
+    nobody else. Whoever has a file FOLDER/allowed/NAME.pub is let in, until it is taken away.
+    """
+    from semlink.flowgraphs.cli.users import run_keys
+
+    run_keys(folder, user or [])
+
+
 def worker(
     address: Address = LOCAL,
+    keys: FolderOfKeys = None,
     insecure: Insecure = False,
     batch: Batch = 16,
     queue: Queue = 64,
@@ -96,11 +135,13 @@ def worker(
         codecs=codec or [],
         report_s=report,
         insecure=insecure,
+        keys=keys,
     )
 
 
 def serve(
     address: Address = LOCAL,
+    keys: FolderOfKeys = None,
     channel: Channel = "uplink:users=3,rx=3,zf",
     seed: Seed = 0,
     latency_ms: Latency = 100.0,
@@ -111,6 +152,7 @@ def serve(
     threads: Threads = None,
     codec: Codecs = None,
     report: Report = None,
+    page: Page = None,
     insecure: Insecure = False,
 ) -> None:
     """Carry the images of several users over one channel: encode, uplink, decode, restore, each stage in batches.
@@ -133,12 +175,15 @@ def serve(
         codecs=codec or [],
         report_s=report,
         insecure=insecure,
+        keys=keys,
+        page=page,
     )
 
 
 def user(
     images: Annotated[Path, typer.Option(help="A folder of images to send.")],
     service: Service = LOCAL,
+    keys: FileOfKeys = None,
     rate: Annotated[
         str | None,
         typer.Option(
@@ -166,6 +211,7 @@ def user(
 
     return run_user(
         service=service,
+        keys=keys,
         images=images,
         rate=rate,
         count=count,
@@ -181,6 +227,13 @@ def user(
 
 def load(
     service: Service = LOCAL,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that `semlink keys` wrote for a user, whom all are then; or the folder of such files: its users "
+            "in turn."
+        ),
+    ] = None,
     users: Annotated[str, typer.Option(help="How many at once, from 1 to 256; several numbers in turn.")] = "1,3,16",
     rate: Annotated[
         str | None,
@@ -208,6 +261,7 @@ def load(
 
     run_load(
         service=service,
+        keys=keys,
         users=users,
         rate=rate,
         seconds=seconds,

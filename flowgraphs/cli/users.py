@@ -1,4 +1,4 @@
-"""`semlink user` and `semlink load`: who asks a service to carry images."""
+"""`semlink user`, `semlink load` and `semlink keys`: who asks a service to carry images, and may."""
 
 from __future__ import annotations
 
@@ -15,7 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from semlink.flowgraphs.protocol import Pdu, Told, Users, WorkerClient, carry_request, read_carried, with_deadline
+from semlink.flowgraphs.protocol import (
+    Keys,
+    Pdu,
+    Told,
+    Users,
+    WorkerClient,
+    WorkerLockedError,
+    carry_request,
+    make_keys,
+    read_carried,
+    read_keys,
+    with_deadline,
+)
 from semlink.phy.documents import written_whole
 from semlink.phy.pictures import find_images, read_levels
 
@@ -66,13 +78,15 @@ def run_user(
     deadline_ms: float | None,
     seed: int,
     out: Path | None,
+    keys: Path | None = None,
 ) -> int:
     """`semlink user`: images of a folder, one after another or at random times, until they are through.
 
     Raises:
-        ValueError: an option that cannot be.
+        ValueError: an option that cannot be, or a service that does not let in who has these keys, or none.
     """
     rate_hz, pictures = parse_rate(rate), read_folder(images, side)
+    own = None if keys is None else read_keys(keys)
     if count is not None and count < 1:
         raise ValueError(f"--count {count} must be 1 or more")
     if out is not None:
@@ -88,7 +102,7 @@ def run_user(
         return f"{number:05d}-{name}", pdu if deadline_ms is None else with_deadline(pdu, deadline_ms)
 
     show = partial(_show, told, out)
-    with WorkerClient(service, timeout_s=30.0, most=MOST) as client, suppress(KeyboardInterrupt):
+    with WorkerClient(service, timeout_s=30.0, most=MOST, keys=own) as client, suppress(KeyboardInterrupt):
         _send(client, map(asked, range(count or len(pictures))), pauses, show)
     told.seconds = time.perf_counter() - begin
     print(
@@ -118,6 +132,9 @@ def _send(
         requests: in turn.
         pauses: seconds from each to the next; None to send one when the last is answered.
         show: is given an answer, the name of its request, and when that was sent.
+
+    Raises:
+        ValueError: the service does not let in this user.
     """
     waiting: dict[int, tuple[str, float]] = {}
     due, following = time.perf_counter(), next(requests, None)
@@ -129,6 +146,8 @@ def _send(
             due += next(pauses) if pauses else 0.0
             following = next(requests, None)
         answer = client.poll(max(0.0, min(0.2, due - now)) if pauses and following else 0.2)
+        if answer is not None and answer.meta.get("locked"):
+            raise ValueError(str(answer.meta["message"]))
         if answer is not None:
             show(answer, *waiting.pop(int(answer.meta["id"])))
 
@@ -170,11 +189,12 @@ def run_load(
     deadline_ms: float | None,
     seed: int,
     as_json: bool,
+    keys: Path | None = None,
 ) -> None:
     """`semlink load`.
 
     Raises:
-        ValueError: an option that cannot be, or a service that is not there.
+        ValueError: an option that cannot be, or a service that is not there or does not let in these users.
     """
     from semlink.flowgraphs.bench import asker, load_figures, load_table, textures
 
@@ -182,13 +202,13 @@ def run_load(
     if not 0.1 <= seconds <= 1e5:
         raise ValueError(f"--seconds {seconds:g} must be from 0.1 to 1e5")
     pictures = [image for _, image in read_folder(images, side)] if images else textures(distinct, side, seed)
-    rows = []
+    rows, own = [], read_all_keys(keys)
     for count in counts:
         ask = asker(pictures, count, codec=codec, ratio=ratio, esno_db=esno_db, deadline_ms=deadline_ms)
-        driven = Users(service, count, ask, seed=seed)
+        driven = Users(service, count, ask, seed=seed, keys=own)
         try:
             rows.append(load_figures(count, driven.run(seconds, rate_hz=rate_hz)))
-        except TimeoutError as error:
+        except (TimeoutError, WorkerLockedError) as error:
             raise ValueError(f"--service {service}: {error}") from None
         finally:
             driven.close()
@@ -198,6 +218,34 @@ def run_load(
         from semlink.flowgraphs.comparison import make_console
 
         make_console().print(load_table(f"{codec} at {esno_db:g} dB, {service}", rows))
+
+
+def read_all_keys(path: Path | None) -> list[Keys]:
+    """Those of one file, or of all in a folder, by name.
+
+    Raises:
+        ValueError: one that is none, or a folder without any.
+    """
+    if path is None or not path.is_dir():
+        return [] if path is None else [read_keys(path)]
+    found = [read_keys(one) for one in sorted(path.glob("*.json"))]
+    if not found:
+        raise ValueError(f"--keys {path}: no keys of users in it; such as the folder users that `semlink keys` wrote")
+    return found
+
+
+def run_keys(folder: Path, users: list[str]) -> None:
+    """`semlink keys`: make what is not there yet, and tell of it.
+
+    Raises:
+        ValueError: a name that cannot be or is taken, or a folder of something else.
+    """
+    written = make_keys(folder, users)
+    for path in written:
+        what = "for `semlink serve --keys`, with all of the folder" if path.parent == folder else f"for {path.stem}"
+        print(f"semlink keys: {path}: {what}, and nobody else")
+    if not written:
+        print(f"semlink keys: {folder} has the keys of a service; --user NAME makes those of a user")
 
 
 def user_counts(text: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 from semlink.flowgraphs.protocol import codebook
 from semlink.flowgraphs.protocol.codebook import DIGITAL, codec_name, split_name
+from semlink.flowgraphs.protocol.keys import Keys, make_keys, read_allowed, read_keys, read_service
 from semlink.flowgraphs.protocol.messages import (
     CarriedImage,
     DecodedImage,
@@ -27,8 +28,9 @@ from semlink.flowgraphs.protocol.messages import (
 )
 from semlink.flowgraphs.protocol.parts_stream import Part, PartsStream
 from semlink.flowgraphs.protocol.pdu import MAX_PART, MalformedPduError, Pdu, Scalar, pack, unpack
+from semlink.flowgraphs.protocol.sockets import import_zmq
 from semlink.flowgraphs.protocol.users import Told, Users
-from semlink.flowgraphs.protocol.worker_client import ADDRESS, WorkerClient, WorkerError, import_zmq
+from semlink.flowgraphs.protocol.worker_client import ADDRESS, WorkerClient, WorkerError, WorkerLockedError
 from semlink.flowgraphs.protocol.worker_front import LINGER_MS, TOO_MANY, TOO_MUCH, Limits, resident_bytes, run_front
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "CarriedImage",
     "DecodedImage",
     "EncodedImage",
+    "Keys",
     "Limits",
     "MalformedPduError",
     "Part",
@@ -51,6 +54,7 @@ __all__ = [
     "Users",
     "WorkerClient",
     "WorkerError",
+    "WorkerLockedError",
     "cancel_request",
     "cancelled_reply",
     "carried_reply",
@@ -63,12 +67,16 @@ __all__ = [
     "encoded_reply",
     "error_reply",
     "import_zmq",
+    "make_keys",
     "pack",
+    "read_allowed",
     "read_array",
     "read_carried",
     "read_decoded",
     "read_encoded",
     "read_header",
+    "read_keys",
+    "read_service",
     "read_value",
     "resident_bytes",
     "run_front",

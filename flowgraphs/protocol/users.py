@@ -6,15 +6,18 @@ import heapq
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from semlink.flowgraphs.protocol.keys import Keys
+from semlink.flowgraphs.protocol.meetings import Meetings
 from semlink.flowgraphs.protocol.messages import status_request, with_id
 from semlink.flowgraphs.protocol.pdu import Pdu, Scalar, pack, unpack
-from semlink.flowgraphs.protocol.worker_client import import_zmq
+from semlink.flowgraphs.protocol.sockets import import_zmq
+from semlink.flowgraphs.protocol.worker_client import WorkerLockedError
 
 PAUSE_S = 0.02
 """From a refusal to the next request of a user who asks for one image after another."""
@@ -82,6 +85,7 @@ class Users:
         ask: the request of a user, by user and number, both from 0.
         seen: is shown each answer, by user and number.
         seed: of the times between requests.
+        keys: of the users in turn, for a service that has keys; each is one user to it, however many share one.
 
     Raises:
         ValueError: an address that cannot be, a number of users outside 1 to 256, or pyzmq is not installed.
@@ -95,13 +99,16 @@ class Users:
         *,
         seen: Callable[[int, int, Pdu], object] = lambda *_: None,
         seed: int = 0,
+        keys: Sequence[Keys] = (),
     ) -> None:
         if not 1 <= users <= 256:
             raise ValueError(f"users={users} must be from 1 to 256")
         self._zmq, self._ask, self._seen = import_zmq(), ask, seen
         self._rng = np.random.default_rng(seed)
         self._context = self._zmq.Context()
-        self._lines = [self._line(address) for _ in range(users + 1)]  # the last asks how the service does
+        given = [keys[i % len(keys)] if keys else None for i in range(users + 1)]
+        self._meetings: list[Meetings] = []
+        self._lines = [self._line(address, one) for one in given]  # the last asks how the service does
         self._poller = self._zmq.Poller()
         for line in self._lines:
             self._poller.register(line, self._zmq.POLLIN)
@@ -120,6 +127,7 @@ class Users:
 
         Raises:
             TimeoutError: the service does not say how it does.
+            WorkerLockedError: it does not talk to one of these users.
         """
         told = Told(before=self._status(timeout_s))
         begin = time.perf_counter()
@@ -145,7 +153,8 @@ class Users:
 
     def close(self) -> None:
         """Hang up."""
-        for line in self._lines:
+        for line, meetings in zip(self._lines, self._meetings, strict=True):
+            meetings.close()
             line.close(linger=0)
         self._context.term()
 
@@ -197,6 +206,9 @@ class Users:
         self._send(len(self._number), with_id(status_request(), _STATUS))
         end, found = time.perf_counter() + timeout_s, None
         while found is None:
+            for why in (meetings.look()[1] for meetings in self._meetings):
+                if why:
+                    raise WorkerLockedError(why)
             if time.perf_counter() > end:
                 raise TimeoutError(f"the service does not say how it does within {timeout_s:g} s")
             found = next((reply for user, reply in self._receive(0.1) if user == len(self._number)), None)
@@ -205,14 +217,18 @@ class Users:
     def _pause(self, rate_hz: float | None) -> float:
         return float(self._rng.exponential(1 / rate_hz)) if rate_hz else 0.0
 
-    def _line(self, address: str) -> Any:  # noqa: ANN401
+    def _line(self, address: str, keys: Keys | None) -> Any:  # noqa: ANN401
         line = self._context.socket(self._zmq.DEALER)
         line.setsockopt(self._zmq.LINGER, 0)
         line.setsockopt(self._zmq.IPV6, int("[" in address))
+        if keys is not None:
+            keys.lock(line)
+        self._meetings.append(Meetings(self._zmq, line, address, keys))
         try:
             line.connect(address)
         except self._zmq.ZMQError as error:
-            line.close(linger=0)
+            for meetings in self._meetings:
+                meetings.close()
             self._context.destroy(linger=0)
             raise ValueError(f"--service {address!r}: {error}; such as tcp://127.0.0.1:5555") from None
         return line

@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 import math
 import socket
-import sys
 import threading
 import time
 from collections import deque
 from contextlib import suppress
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from semlink.flowgraphs.protocol.keys import Keys
+from semlink.flowgraphs.protocol.meetings import Meetings
 from semlink.flowgraphs.protocol.messages import (
     CarriedImage,
     DecodedImage,
@@ -33,14 +34,15 @@ from semlink.flowgraphs.protocol.messages import (
     with_id,
 )
 from semlink.flowgraphs.protocol.pdu import MalformedPduError, Pdu, Scalar, pack, unpack
+from semlink.flowgraphs.protocol.sockets import import_zmq, keep_alive
 from semlink.phy.waveform import BurstHeader
 
 ADDRESS = "tcp://127.0.0.1:5555"
 """Where the worker listens unless it is told otherwise."""
-PROBE_S = 2
-"""How often either end makes sure of the other when nothing comes."""
-SILENT_S = 10
-"""An end that is silent, or takes nothing, for so long is given up."""
+
+
+GRACE_S = 1.0
+"""Beyond the "deadline_ms" of a request, for the worker's own word that it is over."""
 
 
 class WorkerError(RuntimeError):
@@ -51,24 +53,32 @@ class WorkerAwayError(WorkerError, TimeoutError):
     """The worker did not answer in time."""
 
 
+class WorkerLockedError(WorkerError):
+    """The worker does not talk to who has this key, or none; or what is there is not the worker that the key is for."""
+
+
 class WorkerClient:
     """Asks a worker to encode and decode. A worker that is away or restarts is connected to again by itself, and asked
     again for what it has not answered: to be asked twice does it no harm.
 
-    Every request that was submitted is answered once: by the worker, or after `timeout_s` by an "error" made here,
-    with "away" set. One thread may submit while another polls; `call`, `encode`, `decode` and `status` are for a
-    client that no other thread polls meanwhile.
+    Every request that was submitted is answered once: by the worker, or by an "error" made here, after `timeout_s` with
+    "away" set, or as soon as the worker turns this client away with "locked" set. One thread may submit while another
+    polls; `call`, `encode`, `decode` and `status` are for a client that no other thread polls meanwhile.
 
     Args:
         address: of the worker, as ZeroMQ has it.
-        timeout_s: for how long an answer is waited for, in seconds.
+        timeout_s: for how long an answer is waited for, in seconds; not much longer than the "deadline_ms" of a
+            request, if it has one.
         most: requests that wait for an answer at most.
+        keys: of the user, for a worker that has keys.
 
     Raises:
         ValueError: an address that cannot be, a limit that is not positive, or pyzmq is not installed.
     """
 
-    def __init__(self, address: str = ADDRESS, *, timeout_s: float = 10.0, most: int = 64) -> None:
+    def __init__(
+        self, address: str = ADDRESS, *, timeout_s: float = 10.0, most: int = 64, keys: Keys | None = None
+    ) -> None:
         if not 0 < timeout_s < math.inf:
             raise ValueError(f"timeout_s={timeout_s!r} must be a positive number of seconds")
         if most < 1:
@@ -76,10 +86,10 @@ class WorkerClient:
         self.address, self.timeout_s, self.most = address, timeout_s, most
         self._zmq = import_zmq()
         self._context = self._zmq.Context()
-        self._socket = self._connect()
+        self._socket, self._meetings = self._connect(keys)
         self._turn = threading.Lock()  # whoever holds it may touch the socket
         self._outbox: deque[int] = deque()
-        self._pending: dict[int, tuple[float, list[bytes]]] = {}  # when each request is given up, and it, by id
+        self._pending: dict[int, tuple[float, float, list[bytes]]] = {}  # when given up, after what, and it, by id
         self._answers: deque[Pdu] = deque()
         self._ids = itertools.count(1)
         self._bell, self._ears = socket.socketpair()
@@ -102,7 +112,9 @@ class WorkerClient:
             )
         number = next(self._ids)
         parts = pack(with_id(pdu, number))
-        self._pending[number] = time.monotonic() + self.timeout_s, parts
+        after = pdu.meta.get("deadline_ms")
+        wait_s = min(self.timeout_s, after / 1e3 + GRACE_S) if isinstance(after, int | float) else self.timeout_s
+        self._pending[number] = time.monotonic() + wait_s, wait_s, parts
         self._outbox.append(number)
         self._ring()
         self._send_if_free()
@@ -114,7 +126,7 @@ class WorkerClient:
         while not self._answers:
             with self._turn:
                 now = time.monotonic()
-                self._exchange(min([end, *(late for late, _ in self._pending.copy().values())]) - now)
+                self._exchange(min([end, *(late for late, *_ in self._pending.copy().values())]) - now)
                 self._give_up(time.monotonic())
             self._send_if_free()
             if time.monotonic() >= end:
@@ -125,7 +137,8 @@ class WorkerClient:
         """Send a request and wait for its answer; answers to others are kept for `poll`.
 
         Raises:
-            WorkerError: the worker refused it; or, as `WorkerAwayError`, did not answer within `timeout_s`.
+            WorkerError: the worker refused it; or, as `WorkerAwayError`, did not answer within `timeout_s`; or, as
+                `WorkerLockedError`, does not talk to this client.
             MalformedPduError: not a PDU that can be sent.
         """
         number, others = self.submit(pdu), []
@@ -135,7 +148,8 @@ class WorkerClient:
         finally:
             self._answers.extendleft(reversed(others))
         if answer.meta["op"] == "error":
-            kind = WorkerAwayError if answer.meta.get("away") else WorkerError
+            kinds = {"away": WorkerAwayError, "locked": WorkerLockedError}
+            kind = next((kinds[name] for name in kinds if answer.meta.get(name)), WorkerError)
             raise kind(str(answer.meta.get("message", "")))
         return answer
 
@@ -195,8 +209,7 @@ class WorkerClient:
     def close(self) -> None:
         """Let go of the line; what is not answered yet never will be."""
         with self._turn:
-            self._socket.disable_monitor()
-            self._meetings.close(linger=0)
+            self._meetings.close()
             self._socket.close(linger=0)
             self._context.term()
             self._bell.close()
@@ -210,7 +223,7 @@ class WorkerClient:
     ) -> None:
         self.close()
 
-    def _connect(self) -> Any:  # noqa: ANN401  # zmq is imported late
+    def _connect(self, keys: Keys | None) -> tuple[Any, Meetings]:  # zmq is imported late
         line = self._context.socket(self._zmq.DEALER)
         line.setsockopt(self._zmq.LINGER, 0)
         # Nothing is given to a line that is down: what waited too long there would still reach the next worker.
@@ -219,48 +232,49 @@ class WorkerClient:
         line.setsockopt(self._zmq.RECONNECT_IVL_MAX, 1000)
         line.setsockopt(self._zmq.IPV6, int("[" in self.address))
         keep_alive(self._zmq, line)
-        self._met = self._zmq.EVENT_HANDSHAKE_SUCCEEDED
-        self._meetings = line.get_monitor_socket(self._met | self._zmq.EVENT_DISCONNECTED)
-        self._is_up = self._has_met = False
+        if keys is not None:
+            keys.lock(line)
+        meetings = Meetings(self._zmq, line, self.address, keys)
         try:
             line.connect(self.address)
         except self._zmq.ZMQError as error:
-            line.disable_monitor()
-            self._meetings.close(linger=0)
+            meetings.close()
             line.close()
             self._context.term()
             raise ValueError(f"address={self.address!r}: {error}; such as {ADDRESS}") from None
-        return line
+        return line, meetings
 
     def _exchange(self, timeout_s: float) -> None:
         """Send what waits, then take in what comes within so many seconds; the caller has the turn."""
-        poller = self._zmq.Poller()
-        self._ask_again()
+        poller, meetings = self._zmq.Poller(), self._meetings
+        self._meet()
         self._send()
-        poller.register(self._socket, self._zmq.POLLIN | (self._zmq.POLLOUT if self._outbox and self._is_up else 0))
-        for other in (self._ears, self._meetings):
+        poller.register(self._socket, self._zmq.POLLIN | (self._zmq.POLLOUT if self._outbox and meetings.is_up else 0))
+        for other in (self._ears, meetings.monitor):
             poller.register(other, self._zmq.POLLIN)
-        poller.poll(max(0, math.ceil(1000 * timeout_s)))
+        wait_s = min(timeout_s, meetings.redial_at - time.monotonic()) if self._pending else timeout_s
+        poller.poll(max(0, math.ceil(1000 * wait_s)) if not self._answers else 0)
         self._silence()
-        self._ask_again()
+        self._meet()
         self._send()
         while self._socket.getsockopt(self._zmq.EVENTS) & self._zmq.POLLIN:
             self._take(self._socket.recv_multipart())
 
-    def _ask_again(self) -> None:
-        """Have all that is not answered wait to be sent anew, if the line was lost and is there again.
+    def _meet(self) -> None:
+        """Have all that is not answered wait to be sent anew, if the line was lost and is there again; or answer it, if
+        the worker does not want this client.
 
-        Not when it is lost: what is sent then may still go into the old line. The caller has the turn.
+        Not when the line is lost: what is sent then may still go into the old one. The caller has the turn.
         """
-        meets_again = False
-        while self._meetings.getsockopt(self._zmq.EVENTS) & self._zmq.POLLIN:
-            event = int.from_bytes(self._meetings.recv_multipart()[0][:2], sys.byteorder)
-            self._is_up = event == self._met
-            meets_again, self._has_met = meets_again or (self._is_up and self._has_met), self._has_met or self._is_up
+        meets_again, why = self._meetings.look()
         if meets_again:
             self._socket.getsockopt(self._zmq.EVENTS)  # has libzmq put the old line away
             waiting = set(self._outbox.copy())
             self._outbox.extendleft(sorted(set(self._pending.copy()) - waiting, reverse=True))
+        if why:
+            self._answer(set(self._pending.copy()), why, "locked")
+        if self._pending:
+            self._meetings.redial()
 
     def _take(self, parts: list[bytes]) -> None:
         try:
@@ -272,21 +286,25 @@ class WorkerClient:
             self._answers.append(pdu)
 
     def _give_up(self, now: float) -> None:
-        late = {number for number, (end, _) in self._pending.copy().items() if end <= now}
-        for number in late:
-            del self._pending[number]
-            refusal = error_reply(f"no answer from the worker at {self.address} within {self.timeout_s:g} s")
-            self._answers.append(with_id(Pdu({**refusal.meta, "away": True}), number))
-        for number in [number for number in self._outbox.copy() if number in late]:  # `submit` may append meanwhile
+        late = {number: wait_s for number, (end, wait_s, _) in self._pending.copy().items() if end <= now}
+        for number, wait_s in late.items():
+            self._answer({number}, f"no answer from the worker at {self.address} within {wait_s:g} s", "away")
+
+    def _answer(self, numbers: set[int], why: str, kind: str) -> None:
+        """In place of the worker, by an error."""
+        for number in sorted(numbers):
+            if self._pending.pop(number, None) is not None:
+                self._answers.append(with_id(Pdu({**error_reply(why).meta, kind: True}), number))
+        for number in [number for number in self._outbox.copy() if number in numbers]:  # `submit` may append meanwhile
             self._outbox.remove(number)
 
     def _send(self) -> None:
         """As much as the line takes, once it is known to be there; the caller has the turn."""
-        while self._outbox and self._is_up:
+        while self._outbox and self._meetings.is_up:
             number = self._outbox[0]
             try:
                 if number in self._pending:  # else it was answered before it was to be sent anew
-                    self._socket.send_multipart(self._pending[number][1], self._zmq.NOBLOCK)
+                    self._socket.send_multipart(self._pending[number][2], self._zmq.NOBLOCK)
             except self._zmq.Again:
                 return
             self._outbox.popleft()
@@ -296,7 +314,7 @@ class WorkerClient:
         while self._outbox and self._turn.acquire(blocking=False):
             before = len(self._outbox)
             try:
-                self._ask_again()
+                self._meet()
                 self._send()
             finally:
                 self._turn.release()
@@ -311,31 +329,3 @@ class WorkerClient:
         with suppress(BlockingIOError):
             while self._ears.recv(4096):
                 pass
-
-
-def import_zmq() -> ModuleType:
-    """The module zmq.
-
-    Raises:
-        ValueError: pyzmq is not installed.
-    """
-    try:
-        import zmq
-    except ImportError:
-        raise ValueError(
-            "the line to the worker needs pyzmq: apt install python3-zmq, or pip install 'semlink[radio]'"
-        ) from None
-    return zmq
-
-
-def keep_alive(zmq: ModuleType, line: Any) -> None:  # noqa: ANN401
-    """Let a socket notice that the other end is gone without a word, or takes nothing any more.
-
-    By TCP's own means. ZeroMQ's heartbeats end the process ("Assertion failed: !_io_error", "_input_stopped") when a
-    connection is lost while its high-water mark is reached: libzmq issues 4364 and 3937, in every version up to 4.3.5.
-    """
-    line.setsockopt(zmq.TCP_KEEPALIVE, 1)
-    line.setsockopt(zmq.TCP_KEEPALIVE_IDLE, PROBE_S)
-    line.setsockopt(zmq.TCP_KEEPALIVE_INTVL, PROBE_S)
-    line.setsockopt(zmq.TCP_KEEPALIVE_CNT, SILENT_S // PROBE_S - 1)
-    line.setsockopt(zmq.TCP_MAXRT, 1000 * SILENT_S)

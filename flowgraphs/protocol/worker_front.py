@@ -19,9 +19,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from semlink.flowgraphs.protocol.gate import Gate
 from semlink.flowgraphs.protocol.parts_stream import Part, PartsStream
 from semlink.flowgraphs.protocol.pdu import MAX_ARRAYS, MAX_HEADER, MAX_PART
-from semlink.flowgraphs.protocol.worker_client import SILENT_S, import_zmq, keep_alive
+from semlink.flowgraphs.protocol.sockets import SILENT_S, import_zmq, keep_alive
 
 TOO_MUCH = 3  # exit status: more than the memory allowed
 TOO_MANY = 4  # exit status: a message of too many parts
@@ -73,23 +74,26 @@ class _Outbox:
 class Front:
     """A ROUTER socket on one side, the worker on the other.
 
-    To the worker go ["listening", address], ["failed", why], ["request", client, parts …], ["refused", client, why,
-    first part], ["lost", client, how many replies]. From it come ["reply", client, parts …] and ["close"].
+    To the worker go ["listening", address], ["failed", why], ["request", client, user, parts …], ["refused", client,
+    user, why, first part], ["lost", client, how many replies]. From it come ["reply", client, parts …] and ["close"].
+    A user is a name where there are keys, else nothing.
 
     Args:
         worker: the other side.
         address: to listen on, as ZeroMQ has it.
         limits: what may be held.
+        keys: folder of the service's keys and those that it lets in; None for anybody.
 
     Raises:
-        ValueError: pyzmq is not installed.
+        ValueError: pyzmq is not installed, or there are no such keys.
         OSError: an address that is in use or cannot be.
     """
 
-    def __init__(self, worker: PartsStream, address: str, limits: Limits) -> None:
+    def __init__(self, worker: PartsStream, address: str, limits: Limits, keys: Path | None = None) -> None:
         self._worker, self._limits, self._zmq = worker, limits, import_zmq()
         self._context = self._zmq.Context()
-        self._line = listen(self._zmq, self._context, address)
+        self._gate = None if keys is None else Gate(self._zmq, self._context, keys)
+        self._line = listen(self._zmq, self._context, address, self._gate)
         self._outboxes: dict[bytes, _Outbox] = {}
         self._parts: list[Any] = []  # of the message that is coming in, as far as they are wanted
         self._count = self._bytes = 0
@@ -104,12 +108,16 @@ class Front:
             self._worker.flush()
             self._take_from_worker()
             self._send_out()
+            if self._gate:
+                self._gate.answer()
             if self._end is None:
                 self._take_in()
             if resident_bytes() > self._limits.memory:
                 os._exit(TOO_MUCH)
         if self._worker.is_open:
             self._line.close()
+            if self._gate:
+                self._gate.close()
             self._context.term()
 
     def _wait(self) -> None:
@@ -117,6 +125,8 @@ class Front:
         poller.register(self._worker.fileno(), zmq.POLLIN | (zmq.POLLOUT if self._worker.waiting else 0))
         if self._end is None and self._worker.waiting <= _AHEAD:
             poller.register(self._line, zmq.POLLIN)
+        if self._gate:
+            poller.register(self._gate.socket, zmq.POLLIN)
         now = time.monotonic()  # libzmq does not tell when one client of many can take more
         soon = any(now - box.since < 0.1 for box in self._outboxes.values())
         poller.poll(_SOON_MS if soon else _WATCH_MS // 2 if self._outboxes else _WATCH_MS)
@@ -152,15 +162,28 @@ class Front:
 
     def _hand_on(self) -> None:
         parts = [frame.buffer for frame in self._parts]
-        if self._count > 2 + MAX_ARRAYS:
+        user, why = self._user(), ""
+        if user is None:
+            why = "your key is not allowed any more, or came with a routing id of your own"
+        elif self._count > 2 + MAX_ARRAYS:
             why = f"{self._count - 1} parts; a PDU has 1 … {1 + MAX_ARRAYS}"
         elif self._bytes > self._limits.request:
             why = f"{self._bytes} bytes; a request has at most {self._limits.request}"
-        else:
-            self._worker.put([b"request", *parts])
+        if user is not None and not why:
+            self._worker.put([b"request", parts[0], user.encode(), *parts[1:]])
             return
         first = parts[1] if len(parts[1]) <= MAX_HEADER else b""
-        self._worker.put([b"refused", parts[0], why.encode(), first])
+        self._worker.put([b"refused", parts[0], (user or "").encode(), why.encode(), first])
+
+    def _user(self) -> str | None:
+        """Who sent the message; "" where there are no keys; None for nobody who may.
+
+        A routing id of the client's choice (those of libzmq begin with 0) might be another's next, who would then get
+        this one's replies.
+        """
+        if self._gate is None:
+            return ""
+        return self._gate.name_of(self._parts[1]) if self._parts[0].bytes.startswith(b"\0") else None
 
     def _take_from_worker(self) -> None:
         for what, *rest in self._worker.take():
@@ -206,8 +229,8 @@ class Front:
         self._worker.put([b"lost", client, str(len(lost.replies)).encode()])
 
 
-def listen(zmq: ModuleType, context: Any, address: str) -> Any:  # noqa: ANN401
-    """A ROUTER socket that holds little for each client.
+def listen(zmq: ModuleType, context: Any, address: str, gate: Gate | None = None) -> Any:  # noqa: ANN401
+    """A ROUTER socket that holds little for each client, and lets in whom the gate does.
 
     Raises:
         OSError: an address that is in use or cannot be.
@@ -220,6 +243,8 @@ def listen(zmq: ModuleType, context: Any, address: str) -> Any:  # noqa: ANN401
     line.setsockopt(zmq.ROUTER_MANDATORY, 1)  # or replies to clients that are gone would vanish without a word
     line.setsockopt(zmq.IPV6, int("[" in address))
     keep_alive(zmq, line)
+    if gate:
+        gate.guard(line)
     try:
         line.bind(address)
     except zmq.ZMQError as error:
@@ -239,13 +264,13 @@ def resident_bytes() -> int:
 
 
 def run_front(arguments: list[str] | None = None) -> None:
-    """The process: file descriptor of the worker's stream, address, and limits as JSON."""
-    number, address, limits = sys.argv[1:] if arguments is None else arguments
+    """The process: file descriptor of the worker's stream, address, limits as JSON and, if any, the folder of keys."""
+    number, address, limits, *keys = sys.argv[1:] if arguments is None else arguments
     for name in (signal.SIGINT, signal.SIGTERM):  # meant for the worker, which has it finish its work
         signal.signal(name, signal.SIG_IGN)
     worker = PartsStream(socket.socket(fileno=int(number)))
     try:
-        front = Front(worker, address, Limits(*json.loads(limits)))
+        front = Front(worker, address, Limits(*json.loads(limits)), Path(keys[0]) if keys else None)
     except (ValueError, OSError) as error:
         worker.put([b"failed", str(error).encode()])
         return

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from semlink.flowgraphs.protocol import ADDRESS, WorkerClient, WorkerError
 from semlink.flowgraphs.radio.carrier_reach import FREQUENCY_HZ, RATE_HZ, check_offset, describe_reach, reach_help
-from semlink.flowgraphs.radio.errands import IN_PROCESS, TIMEOUT_S
+from semlink.flowgraphs.radio.errands import IN_PROCESS, TIMEOUT_S, keys_of
 from semlink.flowgraphs.radio.image_files import (
     SAMPLES,
     describe,
@@ -101,7 +101,7 @@ def run(arguments: Sequence[str], *, name: str) -> None:
 def transmit(options: argparse.Namespace) -> None:
     """Images to a file, a simulated link or a radio."""
     size, paths = parse_size(options.size), find_pictures(";".join(options.images))
-    coder = _open_coder(options.worker)
+    coder = _open_coder(options.worker, options.keys)
     transmitter, whole = _open_transmitter(options), False
     try:
         for number, path in enumerate(paths * options.repeat):
@@ -122,7 +122,7 @@ def receive(options: argparse.Namespace) -> None:
     paths = find_pictures(options.reference) if options.reference else []
     references = [(path.stem, load_picture(path, size)) for path in paths]
     album = _Album(options.out, references, as_json=options.json)
-    coder = _open_coder(options.worker)
+    coder = _open_coder(options.worker, options.keys)
     receiver = _open_receiver(options)
     end, ended = time.monotonic() + options.seconds, False
     try:
@@ -183,9 +183,9 @@ class _Album:
         return (name, to_psnr_db(error)) if np.isfinite(error) else ("", float("nan"))
 
 
-def _open_coder(address: str) -> Any:  # noqa: ANN401 - the worker's client or the service itself
+def _open_coder(address: str, keys: str = "") -> Any:  # noqa: ANN401 - the worker's client or the service itself
     if address != IN_PROCESS:
-        return WorkerClient(address, timeout_s=TIMEOUT_S)
+        return WorkerClient(address, timeout_s=TIMEOUT_S, keys=keys_of(keys))
     try:
         from semlink.flowgraphs.service import Service
     except ImportError as error:
@@ -314,6 +314,7 @@ def _add_link(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--worker", default=IN_PROCESS if here else ADDRESS, help=f"address of `semlink worker`, or {IN_PROCESS}"
     )
+    parser.add_argument("--keys", default="", help="file of `semlink keys` for a user, of a worker that asks for keys")
 
 
 def _add_line(parser: argparse.ArgumentParser) -> None:

@@ -33,9 +33,9 @@ class _Coder(gr.basic_block):
 
     _publish: Callable[[Pdu, Meta], None]
 
-    def __init__(self, name: str, address: str) -> None:
+    def __init__(self, name: str, address: str, keys: str) -> None:
         gr.basic_block.__init__(self, name=name, in_sig=None, out_sig=None)
-        self.errands: Errands[Meta] = Errands(address, self._deliver)
+        self.errands: Errands[Meta] = Errands(address, self._deliver, keys)
 
     def start(self) -> bool:
         """Listen to the worker."""
@@ -58,12 +58,12 @@ class _Coder(gr.basic_block):
 
 class _Encoder(_Coder):
     def __init__(
-        self, name: str, address: str, codec: str, ratio: float, esno_db: float, sender: int, queue: int
+        self, name: str, address: str, keys: str, codec: str, ratio: float, esno_db: float, sender: int, queue: int
     ) -> None:
         BurstHeader(sender=sender)  # which checks it
         if not isinstance(queue, int) or not 1 <= queue <= MOST:
             raise ValueError(f"queue={queue!r} must be a whole number from 1 to {MOST}")
-        super().__init__(name, address)
+        super().__init__(name, address, keys)
         self.codec, self.ratio, self.esno_db, self.sender = codec, ratio, esno_db, sender
         self.queue = queue
         self._count = 0
@@ -98,8 +98,8 @@ class _Encoder(_Coder):
 
 
 class _Decoder(_Coder):
-    def __init__(self, name: str, address: str, *, digital: bool) -> None:
-        super().__init__(name, address)
+    def __init__(self, name: str, address: str, keys: str, *, digital: bool) -> None:
+        super().__init__(name, address, keys)
         self._digital = digital
         self.message_port_register_in(_FRAMES)
         self.message_port_register_out(_IMAGES)
@@ -131,6 +131,7 @@ class jscc_encoder(_Encoder):  # noqa: N801 - blocks of GNU Radio have small let
         esno_db: what the transmitter takes the channel for, in dB.
         sender: number of this transmitter, 0 to 255.
         queue: images that may wait for the worker; more are dropped, with a line in the log.
+        keys: file of `semlink keys` for a user, of a worker that asks for keys; "" for none.
 
     Raises:
         ValueError: a parameter that cannot be.
@@ -145,10 +146,11 @@ class jscc_encoder(_Encoder):  # noqa: N801 - blocks of GNU Radio have small let
         esno_db: float = 10.0,
         sender: int = 0,
         queue: int = 4,
+        keys: str = "",
     ) -> None:
         if split_name(codec)[0] in DIGITAL.values():
             raise ValueError(f"codec={codec!r} is a digital chain, which chain_encoder is for")
-        super().__init__("jscc_encoder", address, codec, ratio, esno_db, sender, queue)
+        super().__init__("jscc_encoder", address, keys, codec, ratio, esno_db, sender, queue)
 
 
 class chain_encoder(_Encoder):  # noqa: N801
@@ -162,6 +164,7 @@ class chain_encoder(_Encoder):  # noqa: N801
         esno_db: what the transmitter takes the channel for, in dB.
         sender: number of this transmitter, 0 to 255.
         queue: images that may wait for the worker; more are dropped, with a line in the log.
+        keys: file of `semlink keys` for a user, of a worker that asks for keys; "" for none.
 
     Raises:
         ValueError: a parameter that cannot be.
@@ -177,10 +180,11 @@ class chain_encoder(_Encoder):  # noqa: N801
         esno_db: float = 10.0,
         sender: int = 0,
         queue: int = 4,
+        keys: str = "",
     ) -> None:
         codec = f"{source}-ldpc-qam:{scheme}"
         split_name(codec)  # which checks it
-        super().__init__("chain_encoder", address, codec, ratio, esno_db, sender, queue)
+        super().__init__("chain_encoder", address, keys, codec, ratio, esno_db, sender, queue)
 
 
 class jscc_decoder(_Decoder):  # noqa: N801
@@ -191,17 +195,18 @@ class jscc_decoder(_Decoder):  # noqa: N801
 
     Args:
         address: of `semlink worker`, or "in-process".
+        keys: as of `jscc_encoder`.
 
     Raises:
-        ValueError: an address that cannot be.
+        ValueError: an address that cannot be, or a file that has no keys.
     """
 
-    def __init__(self, *, address: str = ADDRESS) -> None:
-        super().__init__("jscc_decoder", address, digital=False)
+    def __init__(self, *, address: str = ADDRESS, keys: str = "") -> None:
+        super().__init__("jscc_decoder", address, keys, digital=False)
 
 
 class chain_decoder(_Decoder):  # noqa: N801
     """Received frames of the digital chain to images; others are left alone. Ports and parameters as `jscc_decoder`."""
 
-    def __init__(self, *, address: str = ADDRESS) -> None:
-        super().__init__("chain_decoder", address, digital=True)
+    def __init__(self, *, address: str = ADDRESS, keys: str = "") -> None:
+        super().__init__("chain_decoder", address, keys, digital=True)

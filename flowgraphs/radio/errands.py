@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from semlink.flowgraphs.protocol import Pdu, WorkerClient, with_id
+from semlink.flowgraphs.protocol import Keys, Pdu, WorkerClient, read_keys, with_id
 
 IN_PROCESS = "in-process"
 """In place of an address: PyTorch in this very process, where the NumPy of GNU Radio allows it."""
@@ -36,13 +37,15 @@ class Errands(Generic[Context]):
     Args:
         address: of a worker, as ZeroMQ has it, or `IN_PROCESS`.
         deliver: takes an answer, which may be an "error", and what belongs to it; called on a thread of its own.
+        keys: path of the user's, of a worker that asks for them; "" for none.
 
     Raises:
-        ValueError: an address that cannot be, or something that is not installed.
+        ValueError: an address that cannot be, a file that has no keys, or something that is not installed.
     """
 
-    def __init__(self, address: str, deliver: Callable[[Pdu, Context], None]) -> None:
+    def __init__(self, address: str, deliver: Callable[[Pdu, Context], None], keys: str = "") -> None:
         self.address, self._deliver = address, deliver
+        self._keys = keys_of(keys)
         self._line: _Line | None = None  # which is opened by `start`: what is never started needs no `stop`
         check_address(address)
         self._thread: threading.Thread | None = None
@@ -55,7 +58,7 @@ class Errands(Generic[Context]):
         self._thread = threading.Thread(target=self._listen, name=f"semlink {self.address}", daemon=True)
         self._stopping = False
         if self._line is None:
-            self._line = open_line(self.address)
+            self._line = open_line(self.address, self._keys)
         self._thread.start()
 
     @property
@@ -148,14 +151,23 @@ def check_address(address: str) -> None:
         raise ValueError(f"address={IN_PROCESS!r} needs PyTorch in GNU Radio's Python")
 
 
-def open_line(address: str) -> _Line:
+def keys_of(path: str) -> Keys | None:
+    """A user's keys; None of "".
+
+    Raises:
+        ValueError: a file that has none.
+    """
+    return read_keys(Path(path)) if path else None
+
+
+def open_line(address: str, keys: Keys | None = None) -> _Line:
     """A line to a worker.
 
     Raises:
         ValueError: an address that cannot be, or something that is not installed.
     """
     if address != IN_PROCESS:
-        return WorkerClient(address, timeout_s=TIMEOUT_S)
+        return WorkerClient(address, timeout_s=TIMEOUT_S, keys=keys)
     try:
         return _Local()
     except ImportError as error:

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 from semlink.flowgraphs.protocol import ADDRESS, LINGER_MS, TOO_MANY, TOO_MUCH, Limits, Part, PartsStream
 
@@ -33,6 +34,7 @@ class Door:
     Args:
         address: to listen on, as ZeroMQ has it; port * is one that is free.
         limits: what the socket may hold.
+        keys: folder of the service's keys and those that it lets in; None for anybody.
 
     Attributes:
         address: where it listens.
@@ -42,8 +44,9 @@ class Door:
         ValueError: an address that is in use or cannot be, or pyzmq is not installed.
     """
 
-    def __init__(self, address: str, limits: Limits) -> None:
+    def __init__(self, address: str, limits: Limits, keys: Path | None = None) -> None:
         self.address, self.generation, self._limits = address, 0, limits
+        self._keys = [] if keys is None else [str(keys)]  # not what is in it: arguments can be read by others
         self._failures, self._due = 0, 0.0
         self._listens, self._refusal, self._began = False, "", 0.0
         self._start()
@@ -122,7 +125,7 @@ class Door:
         self._refusal = ""
         ours, theirs = socket.socketpair()
         limits = json.dumps(list(self._limits))
-        command = [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), self.address, limits]
+        command = [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), self.address, limits, *self._keys]
         with theirs, ExitStack() as undo:
             undo.callback(ours.close)
             self._process = subprocess.Popen(
@@ -174,15 +177,25 @@ def check_local(address: str) -> None:
     Raises:
         ValueError: it is not, or is not of a kind that the worker listens on.
     """
+    place = check_kind(address)
+    host = place.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    if address.startswith("tcp:") and host != "localhost" and not _is_loopback(host):
+        raise ValueError(
+            f"address {address!r}: whoever reaches the worker can use it, so that it listens on this machine alone, "
+            f"such as {ADDRESS}, unless --insecure says otherwise, or --keys lets in who is known alone"
+        )
+
+
+def check_kind(address: str) -> str:
+    """What comes behind tcp:// or ipc://.
+
+    Raises:
+        ValueError: not of a kind that the worker listens on.
+    """
     kind, _, place = address.partition("://")
     if kind not in ("tcp", "ipc") or not place:
         raise ValueError(f"address {address!r}: must be tcp:// or ipc://; such as {ADDRESS}")
-    host = place.rpartition(":")[0].removeprefix("[").removesuffix("]")
-    if kind == "tcp" and host != "localhost" and not _is_loopback(host):
-        raise ValueError(
-            f"address {address!r}: whoever reaches the worker can use it, so that it listens on this machine alone, "
-            f"such as {ADDRESS}, unless --insecure says otherwise"
-        )
+    return place
 
 
 def _is_loopback(host: str) -> bool:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
 
 from semlink.flowgraphs.protocol import ADDRESS
+from semlink.flowgraphs.service.board import Board
+from semlink.flowgraphs.service.commands import check_limits, closing_on_error, run_until_signal, split_own
+from semlink.flowgraphs.service.page import Page
 from semlink.flowgraphs.service.service import BATCH, Service
-from semlink.flowgraphs.service.worker import (
-    Worker,
-    check_limits,
-    closing_on_error,
-    run_until_signal,
-    split_own,
-)
+from semlink.flowgraphs.service.worker import Worker
 from semlink.flowgraphs.specs import make_channel
 
 CHANNEL = "uplink:users=3,rx=3,zf"
@@ -42,33 +41,47 @@ def run_serve(
     codecs: Sequence[str] = (),
     report_s: float | None = None,
     insecure: bool = False,
+    keys: Path | None = None,
+    page: int | None = None,
 ) -> None:
     """`semlink serve`.
 
     Raises:
-        ValueError: an option that cannot be, an address that is in use or, without `insecure`, that others reach, or a
-            latency below what one image takes.
+        ValueError: an option that cannot be, keys that are none, a port of the page or an address that is in use or,
+            without `keys` or `insecure`, that others reach, or a latency below what one image takes.
     """
     check_limits(batch=batch, queue=queue, threads=threads, report_s=report_s)
     _check(latency_ms=latency_ms, backlog_s=backlog_s, cache_mib=cache_mib, seed=seed)
     medium = make_channel(channel, coherence=None, csi=None, equaliser=None)
     own, named = split_own([name for name in codecs if "=" in name and name.startswith("user:")])
     service = Service(batch=batch, threads=threads, own=own, channel=medium, seed=seed, cache_bytes=cache_mib << 20)
+    board = None if page is None else Board()
     worker = Worker(
         service,
         address,
         queue=queue,
         insecure=insecure,
+        keys=keys,
         seconds=backlog_s * service.threads,
         latency_s=latency_ms / 1e3,
+        board=board,
     )
+    with ExitStack() as ends:
+        where = None
+        if board is not None and page is not None:
+            with closing_on_error(worker, ""):
+                where = ends.enter_context(closing(Page(board, page))).address
+        _warm(service, worker, [*named, *(name for name in codecs if not name.startswith("user:"))], latency_ms)
+        run_until_signal(worker, "semlink serve", insecure=insecure, report_s=report_s, page=where)
+
+
+def _warm(service: Service, worker: Worker, codecs: Sequence[str], latency_ms: float) -> None:
+    """Load codecs, and refuse a latency that one image cannot have."""
     with closing_on_error(worker, "--codec "):
-        given = [*named, *(name for name in codecs if not name.startswith("user:"))]
-        slowest = max(((_one_image_ms(service, name), name) for name in given), default=(0.0, ""))
+        slowest = max(((_one_image_ms(service, name), name) for name in codecs), default=(0.0, ""))
     with closing_on_error(worker, "--latency-ms "):
         if slowest[0] > latency_ms:
             raise ValueError(f"{latency_ms:g}: one image of 32x32 takes {slowest[0]:.1f} ms with {slowest[1]}, alone")
-    run_until_signal(worker, "semlink serve", insecure=insecure, report_s=report_s)
 
 
 def _one_image_ms(service: Service, codec: str) -> float:

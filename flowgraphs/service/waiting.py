@@ -13,14 +13,13 @@ from semlink.flowgraphs.protocol import Pdu, Scalar, error_reply, with_id
 from semlink.flowgraphs.service.expected import Expected
 from semlink.flowgraphs.service.fair import FairQueue
 from semlink.flowgraphs.service.jobs import Crossing, Encoding, Job, route_of
+from semlink.flowgraphs.service.ledger import User
 from semlink.flowgraphs.service.load import Room
 from semlink.flowgraphs.service.presence import Presence
 from semlink.flowgraphs.service.slots import Slots
 
 QUEUE_BYTES = 1 << 29
 """Bytes of the requests that wait or are under way, at most, unless one alone has more."""
-Client = bytes
-"""Who asks, as the socket names them."""
 SMALL = 64**2
 """Pixels of an image below which a few in one batch take hardly longer than one."""
 FEW = 3
@@ -47,6 +46,7 @@ class Request(NamedTuple):
         size: bytes of the first job.
         spent: seconds of work so far.
         usual: whether that is how long such a request takes: not where a codec was loaded for it.
+        name: of the user where there are keys, else "".
     """
 
     client: bytes
@@ -60,6 +60,12 @@ class Request(NamedTuple):
     size: int = 0
     spent: float = 0.0
     usual: bool = True
+    name: str = ""
+
+    @property
+    def user(self) -> User:
+        """Whose it is: all connections of one name are one user, else each is one."""
+        return self.name or self.client
 
     @property
     def left(self) -> float:
@@ -105,17 +111,16 @@ class Waiting:
     ) -> None:
         self._room, self._slots, self._fresh = Room(most, bytes, seconds), Slots[int](users), FairQueue[int]()
         self._latency_s, self._threads, self._clock, self._pixels = latency_s, threads, clock, pixels
-        self._changed = threading.Condition()
+        self._changed, self._presence = threading.Condition(), Presence()
         self._requests: dict[int, Request] = {}  # that wait
         self._onward: dict[int, None] = {}  # those of them that are past their first stage and in no slot
         self._busy: dict[int, Request] = {}
         self._job_s, self._since = job_s, dict[int, float]()  # when the stage began, of what is under way
-        self._ids: dict[tuple[Client, Scalar], int] = {}
+        self._ids: dict[tuple[User, Scalar], int] = {}
         self._cancelled: set[int] = set()  # under way, as those whose client is gone are
         self._gone: set[int] = set()
         self._over: list[tuple[Request, Pdu]] = []
-        self._presence = Presence()
-        self._held: Counter[Client] = Counter()  # requests without an answer, by client
+        self._held: Counter[User] = Counter()  # requests without an answer, by user
         self._count = 0
         self.expected = Expected()
         self.stopping = False
@@ -134,6 +139,10 @@ class Waiting:
         with self._changed:
             return self._presence.count(self._clock())
 
+    def held(self, user: User) -> int:
+        """Requests of a user that have no answer yet."""
+        return self._held[user]
+
     def knows(self, client: bytes, id: Scalar | None) -> bool:
         """Whether a client has a request of this "id" that has no answer yet."""
         return id is not None and (client, id) in self._ids
@@ -149,15 +158,15 @@ class Waiting:
                 raise ValueError("the worker is about to stop")
             route, size = route_of(request.job), request.job.size
             cost = self.expected.seconds([route])
-            self._room.check(request.client, size, cost)
+            self._room.check(request.user, size, cost)
             self._check_deadline(request, route, cost)
             self._count += 1
             key = self._count
             self._requests[key] = request._replace(key=key, route=route, cost=cost, size=size)
-            self._room.enter(request.client, size, cost)
-            self._fresh.add(key, request.client, cost)
-            self._presence.asks(request.client, self._clock())
-            self._held[request.client] += 1
+            self._room.enter(request.user, size, cost)
+            self._fresh.add(key, request.user, cost)
+            self._presence.asks(request.user, self._clock())
+            self._held[request.user] += 1
             if request.job.id is not None:
                 self._ids[request.client, request.job.id] = key
             self._changed.notify()
@@ -257,7 +266,7 @@ class Waiting:
     def _check_deadline(self, request: Request, route: Hashable, cost: float) -> None:
         if not (self._requests or self._busy) or not self.expected.knows([route]):
             return  # where nothing comes before it, it is tried: what was expected may be long out of date
-        before = self._fresh.before(request.client) / self._threads
+        before = self._fresh.before(request.user) / self._threads
         if request.arrived + before + cost > request.deadline:
             said = 1e3 * (request.deadline - request.arrived)
             raise ValueError(
@@ -324,7 +333,7 @@ class Waiting:
     def _awaited(self, now: float) -> frozenset[Hashable]:
         """Users of whom something is about to be sent: it is being encoded, or they have asked a moment ago."""
         every = [*self._requests.values(), *(one for key, one in self._busy.items() if key not in self._gone)]
-        coming = {one.client for one in every if isinstance(one.job.kind, Encoding) and one.job.trip}
+        coming = {one.user for one in every if isinstance(one.job.kind, Encoding) and one.job.trip}
         if self.stopping:
             return frozenset(coming)
         return frozenset(coming | self._presence.awaited(now, self._latency_s))
@@ -342,7 +351,7 @@ class Waiting:
                 self._fresh.take(key)
             self._onward.pop(key, None)
             request = self._requests.pop(key)
-            self._room.leave(request.client, request.size, request.cost)
+            self._room.leave(request.user, request.size, request.cost)
             self._room.under_way.add(request.size, request.cost)
             self._busy[key], self._since[key] = request, self._clock()
             batch.append(request)
@@ -355,16 +364,16 @@ class Waiting:
 
     def _go_on(self, request: Request) -> None:
         self._requests[request.key] = request
-        self._room.enter(request.client, request.size, request.cost)
+        self._room.enter(request.user, request.size, request.cost)
         kind = request.job.kind
         if isinstance(kind, Crossing) and self._slots.users > 1:
-            self._slots.add(request.key, request.client, kind.esno_db, self._due(request))
+            self._slots.add(request.key, request.user, kind.esno_db, self._due(request))
         else:
             self._onward[request.key] = None
 
     def _remove(self, key: int) -> Request:
         request = self._requests.pop(key)
-        self._room.leave(request.client, request.size, request.cost)
+        self._room.leave(request.user, request.size, request.cost)
         self._onward.pop(key, None)
         self._slots.drop(key)
         if key in self._fresh:
@@ -394,10 +403,10 @@ class Waiting:
 
     def _settle(self, request: Request) -> None:
         """It has its answer, or nobody to have it."""
-        self._held[request.client] -= 1
-        if not self._held[request.client]:
-            del self._held[request.client]
-            self._presence.is_answered(request.client, self._clock())
+        self._held[request.user] -= 1
+        if not self._held[request.user]:
+            del self._held[request.user]
+            self._presence.is_answered(request.user, self._clock())
         if request.job.id is not None and self._ids.get((request.client, request.job.id)) == request.key:
             del self._ids[request.client, request.job.id]
 

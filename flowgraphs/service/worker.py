@@ -8,20 +8,17 @@ asks again, so that what waited is dropped.
 
 from __future__ import annotations
 
+import json
 import math
-import os
-import re
 import selectors
-import signal
 import socket
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 
 from semlink.flowgraphs.protocol import (
@@ -34,20 +31,23 @@ from semlink.flowgraphs.protocol import (
     cancelled_reply,
     error_reply,
     pack,
+    read_allowed,
+    read_service,
     resident_bytes,
     unpack,
     with_id,
 )
-from semlink.flowgraphs.service.door import Door, check_local
+from semlink.flowgraphs.service.board import Board
+from semlink.flowgraphs.service.door import Door, check_kind, check_local
+from semlink.flowgraphs.service.ledger import Ledger, User
 from semlink.flowgraphs.service.service import Service
 from semlink.flowgraphs.service.trips import read_deadline
 from semlink.flowgraphs.service.waiting import JOB_S, Request, Waiting
-from semlink.flowgraphs.specs import check_count
-from semlink.neural import zoo
-from semlink.phy.link import Codec
 
 QUEUE = 64
 """Requests that wait at most; more are refused."""
+TOLD = 64
+"""Users whose figures are in the status, at most: those who asked last."""
 OUT_BYTES = 1 << 28
 """Bytes of replies that the front has not taken, beyond which nothing more is computed."""
 
@@ -58,6 +58,8 @@ class _Reply(NamedTuple):
     request: Request
     parts: list[bytes]
     refused: bool
+    cached: bool = False
+    pdu: Pdu | None = None
 
 
 def tell(line: str) -> None:
@@ -73,16 +75,18 @@ class Worker:
         address: to listen on, as ZeroMQ has it; port * is one that is free.
         queue: requests that wait, at most.
         insecure: listen on addresses that others than this machine reach, too. There is no authentication.
+        keys: folder of the service's keys and of those that it lets in, whatever the address; see `make_keys`.
         limits: what the socket may hold.
         seconds: of expected work that waits, at most.
         latency_s: how long a request may take before it is late through waiting for others of its slot.
+        board: is told what is to be seen; None for nobody who looks.
 
     Attributes:
         address: where it listens.
 
     Raises:
-        ValueError: an address that is in use, cannot be or is not of this machine alone, a limit below 1, or pyzmq is
-            not installed.
+        ValueError: an address that is in use, cannot be or is not of this machine alone, keys that are none, a limit
+            below 1, or pyzmq is not installed.
     """
 
     def __init__(
@@ -92,12 +96,13 @@ class Worker:
         *,
         queue: int = QUEUE,
         insecure: bool = False,
+        keys: Path | None = None,
         limits: Limits | None = None,
         seconds: float = math.inf,
         latency_s: float = 0.0,
+        board: Board | None = None,
     ) -> None:
-        if not insecure:
-            check_local(address)
+        _check_address(address, insecure=insecure, keys=keys)
         self._service = service
         self._waiting = Waiting(
             queue,
@@ -107,12 +112,13 @@ class Worker:
             threads=service.threads,
             pixels=service.pixels,
         )
-        self._door = Door(address, limits or Limits())
+        self._door = Door(address, limits or Limits(), keys)
         self.address = self._door.address
         self._ears, self._bell = socket.socketpair()
         self._bell.setblocking(False)
         self._ears.setblocking(False)
         self._done: deque[tuple[int, list[_Reply]]] = deque()
+        self._ledger, self._board = Ledger(), board
         self._cleared = 0  # fronts that have ended
         self._refusal = ""  # why there is no front, as last reported
 
@@ -132,7 +138,9 @@ class Worker:
             thread.start()
         due = time.monotonic() + (report_s or 0)
         while not self._is_through():
-            ends = self._waiting.expires_in(), None if report_s is None else max(0.0, due - time.monotonic())
+            times = [due] if report_s is not None else []
+            times += [self._board.due] if self._board else []
+            ends = [self._waiting.expires_in(), *(max(0.0, when - time.monotonic()) for when in times)]
             unseen = JOB_S if len(self._waiting) else None  # what a thread begins meanwhile may have to be given up
             self._wait(min((end for end in (*ends, unseen) if end is not None), default=None))
             with suppress(BlockingIOError):
@@ -143,6 +151,9 @@ class Worker:
             self._send_out()
             if not self._door.is_open:
                 self._open_again(report)
+            if self._board and time.monotonic() >= self._board.due:
+                rows = self._ledger.rows(self._waiting.held)
+                self._board.look(self.status(), rows, self._service.record.timed)
             if report_s is not None and time.monotonic() >= due:
                 due = time.monotonic() + report_s
                 report(self.line())
@@ -161,8 +172,12 @@ class Worker:
         """How it does, for people."""
         return f"{self._service.record.line()}; {len(self._waiting)} waiting"
 
-    def status(self) -> dict[str, Scalar]:
-        """How it does, by name; "cpu_s" is processor time of this process, in seconds, "memory_bytes" its memory."""
+    def status(self, user: User | None = None) -> dict[str, Scalar]:
+        """How it does, by name; "cpu_s" is processor time of this process, in seconds, "memory_bytes" its memory.
+
+        "by_user" is JSON, a list of what `semlink.flowgraphs.service.ledger.Figures` has, of the last `TOLD` users who
+        asked, or of one user alone.
+        """
         now = {
             "queue": len(self._waiting),
             "under_way": self._waiting.under_way,
@@ -170,7 +185,8 @@ class Worker:
             "cpu_s": time.process_time(),
             "memory_bytes": resident_bytes(),
         }
-        return {**now, **self._service.record.summary(), **self._service.stages.summary()}
+        users = json.dumps(self._ledger.rows(self._waiting.held, user)[:TOLD])
+        return {**now, **self._service.record.summary(), **self._service.stages.summary(), "by_user": users}
 
     def close(self) -> None:
         """Let go of the socket; replies that were sent still go out."""
@@ -212,41 +228,44 @@ class Worker:
         """What the front has to tell."""
         kind, client, *parts = message[0], bytes(message[1]), *message[2:]
         if kind == b"request":
-            self._serve(client, parts)
+            self._serve(client, bytes(parts[0]).decode(), parts[1:])
         elif kind == b"refused":
-            self._refuse(client, bytes(parts[0]).decode(), _id_of(parts[1]))
+            user = bytes(parts[0]).decode() or client
+            self._refuse(client, user, bytes(parts[1]).decode(), _id_of(parts[2]))
         elif kind == b"lost":
             self._service.record.undelivered += int(bytes(parts[0]))
             self._service.record.dropped += self._waiting.forget(client)
 
-    def _serve(self, client: bytes, parts: Sequence[Part]) -> None:
+    def _serve(self, client: bytes, name: str, parts: Sequence[Part]) -> None:
         id: Scalar | None = None
         try:
             pdu = unpack(parts)
             id = pdu.meta.get("id")
             op = pdu.meta.get("op")
             if op == "status":
-                self._send(client, Pdu({"op": "status", **self.status()}), id)
+                self._send(client, Pdu({"op": "status", **self.status(name or None)}), id)
             elif op == "cancel":
                 self._cancel(client, pdu, id)
             elif self._waiting.knows(client, id):
                 self._service.record.replayed += 1  # the request is answered once
             else:
-                self._admit(client, pdu)
+                self._admit(client, name, pdu)
         except ValueError as error:
-            self._refuse(client, str(error), error.id if isinstance(error, MalformedPduError) else id)
+            self._refuse(client, name or client, str(error), error.id if isinstance(error, MalformedPduError) else id)
 
-    def _admit(self, client: bytes, pdu: Pdu) -> None:
+    def _admit(self, client: bytes, name: str, pdu: Pdu) -> None:
         now = time.perf_counter()
         job, deadline = self._service.read(pdu), read_deadline(pdu, now)
-        self._waiting.add(Request(client, job, now, self._door.generation, deadline))
+        self._waiting.add(Request(client, job, now, self._door.generation, deadline, name=name))
+        self._ledger.asks(name or client)
 
     def _cancel(self, client: bytes, pdu: Pdu, id: Scalar | None) -> None:
         if "target" not in pdu.meta:
             raise ValueError("target is missing; it must be the id of the request to be cancelled")
         self._send(client, cancelled_reply(self._waiting.cancel(client, pdu.meta["target"])), id)
 
-    def _refuse(self, client: bytes, why: str, id: Scalar | None) -> None:
+    def _refuse(self, client: bytes, user: User, why: str, id: Scalar | None) -> None:
+        self._ledger.is_refused(user)
         self._service.record.refused += 1
         self._send(client, error_reply(why), id)
 
@@ -267,11 +286,23 @@ class Worker:
             if size:
                 record.batches.append(size)
             for reply in replies:
-                record.count(reply.request.job.op, now - reply.request.arrived, refused=reply.refused)
+                taken, how = now - reply.request.arrived, {"refused": reply.refused, "cached": reply.cached}
+                record.count(reply.request.job.op, taken, **how)
+                self._ledger.is_answered(reply.request.user, taken, **how)
+                if self._board:
+                    self._show(self._board, reply, taken)
                 if reply.request.generation == self._door.generation and self._door.is_open:
                     self._door.send(reply.request.client, reply.parts)
                 else:
                     record.undelivered += 1
+
+    def _show(self, board: Board, reply: _Reply, taken: float) -> None:
+        board.answered(taken, refused=reply.refused)
+        if reply.pdu is not None and "image" in reply.pdu.arrays:
+            sent = reply.request.job.trip.image if reply.request.job.trip else None
+            failed, codec = bool(reply.pdu.meta.get("failed")), str(reply.pdu.meta.get("codec", ""))
+            user = self._ledger.label(reply.request.user)
+            board.show(user, codec, taken, sent, reply.pdu.arrays["image"], failed)
 
     def _is_through(self) -> bool:
         return self._waiting.stopping and self._waiting.is_empty() and not self._done
@@ -292,6 +323,18 @@ class Worker:
             self._bell.send(b"\0")
 
 
+def _check_address(address: str, *, insecure: bool, keys: Path | None) -> None:
+    """Raise ValueError unless who reaches an address may be let in."""
+    if keys is not None and insecure:
+        raise ValueError("--insecure and --keys: with keys the service listens on any address; give one of the two")
+    if keys is not None:
+        check_kind(address)
+        read_service(keys)
+        read_allowed(keys)
+    elif not insecure:
+        check_local(address)
+
+
 def _id_of(first: Part) -> Scalar | None:
     """The "id" of a message of which there is the first part alone."""
     try:
@@ -302,91 +345,8 @@ def _id_of(first: Part) -> Scalar | None:
 
 def _reply(request: Request, reply: Pdu) -> _Reply:
     try:
-        return _Reply(request, pack(reply), refused=reply.meta["op"] == "error")
+        cached = bool(reply.meta.get("encoded_hit") or reply.meta.get("result_hit"))
+        return _Reply(request, pack(reply), refused=reply.meta["op"] == "error", cached=cached, pdu=reply)
     except MalformedPduError as error:  # such as symbols that are not finite
         refusal = error_reply(f"the codec's result cannot be sent: {error}")
         return _Reply(request, pack(with_id(refusal, request.job.id)), refused=True)
-
-
-def run_worker(
-    *,
-    address: str,
-    batch: int,
-    queue: int,
-    threads: int | None,
-    codecs: Sequence[str],
-    report_s: float | None,
-    insecure: bool = False,
-) -> None:
-    """`semlink worker`.
-
-    Raises:
-        ValueError: an option that cannot be, or an address that is in use or, without `insecure`, that others reach.
-    """
-    check_limits(batch=batch, queue=queue, threads=threads, report_s=report_s)
-    own, named = split_own(codecs)
-    service = Service(batch=batch, threads=threads, own=own)
-    worker = Worker(service, address, queue=queue, insecure=insecure)
-    with closing_on_error(worker, "--codec "):
-        for name in named:
-            service.preload(name)
-    run_until_signal(worker, "semlink worker", insecure=insecure, report_s=report_s)
-
-
-def check_limits(*, batch: int, queue: int, threads: int | None, report_s: float | None) -> None:
-    """Raise ValueError unless the limits of a service can be."""
-    for option, count in (("--batch", batch), ("--queue", queue), ("--threads", threads)):
-        check_count(option, count, 1)
-    if report_s is not None and not 0.1 <= report_s <= 1e6:
-        raise ValueError(f"--report {report_s:g} must be from 0.1 to 1e6 seconds")
-
-
-@contextmanager
-def closing_on_error(worker: Worker, said: str) -> Iterator[None]:
-    """Let go of a worker that cannot start, and say of which option it was."""
-    try:
-        yield
-    except ValueError as error:
-        worker.close()
-        raise ValueError(f"{said}{error}") from error
-
-
-def run_until_signal(worker: Worker, name: str, *, insecure: bool, report_s: float | None) -> None:
-    """Serve until SIGTERM or Ctrl-C, and say where and how it went."""
-    if insecure:
-        tell(f"whoever reaches {worker.address} can use it: there is no authentication")
-    _stop_on_signals(worker)
-    print(f"{name}: listening on {worker.address}", flush=True)
-    worker.run(report_s=report_s)
-    print(f"{name}: stopped; {worker.line()}", flush=True)
-
-
-def split_own(codecs: Sequence[str]) -> tuple[dict[str, Codec], list[str]]:
-    """The user's own codecs, loaded, from "user:48=FOLDER/NAME", and the names of all.
-
-    Raises:
-        ValueError: no such files, or weights that are not those of the card.
-    """
-    own: dict[str, Codec] = {}
-    names = []
-    for text in codecs:
-        if match := re.fullmatch(r"(user:\d+)=(.+)", text):
-            path = Path(match[2])
-            own[match[1]] = zoo.load_run(path.parent, path.name.removesuffix(".safetensors"))
-        names.append(match[1] if match else text)
-    return own, names
-
-
-def _stop_on_signals(worker: Worker) -> None:
-    """The first signal lets the worker finish what it has; the second ends the process."""
-    asked = False
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        nonlocal asked
-        if asked:
-            os._exit(128 + number)
-        asked = True
-        worker.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)

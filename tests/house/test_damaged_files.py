@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from semlink.flowgraphs.protocol import make_keys, read_allowed, read_keys
 from semlink.flowgraphs.studies import Study, read_results, read_study
 from semlink.flowgraphs.studies.engine import STUDY_COLUMNS
 from semlink.flowgraphs.studies.html_report import write_report
@@ -233,6 +234,23 @@ def test_a_row_of_another_study_is_named(tmp_path: Path) -> None:
     (tmp_path / "points.jsonl").write_text(json.dumps(entries[0]) + "\n")
     with pytest.raises(ValueError, match=r"a row of jpeg-ldpc-qam on awgn at ratio 0\.25, which is not of the study"):
         read_results(tmp_path)
+
+
+def test_keys(tmp_path: Path) -> None:
+    pytest.importorskip("zmq", reason="pyzmq is not installed")
+    make_keys(tmp_path / "keys", ["anna"])
+    path, rng = tmp_path / "keys" / "users" / "anna.json", random.Random(7)
+    good, public, count = path.read_bytes(), tmp_path / "keys" / "allowed" / "anna.pub", 0
+    for text in [*changed_values(json.loads(good), rng, 150), "[" * 4000, "3", "null"]:
+        path.write_text(text)
+        count += refused(lambda: read_keys(path))
+    for data in changed_bytes(good, rng, 150):
+        path.write_bytes(data)
+        count += refused(lambda: read_keys(path))
+    for data in changed_bytes(public.read_bytes(), rng, 150):
+        public.write_bytes(data)
+        count += refused(lambda: read_allowed(tmp_path / "keys"))
+    assert count > 350  # a few are only other white space, or another name or key
 
 
 def test_what_is_nested_too_deeply_is_said_in_words() -> None:

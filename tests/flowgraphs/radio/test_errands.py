@@ -34,7 +34,7 @@ class EchoLine:
 
 def test_an_errand_brings_the_answer_and_what_belongs_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     line, got, arrived = EchoLine(), [], threading.Event()
-    monkeypatch.setattr("semlink.flowgraphs.radio.errands.open_line", lambda address: line)
+    monkeypatch.setattr("semlink.flowgraphs.radio.errands.open_line", lambda address, keys: line)
 
     def deliver(answer: Pdu, context: str) -> None:
         got.append((answer.meta["op"], context))

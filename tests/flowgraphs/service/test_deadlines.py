@@ -134,12 +134,12 @@ class FakeDoor:
 
     generation, is_open, waiting = 1, True, 0
 
-    def __init__(self, address: str, limits: object) -> None:
+    def __init__(self, address: str, limits: object, keys: object) -> None:
         self.address, self.sent, self._inbox = address, queue.SimpleQueue[Pdu](), list[list[bytes]]()
         self._ours, self._theirs = socket.socketpair()
 
     def ask(self, pdu: Pdu) -> None:
-        self._inbox.append([b"request", b"client", *pack(pdu)])
+        self._inbox.append([b"request", b"client", b"", *pack(pdu)])
         self._theirs.send(b"\0")
 
     def fileno(self) -> int:

@@ -28,7 +28,7 @@ from semlink.flowgraphs.protocol import (
 from semlink.flowgraphs.protocol.messages import status_request
 from semlink.flowgraphs.service import Service
 from semlink.flowgraphs.service import codecs as service_codecs
-from semlink.flowgraphs.service.worker import split_own
+from semlink.flowgraphs.service.commands import split_own
 from semlink.neural import zoo
 from semlink.phy.link import Frame, Received, channel_uses, esno_to_n0, normalise_power
 from semlink.phy.metrics import psnr

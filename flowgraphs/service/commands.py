@@ -1,0 +1,107 @@
+"""`semlink worker`, and what it has in common with `semlink serve`."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from semlink.flowgraphs.service.service import Service
+from semlink.flowgraphs.service.worker import Worker, tell
+from semlink.flowgraphs.specs import check_count
+from semlink.neural import zoo
+from semlink.phy.link import Codec
+
+
+def run_worker(
+    *,
+    address: str,
+    batch: int,
+    queue: int,
+    threads: int | None,
+    codecs: Sequence[str],
+    report_s: float | None,
+    insecure: bool = False,
+    keys: Path | None = None,
+) -> None:
+    """`semlink worker`.
+
+    Raises:
+        ValueError: an option that cannot be, keys that are none, or an address that is in use or, without `keys` or
+            `insecure`, that others reach.
+    """
+    check_limits(batch=batch, queue=queue, threads=threads, report_s=report_s)
+    own, named = split_own(codecs)
+    service = Service(batch=batch, threads=threads, own=own)
+    worker = Worker(service, address, queue=queue, insecure=insecure, keys=keys)
+    with closing_on_error(worker, "--codec "):
+        for name in named:
+            service.preload(name)
+    run_until_signal(worker, "semlink worker", insecure=insecure, report_s=report_s)
+
+
+def check_limits(*, batch: int, queue: int, threads: int | None, report_s: float | None) -> None:
+    """Raise ValueError unless the limits of a service can be."""
+    for option, count in (("--batch", batch), ("--queue", queue), ("--threads", threads)):
+        check_count(option, count, 1)
+    if report_s is not None and not 0.1 <= report_s <= 1e6:
+        raise ValueError(f"--report {report_s:g} must be from 0.1 to 1e6 seconds")
+
+
+@contextmanager
+def closing_on_error(worker: Worker, said: str) -> Iterator[None]:
+    """Let go of a worker that cannot start, and say of which option it was."""
+    try:
+        yield
+    except ValueError as error:
+        worker.close()
+        raise ValueError(f"{said}{error}") from error
+
+
+def run_until_signal(
+    worker: Worker, name: str, *, insecure: bool, report_s: float | None, page: str | None = None
+) -> None:
+    """Serve until SIGTERM or Ctrl-C, and say where, with the address of the page if there is one, and how it went."""
+    if insecure:
+        tell(f"whoever reaches {worker.address} can use it: there is no authentication")
+    _stop_on_signals(worker)
+    print(f"{name}: listening on {worker.address}", flush=True)
+    if page is not None:
+        print(f"{name}: page at {page}", flush=True)
+    worker.run(report_s=report_s)
+    print(f"{name}: stopped; {worker.line()}", flush=True)
+
+
+def split_own(codecs: Sequence[str]) -> tuple[dict[str, Codec], list[str]]:
+    """The user's own codecs, loaded, from "user:48=FOLDER/NAME", and the names of all.
+
+    Raises:
+        ValueError: no such files, or weights that are not those of the card.
+    """
+    own: dict[str, Codec] = {}
+    names = []
+    for text in codecs:
+        if match := re.fullmatch(r"(user:\d+)=(.+)", text):
+            path = Path(match[2])
+            own[match[1]] = zoo.load_run(path.parent, path.name.removesuffix(".safetensors"))
+        names.append(match[1] if match else text)
+    return own, names
+
+
+def _stop_on_signals(worker: Worker) -> None:
+    """The first signal lets the worker finish what it has; the second ends the process."""
+    asked = False
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        nonlocal asked
+        if asked:
+            os._exit(128 + number)
+        asked = True
+        worker.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
