@@ -40,7 +40,11 @@ def options(
 def compare(
     images: Annotated[
         list[str] | None,
-        typer.Argument(help="Files, folders or sets: samples, kodak, cifar10, cifar10:COUNT.", show_default="samples"),
+        typer.Argument(
+            help="Files, folders or sets: samples, kodak, cifar10, cifar10:COUNT, cifar100, cifar100:COUNT. Codecs that "
+            "classify need labels: those of CIFAR, or a folder with a folder of images for each class.",
+            show_default="samples",
+        ),
     ] = None,
     codec: Annotated[
         list[str] | None,
@@ -212,7 +216,7 @@ def figure(
     results: Annotated[Path, typer.Argument(help="Folder of `semlink sweep` or `semlink compare`.")],
     out: Annotated[Path, typer.Option(help="The figure: .png, .pdf or .svg.")],
     quantity: Annotated[
-        str, typer.Option(help="psnr_db, psnr_mean_db, ssim, ms_ssim, st_lpips, lpips, bler or outage.")
+        str, typer.Option(help="psnr_db, accuracy, top5, psnr_mean_db, ssim, ms_ssim, st_lpips, lpips, bler or outage.")
     ] = "psnr_db",
     over: Annotated[str, typer.Option(help="esno_db, ebno_db (of digital codecs) or ratio.")] = "esno_db",
 ) -> None:

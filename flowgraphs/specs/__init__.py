@@ -1,6 +1,7 @@
 """From words to blocks: the options of the command line, receivers behind codecs, blocks of one's own."""
 
 from semlink.flowgraphs.specs.codec_names import CodecGroup, codec_groups
+from semlink.flowgraphs.specs.labels import LABELLED, Labels, load_labels
 from semlink.flowgraphs.specs.options import (
     DEFAULT_MCS,
     PUBLISHED,
@@ -32,9 +33,11 @@ __all__ = [
     "DEFAULT_MCS",
     "FORM",
     "JOINT",
+    "LABELLED",
     "PUBLISHED",
     "CodecGroup",
     "Kind",
+    "Labels",
     "check_count",
     "code_of",
     "codec_groups",
@@ -44,6 +47,7 @@ __all__ = [
     "is_own",
     "lives_here",
     "load_images",
+    "load_labels",
     "make_channel",
     "make_codecs",
     "make_own",
