@@ -41,8 +41,8 @@ def compare(
     images: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Files, folders or sets: samples, kodak, cifar10, cifar10:COUNT, cifar100, cifar100:COUNT. Codecs that "
-            "classify need labels: those of CIFAR, or a folder with a folder of images for each class.",
+            help="Files, folders or sets: samples, kodak, cifar10, cifar10:COUNT, cifar100, cifar100:COUNT. Codecs "
+            "that classify need labels: those of CIFAR, or a folder with a folder of images for each class.",
             show_default="samples",
         ),
     ] = None,

@@ -1,4 +1,4 @@
-"""How often codecs that classify are right: accuracy and top-5, with exact intervals; and whether they fit the images."""
+"""How often codecs that classify are right, with exact intervals; and whether they fit the images."""
 
 from __future__ import annotations
 

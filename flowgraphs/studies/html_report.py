@@ -55,8 +55,8 @@ _DEFINITIONS = {
     "Curves at different ratios are not equals.",
     "PSNR": "on 8-bit images, from the mean squared error over all images and realisations.",
     "ST-LPIPS, LPIPS": "perceptual distances, lower is better; not to be held against each other.",
-    "Accuracy, top-5": "share of images whose class was the likeliest one, or among the five likeliest. Of codecs whose "
-    "ratios differ from what was asked for, the table of `semlink sweep` has the true ones.",
+    "Accuracy, top-5": "share of images whose class was the likeliest one, or among the five likeliest. Of codecs "
+    "whose ratios differ from what was asked for, the table of `semlink sweep` has the true ones.",
     "Failed": "images of which a code block failed its CRC; what did not arrive is mid-grey. Never dropped.",
     "BLER": "code blocks in error, of all sent.",
     "Intervals": "95 %, by Student's t over noise and fading for these images (over images with one realisation), and "
