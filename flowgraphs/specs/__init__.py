@@ -28,16 +28,20 @@ from semlink.flowgraphs.specs.own_blocks import (
     source_files,
 )
 from semlink.flowgraphs.specs.receivers import JOINT, receive_with, split_codec
+from semlink.flowgraphs.specs.teachers import CLASSIFY, LABEL, block_of, make_teacher
 
 __all__ = [
+    "CLASSIFY",
     "DEFAULT_MCS",
     "FORM",
     "JOINT",
+    "LABEL",
     "LABELLED",
     "PUBLISHED",
     "CodecGroup",
     "Kind",
     "Labels",
+    "block_of",
     "check_count",
     "code_of",
     "codec_groups",
@@ -51,6 +55,7 @@ __all__ = [
     "make_channel",
     "make_codecs",
     "make_own",
+    "make_teacher",
     "own_names",
     "parse_esno",
     "parse_metrics",

@@ -25,6 +25,8 @@ from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs import receivers as receiver_specs
 from semlink.flowgraphs.specs.labels import class_folders, numbered
 from semlink.flowgraphs.specs.own_blocks import is_own, make_own, own_names, register_sources
+from semlink.flowgraphs.specs.teachers import FORM as TEACHER_FORM
+from semlink.flowgraphs.specs.teachers import make_task_link
 from semlink.neural import zoo
 from semlink.neural.diffusion import receiver_names
 from semlink.neural.training import Settings
@@ -172,8 +174,9 @@ def codec_forms() -> str:
         f"SOURCE-ldpc-qam:all for "
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
         f"{'|'.join(kodak_rd.names())}; {receiver_specs.FORM} with RECEIVER "
-        f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; MODULE:NAME for a codec of one's own"
-        + "".join(f", {name}" for name in own_names("codecs"))
+        f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; CODEC+classify:TEACHER and label:TEACHER[:uses=N], "
+        f"where {TEACHER_FORM}; "
+        f"MODULE:NAME for a codec of one's own" + "".join(f", {name}" for name in own_names("codecs"))
     )
 
 
@@ -231,6 +234,11 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
         raise ValueError(f"--codec {name}: {error}") from error
     if name in zoo_codecs():
         return zoo.load(name, ratio=ratio)
+    try:
+        if link := make_task_link(name):
+            return link
+    except ValueError as error:
+        raise ValueError(f"--codec {name}: {error}") from error
     if is_own(name, "codecs"):
         return make_codec_of_own(name, ratio)
     raise ValueError(f"--codec {name!r} must be one of: {codec_forms()}")
