@@ -250,9 +250,9 @@ def compare(
     unlabelled = dict.fromkeys(("csi", "coherence", "equaliser"), "")
     said = getattr(channel, "labels", {})
     name = said.get("channel", type(channel).__name__)
-    labels = {"channel": name, "spec": name, **unlabelled, **said, "seed": seed}
+    conditions = {"channel": name, "spec": name, **unlabelled, **said, "seed": seed}
     rows = [
-        {"codec": job.name, "esno_db": job.esno_db, **labels, **tally.row()}
+        {"codec": job.name, "esno_db": job.esno_db, **conditions, **tally.row()}
         for job, tally in zip(jobs, tallies, strict=True)
     ]
     received = {

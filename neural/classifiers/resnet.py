@@ -44,10 +44,10 @@ class ResNet(nn.Module):
         blocks = (depth - 2) // 6
         self.conv1 = nn.Conv2d(3, WIDTHS[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(WIDTHS[0])
-        for i, width in enumerate(WIDTHS):
-            before = WIDTHS[max(0, i - 1)]
-            stage = [Residual(before if j == 0 else width, width) for j in range(blocks)]
-            setattr(self, f"layer{i + 1}", nn.Sequential(*stage))
+        self.layer1, self.layer2, self.layer3 = (
+            nn.Sequential(*[Residual(before if i == 0 else width, width) for i in range(blocks)])
+            for before, width in zip((WIDTHS[0], *WIDTHS), WIDTHS, strict=False)
+        )
         self.linear = nn.Linear(WIDTHS[-1], classes)
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Seen:

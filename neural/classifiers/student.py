@@ -75,7 +75,7 @@ class Attention(nn.Module):
         return found
 
     def _by_head(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b heads t e"]:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class TokenBlock(nn.Module):
@@ -97,10 +97,8 @@ class TokenBlock(nn.Module):
 def hidden_kernels(model: nn.Module) -> Iterator[nn.Parameter]:
     """What Muon is to train: kernels of dense convolutions, and the matrices within blocks of tokens."""
     for part in model.modules():
-        if isinstance(part, nn.Conv2d) and part.groups == 1:
-            yield part.weight
-        elif isinstance(part, TokenBlock):
-            yield from (layer.weight for layer in part.modules() if isinstance(layer, nn.Linear))
+        if isinstance(part, TokenBlock) or (isinstance(part, nn.Conv2d) and part.groups == 1):
+            yield from (weight for weight in part.parameters() if weight.ndim > 1)
 
 
 def drawn(*shape: int) -> nn.Parameter:

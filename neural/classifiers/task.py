@@ -4,7 +4,7 @@ After Ding et al., "Large Scale Model Enabled Semantic Communications Based on R
 12, 2026 (arXiv 2508.02148), of which the abstract is followed and the public code is not: there attention runs across
 the batch. The design is ours: learned queries pick tokens out of the student's map of features, the first ones being
 the most important because training sends prefixes of random length; the receiver's tokens look at each other and at
-the noise of each.
+the noise of each. Both add to a linear path, by which the codec begins as the student's feature sent as it is.
 """
 
 from __future__ import annotations
@@ -79,6 +79,14 @@ class TaskCodec(nn.Module):
         self.seen_places, self.judge = drawn(tokens, seen_width), drawn(1, seen_width)
         self.decoder = nn.ModuleList([TokenBlock(seen_width, heads=heads) for _ in range(depths[1])])
         self.to_received = nn.Sequential(nn.LayerNorm(seen_width), nn.Linear(seen_width, features))
+        self.direct = nn.Linear(features, 2 * tokens * token_symbols)
+        nn.init.orthogonal_(self.direct.weight)
+        nn.init.zeros_(self.direct.bias)
+        back = self.direct.weight.detach().reshape(tokens, 2 * token_symbols, features).clone()
+        self.direct_back = nn.Parameter(back)
+        for last in (self.to_symbols[1], self.to_received[1]):  # what is added to the linear path is small at first
+            assert isinstance(last, nn.Linear)
+            nn.init.normal_(last.weight, std=0.02)
 
     @property
     def uses(self) -> int:
@@ -146,13 +154,16 @@ class TaskCodec(nn.Module):
 
     def symbols(self, image: Float[Tensor, "b 3 h w"], n0: Float[Tensor, " b"]) -> Complex[Tensor, "b n"]:
         """What `encode` sends, differentiable and with an average noise variance for each image."""
-        asked = self.enter(self.student(image).flatten(2).transpose(1, 2)) + self.places  # (b, places, d)
+        seen = self.student(image)
+        asked = self.enter(seen.flatten(2).transpose(1, 2)) + self.places  # (b, places, d)
         x = self.queries[: self.sent_tokens].expand(len(image), -1, -1)
         if self.told:
             x = x + self.query_level(_level(n0[:, None, None]))
         for block in self.encoder:
             x = block(x, asked)
-        pairs = self.to_symbols(x).float().unflatten(2, (self.token_symbols, 2)).flatten(1, 2)
+        added = self.to_symbols(x).float().flatten(1)  # (b, 2 · symbols)
+        pairs = added + self.direct(self._features(seen))[:, : added.shape[1]]
+        pairs = pairs.unflatten(1, (-1, 2))
         return normalise_power(as_symbols(pairs))
 
     def see_received(self, received: Received) -> Seen:
@@ -168,22 +179,30 @@ class TaskCodec(nn.Module):
         weight = 1 / (1 + received.n0)
         if not self.told:
             weight = weight / weight.amax(dim=1, keepdim=True)
-        seen = torch.cat([as_pairs(received.symbols) * weight[..., None], weight[..., None]], dim=2)
+        weighed = as_pairs(received.symbols) * weight[..., None]
+        seen = torch.cat([weighed, weight[..., None]], dim=2)
         x = self.see(seen.reshape(-1, count, 3 * self.token_symbols)) + self.seen_places[:count]
         if self.told:
             x = x + self.seen_level(_level(received.n0.reshape(-1, count, self.token_symbols)))
         x = torch.cat([self.judge.expand(len(x), 1, -1), x], dim=1)
         for block in self.decoder:
             x = block(x, x)
-        return self._judged(self.to_received(x[:, 0]))
+        direct = torch.einsum(
+            "btr,trf->bf", weighed.reshape(-1, count, 2 * self.token_symbols), self.direct_back[:count]
+        )
+        return self._judged(self.to_received(x[:, 0]) + direct)
 
     def see_image(self, image: Float[Tensor, "b 3 h w"]) -> Seen:
         """What the student makes of images without a channel: the first stage of the training."""
-        return self._judged(self.to_features(self.student(image).mean(dim=(2, 3))))
+        return self._judged(self._features(self.student(image)))
 
     def hidden_weights(self) -> list[nn.Parameter]:
         """What Muon is to train."""
         return list(hidden_kernels(self))
+
+    def _features(self, seen: Float[Tensor, "b d rows columns"]) -> Float[Tensor, "b f"]:
+        features: Tensor = self.to_features(seen.mean(dim=(2, 3)))
+        return features
 
     def _judged(self, features: Tensor) -> Seen:
         return Seen(features.float(), self.head(features).float())

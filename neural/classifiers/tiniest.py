@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from semlink.neural.classifiers.seen import Seen
 
 WIDTHS = (48, 80)
-BLOCKS = 3  # at each width
 
 
 class Norm(nn.Module):
@@ -64,8 +63,8 @@ class Tiniest(nn.Module):
         self.ln1 = Norm(wide)
         self.dsconv = nn.Conv2d(wide, deep, 4, stride=2, padding=1, groups=16)
         self.ln2 = Norm(deep)
-        for i in range(2 * BLOCKS):
-            setattr(self, f"l{i + 1}", Block(wide if i < BLOCKS else deep))
+        self.l1, self.l2, self.l3 = (Block(wide) for _ in range(3))
+        self.l4, self.l5, self.l6 = (Block(deep) for _ in range(3))
         self.fc = nn.Linear(deep, 10)
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Seen:
