@@ -8,6 +8,7 @@ it CIFAR-10 is fetched once from its official source, checked against its publis
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tarfile
 import urllib.request
@@ -136,7 +137,8 @@ def _cifar100_folder() -> Path:
 
 
 def _labels(path: Path, name: str, classes: int) -> Int[Tensor, " n"]:
-    labels = torch.from_numpy(_read_array(path, name).astype(np.int64))
+    found = _read_array(path, name)
+    labels = torch.from_numpy(found.astype(np.int64)) if found.dtype.kind in "iu" else torch.empty(0)
     if labels.ndim != 1 or not len(labels) or not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise DataError(f"data {path}: {name} must be classes from 0 to {classes - 1}")
     return labels
@@ -144,9 +146,9 @@ def _labels(path: Path, name: str, classes: int) -> Int[Tensor, " n"]:
 
 def _read_array(path: Path, name: str) -> np.ndarray:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             return np.asarray(arrays[name])
-    except (OSError, ValueError, LookupError) as error:
+    except Exception as error:  # a damaged archive raises any of half a dozen types
         raise DataError(f"data {path}: no labels {name} that can be read ({error})") from error
 
 

@@ -80,6 +80,11 @@ def test_labels_out_of_range_are_refused(data: Path) -> None:
     np.savez(data / "cifar10" / "labels.npz", test_y=np.full(10_000, 10))
     with pytest.raises(ValueError, match=r"labels\.npz: test_y must be classes from 0 to 9"):
         load_labels(["cifar10:3"])
-    (data / "cifar10" / "labels.npz").write_bytes(b"PK")
-    with pytest.raises(ValueError, match=r"labels\.npz: no labels test_y that can be read"):
+    np.savez(data / "cifar10" / "labels.npz", test_y=np.array(["a"] * 10_000))
+    with pytest.raises(ValueError, match=r"labels\.npz: test_y must be classes from 0 to 9"):
         load_labels(["cifar10:3"])
+    whole = (data / "cifar100" / "labels.npz").read_bytes()
+    for damaged in (b"PK", b"", whole[:500], whole[:200] + bytes(50) + whole[250:]):
+        (data / "cifar10" / "labels.npz").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"labels\.npz: no labels test_y that can be read"):
+            load_labels(["cifar10:3"])
