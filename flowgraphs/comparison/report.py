@@ -228,7 +228,9 @@ def write_comparison(
     found = receiver_margins(outcome)
     if found:
         margin_table(found).to_csv(folder / MARGINS, index=False)
-    (folder / "received").mkdir()
+    shown = folder / "received"
+    if outcome.pictures:
+        shown.mkdir()
     number = {name: f"{i}-{_file_name(Path(name).stem)}" for i, name in enumerate(outcome.sent)}
     pictures = {(*key, ""): picture for key, picture in outcome.pictures.items()}
     for key, one in sampled.items():
@@ -238,7 +240,7 @@ def write_comparison(
         file = f"received/{number[image]}_{_file_name(codec)}_{level:g}dB{end}.png"
         plots.write_image(picture, folder / file)
         received |= {} if end else {(image, codec, level): file}
-    written = sorted(f"received/{path.name}" for path in (folder / "received").iterdir())
+    written = sorted(f"received/{path.name}" for path in shown.glob("*"))
     return [*FILES, *[SHEET] * bool(outcome.pictures), *[MARGINS] * bool(found), *written], received
 
 
