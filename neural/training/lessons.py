@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -40,7 +40,9 @@ class Lessons(NamedTuple):
 
     def to(self, device: str) -> Lessons:
         """The same on a device."""
-        parts = {name: part.to(device) for name, part in self._asdict().items() if isinstance(part, Tensor)}
+        parts: dict[str, Any] = {
+            name: part.to(device) for name, part in self._asdict().items() if isinstance(part, Tensor)
+        }
         return self._replace(**parts)
 
 
