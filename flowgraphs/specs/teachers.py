@@ -62,7 +62,7 @@ def make_task_link(name: str) -> LabelCodec | TaskCodec | None:
     Raises:
         ValueError: a teacher or codec that is not to be had, or a number of channel uses that it cannot send.
     """
-    match = re.fullmatch(r"(.+?)(?::uses=([^:]*))?", name)
+    match = re.fullmatch(r"(.*?)(?::uses=([^:]*))?", name, re.DOTALL)
     assert match is not None
     stem, uses = match[1], _uses(name, match[2])
     if stem.startswith(LABEL):
