@@ -28,6 +28,7 @@ from semlink.flowgraphs.specs.own_blocks import is_own, make_own, own_names, reg
 from semlink.flowgraphs.specs.teachers import FORM as TEACHER_FORM
 from semlink.flowgraphs.specs.teachers import make_task_link
 from semlink.neural import zoo
+from semlink.neural.classifiers import task_cards
 from semlink.neural.diffusion import receiver_names
 from semlink.neural.training import Settings
 from semlink.phy.channels import AWGN, CHANNELS, Rayleigh, parse_channel, with_options
@@ -174,8 +175,8 @@ def codec_forms() -> str:
         f"SOURCE-ldpc-qam:all for "
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
         f"{'|'.join(kodak_rd.names())}; {receiver_specs.FORM} with RECEIVER "
-        f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; CODEC+classify:TEACHER and label:TEACHER[:uses=N], "
-        f"where {TEACHER_FORM}; "
+        f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; CODEC+classify:TEACHER, label:TEACHER[:uses=N], "
+        f"where {TEACHER_FORM}; {'|'.join(task_cards())}[:uses=N]; "
         f"MODULE:NAME for a codec of one's own" + "".join(f", {name}" for name in own_names("codecs"))
     )
 
