@@ -56,7 +56,8 @@ def compare(
             "sampler=ddim|mean|ancestral,seed=N]: a receiver of `semlink zoo` or the path of its weights, such as "
             "swin+sft:steps=1. Behind what shows images, +classify:TEACHER; label:TEACHER[:uses=N] sends the "
             "class that TEACHER sees: tiniest, resnet20, resnet56 (in SEMLINK_DATA/teachers) or MODULE:NAME of a "
-            "torch.nn.Module; task[:uses=N], 8 to 32, is made for CIFAR-10's classes. MODULE:NAME is a codec of your own. `semlink codecs` lists them all. May be repeated.",
+            "torch.nn.Module; task[:uses=N], 8 to 32, is made for CIFAR-10's classes. MODULE:NAME is a codec of "
+            "your own. `semlink codecs` lists them all. May be repeated.",
             show_default="jpeg-ldpc-qam, jpeg-ldpc-qam:adaptive (:outage where the channel fades), deepjscc and swin",
         ),
     ] = None,
