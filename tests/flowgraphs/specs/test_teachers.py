@@ -51,7 +51,7 @@ def make(name: str) -> Codec | InformedCodec:
 
 @pytest.mark.parametrize(
     "name",
-    ["deepjscc+classify:judges:Bright", "jpeg-ldpc-qam:genie+classify:judges:Bright", "label:judges:Bright:uses=4"],
+    ["jpeg-ldpc-qam:genie+classify:judges:Bright", "label:judges:Bright:uses=4"],
 )
 def test_a_teacher_stands_behind_any_codec_and_at_the_transmitter(name: str) -> None:
     got = Link(make(name), AWGN())(DARK_TO_BRIGHT, 20.0, rng=torch.Generator().manual_seed(0))

@@ -36,14 +36,14 @@ def test_multiply_adds_are_those_of_the_layers() -> None:
 
 @needs_cifar
 def test_the_teacher_that_ships_knows_cifar10() -> None:
-    """94.67 % of the first 1,500; of these 60 it knows 57, as the weights in float32 do."""
+    """94.67 % of the first 1,500; of these 24 it knows 22 at least."""
     teacher = load_teacher("tiniest")
-    images, labels = cifar10("test")[:60], cifar10_labels("test")[:60]
+    images, labels = cifar10("test")[:24], cifar10_labels("test")[:24]
     seen = teacher(images)
     assert (teacher.classes, teacher.features, teacher.multiply_adds) == (10, 80, 43_878_176)
-    assert int((seen.logits.argmax(dim=1) == labels).sum()) >= 55
-    alone = torch.cat([teacher(image).logits for image in images[:3].split(1)])
-    torch.testing.assert_close(alone, seen.logits[:3], rtol=1e-4, atol=1e-4)
+    assert int((seen.logits.argmax(dim=1) == labels).sum()) >= 22
+    alone = torch.cat([teacher(image).logits for image in images[:2].split(1)])
+    torch.testing.assert_close(alone, seen.logits[:2], rtol=1e-4, atol=1e-4)
 
 
 @needs_teachers
@@ -51,8 +51,8 @@ def test_the_teacher_that_ships_knows_cifar10() -> None:
 def test_a_residual_network_knows_cifar10() -> None:
     teacher = load_teacher("resnet20")
     assert (teacher.features, teacher.multiply_adds) == (64, 40_551_040)
-    right = teacher(cifar10("test")[:100]).logits.argmax(dim=1) == cifar10_labels("test")[:100]
-    assert int(right.sum()) >= 85
+    right = teacher(cifar10("test")[:40]).logits.argmax(dim=1) == cifar10_labels("test")[:40]
+    assert int(right.sum()) >= 34
 
 
 @pytest.fixture

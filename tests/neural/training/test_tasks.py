@@ -56,7 +56,6 @@ def test_a_training_that_was_stopped_ends_with_the_same_weights(
     settings: Settings, taught: Lessons, tmp_path: Path, weights: Weights, equal: Callable[..., bool]
 ) -> None:
     whole = weights(settings, tmp_path / "whole", taught)
-    weights(replace(settings, schedule="constant"), tmp_path / "other", taught)
     train(settings, tmp_path / "parts", data=taught, minutes=0)
     assert equal(weights(settings, tmp_path / "parts", taught), whole)
     with pytest.raises(ValueError, match="began with other contents: data: changed: labels"):
