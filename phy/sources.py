@@ -1,13 +1,14 @@
-"""Images to send: files, folders, the packaged samples, CIFAR-10 and Kodak.
+"""Images to send: files, folders, the packaged samples, CIFAR-10, CIFAR-100 and Kodak.
 
 Every image is float32 in [0, 1], (b, 3, h, w). `SEMLINK_DATA` may name a folder that holds `cifar10/` (lossless WebP
-mosaics of 100×100 tiles, in the official order) and `kodak/` (kodim01.png …). Without it CIFAR-10 is fetched once from
-its official source, checked against its published md5 and cached.
+mosaics of 100×100 tiles, in the official order, with `labels.npz`), `cifar100/` and `kodak/` (kodim01.png …). Without
+it CIFAR-10 is fetched once from its official source, checked against its published md5 and cached.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tarfile
 import urllib.request
@@ -18,7 +19,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from semlink.phy.pictures import MAX_PIXELS as MAX_PIXELS
@@ -27,6 +28,8 @@ from semlink.phy.pictures import find_images as find_images
 from semlink.phy.pictures import read_levels, read_pixels
 
 SAMPLES = ("astronaut", "chelsea", "coffee")
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+"""The names of CIFAR-10's classes, in the order of its labels."""
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 CIFAR10_BATCHES = {  # file in the official archive: (mosaic in SEMLINK_DATA/cifar10, md5 of the file)
     "data_batch_1.bin": ("train1.webp", "5dd7e06a14cb22eb9f671a540d1b7c25"),
@@ -92,6 +95,63 @@ def cifar10_bytes(split: Literal["train", "test"]) -> UInt8[Tensor, "n 3 32 32"]
     return torch.from_numpy(np.concatenate(batches))
 
 
+def cifar10_labels(split: Literal["train", "test"]) -> Int[Tensor, " n"]:
+    """The classes of the images of `cifar10`, as indices of `CIFAR10_CLASSES`.
+
+    Raises:
+        DataError: as `cifar10`.
+    """
+    if split not in ("train", "test"):
+        raise DataError(f"split={split!r} must be one of: train, test")
+    folder = data_folder()
+    if folder is not None and (folder / "cifar10").is_dir():
+        return _labels(folder / "cifar10" / "labels.npz", f"{split}_y", len(CIFAR10_CLASSES))
+    names = [name for name in CIFAR10_BATCHES if (name == "test_batch.bin") == (split == "test")]
+    return torch.from_numpy(np.concatenate([_official_rows(name)[:, 0] for name in names])).long()
+
+
+def cifar100() -> Float[Tensor, "10000 3 32 32"]:
+    """The test images of CIFAR-100 (Krizhevsky 2009), lossless: image i has class i % 100, so the first 100k are even.
+
+    Raises:
+        DataError: `SEMLINK_DATA/cifar100` is not there.
+    """
+    return torch.from_numpy(_mosaic(_cifar100_folder() / "test.webp")).float() / 255
+
+
+def cifar100_labels() -> tuple[Int[Tensor, " n"], tuple[str, ...]]:
+    """The fine classes of the images of `cifar100`, and their names in alphabetical order.
+
+    Raises:
+        DataError: as `cifar100`.
+    """
+    path = _cifar100_folder() / "labels.npz"
+    return _labels(path, "test_y", 100), tuple(str(name) for name in _read_array(path, "classes"))
+
+
+def _cifar100_folder() -> Path:
+    folder = data_folder()
+    if folder is None or not (folder / "cifar100").is_dir():
+        raise DataError("image set cifar100: set SEMLINK_DATA to a folder that holds cifar100/test.webp and labels.npz")
+    return folder / "cifar100"
+
+
+def _labels(path: Path, name: str, classes: int) -> Int[Tensor, " n"]:
+    found = _read_array(path, name)
+    labels = torch.from_numpy(found.astype(np.int64)) if found.dtype.kind in "iu" else torch.empty(0)
+    if labels.ndim != 1 or not len(labels) or not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise DataError(f"data {path}: {name} must be classes from 0 to {classes - 1}")
+    return labels
+
+
+def _read_array(path: Path, name: str) -> np.ndarray:
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            return np.asarray(arrays[name])
+    except Exception as error:  # a damaged archive raises any of half a dozen types
+        raise DataError(f"data {path}: no labels {name} that can be read ({error})") from error
+
+
 def data_folder() -> Path | None:
     """The folder that `SEMLINK_DATA` names, or None where it is unset.
 
@@ -115,6 +175,11 @@ def _mosaic(path: Path) -> UInt8[np.ndarray, "n 3 32 32"]:
 
 
 def _official_batch(name: str) -> UInt8[np.ndarray, "n 3 32 32"]:
+    return _official_rows(name)[:, 1:].reshape(10_000, 3, 32, 32).copy()
+
+
+def _official_rows(name: str) -> UInt8[np.ndarray, "10000 3073"]:
+    """Of each image its label, then its pixels channel by channel."""
     path = _cache() / name
     if not path.is_file():
         _fetch()
@@ -122,8 +187,7 @@ def _official_batch(name: str) -> UInt8[np.ndarray, "n 3 32 32"]:
     if hashlib.md5(data).hexdigest() != CIFAR10_BATCHES[name][1]:
         path.unlink()
         raise DataError(f"data {path}: md5 differs from the published one; the file was removed, try again")
-    rows = np.frombuffer(data, dtype=np.uint8).reshape(10_000, 1 + 3072)  # label, then the pixels channel by channel
-    return rows[:, 1:].reshape(10_000, 3, 32, 32).copy()
+    return np.frombuffer(data, dtype=np.uint8).reshape(10_000, 1 + 3072)
 
 
 def _fetch() -> None:

@@ -48,7 +48,11 @@ def options(
 def compare(
     images: Annotated[
         list[str] | None,
-        typer.Argument(help="Files, folders or sets: samples, kodak, cifar10, cifar10:COUNT.", show_default="samples"),
+        typer.Argument(
+            help="Files, folders or sets: samples, kodak, cifar10, cifar10:COUNT, cifar100, cifar100:COUNT. Codecs "
+            "that classify need labels: those of CIFAR, or a folder with a folder of images for each class.",
+            show_default="samples",
+        ),
     ] = None,
     codec: Annotated[
         list[str] | None,
@@ -58,7 +62,10 @@ def compare(
             "fixed, adaptive, outage, genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, "
             "heic. CODE: ldpc, gallager, conv, uncoded. Any of them, but published ones, +RECEIVER[:steps=N,"
             "sampler=ddim|mean|ancestral,seed=N]: a receiver of `semlink zoo` or the path of its weights, such as "
-            "swin+sft:steps=1. MODULE:NAME is a codec of your own. `semlink codecs` lists them all. May be repeated.",
+            "swin+sft:steps=1. Behind what shows images, +classify:TEACHER; label:TEACHER[:uses=N] sends the "
+            "class that TEACHER sees: tiniest, resnet20, resnet56 (in SEMLINK_DATA/teachers) or MODULE:NAME of a "
+            "torch.nn.Module; task[:uses=N], 8 to 32, is made for CIFAR-10's classes. MODULE:NAME is a codec of "
+            "your own. `semlink codecs` lists them all. May be repeated.",
             show_default="jpeg-ldpc-qam, jpeg-ldpc-qam:adaptive (:outage where the channel fades), deepjscc and swin",
         ),
     ] = None,
@@ -221,7 +228,7 @@ def figure(
     results: Annotated[Path, typer.Argument(help="Folder of `semlink sweep` or `semlink compare`.")],
     out: Annotated[Path, typer.Option(help="The figure: .png, .pdf or .svg.")],
     quantity: Annotated[
-        str, typer.Option(help="psnr_db, psnr_mean_db, ssim, ms_ssim, st_lpips, lpips, bler or outage.")
+        str, typer.Option(help="psnr_db, accuracy, top5, psnr_mean_db, ssim, ms_ssim, st_lpips, lpips, bler or outage.")
     ] = "psnr_db",
     over: Annotated[str, typer.Option(help="esno_db, ebno_db (of digital codecs) or ratio.")] = "esno_db",
 ) -> None:

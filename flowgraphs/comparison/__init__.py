@@ -1,5 +1,6 @@
 """The same images through several codecs over one channel: the comparison, its report, margins and checks."""
 
+from semlink.flowgraphs.comparison.accuracy import Score, check_classes, is_logits, labels_of
 from semlink.flowgraphs.comparison.card_figures import count_figures, installed_metrics, measure_figures, named
 from semlink.flowgraphs.comparison.check import Finding, check_channel, check_codec
 from semlink.flowgraphs.comparison.comparison import (
@@ -18,12 +19,11 @@ from semlink.flowgraphs.comparison.comparison import (
 from semlink.flowgraphs.comparison.gsc import claim_table, contestants, default_gsc, judge
 from semlink.flowgraphs.comparison.gsc_users import judge_users, measure_users, run_gsc, users_curves
 from semlink.flowgraphs.comparison.margins import psnr_margin
-from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS, draw_curves, write_image
+from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS, as_fraction, draw_curves, write_image
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.record import RECORD, digest_of, sent_file
 from semlink.flowgraphs.comparison.report import (
     MARGINS,
-    as_fraction,
     by_codec,
     describe,
     progress_bar,
@@ -46,11 +46,13 @@ __all__ = [
     "Comparison",
     "Finding",
     "Pixels",
+    "Score",
     "Tally",
     "as_fraction",
     "batches",
     "by_codec",
     "check_channel",
+    "check_classes",
     "check_codec",
     "claim_table",
     "column_of",
@@ -63,8 +65,10 @@ __all__ = [
     "draw_curves",
     "find_cliff",
     "installed_metrics",
+    "is_logits",
     "judge",
     "judge_users",
+    "labels_of",
     "make_console",
     "margin_table",
     "measure_figures",

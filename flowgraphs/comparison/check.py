@@ -163,8 +163,8 @@ def _receiver(codec: Any, image: Tensor) -> Iterator[Finding]:  # noqa: ANN401 -
         yield Finding("decode", False, f"raises {_words(error)}")
         return
     got = decoded.image
-    if got.ndim != 4:
-        yield Finding("decode", None, f"logits {tuple(got.shape)}: a task codec, whose images are not looked at")
+    if got.ndim == 2:
+        yield from _classifier(codec, image, received, got)
         return
     if got.shape != image.shape or not bool(got.isfinite().all()):
         yield Finding("decode", False, f"returns {tuple(got.shape)}, finite: {bool(got.isfinite().all())}")
@@ -206,6 +206,31 @@ def _better(codec: Any, image: Tensor) -> Finding:  # noqa: ANN401 - a user's
     return Finding("better channels", False, f"{told}: is it told an Es/N0 beyond its training?")
 
 
+def _classifier(codec: Any, image: Tensor, received: Received, got: Tensor) -> Iterator[Finding]:  # noqa: ANN401
+    """Of a codec that gives logits: their form, and that an image's are its own."""
+    told, classes = getattr(codec, "classes", None), got.shape[1]
+    finite = bool(got.isfinite().all())
+    good = len(got) == len(image) and classes >= 2 and finite and told in (None, classes)
+    said = f"logits {tuple(got.shape)}, finite: {finite}"
+    said += "" if told in (None, classes) else f"; the codec says classes={told}"
+    yield Finding("decode", good, said if good else f"{said}; they must be (images, classes), finite")
+    if not good:
+        return
+    scale = float(got.abs().max()) + 1e-9
+    _encode(codec, image.flip(0))  # what the transmitter did last is nothing to the receiver
+    off = float((_decoded(codec.decode(received)).image - got).abs().max()) / scale
+    words = "from the reception alone" if off < 1e-4 else (
+        f"changes by {100 * off:.2g} % when another image was encoded meanwhile: the receiver looks at the transmitter"
+    )  # fmt: skip
+    yield Finding("knowledge", off < 1e-4, words)
+    alone = torch.cat([_decoded(codec.decode(_row(received, i))).image for i in range(len(image))])
+    off = float((alone - got).abs().max()) / scale
+    words = (
+        "logits are those of each image alone" if off < 1e-3 else f"logits change by {100 * off:.2g} % with the batch"
+    )
+    yield Finding("decoded batch", off < 1e-3, words)
+
+
 def _psnr_at(codec: Any, image: Tensor, esno_db: float) -> float:  # noqa: ANN401 - a user's
     """PSNR in dB; NaN where the decoder returns what is no number."""
     received = _received(_encode(codec, image, n0=esno_to_n0(esno_db)), image, esno_db)
@@ -225,7 +250,8 @@ def _gradients(codec: Any, image: Tensor) -> Finding:  # noqa: ANN401 - a user's
         got = _decoded(codec.decode(_received(frame, image, ESNO_DB))).image
         if not got.requires_grad:
             return Finding("gradients", None, "none flow through encode and decode: for use, not for training")
-        gradients = torch.autograd.grad((got - image).square().mean(), weights, allow_unused=True)
+        wanted = image if got.ndim == 4 else torch.zeros_like(got)
+        gradients = torch.autograd.grad((got - wanted).square().mean(), weights, allow_unused=True)
     except Exception as error:
         return Finding("gradients", False, f"raises {_words(error)}")
     finally:

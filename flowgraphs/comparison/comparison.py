@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from semlink.flowgraphs.comparison.accuracy import Score, check_classes, is_logits, labels_of, score
+from semlink.flowgraphs.specs import Labels
 from semlink.phy import metrics
 from semlink.phy.link import Channel, Codec, InformedCodec, Link, Transmission, check_image
 from semlink.phy.metrics import METRICS
@@ -50,6 +52,7 @@ class Tally:
     bits: dict[str, int] = field(default_factory=dict)  # sent, by purpose
     modes: Counter[str] = field(default_factory=Counter)  # transmission modes, by image
     papr_db: list[float] = field(default_factory=list)
+    scores: Score = field(default_factory=Score)  # of codecs that classify
 
     def begin_realisation(self, perceptual: Iterable[str]) -> None:
         """What is added from here on is of another realisation, with distances by these perceptual metrics."""
@@ -57,14 +60,26 @@ class Tally:
         for name in perceptual:
             self.perceptual.setdefault(name, []).append([])
 
-    def add(self, sent: Float[Tensor, "b c h w"], got: Transmission, distances: Mapping[str, Sequence[float]]) -> None:
-        """Count one batch, with the distance of each image by perceptual metric."""
+    def add(
+        self,
+        sent: Float[Tensor, "b c h w"],
+        got: Transmission,
+        distances: Mapping[str, Sequence[float]],
+        labels: Sequence[int] | None = None,
+        classes: int = 0,
+    ) -> None:
+        """Count one batch, with the distance of each image by perceptual metric, or the classes of the images.
+
+        Raises:
+            ValueError: images of another shape than those sent, or logits for which there are no such classes.
+        """
         for name, values in distances.items():
             self.perceptual[name][-1] += values
-        self.squared_errors[-1] += metrics.squared_error(got.image, sent).tolist()
-        side = min(sent.shape[-2:])
-        self.ssim += [metrics.ssim(got.image, sent) if side >= metrics.SSIM_MIN_SIDE else math.nan] * len(sent)
-        self.ms_ssim += [metrics.ms_ssim(got.image, sent) if side >= metrics.MS_SSIM_MIN_SIDE else math.nan] * len(sent)
+        if is_logits(got):
+            self.scores += score(got.image, labels, classes)
+            self._add_unknown(len(sent))
+        else:
+            self._add_images(sent, got.image)
         self.failed += int(got.failed.sum())
         if got.block_errors is not None and got.blocks is not None:
             self.block_errors += int(got.block_errors.sum())
@@ -79,11 +94,25 @@ class Tally:
             self.notes.setdefault(topic, [])
             self.notes[topic] += [note] * (note not in self.notes[topic])  # images of other sizes may differ
 
+    def _add_images(self, sent: Float[Tensor, "b c h w"], got: Float[Tensor, "b c h w"]) -> None:
+        self.squared_errors[-1] += metrics.squared_error(got, sent).tolist()
+        side = min(sent.shape[-2:])
+        self.ssim += [metrics.ssim(got, sent) if side >= metrics.SSIM_MIN_SIDE else math.nan] * len(sent)
+        self.ms_ssim += [metrics.ms_ssim(got, sent) if side >= metrics.MS_SSIM_MIN_SIDE else math.nan] * len(sent)
+
+    def _add_unknown(self, images: int) -> None:
+        """What a codec that classifies has of an image codec's figures."""
+        for figures in (self.squared_errors[-1], self.ssim, self.ms_ssim):
+            figures += [math.nan] * images
+
     def row(self) -> dict[str, float | int]:
         """The figures, by column of the table."""
         errors = np.array(self.squared_errors).T  # (images, realisations)
-        pooled = metrics.psnr_estimate(errors)
-        per_image = metrics.mean_estimate(np.vectorize(metrics.to_db)(errors))
+        if self.scores.sent:
+            pooled = per_image = metrics.Estimate(math.nan, math.nan, math.nan)
+        else:
+            pooled = metrics.psnr_estimate(errors)
+            per_image = metrics.mean_estimate(np.vectorize(metrics.to_db)(errors))
         blocks = metrics.error_rate(self.block_errors, self.blocks) if self.blocks else None
         return {
             "ratio": self.uses / self.values,
@@ -105,6 +134,7 @@ class Tally:
             **self._shares(),
             "papr_db": float(np.mean(self.papr_db)) if self.papr_db else math.nan,
             **self._distances(),
+            **self.scores.columns(),
         }
 
     def _distances(self) -> dict[str, float]:
@@ -134,6 +164,7 @@ COLUMNS = (
     "bler_low", "bler_high", "ms_ssim", "coherence", "equaliser", "mode", "source_share", "padding_share", "crc_share",
     "parity_share", "header_share", "spec", "papr_db",
     *(column_of(name) + end for name in METRICS for end in ("", "_low", "_high")),
+    "accuracy", "accuracy_low", "accuracy_high", "top5", "top5_low", "top5_high",
 )  # fmt: skip
 
 
@@ -184,6 +215,7 @@ def compare(
     seed: int = 0,
     pictures: Collection[float] = (),
     metrics: Sequence[str] = (),
+    labels: Labels | None = None,
     workers: int | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> Comparison:
@@ -201,12 +233,14 @@ def compare(
         seed: of the channel.
         pictures: the Es/N0 of which received images are kept, of the first `SHOWN` images.
         metrics: perceptual metrics to measure as well, of "st-lpips" and "lpips"; lower is better.
+        labels: the classes of the images, for codecs that deliver logits.
         workers: threads that share out the codecs and Es/N0; None for as many as there are cores.
         progress: called after each codec and Es/N0, of which there are len(codecs)·len(esno_db).
 
     Raises:
         ValueError: no image, codec or Es/N0, an unknown metric or one whose weights are not to be had, images that
-            are not RGB with one, or what `Link` raises.
+            are not RGB with one, a codec that classifies where images have no label or other classes, or what `Link`
+            raises.
     """
     levels, shown = _levels("esno_db", esno_db), frozenset(_levels("pictures", pictures))
     _check_mapping("images", images, "names to images, such as {'mine': image}")
@@ -221,14 +255,15 @@ def compare(
         if value is not None and value < 1:
             raise ValueError(f"{name}={value} must be at least 1")
     jobs = [_Job(name, codec, level) for name, codec in codecs.items() for level in levels]
-    plan = _Plan(images, channel, realisations, seed, shown, _perceptual(metrics, images))
+    check_classes(codecs, labels, images)
+    plan = _Plan(images, channel, realisations, seed, shown, _perceptual(metrics, images), labels)
     tallies = _run_all(plan, jobs, min(workers or cores(), len(jobs)), progress)
     unlabelled = dict.fromkeys(("csi", "coherence", "equaliser"), "")
     said = getattr(channel, "labels", {})
     name = said.get("channel", type(channel).__name__)
-    labels = {"channel": name, "spec": name, **unlabelled, **said, "seed": seed}
+    conditions = {"channel": name, "spec": name, **unlabelled, **said, "seed": seed}
     rows = [
-        {"codec": job.name, "esno_db": job.esno_db, **labels, **tally.row()}
+        {"codec": job.name, "esno_db": job.esno_db, **conditions, **tally.row()}
         for job, tally in zip(jobs, tallies, strict=True)
     ]
     received = {
@@ -303,6 +338,7 @@ class _Plan:
     seed: int
     pictures: frozenset[float]
     perceptual: Mapping[str, metrics.Perceptual]
+    labels: Labels | None
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self, job: _Job) -> Tally:
@@ -317,10 +353,11 @@ class _Plan:
                 try:
                     got = link(batch, job.esno_db, rng=image_rngs(self.seed, batch, realisation=realisation))
                     # A batch holds the same images every time: the name of its first stands for it.
-                    tally.add(batch, got, self._distances(got.image, batch, names[0]))
+                    distances = {} if is_logits(got) else self._distances(got.image, batch, names[0])
+                    tally.add(batch, got, distances, *labels_of(self.labels, names))
                 except ValueError as error:
                     raise ValueError(f"{job.name} at {job.esno_db:g} dB: {error}") from error
-                if realisation == 0:
+                if realisation == 0 and not is_logits(got):
                     received = zip(names, torch.split(got.image, 1), strict=True)
                     tally.pictures |= {name: pixels(image) for name, image in received if name in shown}
                     failed = zip(names, got.failed.tolist(), strict=True)

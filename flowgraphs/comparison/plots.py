@@ -1,4 +1,4 @@
-"""The pictures of a comparison: PSNR, SSIM and perceptual distances against Es/N0, and the contact sheet."""
+"""The pictures of a comparison: accuracy, PSNR, SSIM and perceptual distances against Es/N0, and the contact sheet."""
 
 from __future__ import annotations
 
@@ -40,23 +40,27 @@ SIMILARITIES = {"ssim": "SSIM", "ms_ssim": "MS-SSIM"}
 def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
     """PSNR (from the mean squared error) against Es/N0 with 95 % bands, and the cliff of every codec that has one.
 
-    A panel below for SSIM, for MS-SSIM and for every perceptual metric, as far as they were measured.
+    A panel below for SSIM, for MS-SSIM and for every perceptual metric, as far as they were measured. Where codecs
+    classify, their accuracy stands first, each curve with its own ratio, and PSNR only where a codec shows images.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # 0.5 s, which who draws nothing need not wait
     from matplotlib.figure import Figure
 
     similar = {column: label for column, label in SIMILARITIES.items() if np.isfinite(comparison.table[column]).any()}
     measured = [name for name in comparison.metrics if np.isfinite(comparison.table[column_of(name)]).any()]
-    heights = [5.2, *[2.4] * len(similar), *[3.2] * len(measured)]
+    shown = ["accuracy"] * _known(comparison.table, "accuracy")
+    shown += ["psnr_db"] * (not shown or _known(comparison.table, "psnr_mean_db"))
+    heights = [*[5.2] * len(shown), *[2.4] * len(similar), *[3.2] * len(measured)]
     figure = Figure(figsize=(8, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    _draw_psnr(comparison, panels[0])
+    for axes, column in zip(panels, shown, strict=False):
+        (_draw_accuracy if column == "accuracy" else _draw_psnr)(comparison, axes)
     panels[0].set_title(wrapped(title, 100), fontsize=10)
-    for axes, (column, label) in zip(panels[1:], similar.items(), strict=False):
+    for axes, (column, label) in zip(panels[len(shown) :], similar.items(), strict=False):
         _draw_similarity(comparison, column, axes)
         axes.set(ylabel=label)
-    for axes, name in zip(panels[1 + len(similar) :], measured, strict=True):
+    for axes, name in zip(panels[len(shown) + len(similar) :], measured, strict=True):
         _draw_distances(comparison, column_of(name), axes)
         axes.set(ylabel=f"{METRICS[name].label}, lower is better")
     panels[-1].set(xlabel="Es/N0 (dB), average per complex symbol")
@@ -64,8 +68,33 @@ def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
         figure.savefig(partial, dpi=150, format="png")
 
 
+def _known(table: pd.DataFrame, column: str) -> bool:
+    return bool(table[column].notna().any())
+
+
+def _draw_accuracy(comparison: Comparison, axes: Axes) -> None:
+    """Of the codecs that classify, with exact 95 % bands; the legend states the ratio of each: they are no equals."""
+    for codec, rows, colour, style in _curves(comparison):
+        if not _known(rows, "accuracy"):
+            continue
+        label = f"{codec}, ratio {as_fraction(float(rows['ratio'].mean()))}"
+        axes.plot(rows["esno_db"], 100 * rows["accuracy"], style, color=colour, label=label)
+        low, high = 100 * rows["accuracy_low"], 100 * rows["accuracy_high"]
+        axes.fill_between(rows["esno_db"], low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.set(ylabel="accuracy (%)", ylim=(0, 100))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="best", fontsize=8, title="curves at different ratios are no equals", title_fontsize=7)
+
+
+def as_fraction(ratio: float) -> str:
+    """A ratio as a reader knows it: 1/6 where it is one over a whole number."""
+    return f"1/{round(1 / ratio)}" if abs(1 / ratio - round(1 / ratio)) < 0.01 else f"{ratio:.4g}"
+
+
 def _draw_psnr(comparison: Comparison, axes: Axes) -> None:
     for codec, rows, colour, style in _curves(comparison):
+        if not _known(rows, "psnr_mean_db"):
+            continue
         published = bool(rows["psnr_db"].isna().all())
         label = f"{codec} at capacity (mean of images)" if published else codec
         label += ", ∞ where no point is" if np.isinf(rows["psnr_db"]).any() else ""
@@ -106,7 +135,8 @@ def _draw_distances(comparison: Comparison, column: str, axes: Axes) -> None:
 def _curves(comparison: Comparison) -> Iterator[tuple[str, pd.DataFrame, str, str]]:
     """Each codec's rows with its colour and its style of line: dotted for what only bounds or is only published."""
     for i, (codec, rows) in enumerate(comparison.table.groupby("codec", sort=False)):
-        bound = "-capacity" in str(codec) or bool(rows["psnr_db"].isna().all())
+        published = not (_known(rows, "psnr_db") or _known(rows, "accuracy"))
+        bound = "-capacity" in str(codec) or published
         style = ":" if bound else MARKERS[i % len(MARKERS)] + "-"
         yield str(codec), rows.sort_values("esno_db"), COLOURS[i % len(COLOURS)], style
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import pandas as pd
 from rich.table import Table
 
@@ -49,9 +50,15 @@ def _cases(outcome: Comparison) -> Iterator[tuple[str, str, float, str]]:
     for i, name in enumerate(names):
         alone, joint, _ = name.partition(JOINT)
         rivals = [other for other in names[:i] if other.startswith(alone + JOINT)]
-        for other in [alone] * (alone in names) + rivals if joint else []:
+        shows = joint and _shows(outcome, name)
+        for other in [one for one in [alone] * (alone in names) + rivals if _shows(outcome, one)] if shows else []:
             for quantity in (PSNR, *(column_of(metric) for metric in outcome.metrics)):
                 yield from ((name, other, level, quantity) for level in levels)
+
+
+def _shows(outcome: Comparison, codec: str) -> bool:
+    """Whether a codec shows images, as one that classifies does not."""
+    return not all(np.isnan(errors).all() for (name, _), errors in outcome.errors.items() if name == codec)
 
 
 def _margin(outcome: Comparison, codec: str, over: str, level: float, quantity: str) -> Margin:

@@ -23,6 +23,7 @@ from torch import Tensor
 from semlink.baselines.capacity import shannon
 from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
 from semlink.flowgraphs.comparison import plots
+from semlink.flowgraphs.comparison.accuracy import check_classes
 from semlink.flowgraphs.comparison.comparison import (
     CODED,
     Comparison,
@@ -32,6 +33,7 @@ from semlink.flowgraphs.comparison.comparison import (
     pixels,
     usual_realisations,
 )
+from semlink.flowgraphs.comparison.plots import as_fraction
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.record import RECORD, SENT, digest_of, record, sent_file
 from semlink.flowgraphs.comparison.terminal import make_console
@@ -42,6 +44,7 @@ from semlink.flowgraphs.specs import (
     check_count,
     default_codecs,
     load_images,
+    load_labels,
     make_channel,
     make_codecs,
     parse_esno,
@@ -55,7 +58,8 @@ from semlink.phy.link import Codec, InformedCodec, esno_to_n0
 from semlink.phy.metrics import METRICS
 from semlink.phy.progress import progress_of
 
-FILES = ("compare.csv", RECORD, "compare.png", "contact.png")
+SHEET = "contact.png"  # where images were received
+FILES = ("compare.csv", RECORD, "compare.png")
 MARGINS = "margins.csv"  # of receivers, where there are any
 Sampled = Mapping[tuple[str, str, float], Spread]
 
@@ -93,7 +97,8 @@ def run_compare(
     share = parse_ratio(ratio)
     chosen = make_codecs(names, ratio=share, mcs=mcs, channel=over)
     published = published_curves(names, words, channel=over)
-    images = load_images(words)
+    images, labels = load_images(words), load_labels(words)
+    check_classes(chosen, labels, images)
     check_samples(samples, chosen)
     try_codecs(chosen, images)
     repeats = realisations or usual_realisations(over, len(images))
@@ -109,6 +114,7 @@ def run_compare(
                 seed=seed,
                 pictures=shown,
                 metrics=measured,
+                labels=labels,
                 progress=advance,
             )
         outcome = replace(outcome, table=add_published(outcome.table, published, share))
@@ -169,7 +175,7 @@ def try_codecs(codecs: Mapping[str, Codec | InformedCodec], images: Mapping[str,
 
 
 @contextmanager
-def writable(out: Path, *, stale: Sequence[str] = ("received", SENT, MARGINS)) -> Iterator[Path]:
+def writable(out: Path, *, stale: Sequence[str] = ("received", SENT, MARGINS, SHEET)) -> Iterator[Path]:
     """A folder to write to, whose files move to `out` when all has gone well; otherwise nothing is left behind.
 
     Args:
@@ -206,7 +212,7 @@ def writable(out: Path, *, stale: Sequence[str] = ("received", SENT, MARGINS)) -
 
 
 def _refuse_clashes(out: Path) -> None:
-    for name in (*FILES, MARGINS):
+    for name in (*FILES, SHEET, MARGINS):
         if (out / name).is_dir():
             raise OSError(f"--out {out}: {name} is a folder there; give another folder")
     for name in ("received", SENT):
@@ -217,7 +223,7 @@ def _refuse_clashes(out: Path) -> None:
 def write_comparison(
     outcome: Comparison, mcs: str | None, folder: Path, sampled: Sampled
 ) -> tuple[list[str], dict[tuple[str, str, float], str]]:
-    """Write compare.csv, compare.png, contact.png, margins.csv where there are any, received/*.png and sent/*.png.
+    """Write compare.csv, compare.png, and where there are any contact.png, margins.csv, received/*.png and sent/*.png.
 
     Returns:
         the names of all files, and which of them are what was received, by image, codec and Es/N0.
@@ -225,11 +231,14 @@ def write_comparison(
     title = describe(outcome, mcs)
     outcome.table.to_csv(folder / "compare.csv", index=False)
     plots.draw_curves(outcome, title, folder / "compare.png")
-    plots.draw_contact_sheet(outcome, title, folder / "contact.png")
+    if outcome.pictures:
+        plots.draw_contact_sheet(outcome, title, folder / SHEET)
     found = receiver_margins(outcome)
     if found:
         margin_table(found).to_csv(folder / MARGINS, index=False)
-    (folder / "received").mkdir()
+    shown = folder / "received"
+    if outcome.pictures:
+        shown.mkdir()
     number = {name: f"{i}-{_file_name(Path(name).stem)}" for i, name in enumerate(outcome.sent)}
     pictures = {(*key, ""): picture for key, picture in outcome.pictures.items()}
     for key, one in sampled.items():
@@ -239,12 +248,13 @@ def write_comparison(
         file = f"received/{number[image]}_{_file_name(codec)}_{level:g}dB{end}.png"
         plots.write_image(picture, folder / file)
         received |= {} if end else {(image, codec, level): file}
-    (folder / SENT).mkdir()
+    if received:
+        (folder / SENT).mkdir()
     for name in dict.fromkeys(image for image, _, _ in received):
         picture = pixels(outcome.sent[name])
         plots.write_image(picture, folder / sent_file(digest_of(picture)))
-    written = sorted(f"{part}/{path.name}" for part in ("received", SENT) for path in (folder / part).iterdir())
-    return [*FILES, *[MARGINS] * bool(found), *written], received
+    written = sorted(f"{part}/{path.name}" for part in ("received", SENT) for path in (folder / part).glob("*"))
+    return [*FILES, *[SHEET] * bool(outcome.pictures), *[MARGINS] * bool(found), *written], received
 
 
 def _file_name(text: str) -> str:
@@ -256,24 +266,32 @@ def describe(outcome: Comparison, mcs: str | None) -> str:
     row = outcome.table.iloc[0]
     scheme = f", digital MCS {mcs}" if mcs else ""
     counts = f"images {row['images']} × realisations {row['realisations']}"
-    return f"{row['spec']}; ratio {as_fraction(row['ratio'])}{scheme}; {counts}"
-
-
-def as_fraction(ratio: float) -> str:
-    """A ratio as a reader knows it: 1/6 where it is one over a whole number."""
-    return f"1/{round(1 / ratio)}" if abs(1 / ratio - round(1 / ratio)) < 0.01 else f"{ratio:.4g}"
+    tasks = bool(outcome.table["accuracy"].notna().any())
+    ratio = "ratio of each curve beside its name" if tasks else f"ratio {as_fraction(row['ratio'])}"
+    return f"{row['spec']}; {ratio}{scheme}; {counts}"
 
 
 def _print_comparison(outcome: Comparison, files: Sequence[str], sampled: Sampled) -> None:
     console = make_console()
-    title = "PSNR in dB from the mean squared error (95 % interval); failed images of those sent"
-    console.print(by_codec(outcome, title, psnr_cell))
+    table = outcome.table
+    if table["accuracy"].notna().any():
+        title = "accuracy in % (95 % interval); failed images of those sent"
+        console.print(by_codec(outcome, title, partial(share_cell, "accuracy")))
+    if table["top5"].notna().any():
+        title = "class among the five likeliest in % (95 % interval)"
+        console.print(by_codec(outcome, title, partial(share_cell, "top5")))
+    if table["accuracy"].isna().any():
+        title = "PSNR in dB from the mean squared error (95 % interval); failed images of those sent"
+        console.print(by_codec(outcome, title, psnr_cell))
     for metric in outcome.metrics:
         title = f"{METRICS[metric].label} (95 % interval); lower is better"
         console.print(by_codec(outcome, title, partial(distance_cell, column_of(metric))))
     for table in printed(outcome, receiver_margins(outcome)):
         console.print(table)
     for codec, rows in outcome.table.groupby("codec", sort=False):
+        if table["accuracy"].notna().any():
+            uses = f"ratio {as_fraction(float(rows['ratio'].mean()))} of channel uses per image value"
+            console.print(f"{codec}: {uses}", soft_wrap=True)
         cliff = find_cliff(rows)
         if cliff is not None:
             said = f"{codec}: cliff at {cliff:.1f} dB: below it more than half of the images fail"
@@ -324,6 +342,15 @@ def psnr_cell(row: pd.Series) -> str:
     known = math.isfinite(row["psnr_db_low"])
     interval = f" ({row['psnr_db_low']:.2f} … {row['psnr_db_high']:.2f})" if known else ""
     return f"{_number(row['psnr_db'])}{interval}{failed}"
+
+
+def share_cell(column: str, row: pd.Series) -> str:
+    """A share of a row in per cent with its exact interval, and how many images failed."""
+    if math.isnan(row[column]):
+        return "–"
+    failed = f", {int(row['failed'])}/{int(row['images'] * row['realisations'])} failed" if row["failed"] else ""
+    low, high = 100 * row[f"{column}_low"], 100 * row[f"{column}_high"]
+    return f"{100 * row[column]:.1f} ({low:.1f} … {high:.1f}){failed}"
 
 
 def _number(value: float) -> str:

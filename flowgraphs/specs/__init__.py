@@ -1,6 +1,7 @@
 """From words to blocks: the options of the command line, receivers behind codecs, blocks of one's own."""
 
 from semlink.flowgraphs.specs.codec_names import CodecGroup, codec_groups
+from semlink.flowgraphs.specs.labels import LABELLED, Labels, load_labels
 from semlink.flowgraphs.specs.options import (
     DEFAULT_MCS,
     PUBLISHED,
@@ -27,14 +28,20 @@ from semlink.flowgraphs.specs.own_blocks import (
     source_files,
 )
 from semlink.flowgraphs.specs.receivers import JOINT, receive_with, split_codec
+from semlink.flowgraphs.specs.teachers import CLASSIFY, LABEL, block_of, make_teacher
 
 __all__ = [
+    "CLASSIFY",
     "DEFAULT_MCS",
     "FORM",
     "JOINT",
+    "LABEL",
+    "LABELLED",
     "PUBLISHED",
     "CodecGroup",
     "Kind",
+    "Labels",
+    "block_of",
     "check_count",
     "code_of",
     "codec_groups",
@@ -44,9 +51,11 @@ __all__ = [
     "is_own",
     "lives_here",
     "load_images",
+    "load_labels",
     "make_channel",
     "make_codecs",
     "make_own",
+    "make_teacher",
     "own_names",
     "parse_esno",
     "parse_metrics",

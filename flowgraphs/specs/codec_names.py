@@ -14,6 +14,7 @@ from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs.own_blocks import own_names, register_sources
 from semlink.flowgraphs.specs.receivers import FORM
 from semlink.neural import zoo
+from semlink.neural.classifiers import TEACHERS, task_cards
 from semlink.neural.diffusion import receiver_cards
 
 KNOWN = {
@@ -52,7 +53,7 @@ def codec_groups() -> list[CodecGroup]:
         ValueError: a package offers a source coder whose name is taken, or that cannot be imported.
     """
     register_sources()
-    return [_neural(), *_digital(), _ceilings(), _published(), _receivers(), _own()]
+    return [_neural(), *_digital(), _ceilings(), _published(), _receivers(), _tasks(), _own()]
 
 
 def _neural() -> CodecGroup:
@@ -104,6 +105,19 @@ def _receivers() -> CodecGroup:
         for name, card in receiver_cards().items()
     }
     return CodecGroup("trained receivers behind a codec", f"{FORM}, or +FILE.safetensors", named)
+
+
+def _tasks() -> CodecGroup:
+    named = {
+        f"label:{name}": f"the class that {name} sees at the transmitter ({one.accuracy})"
+        for name, one in TEACHERS.items()
+    }
+    named |= {f"CODEC+classify:{name}": f"{name} looks at what CODEC shows" for name in TEACHERS}
+    named |= {name: f"made for the task, distilled from {card.teacher}" for name, card in task_cards().items()}
+    form = (
+        "label:TEACHER[:uses=N], CODEC+classify:TEACHER, TASK[:uses=N]; TEACHER may be MODULE:NAME of a torch.nn.Module"
+    )
+    return CodecGroup("links that deliver a class: images need labels", form, named)
 
 
 def _behind(codec: str) -> str:

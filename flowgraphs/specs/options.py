@@ -23,8 +23,12 @@ from semlink.baselines.ideal import BOUNDS, CapacityCodec
 from semlink.baselines.separate import separate_codec
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs import receivers as receiver_specs
+from semlink.flowgraphs.specs.labels import class_folders, numbered
 from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, own_names, register_sources
+from semlink.flowgraphs.specs.teachers import FORM as TEACHER_FORM
+from semlink.flowgraphs.specs.teachers import make_task_link
 from semlink.neural import zoo
+from semlink.neural.classifiers import task_cards
 from semlink.neural.diffusion import receiver_names
 from semlink.neural.training import Settings
 from semlink.phy.channels import AWGN, CHANNELS, Rayleigh, parse_channel, with_options
@@ -32,13 +36,13 @@ from semlink.phy.impairments import Medium
 from semlink.phy.link import Channel, Codec, InformedCodec
 from semlink.phy.metrics import METRICS, MissingWeightsError
 from semlink.phy.rng import probe
-from semlink.phy.sources import SAMPLES, cifar10, find_images, kodak, load_image, sample_images
+from semlink.phy.sources import SAMPLES, cifar10, cifar100, find_images, kodak, load_image, sample_images
 
 CODECS = ("jpeg-ldpc-qam", "jpeg-ldpc-qam:adaptive", "deepjscc", "swin")
 """What is compared when nothing is said, on awgn."""
 PUBLISHED = "published:"
 """How a published rate-distortion curve's name begins."""
-SETS = "samples, kodak, cifar10, cifar10:COUNT"
+SETS = "samples, kodak, cifar10, cifar10:COUNT, cifar100, cifar100:COUNT"
 MAX_LEVELS = 1000
 DEFAULT_MCS = "16qam-1/2"
 """Of a digital codec that is named without a scheme."""
@@ -171,8 +175,9 @@ def codec_forms() -> str:
         f"SOURCE-ldpc-qam:all for "
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
         f"{'|'.join(kodak_rd.names())}; {receiver_specs.FORM} with RECEIVER "
-        f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; MODULE:NAME for a codec of one's own"
-        + "".join(f", {name}" for name in own_names("codecs"))
+        f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; CODEC+classify:TEACHER, label:TEACHER[:uses=N], "
+        f"where {TEACHER_FORM}; {'|'.join(task_cards())}[:uses=N]; "
+        f"MODULE:NAME for a codec of one's own" + "".join(f", {name}" for name in own_names("codecs"))
     )
 
 
@@ -230,6 +235,11 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
         raise ValueError(f"--codec {name}: {error}") from error
     if name in zoo_codecs():
         return zoo.load(name, ratio=ratio)
+    try:
+        if link := make_task_link(name):
+            return link
+    except ValueError as error:
+        raise ValueError(f"--codec {name}: {error}") from error
     if is_own(name, "codecs"):
         return make_codec_of_own(name, ratio)
     if (missing := missing_module(name)) and name.partition(":")[0] not in zoo_codecs():
@@ -290,18 +300,22 @@ def _images(word: str) -> Mapping[str, Tensor]:
         return dict(zip(SAMPLES, torch.split(sample_images(), 1), strict=True))
     if word == "kodak":
         return kodak()
-    if match := re.fullmatch(r"cifar10(?::(\d+))?", word):
-        return _cifar10(match[1])
+    if match := re.fullmatch(r"(cifar100?)(?::(\d+))?", word):
+        return _tested(match[1], match[2])
     path = Path(word)
     if path.is_dir():
+        if folders := class_folders(path):
+            return {str(p): load_image(p) for one in folders for p in find_images(one)}
         return {str(p): load_image(p) for p in find_images(path)}
     if not path.exists():
         raise ValueError(f"image {word}: no such file or folder, nor one of the sets: {SETS}")
     return {word: load_image(path)}
 
 
-def _cifar10(count: str | None) -> Mapping[str, Tensor]:
+def _tested(name: str, count: str | None) -> Mapping[str, Tensor]:
+    """The first test images of CIFAR-10 or CIFAR-100."""
     chosen = 10_000 if count is None else int(count)
     if not 1 <= chosen <= 10_000:
-        raise ValueError(f"image set cifar10:{count}: the count must be 1 … 10000")
-    return {f"cifar10-{i:05d}": image for i, image in enumerate(torch.split(cifar10("test")[:chosen], 1))}
+        raise ValueError(f"image set {name}:{count}: the count must be 1 … 10000")
+    images = cifar10("test") if name == "cifar10" else cifar100()
+    return {numbered(name, i): image for i, image in enumerate(torch.split(images[:chosen], 1))}

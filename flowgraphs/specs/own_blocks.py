@@ -5,8 +5,8 @@ A package that offers a codec names it in its own pyproject.toml, and it is ther
     [project.entry-points."semlink.codecs"]
     mine = "mypackage.codec:MyCodec"
 
-The groups are `semlink.codecs`, `semlink.channels` and `semlink.sources`. Without a package, `mymodule:MyCodec` is the
-thing itself, from a module that Python finds, the working folder included.
+The groups are `semlink.codecs`, `semlink.channels`, `semlink.sources` and `semlink.classifiers`. Without a package,
+`mymodule:MyCodec` is the thing itself, from a module that Python finds, the working folder included.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from semlink.baselines.sources import SOURCES, register_source
 
-Kind = Literal["codecs", "channels", "sources"]
+Kind = Literal["codecs", "channels", "sources", "classifiers"]
 """What a block of one's own may be; with `semlink.` before it, the group of its entry point."""
 HERE = "__main__"
 """The module of a script, or of a notebook's cells: its blocks are known to this process alone."""

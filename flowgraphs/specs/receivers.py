@@ -1,7 +1,7 @@
 """CODEC+RECEIVER[:OPTION=VALUE,...]: a codec whose reception, or decoded image, goes through a trained receiver.
 
 `swin+sft-swin`, `swin+cddm-swin:steps=5`, `jpeg-ldpc-qam:adaptive+sft-jpeg`, `swin+runs/mine/mine.safetensors`, and
-several in a row, `swin+cddm-swin+sft-swin`.
+several in a row, `swin+cddm-swin+sft-swin`. `swin+classify:resnet56` is a teacher behind whatever shows images.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from semlink.flowgraphs.specs.teachers import CLASSIFY, classify_with
 from semlink.neural.diffusion import (
     SFT,
     Denoised,
@@ -87,6 +88,11 @@ def receive_with(
         ValueError: an unknown receiver, one that the codec cannot have, or an option that it lacks or cannot take.
     """
     for spec in receivers:
+        if isinstance(getattr(codec, "classes", None), int):
+            raise ValueError(f"receiver {spec.name}: takes images; what is before it gives logits")
+        if spec.name.startswith(CLASSIFY):
+            codec = classify_with(codec, spec.name)
+            continue
         card, path = find_receiver(spec.name, codec=name)
         codec = _with(codec, spec, name, card, read(card, path))
     return codec

@@ -14,8 +14,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semlink.flowgraphs.comparison import COLUMNS, Pixels, Tally, batches, digest_of, pixels, usual_realisations
-from semlink.flowgraphs.specs import JOINT, load_images, make_channel, make_codecs, parse_metrics
+from semlink.flowgraphs.comparison import (
+    COLUMNS,
+    Pixels,
+    Tally,
+    batches,
+    check_classes,
+    digest_of,
+    is_logits,
+    labels_of,
+    pixels,
+    usual_realisations,
+)
+from semlink.flowgraphs.specs import JOINT, load_images, load_labels, make_channel, make_codecs, parse_metrics
 from semlink.flowgraphs.studies.plan import Plan, Point
 from semlink.phy import metrics
 from semlink.phy.impairments import Medium
@@ -67,7 +78,7 @@ class Engine:
 
     def __init__(self, study: Plan) -> None:
         self.study = study
-        images = load_images(study.images)
+        images, self.labels = load_images(study.images), load_labels(study.images)
         self.metrics = {name: metrics.Perceptual(name) for name in parse_metrics(study.metrics)}
         self._batches = list(batches(images))
         split = {
@@ -87,7 +98,7 @@ class Engine:
             ValueError: naming it.
         """
         for point in self.study.points()[:: len(self.study.esno_db)]:
-            self.codec(point)
+            check_classes({point.codec: self.codec(point)}, self.labels, self.images)
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of the pixels of each image, by name."""
@@ -156,12 +167,13 @@ class Engine:
             for i, (names, batch) in enumerate(self._batches):
                 got = self._one_batch(link, point, i, realisation)
                 try:
-                    tally.add(batch, got, self._distances(got.image, batch, names[0]))
+                    distances = {} if is_logits(got) else self._distances(got.image, batch, names[0])
+                    tally.add(batch, got, distances, *labels_of(self.labels, names))
                 except Exception as error:  # of images of another shape, say
                     if is_short_of_memory(error):
                         raise MemoryError(str(error)) from error
                     raise PointError(f"images {names[0]} … {names[-1]}: {_words(error)}") from error
-                if realisation == 0:
+                if realisation == 0 and not is_logits(got):
                     received = zip(names, torch.split(got.image, 1), strict=True)
                     tally.pictures |= {name: pixels(image) for name, image in received if name in self._shown}
             if study.stop.is_set and realisation + 1 == look:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from semlink.flowgraphs.comparison import COLOURS, MARKERS
+from semlink.flowgraphs.comparison import COLOURS, MARKERS, as_fraction
 from semlink.phy.documents import written_whole
 from semlink.phy.metrics import error_rate
 
@@ -26,6 +26,8 @@ AXES = {
 }
 QUANTITIES = {
     "psnr_db": "PSNR (dB)",
+    "accuracy": "accuracy",
+    "top5": "class among the five likeliest",
     "psnr_mean_db": "mean PSNR (dB)",
     "ssim": "SSIM",
     "ms_ssim": "MS-SSIM",
@@ -35,6 +37,7 @@ QUANTITIES = {
     "outage": "share of failed images",
 }
 LOGARITHMIC = ("bler", "outage")
+SHARES = ("accuracy", "top5")  # of codecs whose ratios may be far apart: each curve states its own
 NONE_SEEN = "none seen: end of the 95 % interval"
 FORMATS = (".png", ".pdf", ".svg")
 COLUMN_INCHES = 3.5
@@ -134,6 +137,8 @@ def _draw(axes: Axes, rows: pd.DataFrame, quantity: str, over: str) -> None:
             continue
         place = codecs.index(codec)
         label = codec if len(styles) == 1 else f"{codec}, {_told(told, value)}"
+        if quantity in SHARES and over != "ratio":
+            label = f"{codec}, ratio {as_fraction(float(curve['ratio'].mean()))}"
         style: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "linestyle": styles[value]}
         seen = (curve[quantity] > 0) | (not logarithmic)
         shown = curve[quantity].where(seen)

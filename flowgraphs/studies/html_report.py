@@ -31,13 +31,15 @@ LOSSLESS_SIDE = 64
 """Pixels: larger pictures are embedded as WebP of quality 90, smaller ones losslessly."""
 _KEPT = (
     "codec", "spec", "asked_ratio", "ratio", "esno_db", "ebno_db", "psnr_db", "psnr_mean_db", "ssim", "ms_ssim",
-    "st_lpips", "lpips", "bler", "outage", "failed", "images", "realisations",
+    "st_lpips", "lpips", "bler", "outage", "failed", "images", "realisations", "accuracy", "top5",
 )  # fmt: skip
 _COLUMNS = {
     "codec": "codec",
     "spec": "channel",
     "asked_ratio": "ratio",
     "esno_db": "Es/N0 dB",
+    "accuracy": "accuracy",
+    "top5": "top-5",
     "psnr_db": "PSNR dB",
     "ssim": "SSIM",
     "ms_ssim": "MS-SSIM",
@@ -55,10 +57,12 @@ _DEFINITIONS = {
     "Curves at different ratios are not equals.",
     "PSNR": "on 8-bit images, from the mean squared error over all images and realisations.",
     "ST-LPIPS, LPIPS": "perceptual distances, lower is better; not to be held against each other.",
+    "Accuracy, top-5": "share of images whose class was the likeliest one, or among the five likeliest. Of codecs "
+    "whose ratios differ from what was asked for, the table of `semlink sweep` has the true ones.",
     "Failed": "images of which a code block failed its CRC; what did not arrive is mid-grey. Never dropped.",
     "BLER": "code blocks in error, of all sent.",
     "Intervals": "95 %, by Student's t over noise and fading for these images (over images with one realisation), and "
-    "exact for BLER.",
+    "exact for BLER, accuracy and top-5.",
     "Pictures": "the first realisation; larger than 64 pixels they are embedded as WebP of quality 90.",
 }
 
@@ -235,6 +239,8 @@ def _definitions(table: pd.DataFrame) -> str:
         del known["ST-LPIPS, LPIPS"]
     if not table["ebno_db"].notna().any():
         del known["Eb/N0"]
+    if not table["accuracy"].notna().any():
+        del known["Accuracy, top-5"]
     entries = (f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in known.items())
     return f"<dl>{''.join(entries)}</dl>"
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from semlink.flowgraphs.specs import JOINT, lives_here
+from semlink.flowgraphs.specs import JOINT, block_of, lives_here
 from semlink.flowgraphs.studies.engine import Engine, Outcome, in_turn
 from semlink.flowgraphs.studies.plan import Curve, Plan, Point
 from semlink.flowgraphs.studies.results import Results, make_table
@@ -196,7 +196,11 @@ def _pool(
     scheduler: str | None,
     resources: Mapping[str, float] | None,
 ) -> AbstractContextManager[Pool]:
-    alone = [name for name in (*study.codecs, *study.channels) if any(map(lives_here, name.split(JOINT)))]
+    alone = [
+        name
+        for name in (*study.codecs, *study.channels)
+        if any(lives_here(block_of(part)[0]) for part in name.split(JOINT))
+    ]
     if alone and (scheduler is not None or workers):
         said = "is of this process alone; give workers=0, or put it into a file MODULE.py and name MODULE:NAME"
         raise ValueError(f"{alone[0]} {said}")

@@ -4,7 +4,7 @@ from semlink.neural.diffusion.catalogue import TASKS, ReceiverCard, build_receiv
 from semlink.neural.diffusion.cddm import SymbolDenoiser, grid_of
 from semlink.neural.diffusion.control import ResidualCNN
 from semlink.neural.diffusion.ddpm import Schedule
-from semlink.neural.diffusion.receivers import Denoised, Refined, Samples
+from semlink.neural.diffusion.receivers import Denoised, Receiver, Refined, Samples
 from semlink.neural.diffusion.refiner import Refiner
 from semlink.neural.diffusion.sft import CONFIGS, SFT, absolute_errors
 from semlink.neural.diffusion.zoo import (
@@ -21,6 +21,7 @@ __all__ = [
     "SFT",
     "TASKS",
     "Denoised",
+    "Receiver",
     "ReceiverCard",
     "Refined",
     "Refiner",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from semlink.neural.training.inputs import Contents
-from semlink.neural.training.recipe import Settings
+from semlink.neural.training.recipe import STAGES, Settings
 
 
 def describe_data(settings: Settings, contents: Contents) -> str:
@@ -14,7 +14,7 @@ def describe_data(settings: Settings, contents: Contents) -> str:
     if settings.cifar10:
         kept = f" without its last {settings.validation:,}" if settings.validation else ""
         parts.append(f"CIFAR-10 training set{kept}")
-    if settings.photographs or settings.large_photographs:
+    if settings.task not in STAGES and (settings.photographs or settings.large_photographs):
         source = _folder(settings, contents) if settings.images else "1,000 photographs of ImageNet"
         source += f" without the last {settings.large_validation}" if settings.large_validation else ""
         parts.append(f"from {source}, {_crops(settings)}")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from semlink.neural import zoo
 from semlink.neural.training.data import Data
+from semlink.neural.training.lessons import Lessons
 from semlink.neural.training.recipe import Settings
 from semlink.phy.documents import short
 from semlink.phy.link import Codec, esno_to_n0
@@ -24,7 +25,7 @@ Contents = Mapping[str, Mapping[str, str]]
 _SHOWN = 3  # names in a message
 
 
-def contents_of(settings: Settings, data: Data, codec: Codec | None) -> dict[str, dict[str, str]]:
+def contents_of(settings: Settings, data: Data | Lessons, codec: Codec | None) -> dict[str, dict[str, str]]:
     """Of the images, of the weights that `init` names, and of the frozen codec."""
     found = {name: dict(parts) for name, parts in (data.contents or _of_tensors(data)).items()}
     if settings.init:
@@ -34,9 +35,9 @@ def contents_of(settings: Settings, data: Data, codec: Codec | None) -> dict[str
     return found
 
 
-def _of_tensors(data: Data) -> dict[str, dict[str, str]]:
+def _of_tensors(data: Data | Lessons) -> dict[str, dict[str, str]]:
     """Of images that a caller hands in: from where they are is not known."""
-    parts = {"small": data.small, "large": data.large, "validation": data.validation}
+    parts = {name: part for name, part in data._asdict().items() if isinstance(part, Tensor)}
     return {"data": {name: digest([part]) for name, part in parts.items() if len(part)}}
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import math
 import os
-import shlex
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -19,21 +18,23 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch import distributed as dist
 
 from semlink.neural import zoo
-from semlink.neural.diffusion import SFT, ReceiverCard, build_receiver, load_codec, write_receiver_card
-from semlink.neural.models import Fitted, Network, RateAdaptive, build, parameters
+from semlink.neural.classifiers import TaskCodec, build_task
+from semlink.neural.diffusion import SFT, build_receiver, load_codec
+from semlink.neural.models import Fitted, Network, RateAdaptive, build
 from semlink.neural.training.data import Data, draw_batch, training_images
-from semlink.neural.training.described import describe_channels, describe_data
 from semlink.neural.training.inputs import changed_contents, changed_settings, contents_of
+from semlink.neural.training.lessons import Lessons, task_lessons
 from semlink.neural.training.losses import batch_loss
 from semlink.neural.training.muon import Muon
+from semlink.neural.training.publishing import publish
 from semlink.neural.training.receivers import over_awgn, receive_by, receiver_loss
-from semlink.neural.training.recipe import Settings
-from semlink.neural.training.runlog import Log, save_pictures, validate
+from semlink.neural.training.recipe import STAGES, Settings
+from semlink.neural.training.runlog import ESNO_DB, Log, save_pictures, validate
+from semlink.neural.training.tasks import accuracies, levels_of, task_loss
 from semlink.phy.link import Codec
 from semlink.phy.progress import progress_of
 
@@ -58,7 +59,7 @@ class Run:
             zoo.read_weights(self.model, zoo.find_weights(settings.init))
         self.model.to(self.device)
         self.codec = self._frozen(codec)
-        self.codec_psnr_db: dict[int, float] = {}
+        self.codec_psnr_db: dict[float, float] = {}
         self.contents: dict[str, dict[str, str]] = {}  # of what the weights depend on beside the settings
         if settings.channels_last:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -85,7 +86,7 @@ class Run:
         """The file that the training goes on from."""
         return self.out / "checkpoint.pt"
 
-    def take(self, data: Data) -> None:
+    def take(self, data: Data | Lessons) -> None:
         """Note of what the images, the first weights and the codec consist: `save` keeps it.
 
         Raises:
@@ -101,7 +102,7 @@ class Run:
             warnings.warn(f"checkpoint {self.checkpoint} {said}", stacklevel=3)
         self.contents = now
 
-    def advance(self, data: Data) -> float:
+    def advance(self, data: Data | Lessons) -> float:
         """Take one step; return its loss.
 
         Raises:
@@ -110,7 +111,7 @@ class Run:
         settings, step = self.settings, self.step + 1
         # A process's own draws; the CPU's generator heeds 32 bits of a seed.
         rng = torch.Generator().manual_seed(settings.seed * 1_000_000_007 + step + 100_000_007 * self.rank)
-        loss = self._loss(draw_batch(data, settings, rng, share=self.world), rng)
+        loss = self._loss(data, rng)
         self.model.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
@@ -132,9 +133,9 @@ class Run:
             self._average()
         return loss.item()
 
-    def fit(self, data: Data) -> None:
+    def fit(self, data: Data | Lessons) -> None:
         """Let a network that begins with random weights take from the images what it takes from images."""
-        if self.step or self.settings.init or not isinstance(self.model, Fitted):
+        if self.step or self.settings.init or not isinstance(self.model, Fitted) or isinstance(data, Lessons):
             return
         images = data.large if len(data.large) else data.small
         self.model.fit(images[:: -(-len(images) // FIT_IMAGES)].float() / 255)
@@ -171,9 +172,23 @@ class Run:
         model.load_state_dict({**self.model.state_dict(), **self.average})  # what counts things has no average
         return model.eval().requires_grad_(False)
 
-    def validate(self, images: UInt8[Tensor, "v 3 h w"]) -> dict[str, dict[int, float]]:
-        """PSNR in dB by Es/N0, of a receiver beside the codec alone; and a picture in `samples/`."""
-        model, codec = self.averaged().to(self.device), self.codec
+    @property
+    def series(self) -> tuple[str, ...]:
+        """What `validate` measures."""
+        if self.settings.task in STAGES:
+            return ("accuracy",)
+        return ("psnr_db",) if self.codec is None else ("psnr_db", "codec_psnr_db")
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Es/N0 in dB of it."""
+        return levels_of(self.settings) if self.settings.task in STAGES else ESNO_DB
+
+    def validate(self, data: Data | Lessons) -> dict[str, dict[float, float]]:
+        """PSNR in dB by Es/N0, of a receiver beside the codec alone, and a picture in `samples/`; or the accuracy."""
+        images, model, codec = data.validation, self.averaged().to(self.device), self.codec
+        if isinstance(data, Lessons):
+            return {"accuracy": accuracies(cast(TaskCodec, model), images, data.validation_labels, self.levels)}
         receive = over_awgn(cast(Network, model)) if codec is None else receive_by(model, codec, self.settings)
         save_pictures(receive, images, self.out / "samples" / f"{self.step:07d}.png")
         figures = {"psnr_db": validate(receive, images)}
@@ -186,6 +201,8 @@ class Run:
         settings = self.settings
         if settings.task == "codec":
             return build(settings.model, settings.network)
+        if settings.task in STAGES:
+            return build_task(settings.model, settings.network)
         model = build_receiver(settings.model, settings.network)
         if settings.task == "sft-2":
             cast(SFT, model).oracle.requires_grad_(False)
@@ -193,7 +210,7 @@ class Run:
 
     def _frozen(self, codec: Codec | None) -> Codec | None:
         """The codec in front of a receiver: the given one, or that of the settings."""
-        if self.settings.task == "codec":
+        if self.settings.task in ("codec", *STAGES):
             return None
         codec = load_codec(self.settings.codec) if codec is None else codec
         if self.settings.rates and not isinstance(codec, RateAdaptive):
@@ -202,7 +219,10 @@ class Run:
             codec.to(self.device).eval().requires_grad_(False)
         return codec
 
-    def _loss(self, image: Float[Tensor, "b 3 h w"], rng: torch.Generator) -> Tensor:
+    def _loss(self, data: Data | Lessons, rng: torch.Generator) -> Tensor:
+        if isinstance(data, Lessons):
+            return task_loss(cast(TaskCodec, self.model), data, self.settings, rng, share=self.world)
+        image = draw_batch(data, self.settings, rng, share=self.world)
         if self.codec is None:
             return batch_loss(self.network, image, self.settings, rng)
         return receiver_loss(self.model, self.codec, image, self.settings, rng)
@@ -238,7 +258,12 @@ class Run:
 
 
 def train(
-    settings: Settings, out: Path, *, data: Data | None = None, codec: Codec | None = None, minutes: float = math.inf
+    settings: Settings,
+    out: Path,
+    *,
+    data: Data | Lessons | None = None,
+    codec: Codec | None = None,
+    minutes: float = math.inf,
 ) -> Path:
     """Train, or go on from `out/checkpoint.pt`, and write `out/NAME.safetensors` and its card; return its path.
 
@@ -264,21 +289,28 @@ def train(
         if settings.device == "cuda":
             _prepare_gpu()
         run = Run(settings, out, codec)
-        data = (training_images(settings) if data is None else data).to(run.device)
+        data = (_data(settings, out) if data is None else data).to(run.device)
         run.take(data)
         run.fit(data)
         _loop(run, data, time.monotonic() + 60 * minutes)
-        return publish(run) if run.rank == 0 else out / f"{settings.name}.safetensors"
+        return (
+            publish(settings, run.averaged(), run.out, run.contents)
+            if run.rank == 0
+            else out / f"{settings.name}.safetensors"
+        )
     finally:
         torch.set_num_threads(threads)
         if joined:
             dist.destroy_process_group()
 
 
-def _loop(run: Run, data: Data, deadline: float) -> None:
+def _data(settings: Settings, out: Path) -> Data | Lessons:
+    return task_lessons(settings, out) if settings.task in STAGES else training_images(settings)
+
+
+def _loop(run: Run, data: Data | Lessons, deadline: float) -> None:
     settings = run.settings
-    series = ("psnr_db",) if run.codec is None else ("psnr_db", "codec_psnr_db")
-    log = Log(run.out / "log.csv", run.step, series=series) if run.rank == 0 else None
+    log = Log(run.out / "log.csv", run.step, series=run.series, levels=run.levels) if run.rank == 0 else None
     losses: list[float] = []
     for loss in _steps(run, data):
         losses.append(loss)
@@ -286,7 +318,7 @@ def _loop(run: Run, data: Data, deadline: float) -> None:
         if log and (last or run.step % settings.checkpoint_every == 0):
             run.save()
             due = last or run.step % settings.validate_every == 0
-            figures = run.validate(data.validation) if due and len(data.validation) else {}
+            figures = run.validate(data) if due and len(data.validation) else {}
             log.add(run.step, sum(losses) / len(losses), figures)
             losses.clear()
         if last:
@@ -301,62 +333,12 @@ def _overdue(run: Run, deadline: float) -> bool:
     return bool(late)
 
 
-def _steps(run: Run, data: Data) -> Iterator[float]:
+def _steps(run: Run, data: Data | Lessons) -> Iterator[float]:
     with progress_of("training", run.settings.steps, done=run.step, silent=run.rank > 0) as show:
         while run.step < run.settings.steps:
             loss = run.advance(data)
             show(run.step, said=f"loss {loss:.4f}")
             yield loss
-
-
-def publish(run: Run) -> Path:
-    """Write the weights in float16 and their card, as `neural/weights/` holds them; return the path of the weights."""
-    settings = run.settings
-    weights = run.out / f"{settings.name}.safetensors"
-    model = run.averaged()
-    zoo.write_weights(model, weights)
-    command = f"semlink train neural/recipes/{settings.name}.toml --out runs/{settings.name}"
-    command += f" --images {shlex.quote(settings.images)}" if settings.images else ""
-    earlier = zoo.earlier_training(settings.init)
-    command = f"{earlier.command}; {command}" if earlier.command else command
-    ends = [*settings.esno_db, *(earlier.esno_db or ())]
-    esno_db = (min(ends), max(ends))
-    if settings.task != "codec":
-        _publish_receiver(run, weights, command, esno_db)
-        return weights
-    card = zoo.Card(
-        name=settings.name,
-        codec=settings.model,
-        ratio=cast(Network, model).ratio,
-        ratios=zoo.ratios_of(model),
-        network=dict(settings.network),
-        parameters=parameters(model),
-        data=describe_data(settings, run.contents),
-        channel=describe_channels(settings),
-        command=command,
-        sha256=zoo.sha256(weights),
-        esno_db=esno_db,
-    )
-    zoo.write_card(card, run.out)
-    return weights
-
-
-def _publish_receiver(run: Run, weights: Path, command: str, esno_db: tuple[float, float]) -> None:
-    settings = run.settings
-    card = ReceiverCard(
-        name=settings.name,
-        model=settings.model,
-        network=dict(settings.network),
-        parameters=parameters(run.model),
-        task=settings.task,
-        codec=settings.codec,
-        data=describe_data(settings, run.contents),
-        channel=describe_channels(settings),
-        command=command,
-        sha256=zoo.sha256(weights),
-        esno_db=esno_db,
-    )
-    write_receiver_card(card, run.out)
 
 
 def defaults() -> dict[str, Any]:

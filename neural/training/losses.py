@@ -56,7 +56,7 @@ def over_channels(
         received = joined([CHANNELS[name](symbols, noise, rng=rng) for name, symbols, noise in parts])
     else:
         each = [name for name in names for _ in range(size)][: len(image)]
-        received = transmit(each, sent, per_image, _twin(rng, image.device))
+        received = transmit(each, sent, per_image, twin(rng, image.device))
     return sent, received, rate
 
 
@@ -168,6 +168,6 @@ def _ssim_parts(image: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     return (luminance * structure).mean(dim=(2, 3)), structure.mean(dim=(2, 3))
 
 
-def _twin(rng: torch.Generator, device: torch.device) -> torch.Generator:
+def twin(rng: torch.Generator, device: torch.device) -> torch.Generator:
     """A generator of another device whose seed is drawn from `rng`."""
     return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=rng)))

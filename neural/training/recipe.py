@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from semlink.neural.classifiers import TASK_MODELS, build_task
 from semlink.neural.diffusion import TASKS, build_receiver
 from semlink.neural.models import RateAdaptive, build
 from semlink.phy.channels import AWGN, Rayleigh
@@ -27,8 +28,10 @@ MOST_COUNT = 2**32 - 1  # of steps, images and the like, and the largest seed
 UNIT = 48  # pixel values for which `rates` counts the symbols
 MOST_DB = 100  # of Es/N0, either way: far beyond what the networks tell apart
 LOSSES = ("mse", "ms-ssim", "st-lpips", "l1")
+STAGES = ("distil", "robust")  # of the training of a task codec
+TASK_LOSSES = ("features", "logits", "labels")
 CHOICES = {
-    "task": ("codec", *TASKS),
+    "task": ("codec", *TASKS, *STAGES),
     "optimiser": ("muon", "adam"),
     "schedule": ("cosine", "constant", "drop"),
     "precision": ("float32", "bf16"),
@@ -79,6 +82,9 @@ class Settings:
     validate_every: int = 2_000
     task: str = "codec"  # what is trained: a codec, or a receiver behind a frozen one: see `TASKS`
     codec: str = ""  # the frozen one: zoo:NAME, or a weights file with its card beside it, or any name if it is given
+    teacher: str = ""  # of a task codec: see `semlink.neural.classifiers.TEACHERS`
+    temperature: float = 4.0  # at which the teacher's logits are learnt
+    shift: int = 0  # pixels that an image to be classified is moved by at most, each way
 
     def __post_init__(self) -> None:
         for one in fields(self):  # NumPy's numbers and lists, and paths, as Python's own
@@ -87,6 +93,9 @@ class Settings:
                 value = tuple(value)
             object.__setattr__(self, one.name, value)
         _check(self)
+        if self.task in STAGES:
+            _check_stage(self)
+            return
         if self.task != "codec":
             _check_receiver(self)
             return
@@ -117,12 +126,16 @@ def _check(settings: Settings) -> None:
         value = getattr(settings, name)
         if not _is_number(value) or not 0 <= value <= most:
             raise ValueError(f"{name}={value!r} must be a number from 0 to {most:g}")
+    if not _is_number(settings.temperature) or not 0.1 <= settings.temperature <= 100:
+        raise ValueError(f"temperature={settings.temperature!r} must be a number from 0.1 to 100")
+    if not isinstance(settings.shift, int) or isinstance(settings.shift, bool) or not 0 <= settings.shift <= 16:
+        raise ValueError(f"shift={settings.shift!r} must be a whole number of pixels from 0 to 16")
     if not _is_number(settings.ema) or not 0 <= settings.ema < 1:
         raise ValueError(f"ema={settings.ema!r} must be a number from 0 to below 1")
     for name in ("channels_last", "compile", "even_out", "cifar10"):
         if not isinstance(getattr(settings, name), bool):
             raise ValueError(f"{name}={getattr(settings, name)!r} must be true or false")
-    for name in ("name", "model", "init", "images", "codec"):
+    for name in ("name", "model", "init", "images", "codec", "teacher"):
         if not isinstance(getattr(settings, name), str):
             raise ValueError(f"{name}={getattr(settings, name)!r} must be a string")
     if settings.name in ("", "..") or settings.name != Path(settings.name).name:
@@ -147,6 +160,21 @@ def _check_receiver(settings: Settings) -> None:
         raise ValueError(f"codec='' must name a codec: task={settings.task!r} trains a receiver behind a frozen one")
 
 
+def _check_stage(settings: Settings) -> None:
+    if settings.model not in TASK_MODELS:
+        said = f"it must be one of: {', '.join(TASK_MODELS)}: other codecs give images, not logits"
+        raise ValueError(f"model={settings.model!r} with task={settings.task!r}: {said}")
+    build_task(settings.model, settings.network)
+    if not settings.teacher:
+        raise ValueError(f"teacher='' must name a teacher: task={settings.task!r} learns from one")
+    if settings.codec or settings.rates:
+        raise ValueError(f"codec and rates must be empty with task={settings.task!r}")
+    if settings.precision != "float32":
+        raise ValueError(f"precision={settings.precision!r} must be float32 with task={settings.task!r}")
+    if not settings.cifar10:
+        raise ValueError("cifar10=False must be true: a task codec learns from its labelled images")
+
+
 def _check_lists(settings: Settings) -> None:
     channels = settings.channels
     if not isinstance(channels, tuple) or not channels or any(name not in tuple(CHANNELS) for name in channels):
@@ -160,8 +188,9 @@ def _check_lists(settings: Settings) -> None:
     if not isinstance(rates, tuple) or not all(isinstance(k, int) and 1 <= k <= 16 for k in rates):
         raise ValueError(f"rates={rates!r} must be whole numbers from 1 to 16")
     loss = settings.loss
-    if not isinstance(loss, Mapping) or not loss or set(loss) - set(LOSSES):
-        raise ValueError(f"loss={loss!r} must be a table of: {', '.join(LOSSES)}")
+    allowed = TASK_LOSSES if settings.task in STAGES else LOSSES
+    if not isinstance(loss, Mapping) or not loss or set(loss) - set(allowed):
+        raise ValueError(f"loss={loss!r} must be a table of: {', '.join(allowed)}")
     if not all(_is_number(weight) and 0 <= weight < math.inf for weight in loss.values()) or not any(loss.values()):
         raise ValueError(f"loss={dict(loss)!r} must have finite weights from 0, not all of them 0")
     if not isinstance(settings.network, Mapping):

@@ -22,30 +22,32 @@ SHOWN = 8  # validation images in a picture
 
 
 class Log:
-    """`log.csv`: step, mean loss since the row before, and PSNR in dB at each of `ESNO_DB` where it was measured.
+    """`log.csv`: step, mean loss since the row before, and PSNR in dB at each of `levels` where it was measured.
 
-    Of a receiver there is also that of the codec alone, `codec_psnr_db_at_…`.
+    Of a receiver there is also that of the codec alone, `codec_psnr_db_at_…`; of a task codec its accuracy instead.
     """
 
-    def __init__(self, path: Path, step: int, *, series: Sequence[str] = ("psnr_db",)) -> None:
+    def __init__(
+        self, path: Path, step: int, *, series: Sequence[str] = ("psnr_db",), levels: Sequence[float] = ESNO_DB
+    ) -> None:
         """Open or begin it; rows of steps after `step`, which a killed run had logged and not kept, are dropped."""
-        self.path, self.series = path, tuple(series)
-        self.columns = ("step", "loss", *(f"{name}_at_{level}_db" for name in series for level in ESNO_DB))
+        self.path, self.series, self.levels = path, tuple(series), tuple(levels)
+        self.columns = ("step", "loss", *(f"{name}_at_{level:g}_db" for name in series for level in levels))
         rows = list(csv.reader(path.read_text().splitlines()))[1:] if path.is_file() else []
         kept = [row for row in rows if row and row[0].isdecimal() and int(row[0]) <= step]
         text = io.StringIO()
         csv.writer(text).writerows([self.columns, *kept])
         write_whole(path, text.getvalue())
 
-    def add(self, step: int, loss: float, figures: Mapping[str, Mapping[int, float]]) -> None:
+    def add(self, step: int, loss: float, figures: Mapping[str, Mapping[float, float]]) -> None:
         """Append a row; `figures` by series and Es/N0 in dB, where there are any."""
         having = [figures.get(name, {}) for name in self.series]
-        measured = [f"{one[level]:.3f}" if level in one else "" for one in having for level in ESNO_DB]
+        measured = [f"{one[level]:.3f}" if level in one else "" for one in having for level in self.levels]
         with self.path.open("a", newline="") as file:
             csv.writer(file).writerow([step, f"{loss:.6f}", *measured])
 
 
-def validate(receive: Receive, images: UInt8[Tensor, "v 3 h w"]) -> dict[int, float]:
+def validate(receive: Receive, images: UInt8[Tensor, "v 3 h w"]) -> dict[float, float]:
     """PSNR in dB over AWGN, from the mean squared error over the images, by Es/N0 in dB."""
     return {level: to_db(sum(_errors(receive, images, level)) / len(images)) for level in ESNO_DB}
 

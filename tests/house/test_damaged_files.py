@@ -19,6 +19,7 @@ from semlink.flowgraphs.studies.engine import STUDY_COLUMNS
 from semlink.flowgraphs.studies.html_report import write_report
 from semlink.flowgraphs.studies.results import read_rows
 from semlink.neural import zoo
+from semlink.neural.classifiers import TaskCard, read_task_card
 from semlink.neural.diffusion import ReceiverCard, find_receiver
 from semlink.neural.models import build
 from semlink.neural.training import read_recipe
@@ -110,6 +111,16 @@ def test_cards_of_receivers(tmp_path: Path) -> None:
     for text in [*changed_values(card, rng, 200), "[" * 100_000, "3", "[]"]:
         (tmp_path / "r.json").write_text(text)
         count += refused(lambda: find_receiver(tmp_path / "r.safetensors"))
+    assert count > 100
+
+
+def test_cards_of_task_codecs(tmp_path: Path) -> None:
+    made = TaskCard("t", "task", {"width": 8}, 9, {"student": 5}, "resnet56", "none", "awgn", "nothing", "0" * 64)
+    card, rng = json.loads(json.dumps({**vars(made), "figures": {"CIFAR-10 test": {"0": 0.5}}})), random.Random(3)
+    count = 0
+    for text in [*changed_values(card, rng, 200), "[" * 100_000, "3", "[]"]:
+        (tmp_path / "t.json").write_text(text)
+        count += refused(lambda: read_task_card(tmp_path / "t.json"))
     assert count > 100
 
 

@@ -13,7 +13,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("phy", "neural", "baselines", "flowgraphs")
-DATA = {"semlink.phy.samples", "semlink.neural.weights", "semlink.neural.weights.receivers"}
+DATA = {
+    "semlink.phy.samples",
+    "semlink.neural.weights",
+    *(f"semlink.neural.weights.{one}" for one in ("receivers", "tasks", "teachers")),
+}
 
 
 def name_of(path: Path) -> str:

@@ -127,6 +127,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
         (service, "run_worker"),
         (service, "run_serve"),
         (users, "run_user"),
+        (users, "run_keys"),
         (users, "run_load"),
         (training, "train"),
         *((apps, name) for name in ("transmit", "receive", "grc_path", "examples_path")),

@@ -1,0 +1,89 @@
+"""Links for a task from words: `CODEC+classify:TEACHER`, `label:TEACHER[:uses=N]`, `task[:uses=N]`."""
+
+from __future__ import annotations
+
+import re
+
+from torch import nn
+
+from semlink.flowgraphs.specs.own_blocks import Kind, is_own, make_own
+from semlink.neural.classifiers import (
+    TEACHERS,
+    Classified,
+    LabelCodec,
+    TaskCodec,
+    Teacher,
+    load_task,
+    load_teacher,
+    task_cards,
+)
+from semlink.phy.link import Codec, InformedCodec
+
+CLASSIFY = "classify:"
+"""How the name of a teacher behind a codec begins."""
+LABEL = "label:"
+"""How the name of a codec that sends labels begins."""
+FORM = "TEACHER is tiniest, resnet20, resnet56 or MODULE:NAME of a torch.nn.Module"
+
+
+def make_teacher(name: str) -> Teacher:
+    """The teacher of this name, or a module of one's own: MODULE:NAME, or the entry point of `semlink.classifiers`.
+
+    One's own takes images in [0, 1] and gives logits (b, k), or features and logits. It may say by an attribute `side`
+    what images it takes, in pixels a side.
+
+    Raises:
+        ValueError: an unknown name, a file that is not to be had, or a module that cannot be made or is no classifier.
+    """
+    if name in TEACHERS or not is_own(name, "classifiers"):
+        return load_teacher(name)
+    made = make_own(name, "classifiers")
+    if not isinstance(made, nn.Module):
+        raise ValueError(f"{name} is a {type(made).__name__}; a teacher must be a torch.nn.Module")
+    try:
+        return Teacher(name, made, side=getattr(made, "side", None))
+    except RuntimeError as error:  # of PyTorch's, where it does not take the images
+        said = " ".join(str(error).split())
+        raise ValueError(f"{name}: takes no RGB images of 32x32 pixels, nor of its `side` ({said})") from error
+
+
+def classify_with(codec: Codec | InformedCodec, receiver: str) -> Classified:
+    """The codec with the teacher of "classify:TEACHER" behind it.
+
+    Raises:
+        ValueError: as `make_teacher`, or a codec that gives logits.
+    """
+    return Classified(codec, make_teacher(receiver.removeprefix(CLASSIFY)))
+
+
+def make_task_link(name: str) -> LabelCodec | TaskCodec | None:
+    """The codec of label:TEACHER[:uses=N], or of a task codec that ships or was trained; None for any other name.
+
+    Raises:
+        ValueError: a teacher or codec that is not to be had, or a number of channel uses that it cannot send.
+    """
+    match = re.fullmatch(r"(.*?)(?::uses=([^:]*))?", name, re.DOTALL)
+    assert match is not None
+    stem, uses = match[1], _uses(name, match[2])
+    if stem.startswith(LABEL):
+        return LabelCodec(make_teacher(stem.removeprefix(LABEL)), uses=uses)
+    if stem not in task_cards() and not stem.endswith(".safetensors"):
+        return None
+    codec = load_task(stem)
+    return codec if uses is None else codec.send(uses)
+
+
+def block_of(part: str) -> tuple[str, Kind]:
+    """What of one's own may stand in a part of a codec's name: a teacher after classify: or label:, or a codec."""
+    for prefix in (CLASSIFY, LABEL):
+        if part.startswith(prefix):
+            return re.sub(r":uses=.*$", "", part.removeprefix(prefix)), "classifiers"
+    return part, "codecs"
+
+
+def _uses(name: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9]{1,6}", text):
+        raise ValueError(f"{name}: uses={text} must be a whole number of channel uses")
+    return int(text)

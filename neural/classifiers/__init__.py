@@ -1,0 +1,36 @@
+"""Classifiers: teachers by name and hash, links that deliver a label or logits, and the codec made for a task."""
+
+from semlink.neural.classifiers.classified import Classified
+from semlink.neural.classifiers.label import LabelCodec, least_uses, simplex_words
+from semlink.neural.classifiers.seen import Seen
+from semlink.neural.classifiers.task import TaskCodec
+from semlink.neural.classifiers.task_cards import (
+    TASK_MODELS,
+    TaskCard,
+    build_task,
+    load_task,
+    read_task_card,
+    task_cards,
+    write_task_card,
+)
+from semlink.neural.classifiers.teachers import TEACHERS, Teacher, load_teacher, multiply_adds
+
+__all__ = [
+    "TASK_MODELS",
+    "TEACHERS",
+    "Classified",
+    "LabelCodec",
+    "Seen",
+    "TaskCard",
+    "TaskCodec",
+    "Teacher",
+    "build_task",
+    "least_uses",
+    "load_task",
+    "load_teacher",
+    "multiply_adds",
+    "read_task_card",
+    "simplex_words",
+    "task_cards",
+    "write_task_card",
+]

@@ -1,0 +1,227 @@
+"""The task codec: a student and a channel-aware transformer, which send what a classifier needs instead of the image.
+
+After Ding et al., "Large Scale Model Enabled Semantic Communications Based on Robust Knowledge Distillation", IEEE TCCN
+12, 2026 (arXiv 2508.02148), of which the abstract is followed and the public code is not: there attention runs across
+the batch. The design is ours: learned queries pick tokens out of the student's map of features, the first ones being
+the most important because training sends prefixes of random length; the receiver's tokens look at each other and at
+the noise of each. Both add to a linear path, by which the codec begins as the student's feature sent as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+from semlink.neural.classifiers.seen import Seen
+from semlink.neural.classifiers.student import Student, TokenBlock, drawn, hidden_kernels
+from semlink.neural.classifiers.teachers import multiply_adds
+from semlink.neural.networks import as_pairs, as_symbols
+from semlink.phy.link import Decoded, Frame, Received, check_image, normalise_power
+
+SIDE = 32  # pixels a side of the images
+SHARE = 4  # the least part of the tokens that is sent is one in so many
+
+
+class TaskCodec(nn.Module):
+    """A `Codec` of 32×32 RGB images whose `decode` gives logits.
+
+    Args:
+        classes: that it tells apart.
+        features: of the teacher that it is distilled from.
+        tokens: that the transmitter can send, a multiple of 4.
+        token_symbols: complex symbols of each.
+        width: features of a token at the transmitter.
+        seen_width: at the receiver.
+        depths: blocks of tokens at transmitter and receiver.
+        heads: of their attention.
+        widths: features of the student's stages.
+        blocks: of the student's stages.
+        told: whether both ends make use of the noise level: the transmitter of the average, the receiver of that of
+            each token, after fading its own. Without, the receiver still weighs the symbols of an image against each
+            other, or a symbol of a deep fade would drown all others.
+
+    Raises:
+        ValueError: a size out of range.
+
+    Each image has power 1 exactly, over the tokens that are sent. The first tokens are the same whatever follows them,
+    but for their power.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: int = 10,
+        features: int = 64,
+        tokens: int = 16,
+        token_symbols: int = 2,
+        width: int = 64,
+        seen_width: int = 96,
+        depths: tuple[int, int] = (1, 2),
+        heads: int = 4,
+        widths: Sequence[int] = (24, 48, 96),
+        blocks: Sequence[int] = (2, 2, 2),
+        told: bool = True,
+    ) -> None:
+        super().__init__()
+        _check_sizes(tokens, token_symbols, {"width": width, "seen_width": seen_width}, heads, widths, blocks)
+        self.classes, self.tokens, self.token_symbols, self.told = classes, tokens, token_symbols, told
+        self.sent_tokens = tokens
+        self.student = Student(widths, blocks)
+        self.to_features, self.head = nn.Linear(widths[-1], features), nn.Linear(features, classes)
+        self.enter, self.places = nn.Linear(widths[-1], width), drawn((SIDE // self.student.cell) ** 2, width)
+        self.queries, self.query_level = drawn(tokens, width), nn.Linear(1, width)
+        self.encoder = nn.ModuleList([TokenBlock(width, heads=heads) for _ in range(depths[0])])
+        self.to_symbols = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * token_symbols))
+        self.see, self.seen_level = nn.Linear(3 * token_symbols, seen_width), nn.Linear(1, seen_width)
+        self.seen_places, self.judge = drawn(tokens, seen_width), drawn(1, seen_width)
+        self.decoder = nn.ModuleList([TokenBlock(seen_width, heads=heads) for _ in range(depths[1])])
+        self.to_received = nn.Sequential(nn.LayerNorm(seen_width), nn.Linear(seen_width, features))
+        self.direct = nn.Linear(features, 2 * tokens * token_symbols)
+        nn.init.orthogonal_(self.direct.weight)
+        nn.init.zeros_(self.direct.bias)
+        back = self.direct.weight.detach().reshape(tokens, 2 * token_symbols, features).clone()
+        self.direct_back = nn.Parameter(back)
+        for last in (self.to_symbols[1], self.to_received[1]):  # what is added to the linear path is small at first
+            assert isinstance(last, nn.Linear)
+            nn.init.normal_(last.weight, std=0.02)
+
+    @property
+    def uses(self) -> int:
+        """Complex channel uses of an image."""
+        return self.sent_tokens * self.token_symbols
+
+    @property
+    def least_uses(self) -> int:
+        """Those of the shortest transmission."""
+        return self.tokens // SHARE * self.token_symbols
+
+    @property
+    def ratio(self) -> float:
+        """Complex channel uses / (c·h·w)."""
+        return self.uses / (3 * SIDE**2)
+
+    @property
+    def ignores_n0(self) -> bool:
+        """Whether an image is sent as the same symbols at every Es/N0."""
+        return not self.told
+
+    @property
+    def multiply_adds(self) -> dict[str, int]:
+        """Of an image, at the "student", the whole "transmitter" and the "receiver"."""
+        image, n = torch.zeros(1, 3, SIDE, SIDE), self.uses
+        received = Received(torch.zeros(1, n, dtype=torch.complex64), torch.ones(1, n))
+        return {
+            "student": multiply_adds(self.student, image),
+            "transmitter": multiply_adds(self.symbols, image, torch.ones(1)),
+            "receiver": multiply_adds(self.see_received, received),
+        }
+
+    def send(self, uses: int) -> TaskCodec:
+        """Itself, to send so many channel uses from now on.
+
+        Raises:
+            ValueError: no whole number of tokens, fewer than a quarter of them, or more than there are.
+        """
+        step = self.token_symbols
+        if uses % step or not self.least_uses <= uses <= self.tokens * step:
+            allowed = f"a multiple of {step}, its token, from {self.least_uses} to {self.tokens * step}"
+            raise ValueError(f"uses={uses} must be, for a task codec of {self.tokens} tokens, {allowed}")
+        self.sent_tokens = uses // step
+        return self
+
+    def encode(self, image: Float[Tensor, "b 3 32 32"], n0: float) -> Frame:
+        """What the tokens become, normalised to unit mean energy for each image.
+
+        Raises:
+            ValueError: images that are not RGB of 32×32 pixels in [0, 1].
+        """
+        check_image(image)
+        if image.shape[1:] != (3, SIDE, SIDE):
+            c, h, w = image.shape[1:]
+            raise ValueError(f"image of {w}x{h} with {c} channels: a task codec takes RGB of {SIDE}x{SIDE} pixels")
+        with torch.no_grad():
+            symbols = self.symbols(image.float(), torch.full((len(image),), n0, device=image.device))
+        notes = {"transmitter": "average Es/N0 known"} if self.told else {}
+        return Frame(symbols, {"payload": symbols.shape[1]}, power="exact", notes=notes)
+
+    def decode(self, received: Received) -> Decoded:
+        """Logits (b, classes)."""
+        with torch.no_grad():
+            return Decoded(self.see_received(received.unbiased()).logits)
+
+    def symbols(self, image: Float[Tensor, "b 3 h w"], n0: Float[Tensor, " b"]) -> Complex[Tensor, "b n"]:
+        """What `encode` sends, differentiable and with an average noise variance for each image."""
+        seen = self.student(image)
+        asked = self.enter(seen.flatten(2).transpose(1, 2)) + self.places  # (b, places, d)
+        x = self.queries[: self.sent_tokens].expand(len(image), -1, -1)
+        if self.told:
+            x = x + self.query_level(_level(n0[:, None, None]))
+        for block in self.encoder:
+            x = block(x, asked)
+        added = self.to_symbols(x).float().flatten(1)  # (b, 2 · symbols)
+        pairs = added + self.direct(self._features(seen))[:, : added.shape[1]]
+        pairs = pairs.unflatten(1, (-1, 2))
+        return normalise_power(as_symbols(pairs))
+
+    def see_received(self, received: Received) -> Seen:
+        """What the receiver makes of a reception without bias, differentiable: features like the teacher's, logits.
+
+        Raises:
+            ValueError: another number of symbols than of whole tokens that can be sent.
+        """
+        n = received.symbols.shape[1]
+        count = n // self.token_symbols
+        if n % self.token_symbols or not 1 <= count <= self.tokens:
+            raise ValueError(f"{n} symbols received: they must be 1 to {self.tokens} tokens of {self.token_symbols}")
+        weight = 1 / (1 + received.n0)
+        if not self.told:
+            weight = weight / weight.amax(dim=1, keepdim=True)
+        weighed = as_pairs(received.symbols) * weight[..., None]
+        seen = torch.cat([weighed, weight[..., None]], dim=2)
+        x = self.see(seen.reshape(-1, count, 3 * self.token_symbols)) + self.seen_places[:count]
+        if self.told:
+            x = x + self.seen_level(_level(received.n0.reshape(-1, count, self.token_symbols)))
+        x = torch.cat([self.judge.expand(len(x), 1, -1), x], dim=1)
+        for block in self.decoder:
+            x = block(x, x)
+        direct = torch.einsum(
+            "btr,trf->bf", weighed.reshape(-1, count, 2 * self.token_symbols), self.direct_back[:count]
+        )
+        return self._judged(self.to_received(x[:, 0]) + direct)
+
+    def see_image(self, image: Float[Tensor, "b 3 h w"]) -> Seen:
+        """What the student makes of images without a channel: the first stage of the training."""
+        return self._judged(self._features(self.student(image)))
+
+    def hidden_weights(self) -> list[nn.Parameter]:
+        """What Muon is to train."""
+        return list(hidden_kernels(self))
+
+    def _features(self, seen: Float[Tensor, "b d rows columns"]) -> Float[Tensor, "b f"]:
+        features: Tensor = self.to_features(seen.mean(dim=(2, 3)))
+        return features
+
+    def _judged(self, features: Tensor) -> Seen:
+        return Seen(features.float(), self.head(features).float())
+
+
+def _level(n0: Float[Tensor, "b t s"]) -> Float[Tensor, "b t 1"]:
+    """Mean Es/N0 of each token in units of 10 dB, each symbol's limited to −20 … 30 dB."""
+    return -torch.log10(n0.clamp(1e-3, 1e2)).mean(dim=2, keepdim=True)
+
+
+def _check_sizes(
+    tokens: int, token_symbols: int, sizes: dict[str, int], heads: int, widths: Sequence[int], blocks: Sequence[int]
+) -> None:
+    if tokens < SHARE or tokens % SHARE:
+        raise ValueError(f"tokens={tokens} must be a multiple of {SHARE}, so that a quarter of them is whole")
+    if token_symbols < 1:
+        raise ValueError(f"token_symbols={token_symbols} must be at least 1")
+    for name, size in sizes.items():
+        if size < heads or size % heads:
+            raise ValueError(f"{name}={size} must be a multiple of heads={heads}")
+    if len(widths) != len(blocks) or not 1 <= len(widths) <= 4 or min(*widths, *blocks) < 1:
+        raise ValueError(f"widths={tuple(widths)}, blocks={tuple(blocks)} must be 1 to 4 stages, each from 1")

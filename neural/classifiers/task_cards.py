@@ -1,0 +1,130 @@
+"""Trained task codecs: a card beside the weights of each, those that ship and those that a training has left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+from torch import nn
+
+from semlink.neural import zoo
+from semlink.neural.card_files import Check, is_count, is_figures, is_file_name, is_table, is_text, read_fields
+from semlink.neural.classifiers.task import TaskCodec
+from semlink.neural.models import build_of
+
+PACKAGE = "semlink.neural.weights.tasks"
+TASK_MODELS: Mapping[str, Callable[..., nn.Module]] = {"task": TaskCodec}
+"""The networks that the tasks "distil" and "robust" of a recipe train, by name."""
+
+
+@dataclass(frozen=True)
+class TaskCard:
+    """What is known of a trained task codec.
+
+    Attributes:
+        name: of the weights file.
+        model: of the network, one of `TASK_MODELS`.
+        network: arguments of the network's class.
+        parameters: their number.
+        multiply_adds: of an image, by "student", "transmitter" and "receiver".
+        teacher: that it was distilled from.
+        data: what it was trained on.
+        channel: the channels and Es/N0 it was trained for.
+        command: what trained it.
+        sha256: of the weights file.
+        figures: by condition, then Es/N0 in dB, the accuracy as a share.
+    """
+
+    name: str
+    model: str
+    network: Mapping[str, Any]
+    parameters: int
+    multiply_adds: Mapping[str, int]
+    teacher: str
+    data: str
+    channel: str
+    command: str
+    sha256: str
+    figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+CHECKS: Mapping[str, Check] = {
+    "name": is_file_name,
+    "model": is_text,
+    "network": is_table,
+    "parameters": is_count,
+    "multiply_adds": is_figures(1),
+    **dict.fromkeys(("teacher", "data", "channel", "command", "sha256"), is_text),
+    "figures": is_figures(2),
+}
+"""What the fields of a card may be."""
+
+
+def build_task(model: str, network: Mapping[str, Any]) -> TaskCodec:
+    """The network `model` with random weights and the arguments `network`; lists count as tuples.
+
+    Raises:
+        ValueError: an unknown model, an image codec among them, or an argument that it lacks or cannot take.
+    """
+    return cast(TaskCodec, build_of(TASK_MODELS, model, network))
+
+
+def task_cards() -> dict[str, TaskCard]:
+    """The cards of the task codecs that ship, by name; none where none was trained yet."""
+    with _folder() as folder:
+        return {path.stem: read_task_card(path) for path in sorted(folder.glob("*.json"))}
+
+
+def load_task(name_or_path: str | Path) -> TaskCodec:
+    """A trained task codec, ready to use on the CPU: one that ships, or of a weights file with its card beside it.
+
+    Raises:
+        ValueError: no such codec, a card that is none, or weights that are not those of the card.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".safetensors":
+        return _load(path)
+    with _folder() as folder:
+        if not (folder / f"{path}.json").is_file():
+            offer = ", ".join(one.stem for one in sorted(folder.glob("*.json")))
+            said = f"one of: {offer}; or" if offer else "(this version ships none)"
+            raise ValueError(f"task codec {str(path)!r} must be {said} a weights file NAME.safetensors with its card")
+        return _load(folder / f"{path}.safetensors")
+
+
+def read_task_card(path: Path) -> TaskCard:
+    """The card of a task codec.
+
+    Raises:
+        ValueError: it is none, or damaged.
+    """
+    try:
+        return TaskCard(**read_fields(path, TaskCard, CHECKS))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"card {path}: not the card of a task codec ({error})") from error
+
+
+def write_task_card(card: TaskCard, folder: Path) -> None:
+    """Write `NAME.json` beside the weights."""
+    (folder / f"{card.name}.json").write_text(json.dumps(asdict(card), indent=2) + "\n")
+
+
+def _load(path: Path) -> TaskCodec:
+    card = read_task_card(path.with_suffix(".json"))
+    if path.is_file() and zoo.sha256(path) != card.sha256:
+        raise ValueError(f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version")
+    model = build_task(card.model, card.network)
+    zoo.read_weights(model, path)
+    model.eval().requires_grad_(False)
+    return model
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with resources.as_file(resources.files(PACKAGE)) as folder:
+        yield folder

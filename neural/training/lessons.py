@@ -1,0 +1,137 @@
+"""What a task codec learns from: labelled images, and what a teacher makes of each, computed once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from safetensors.torch import load, save
+from torch import Tensor
+from torch.nn import functional as F
+
+from semlink.neural.classifiers import Seen, Teacher, load_teacher
+from semlink.neural.training.recipe import Settings
+from semlink.phy.progress import progress_of
+from semlink.phy.sources import DataError, cifar10_bytes, cifar10_labels
+
+KEPT = "teacher.safetensors"
+"""The teacher's answers, in the folder of a run."""
+ASKED_AT_ONCE = 500
+
+
+class Lessons(NamedTuple):
+    """Labelled images with the teacher's answers, and those kept for validation (perhaps none).
+
+    `features` and `logits` have the answers for the images as they are, then for the mirrored ones; `contents` are as
+    those of `Data`.
+    """
+
+    small: UInt8[Tensor, "n 3 32 32"]
+    labels: Int[Tensor, " n"]
+    features: Float[Tensor, "2 n f"]
+    logits: Float[Tensor, "2 n k"]
+    validation: UInt8[Tensor, "v 3 32 32"]
+    validation_labels: Int[Tensor, " v"]
+    contents: Mapping[str, Mapping[str, str]] = {}
+
+    def to(self, device: str) -> Lessons:
+        """The same on a device."""
+        parts: dict[str, Any] = {
+            name: part.to(device) for name, part in self._asdict().items() if isinstance(part, Tensor)
+        }
+        return self._replace(**parts)
+
+
+class Lesson(NamedTuple):
+    """A batch of them."""
+
+    image: Float[Tensor, "b 3 32 32"]
+    label: Int[Tensor, " b"]
+    taught: Seen
+
+
+def task_lessons(settings: Settings, out: Path) -> Lessons:
+    """CIFAR-10's training images, and the teacher's answers from `out/teacher.safetensors`, or computed and kept there.
+
+    Raises:
+        ValueError: an unknown teacher, one of other classes, or more images to be kept than there are.
+        DataError: data or teacher are not to be had.
+    """
+    images, labels = cifar10_bytes("train"), cifar10_labels("train")
+    if settings.validation >= len(images):
+        raise DataError(f"validation={settings.validation} must be below {len(images)}")
+    features, logits = answers(settings.teacher, images, out / KEPT)
+    classes = int(labels.max()) + 1
+    if logits.shape[2] != classes:
+        raise ValueError(f"teacher={settings.teacher!r} tells {logits.shape[2]} classes apart; CIFAR-10 has {classes}")
+    used = len(images) - settings.validation
+    contents = {"cifar10": {"training set": _digest(images)}, "teacher": {settings.teacher: _digest(logits)}}
+    parts = images[:used], labels[:used], features[:, :used], logits[:, :used]
+    return Lessons(*parts, images[used:], labels[used:], contents)
+
+
+def answers(
+    name: str, images: UInt8[Tensor, "n 3 h w"], path: Path
+) -> tuple[Float[Tensor, "2 n f"], Float[Tensor, "2 n k"]]:
+    """Features and logits that a teacher finds in images and in their mirror images, in float16; kept at `path`.
+
+    Raises:
+        ValueError: an unknown teacher, or a damaged file.
+    """
+    of = hashlib.sha256(f"{name} {_digest(images)}".encode()).hexdigest()[:16]
+    if path.is_file():
+        try:
+            kept = load(path.read_bytes())
+            if f"features {of}" in kept:
+                return kept[f"features {of}"].float(), kept[f"logits {of}"].float()
+        except Exception as error:  # a damaged file raises any of half a dozen types
+            raise ValueError(f"answers {path}: damaged ({error}); remove it to ask the teacher anew") from error
+    features, logits = _ask(load_teacher(name), images)
+    path.write_bytes(save({f"features {of}": features.half(), f"logits {of}": logits.half()}))
+    return features.half().float(), logits.half().float()
+
+
+def _ask(teacher: Teacher, images: Tensor) -> tuple[Tensor, Tensor]:
+    features, logits = torch.empty(2, len(images), teacher.features), torch.empty(2, len(images), teacher.classes)
+    with progress_of("asking the teacher", len(images)) as show:
+        for i in range(0, len(images), ASKED_AT_ONCE):
+            rows = slice(i, i + ASKED_AT_ONCE)
+            image = images[rows].float() / 255
+            for mirrored, seen in enumerate((teacher(image), teacher(image.flip(3)))):
+                features[mirrored, rows], logits[mirrored, rows] = seen
+            show(min(i + ASKED_AT_ONCE, len(images)))
+    return features, logits
+
+
+def draw_lesson(lessons: Lessons, settings: Settings, rng: torch.Generator, *, share: int = 1) -> Lesson:
+    """A batch of images, each mirrored or not and moved by up to `settings.shift` pixels; 1/`share` of a whole one.
+
+    What the teacher answers is to the image that was not moved.
+    """
+    count = max(1, settings.batch // share)
+    chosen = torch.randint(len(lessons.small), (count,), generator=rng).to(lessons.small.device)
+    mirrored = torch.randint(2, (count,), generator=rng).to(lessons.small.device)
+    image = lessons.small[chosen].float() / 255
+    image = torch.where(mirrored[:, None, None, None] > 0, image.flip(3), image)
+    taught = Seen(lessons.features[mirrored, chosen], lessons.logits[mirrored, chosen])
+    return Lesson(moved(image, settings.shift, rng), lessons.labels[chosen], taught)
+
+
+def moved(image: Float[Tensor, "b 3 h w"], most: int, rng: torch.Generator) -> Float[Tensor, "b 3 h w"]:
+    """Each image moved by up to so many pixels each way, what comes in mirrored at the border."""
+    if not most:
+        return image
+    b, _, h, w = image.shape
+    padded = F.pad(image, (most, most, most, most), mode="reflect")
+    top, left = torch.randint(2 * most + 1, (2, b, 1), generator=rng).to(image.device)
+    rows, columns = (torch.arange(side, device=image.device) for side in (h, w))
+    batch = torch.arange(b, device=image.device)[:, None, None]
+    return padded[batch, :, (rows + top)[:, :, None], (columns + left)[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _digest(tensor: Tensor) -> str:
+    return hashlib.sha256(tensor.contiguous().numpy().data).hexdigest()

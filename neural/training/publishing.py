@@ -1,0 +1,102 @@
+"""What a training hands out at its end: weights in float16, and the card of what they are."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import cast
+
+from torch import nn
+
+from semlink.neural import zoo
+from semlink.neural.classifiers import TaskCard, TaskCodec, write_task_card
+from semlink.neural.diffusion import ReceiverCard, write_receiver_card
+from semlink.neural.models import Network, parameters
+from semlink.neural.training.described import describe_channels, describe_data
+from semlink.neural.training.inputs import Contents
+from semlink.neural.training.recipe import STAGES, Settings
+
+
+def publish(settings: Settings, model: nn.Module, out: Path, contents: Contents) -> Path:
+    """Write the weights and their card, as `neural/weights/` and its folders hold them.
+
+    Args:
+        settings: what it was trained by.
+        model: the network.
+        out: the folder.
+        contents: what it was trained on.
+
+    Returns:
+        the path of the weights.
+    """
+    weights = out / f"{settings.name}.safetensors"
+    zoo.write_weights(model, weights)
+    if settings.task == "codec":
+        zoo.write_card(_codec_card(settings, cast(Network, model), contents, weights), out)
+    elif settings.task in STAGES:
+        write_task_card(_task_card(settings, cast(TaskCodec, model), contents, weights), out)
+    else:
+        write_receiver_card(_receiver_card(settings, model, contents, weights), out)
+    return weights
+
+
+def command_of(settings: Settings) -> str:
+    """What trained it, the stages before it included."""
+    command = f"semlink train neural/recipes/{settings.name}.toml --out runs/{settings.name}"
+    command += f" --images {shlex.quote(settings.images)}" if settings.images else ""
+    earlier = zoo.earlier_training(settings.init)
+    return f"{earlier.command}; {command}" if earlier.command else command
+
+
+def _range_of(settings: Settings) -> tuple[float, float]:
+    """The lowest and highest Es/N0 in dB that it was trained at, in any of its stages."""
+    ends = [*settings.esno_db, *(zoo.earlier_training(settings.init).esno_db or ())]
+    return min(ends), max(ends)
+
+
+def _codec_card(settings: Settings, model: Network, contents: Contents, weights: Path) -> zoo.Card:
+    module = cast(nn.Module, model)
+    return zoo.Card(
+        name=settings.name,
+        codec=settings.model,
+        ratio=model.ratio,
+        ratios=zoo.ratios_of(module),
+        network=dict(settings.network),
+        parameters=parameters(module),
+        data=describe_data(settings, contents),
+        channel=describe_channels(settings),
+        command=command_of(settings),
+        sha256=zoo.sha256(weights),
+        esno_db=_range_of(settings),
+    )
+
+
+def _task_card(settings: Settings, model: TaskCodec, contents: Contents, weights: Path) -> TaskCard:
+    return TaskCard(
+        name=settings.name,
+        model=settings.model,
+        network=dict(settings.network),
+        parameters=parameters(model),
+        multiply_adds=model.multiply_adds,
+        teacher=settings.teacher,
+        data=describe_data(settings, contents),
+        channel="none" if settings.task == "distil" else describe_channels(settings),
+        command=command_of(settings),
+        sha256=zoo.sha256(weights),
+    )
+
+
+def _receiver_card(settings: Settings, model: nn.Module, contents: Contents, weights: Path) -> ReceiverCard:
+    return ReceiverCard(
+        name=settings.name,
+        model=settings.model,
+        network=dict(settings.network),
+        parameters=parameters(model),
+        task=settings.task,
+        codec=settings.codec,
+        data=describe_data(settings, contents),
+        channel=describe_channels(settings),
+        command=command_of(settings),
+        sha256=zoo.sha256(weights),
+        esno_db=_range_of(settings),
+    )
