@@ -53,8 +53,9 @@ def can_be_quiet(command: Callable[P, R]) -> Callable[P, R]:
 
     said = inspect.signature(command, eval_str=True)  # typer takes it as it is
     quiet = inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet)
-    run.__signature__ = said.replace(parameters=[*said.parameters.values(), quiet])  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in run.__signature__.parameters.values()}
+    said = said.replace(parameters=[*said.parameters.values(), quiet])
+    run.__signature__ = said  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in said.parameters.values()}
     return run
 
 

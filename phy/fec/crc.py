@@ -42,7 +42,7 @@ def check(bits: Num[Tensor, "b k_crc"], length: int = CRC_BITS) -> tuple[Num[Ten
 def _parity(bits: Num[Tensor, "b k"], length: int) -> Float[Tensor, "b parity"]:
     """The parity bits: the sum over GF(2) of what each bit that is set leaves by itself."""
     left = _remainders(1 << (bits.shape[1] - 1).bit_length(), length, str(bits.device))[-bits.shape[1] :]
-    parts = zip(bits.split(_AT_ONCE, dim=1), left.split(_AT_ONCE), strict=True)
+    parts = zip(torch.split(bits, _AT_ONCE, dim=1), torch.split(left, _AT_ONCE), strict=True)
     return torch.stack([part.float() @ rows for part, rows in parts]).remainder(2).sum(dim=0).remainder(2)
 
 
