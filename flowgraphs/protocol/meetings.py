@@ -81,7 +81,7 @@ class Meetings:
         if self._keys is None or self._hangs_up < HUNG_UP:
             return ""
         self._hangs_up = 0
-        return f"the service at {self._address} is not the one that the key of {self._keys.name} is for"
+        return f"the service at {self._address} has no keys, or is not the one that the key of {self._keys.name} is for"
 
     def _denied(self) -> str:
         who = f"the key of {self._keys.name}" if self._keys else "who has no key"

@@ -131,7 +131,7 @@ def test_who_has_none_or_another_is_told_so_at_once(
 
 def test_a_key_for_a_service_without_keys_is_told_so_at_once(keys: Callable[[str], Keys]) -> None:
     with running() as (address, _):
-        assert "has no keys, so that it is not the service of anna" in refusal(address, keys("anna"))
+        assert "has no keys, " in refusal(address, keys("anna"))  # which libzmq tells in one of two ways
         with WorkerClient(address, timeout_s=60.0) as client:
             assert said(client, 1) == "echo 1"
 
