@@ -104,8 +104,10 @@ class LDPC5G:
         Raises:
             ValueError: `bits` is not (b, k), or not binary.
         """
-        check_bits(bits, self.k)
-        if self._backend_for(bits) == "sionna":
+        sionna = self._backend_for(bits) == "sionna"
+        if sionna or bits.dtype != torch.uint8 or bits.ndim != 2 or bits.shape[1] != self.k:
+            check_bits(bits, self.k)  # our encoder looks at bytes itself
+        if sionna:
             encoder = _sionna_encoder(self.k, self.n, self.bits_per_symbol, str(bits.device), self.base_graph)
             coded: Tensor = encoder(bits.float())
         else:

@@ -113,6 +113,10 @@ def _or_floats(builder: Any, a: Any, b: Any) -> Any:
     return builder.bitcast(builder.or_(_sign_bits(builder, a), _sign_bits(builder, b)), a.type)
 
 
+def _and_floats(builder: Any, a: Any, b: Any) -> Any:
+    return builder.bitcast(builder.and_(_sign_bits(builder, a), _sign_bits(builder, b)), a.type)
+
+
 def _negate_int(builder: Any, a: Any, sign: Any) -> Any:
     negative = builder.icmp_signed("<", sign, ir.Constant(sign.type, None))
     return builder.select(negative, builder.neg(a), a)
@@ -136,6 +140,8 @@ xor = _binary(lambda b, x, y: b.xor(x, y), _xor_floats)
 """Bitwise exclusive or: the sign of the result is the product of the signs."""
 either = _binary(lambda b, x, y: b.or_(x, y), _or_floats)
 """Bitwise or: the result is negative where one of the two is."""
+both = _binary(lambda b, x, y: b.and_(x, y), _and_floats)
+"""Bitwise and."""
 negate_where = _binary(_negate_int, _negate_float)
 """The first, with its sign flipped where the second is negative (below zero, or a negative zero)."""
 
@@ -200,3 +206,24 @@ excess = _binary(
     lambda b, x, y: _larger(b, b.fsub(x, y), ir.Constant(x.type, [0.0] * x.type.count)),
 )
 """By how much the first exceeds the second, 0 where it does not; neither is negative."""
+
+
+def _shift(shift: Any) -> Any:
+    """An intrinsic of one vector of integers."""
+
+    def typed(typing: Any, a: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kind = args[0].type
+            return shift(builder, args[0], ir.Constant(kind, [1] * kind.count))
+
+        return a(a), build
+
+    return intrinsic(typed)
+
+
+double = _shift(lambda b, x, one: b.shl(x, one))
+"""Every integer shifted left by a bit."""
+halve = _shift(lambda b, x, one: b.lshr(x, one))
+"""Every integer shifted right by a bit, a 0 coming in."""
+lowest = _shift(lambda b, x, one: b.and_(x, one))
+"""The lowest bit of every integer."""
