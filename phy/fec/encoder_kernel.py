@@ -7,7 +7,7 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-from semlink.phy.fec.simd import at, double, either, halve, load, lowest, splat, store, xor
+from semlink.phy.fec.simd import BYTES, at, double, either, halve, load, lowest, splat, store, xor
 
 SIDE_BY_SIDE = 8
 """Frames that are encoded at once, one bit of each in every byte."""
@@ -27,7 +27,7 @@ def encode(bits, out, binary, where, z, stride, info_columns, starts, source):
     frames, k = bits.shape
     n = out.shape[1]
     flat_bits, flat_out = bits.reshape(-1), out.reshape(-1)
-    packed, sent = np.zeros(info_columns * z + 64, np.int8), np.empty(n + 64, np.int8)
+    packed, sent = np.zeros(info_columns * z + BYTES, np.int8), np.empty(n + BYTES, np.int8)
     word = np.zeros((info_columns + len(starts)) * stride, np.int8)
     for first in range(0, frames, 8):
         count = min(8, frames - first)
@@ -48,8 +48,8 @@ def encode(bits, out, binary, where, z, stride, info_columns, starts, source):
 @no_type_check
 def _pack(bits, start, count, k, packed):
     """Bit j of a byte from row j of `count` rows of k; returns the bitwise or of all of them."""
-    seen, last = splat(packed, 0), k - 64
-    for i in range(0, k if last >= 0 else 0, 64):
+    seen, last = splat(packed, 0), k - BYTES
+    for i in range(0, k if last >= 0 else 0, BYTES):
         here = min(i, last)  # the last vector overlaps the one before
         row = start + (count - 1) * k + here
         value = splat(packed, 0)
@@ -59,9 +59,9 @@ def _pack(bits, start, count, k, packed):
             value = either(double(value), more)
             row -= k
         store(packed, here, value)
-    spread, found = np.empty(64, np.int8), 0
+    spread, found = np.empty(BYTES, np.int8), 0
     store(spread, 0, seen)
-    for i in range(64):
+    for i in range(BYTES):
         found |= spread[i]
     for i in range(0 if last < 0 else k, k):
         value = 0
@@ -86,9 +86,9 @@ def _is_binary(bits, start, k):
 @no_type_check
 def _copy(packed, start, word, to, z):
     """A column, twice."""
-    for lane in range(0, z, 64):
+    for lane in range(0, z, BYTES):
         store(word, to + lane, load(packed, start + lane))
-    for lane in range(0, z, 64):
+    for lane in range(0, z, BYTES):
         store(word, to + z + lane, load(packed, start + lane))
 
 
@@ -96,12 +96,12 @@ def _copy(packed, start, word, to, z):
 @no_type_check
 def _sum(word, to, z, source, first, last):
     """A column as the sum of others."""
-    for lane in range(0, z, 64):
+    for lane in range(0, z, BYTES):
         total = splat(word, 0)
         for edge in range(first, last):
             total = xor(total, load(word, at(source, edge) + lane))
         store(word, to + lane, total)
-    for lane in range(0, z, 64):
+    for lane in range(0, z, BYTES):
         store(word, to + z + lane, load(word, to + lane))
 
 
@@ -109,8 +109,8 @@ def _sum(word, to, z, source, first, last):
 @no_type_check
 def _unpack(sent, out, start, count, n):
     """Row j from bit j of every byte."""
-    last = n - 64
-    for i in range(0, n if last >= 0 else 0, 64):
+    last = n - BYTES
+    for i in range(0, n if last >= 0 else 0, BYTES):
         here = min(i, last)
         value, row = load(sent, here), start + here
         for _ in range(count):

@@ -21,17 +21,21 @@ reads its own rotation of it in one piece.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from semlink.phy.fec.code import refuse_unknown
 from semlink.phy.fec.layered_kernel import decode
 from semlink.phy.fec.ldpc_graph import Graph
 from semlink.phy.fec.simd import BYTES
 from semlink.phy.parallel import run_in_threads
 
 # Runs shorter than this waste the vector registers; longer ones fall out of the cache.
-_RUN = 384
+_RUN = 512
+# More pieces than this are not worth looking at one by one.
+_PIECES = 256
 # By data type: steps to one unit of LLR, the largest channel LLR and the largest message in steps, and the ramp's
 # height: g(d) = max(0, height - d / 4) in steps, for int8 with d / 4 rounded down.
 # An int8 posterior saturates at 127: channel and messages stay so far below that their sum rarely does.
@@ -78,39 +82,47 @@ class LayeredDecoder:
     ) -> None:
         self._graph = graph
         self._where = where.astype(np.int64)
+        self._pieces = _pieces_of(self._where)
         self._known = known
         self._info = info
         self._quantisation = _QUANTISATION[dtype]
         self._schedules: dict[int, _Schedule] = {}
 
     def __call__(self, llr: Float[np.ndarray, "b n"], iterations: int, *, soft: bool = False) -> Decoding:
-        """Decode rows of n LLRs log P(0)/P(1), float32 and free of NaN, in at most so many iterations.
+        """Decode rows of n LLRs log P(0)/P(1), float32, in at most so many iterations.
 
         What becomes of a frame does not depend on the others.
+
+        Raises:
+            ValueError: an LLR is NaN.
         """
         frames = llr.shape[0]
         out = np.empty((frames, self._info), dtype=np.float32)
         used = np.empty(frames, dtype=np.int64)
         converged = np.empty(frames, dtype=np.bool_)
+        unknown = np.zeros(frames, dtype=np.bool_)
+        unmet = np.zeros(0, dtype=np.int64)
         schedule = self._schedule(frames)
-        code = (self._where, *self._known, self._graph.z, self._graph.columns)
+        code = (self._where, self._pieces, *self._known, self._graph.z, self._graph.columns)
 
         def kernel(first: int, last: int) -> None:
-            part = slice(first * schedule.frames, min(last * schedule.frames, frames))
+            part = slice(first, last)
             decode(
-                llr[part], out[part], used[part], converged[part], *code, schedule.frames, *schedule.arrays,
-                *self._quantisation, iterations, soft,
+                llr[part], out[part], used[part], converged[part], unknown[part], unmet[part], *code, schedule.frames,
+                *schedule.arrays, *self._quantisation, iterations, soft,
             )  # fmt: skip
 
-        run_in_threads(kernel, -(-frames // schedule.frames), least=1)
+        run_in_threads(kernel, frames, least=schedule.frames)
+        if unknown.any():
+            refuse_unknown(int(np.isnan(llr).sum()), llr.size)
         return Decoding(out, used, converged)
 
     def _schedule(self, frames: int) -> _Schedule:
-        fewest = -(-BYTES // self._graph.z)  # lanes past the end of a run must be copies of its first
-        few = 1 << max(0, frames - 1).bit_length()  # not a schedule for every number of frames
-        group = max(fewest, min(few, round(_RUN / self._graph.z)), 1)
+        lanes = BYTES // self._quantisation[0].itemsize
+        fewest = -(-lanes // self._graph.z)  # lanes past the end of a run must be copies of its first
+        group = 1 << max(min(frames, _RUN // self._graph.z).bit_length() - 1, (fewest - 1).bit_length(), 0)
         if group not in self._schedules:
-            self._schedules[group] = _Schedule.of(self._graph, group)
+            self._schedules[group] = _Schedule.of(self._graph, group, lanes)
         return self._schedules[group]
 
 
@@ -142,8 +154,8 @@ class _Schedule:
         return self.starts, self.source, self.target, self.again, self.check, self.base, self.turned
 
     @classmethod
-    def of(cls, graph: Graph, frames: int) -> _Schedule:
-        run, padded = _run_lengths(graph.z, frames)
+    def of(cls, graph: Graph, frames: int, lanes: int) -> _Schedule:
+        run, padded = _run_lengths(graph.z, frames, lanes)
         base = np.arange(graph.columns) * (-(-(run + padded + BYTES) // BYTES) * BYTES)
         turned = np.zeros(graph.columns, dtype=np.int64)
         turned[graph.column] = graph.shift  # of the last edge of each column: NumPy assigns in order
@@ -161,7 +173,25 @@ class _Schedule:
         return cls(frames, graph.starts.astype(np.int64), source, target, again, check, base, turned)
 
 
-def _run_lengths(z: int, frames: int) -> tuple[int, int]:
+def _run_lengths(z: int, frames: int, lanes: int) -> tuple[int, int]:
     """Values of a run, and the same rounded up to whole vectors."""
     run = z * frames
-    return run, -(-run // BYTES) * BYTES
+    return run, -(-run // lanes) * lanes
+
+
+def _pieces_of(where: Int[np.ndarray, " n"]) -> Int[np.ndarray, "pieces 4"]:
+    """Runs of the code word that are sent in order, every so many LLRs: (bit, LLR, count, LLRs from one to the next).
+
+    None where a bit is sent several times, or where there are no such runs.
+    """
+    none = np.zeros((0, 4), dtype=np.int64)
+    if len(where) == 0 or len(np.unique(where)) < len(where):
+        return none
+    found = np.nonzero(where == where[0] + 1)[0]
+    apart = int(found[0]) if len(found) else 1
+    pieces = []
+    for first in range(apart):
+        bits = where[first::apart]
+        cuts = [0, *(np.nonzero(np.diff(bits) != 1)[0] + 1), len(bits)]
+        pieces += [(bits[a], first + a * apart, b - a, apart) for a, b in pairwise(cuts)]
+    return np.array(pieces, dtype=np.int64) if len(pieces) <= _PIECES else none

@@ -14,8 +14,11 @@ from numba import njit
 
 from semlink.phy.fec import simd
 from semlink.phy.fec.simd import (
+    BYTES,
     add,
     at,
+    both,
+    doubt,
     either,
     excess,
     load,
@@ -24,7 +27,10 @@ from semlink.phy.fec.simd import (
     minimum,
     negate_where,
     pick,
+    put,
+    quantise,
     quarter,
+    signs,
     splat,
     store,
     sub,
@@ -53,59 +59,72 @@ def _keep(vectors):
 @njit(nogil=True)
 @no_type_check
 def _decode(
-    llr, out, used, converged, where, known_from, known_to, z, columns, group, starts, source, target, again, check,
-    base, turned, like, steps, limit, most, height, iterations, soft,
+    llr, out, used, converged, unknown, unmet, where, pieces, known_from, known_to, z, columns, group, starts, source, target,
+    again, check, base, turned, like, steps, limit, most, height, iterations, soft,
 ):  # fmt: skip
-    """Decode the frames of `llr`, `group` at a time; all arrays as in `LayeredDecoder` and `_Schedule`."""
-    run = z * group
-    padded = -(-run // 64) * 64
-    lanes = 64 // like.itemsize
+    """Decode the frames of `llr`, `group` side by side; all arrays as in `LayeredDecoder` and `_Schedule`.
+
+    A frame that is done makes room for the next at once.
+    """
+    lanes, frames, info, run = BYTES // like.itemsize, llr.shape[0], out.shape[1], z * group
+    padded, period = -(-run // lanes) * lanes, max(group, lanes)
+    values = llr.reshape(-1)
     widest = 0
     for row in range(len(starts) - 1):
         widest = max(widest, starts[row + 1] - starts[row])
     posterior = _aligned(base[columns - 1] + 2 * padded + 64, like)
     messages = _aligned(starts[-1] * padded, like)
-    scratch = _aligned(widest * padded, like)
-    word = np.empty(columns * z, np.float32)
-    broken = np.empty(group, np.bool_)
-    for first in range(0, llr.shape[0], group):
-        frames = min(group, llr.shape[0] - first)
-        posterior[:] = 0
-        messages[:] = 0
-        for frame in range(frames):
-            _rate_recover(llr[first + frame], where, word, known_from, known_to)
-            _fill(word, posterior, base, turned, z, group, frame, steps, limit)
-        _repeat(posterior, base, run, padded, lanes)
-        waiting = frames
-        used[first : first + frames] = 0
-        for iteration in range(1, iterations + 1):
-            _iterate(posterior, messages, scratch, starts, source, target, again, run, padded, lanes, most, height)
-            _find_broken(
-                posterior, scratch, starts, check, broken, used[first : first + frames], z, group, padded, lanes,
-            )  # fmt: skip
-            for frame in range(frames):
-                if used[first + frame] == 0 and not broken[frame]:
-                    # All zeros meet every check, but decide nothing.
-                    broken[frame] = _undecided(posterior, len(out[0]), base, z, group, frame)
-                at_end = iteration == iterations
-                if used[first + frame] == 0 and (at_end or not broken[frame]):
-                    used[first + frame] = iteration
-                    converged[first + frame] = not broken[frame]
-                    _read(posterior, out[first + frame], base, turned, z, group, frame, steps, soft)
-                    waiting -= 1
-            if waiting == 0:
-                break
-
-
-@njit(nogil=True)
-@no_type_check
-def _undecided(posterior, info, base, z, group, frame):
-    """Whether an information bit of one frame of a group is as likely 0 as 1."""
-    for column in range(-(-info // z)):
-        for i in range(z):  # fillers among them are certain
-            if posterior[base[column] + i * group + frame] == 0:
-                return True
-    return False
+    scratch = _aligned(max(widest * lanes, padded, period), like)
+    word = _aligned(columns * z + 64, like)
+    bits = _aligned(-(-info // z) * z + 64, like)
+    sent = _aligned(llr.shape[1] + 64, like)
+    sums = np.empty(columns * z + 64, np.float32)
+    fresh = np.zeros(period * like.itemsize, np.uint8)
+    known = fresh.view(like.dtype)
+    waiting, broken = np.zeros(-(-period // 64), np.uint64), np.zeros(-(-period // 64), np.uint64)
+    who = np.full(group, -1, np.int64)
+    posterior[:] = 0
+    word[:] = 0
+    for i in range(known_from, known_to):
+        word[i] = limit
+    following, left = 0, frames
+    while left > 0:
+        filled = False
+        for place in range(group):
+            if who[place] < 0 and following < frames:
+                unknown[following] = _rate_recover(
+                    values, following * llr.shape[1], word, sent, sums, where, pieces, known_from, known_to, steps,
+                    limit, lanes,
+                )  # fmt: skip
+                _fill(word, posterior, base, turned, z, group, place, lanes)
+                who[place], used[following], filled = following, 0, True
+                waiting[place >> 6] |= np.uint64(1) << np.uint64(place & 63)
+                _mark(fresh, place, group, like.itemsize, 0)
+                following += 1
+        if filled:
+            _repeat(posterior, base, run, padded, lanes)
+        _iterate(
+            posterior, messages, known, scratch, starts, source, target, again, run, padded, period, lanes, most, height
+        )
+        if filled:
+            fresh[:] = 255
+        _find_broken(posterior, scratch, starts, check, broken, waiting, group, padded, period, lanes)
+        if _any_meets(broken, waiting):
+            # All zeros meet every check, but decide nothing.
+            _find_undecided(posterior, scratch, base, -(-info // z), broken, group, padded, period, lanes)
+        for place in range(group):
+            frame = who[place]
+            if frame >= 0:
+                used[frame] += 1
+                fails = (broken[place >> 6] >> np.uint64(place & 63)) & np.uint64(1) == 1
+                if not fails or used[frame] == iterations:
+                    converged[frame] = not fails
+                    if fails and len(unmet) > 0:
+                        unmet[frame] = _count_unmet(posterior, scratch, starts, check, group, place, run, padded, lanes)
+                    _read(posterior, bits, out[frame], base, turned, z, group, place, steps, soft, lanes)
+                    who[place] = -1
+                    waiting[place >> 6] &= ~(np.uint64(1) << np.uint64(place & 63))
+                    left -= 1
 
 
 @njit(nogil=True)
@@ -119,30 +138,80 @@ def _aligned(size, like):
 
 @njit(nogil=True)
 @no_type_check
-def _rate_recover(llr, where, word, known_from, known_to):
-    """Put the LLRs of a frame on the bits of the code word: 0 on what was not sent, certainty on what is known."""
-    word[:] = 0
-    for i in range(len(where)):
-        word[where[i]] += max(min(llr[i], CERTAIN), -CERTAIN)  # two infinities may contradict each other
-    word[known_from:known_to] = np.inf
+def _mark(fresh, place, group, size, value):
+    """Whether the messages of a frame are known yet: all bits of its lanes."""
+    for lane in range(place * size, len(fresh), group * size):
+        for byte in range(size):
+            fresh[lane + byte] = value
 
 
 @njit(nogil=True)
 @no_type_check
-def _fill(word, posterior, base, turned, z, group, frame, steps, limit):
-    """Quantise the LLRs of one frame of a group into the runs, each rotated as after an iteration."""
+def _rate_recover(values, start, word, sent, sums, where, pieces, known_from, known_to, steps, limit, lanes):
+    """Put the quantised LLRs of a frame on the bits of the code word, 0 on what was not sent; whether one is NaN."""
+    n, unknown = len(where), np.uint64(0)
+    if len(pieces) == 0:  # several of one bit: two infinities may contradict each other
+        sums[:] = 0
+        for i in range(n):
+            value = at(values, start + i)
+            put(sums, at(where, i), at(sums, at(where, i)) + max(min(value, CERTAIN), -CERTAIN))
+            unknown |= np.uint64(value != value)
+        sums[known_from:known_to] = np.inf
+        for i in range(0, len(word) - 64, lanes):
+            store(word, i, quantise(word, sums, i, steps, limit))
+    elif pieces[0, 3] == 1:
+        for piece in range(len(pieces)):
+            to, first, count = pieces[piece, 0], pieces[piece, 1], pieces[piece, 2]
+            unknown |= _quantise(values, start + first, word, to, count, sums, steps, limit, lanes)
+    else:
+        unknown |= _quantise(values, start, sent, 0, n, sums, steps, limit, lanes)
+        for piece in range(len(pieces)):
+            to, first, count, apart = pieces[piece, 0], pieces[piece, 1], pieces[piece, 2], pieces[piece, 3]
+            for i in range(count):
+                put(word, to + i, at(sent, first + i * apart))
+    return unknown != 0
+
+
+@njit(nogil=True)
+@no_type_check
+def _quantise(values, start, word, to, count, spare, steps, limit, lanes):
+    """Quantise a run of LLRs; nothing beyond it is read or written. Not 0 if one is NaN."""
+    last, unknown = count - lanes, np.uint64(0)
+    if last >= 0:
+        for i in range(0, count, lanes):
+            here = min(i, last)  # the last vector overlaps the one before
+            unknown |= doubt(word, values, start + here)
+            store(word, to + here, quantise(word, values, start + here, steps, limit))
+    else:
+        aside = len(word) - lanes
+        for i in range(lanes):
+            spare[i] = values[start + i] if i < count else 0
+        unknown |= doubt(word, spare, 0)
+        store(word, aside, quantise(word, spare, 0, steps, limit))
+        for i in range(count):
+            word[to + i] = word[aside + i]
+    return unknown
+
+
+@njit(nogil=True)
+@no_type_check
+def _fill(word, posterior, base, turned, z, group, place, lanes):
+    """Put a frame into the runs, each rotated as after an iteration."""
     for column in range(len(base)):
-        turn, bits, lanes = turned[column], word[column * z : column * z + z], posterior[base[column] + frame :]
-        _quantise(bits[turn:], lanes, group, steps, limit)
-        _quantise(bits[:turn], lanes[(z - turn) * group :], group, steps, limit)
-
-
-@njit(nogil=True)
-@no_type_check
-def _quantise(bits, lanes, group, steps, limit):
-    for i in range(len(bits)):
-        value = max(min(bits[i] * steps, limit), -limit)
-        lanes[i * group] = np.rint(value)
+        turn, bits, to = turned[column], column * z, base[column] + place
+        if group == 1:
+            # What a vector writes too much is written over: by the next piece, or by the run's repetition.
+            for i in range(0, z - turn, lanes):
+                store(posterior, to + i, load(word, bits + turn + i))
+            for i in range(0, turn, lanes):
+                store(posterior, to + z - turn + i, load(word, bits + i))
+        else:
+            for i in range(bits + turn, bits + z):
+                put(posterior, to, at(word, i))
+                to += group
+            for i in range(bits, bits + turn):
+                put(posterior, to, at(word, i))
+                to += group
 
 
 @njit(nogil=True)
@@ -156,24 +225,24 @@ def _repeat(posterior, base, run, padded, lanes):
 
 @njit(nogil=True)
 @no_type_check
-def _read(posterior, out, base, turned, z, group, frame, steps, soft):
-    """The information bits of one frame of a group, or their LLRs."""
-    for column in range(-(-len(out) // z)):
-        turn, lanes = turned[column], posterior[base[column] + frame :]
-        bits = out[column * z : min(column * z + z, len(out))]
-        _unquantise(lanes[(z - turn) * group :], bits[:turn], group, steps, soft)
-        _unquantise(lanes, bits[turn:], group, steps, soft)
-
-
-@njit(nogil=True)
-@no_type_check
-def _unquantise(lanes, bits, group, steps, soft):
+def _read(posterior, bits, out, base, turned, z, group, place, steps, soft, lanes):
+    """The information bits of a frame, or their LLRs."""
+    info = len(out)
+    for column in range(-(-info // z)):
+        first = base[column] + (z - turned[column]) * group + place  # the runs are repeated behind themselves
+        if group == 1:
+            for i in range(0, z, lanes):
+                store(bits, column * z + i, load(posterior, first + i))
+        else:
+            for i in range(column * z, column * z + z):
+                put(bits, i, at(posterior, first))
+                first += group
     if soft:
-        for i in range(len(bits)):
-            bits[i] = lanes[i * group] / steps
+        for i in range(info):
+            out[i] = bits[i] / steps
     else:
-        for i in range(len(bits)):
-            bits[i] = np.float32(lanes[i * group] < 0)
+        for i in range(info):
+            out[i] = np.float32(bits[i] < 0)
 
 
 @njit(nogil=True)
@@ -181,13 +250,15 @@ def _unquantise(lanes, bits, group, steps, soft):
 def _boxplus(a, b, ramp):
     """Of two magnitudes, but for the term of their sum."""
     low = minimum(a, b)
-    return excess(low, excess(ramp, quarter(sub(maximum(a, b), low))))
+    return excess(low, excess(ramp, quarter(excess(maximum(a, b), low))))
 
 
 @njit(nogil=True)
 @no_type_check
-def _iterate(posterior, messages, scratch, starts, source, target, again, run, padded, lanes, most, height):
-    """One pass over all rows."""
+def _iterate(
+    posterior, messages, known, scratch, starts, source, target, again, run, padded, period, lanes, most, height
+):
+    """One pass over all rows; messages that are not `known` count as 0."""
     infinite, zero, ramp = splat(posterior, most), splat(posterior, 0), splat(posterior, height)
     for row in range(len(starts) - 1):
         edge = at(starts, row)
@@ -195,73 +266,117 @@ def _iterate(posterior, messages, scratch, starts, source, target, again, run, p
         for lane in range(0, padded, lanes):
             # Bit-to-check messages, the least magnitude, the boxplus of all others, and the product of the signs.
             least, others, sign = infinite, infinite, zero
-            message, keep = edge * padded + lane, lane
+            message, keep, old = edge * padded + lane * degree, 0, load(known, lane & (period - 1))
             for i in range(degree):
-                value = sub(load(posterior, at(source, edge + i) + lane), load(messages, message))
+                value = sub(load(posterior, at(source, edge + i) + lane), both(load(messages, message), old))
                 store(scratch, keep, value)
                 size = magnitude(value)
                 others = _boxplus(others, maximum(least, size), ramp)
                 least = minimum(least, size)
                 sign = xor(sign, value)
-                message += padded
-                keep += padded
-            both = excess(ramp, quarter(add(least, others)))
-            joint = _boxplus(add(least, both), add(others, both), ramp)
-            message, keep = edge * padded + lane, lane
-            for _ in range(degree):
+                message += lanes
+                keep += lanes
+            more = excess(ramp, quarter(add(least, others)))
+            joint = _boxplus(add(least, more), add(others, more), ramp)
+            # A row reads ahead of where it writes: a run is written in place.
+            message, keep = edge * padded + lane * degree, 0
+            for i in range(degree):
                 value = load(scratch, keep)
                 size = pick(magnitude(value), least, others, joint)
                 answer = negate_where(size, xor(sign, value))
                 store(messages, message, answer)
-                store(scratch, keep, add(value, answer))
-                message += padded
-                keep += padded
-        keep = 0
+                store(posterior, at(target, edge + i) + lane, add(value, answer))
+                message += lanes
+                keep += lanes
         for i in range(degree):
             write = at(target, edge + i)
-            for lane in range(0, padded, lanes):
-                store(posterior, write + lane, load(scratch, keep + lane))
             for lane in range(0, at(again, edge + i), lanes):
-                store(posterior, write + run + lane, load(scratch, keep + lane))
-            keep += padded
+                store(posterior, write + run + lane, load(posterior, write + lane))
 
 
 @njit(nogil=True)
 @no_type_check
-def _find_broken(posterior, scratch, starts, check, broken, used, z, group, padded, lanes):
-    """Which frames of a group break a parity check; looks no further once all that still wait do."""
-    for lane in range(0, padded, lanes):
-        store(scratch, lane, splat(posterior, 0))
-    for row in range(len(starts) - 1):
-        edge = at(starts, row)
-        degree = at(starts, row + 1) - edge
-        for lane in range(0, padded, lanes):
+def _parities(posterior, scratch, starts, check, row, padded, period, lanes):
+    """Add the parities of a row, as signs, to what `scratch` has of its frames."""
+    edge = at(starts, row)
+    degree = at(starts, row + 1) - edge
+    for first in range(0, min(padded, period), lanes):
+        found = load(scratch, first)
+        for lane in range(first, padded, period):
             parity = splat(posterior, 0)
             for i in range(degree):
                 parity = xor(parity, load(posterior, at(check, edge + i) + lane))
-            store(scratch, lane, either(load(scratch, lane), parity))
-        if row == 0 or row == len(starts) - 2:
-            _collect(scratch, broken, z, group)
-            if row == 0 and _all_wait_in_vain(broken, used):
-                return
+            found = either(found, parity)
+        store(scratch, first, found)
 
 
 @njit(nogil=True)
 @no_type_check
-def _collect(scratch, broken, z, group):
-    broken[:] = False
-    for i in range(z):
-        for frame in range(group):
-            broken[frame] |= np.signbit(np.float32(scratch[i * group + frame]))
+def _collect(scratch, masks, group, period, lanes):
+    """Bit j of `masks`, 64 to an integer: whether one of the lanes of frame j has a sign."""
+    for lane in range(0, period, lanes):
+        found = signs(load(scratch, lane))
+        width = np.uint64(lanes // 2)
+        while width >= group:
+            found |= found >> width
+            width >>= np.uint64(1)
+        if lane & 63 == 0:
+            masks[lane >> 6] = found
+        else:
+            masks[lane >> 6] |= found << np.uint64(lane & 63)
 
 
 @njit(nogil=True)
 @no_type_check
-def _all_wait_in_vain(broken, used):
-    for frame in range(len(used)):
-        if used[frame] == 0 and not broken[frame]:
-            return False
-    return True
+def _find_broken(posterior, scratch, starts, check, broken, waiting, group, padded, period, lanes):
+    """Which frames break a parity check; looks no further once all that wait do."""
+    for lane in range(0, period, lanes):
+        store(scratch, lane, splat(posterior, 0))
+    for row in range(len(starts) - 1):
+        _parities(posterior, scratch, starts, check, row, padded, period, lanes)
+        _collect(scratch, broken, group, period, lanes)
+        if not _any_meets(broken, waiting):
+            return
+
+
+@njit(nogil=True)
+@no_type_check
+def _any_meets(broken, waiting):
+    for i in range(len(waiting)):
+        if waiting[i] & ~broken[i]:
+            return True
+    return False
+
+
+@njit(nogil=True)
+@no_type_check
+def _find_undecided(posterior, scratch, base, columns, broken, group, padded, period, lanes):
+    """Add to `broken` the frames of which an information bit is as likely 0 as 1."""
+    zero, one = splat(posterior, 0), splat(posterior, -1)
+    for first in range(0, period, lanes):
+        found = zero
+        for column in range(columns):
+            for lane in range(at(base, column) + first, at(base, column) + padded, period):  # fillers are certain
+                found = either(found, pick(load(posterior, lane), zero, one, zero))
+        store(scratch, first, found)
+    masks = np.zeros_like(broken)
+    _collect(scratch, masks, group, period, lanes)
+    for i in range(len(broken)):
+        broken[i] |= masks[i]
+
+
+@njit(nogil=True)
+@no_type_check
+def _count_unmet(posterior, scratch, starts, check, group, place, run, padded, lanes):
+    """How many parity checks a frame breaks."""
+    found = 0
+    for row in range(len(starts) - 1):
+        for lane in range(0, padded, lanes):
+            store(scratch, lane, splat(posterior, 0))
+        _parities(posterior, scratch, starts, check, row, padded, 1 << 62, lanes)
+        for lane in range(place, run, group):
+            found += np.signbit(np.float32(scratch[lane]))
+    return found
 
 
 decode = _keep(hashlib.blake2b(Path(simd.__file__).read_bytes()).hexdigest())

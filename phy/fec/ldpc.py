@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, Num
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from semlink.phy.fec.code import check_bits, check_llr
+from semlink.phy.fec.code import check_bits, check_llr, check_llr_shape
 from semlink.phy.fec.layered import LayeredDecoder
 from semlink.phy.fec.ldpc_encoder import NREncoder
 from semlink.phy.fec.ldpc_graph import base_graph_of, check_size, nr_graph
@@ -135,13 +135,14 @@ class LDPC5G:
         return Decoding(*self._run(llr, soft=True))
 
     def _run(self, llr: Float[Tensor, "b n"], *, soft: bool) -> tuple[Tensor, Tensor, Tensor]:
-        check_llr(llr, self.n)
         if self._backend_for(llr) == "sionna" and llr.shape[0] > 0:
+            check_llr(llr, self.n)
             decoder = _sum_product(self.k, self.n, self.bits_per_symbol, str(llr.device), self.base_graph)
             with torch.inference_mode():
                 parts = [decoder(part.float(), self.iterations) for part in torch.split(llr, decoder.rows_at_once)]
             values, iterations, converged = (torch.cat(part) for part in zip(*parts, strict=True))
             return (values if soft else values < 0).to(llr.dtype), iterations, converged
+        check_llr_shape(llr, self.n)
         layered = _layered(self.k, self.n, self.bits_per_symbol, self.precision, self.base_graph)
         result = layered(llr.detach().to("cpu", torch.float32).contiguous().numpy(), self.iterations, soft=soft)
         values, iterations, converged = map(torch.from_numpy, (result.values, result.iterations, result.converged))
