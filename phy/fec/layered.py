@@ -40,8 +40,8 @@ _PIECES = 256
 # height: g(d) = max(0, height - d / 4) in steps, for int8 with d / 4 rounded down.
 # An int8 posterior saturates at 127: channel and messages stay so far below that their sum rarely does.
 _QUANTISATION = {
-    "int8": (np.zeros(1, np.int8), np.float32(4), np.float32(63), 31, 2),
-    "float32": (np.zeros(1, np.float32), np.float32(1), np.float32(20), np.float32(20), np.float32(0.5)),
+    "int8": (np.zeros(1, np.int8), np.float32(4), np.float32(63), 31, 2, 28),
+    "float32": (np.zeros(1, np.float32), np.float32(1), np.float32(20), np.float32(20), np.float32(0.5), np.float32(19)),
 }
 
 
@@ -85,6 +85,8 @@ class LayeredDecoder:
         self._pieces = _pieces_of(self._where)
         self._known = known
         self._info = info
+        self._pliable = _first_pliable(graph)
+        self.counts = False
         self._quantisation = _QUANTISATION[dtype]
         self._schedules: dict[int, _Schedule] = {}
 
@@ -98,23 +100,22 @@ class LayeredDecoder:
         """
         frames = llr.shape[0]
         out = np.empty((frames, self._info), dtype=np.float32)
-        used = np.empty(frames, dtype=np.int64)
-        converged = np.empty(frames, dtype=np.bool_)
-        unknown = np.zeros(frames, dtype=np.bool_)
-        unmet = np.zeros(0, dtype=np.int64)
+        used, unmet = np.zeros(frames, dtype=np.int64), np.zeros(frames * self.counts, dtype=np.int64)
+        converged, unknown = np.empty(frames, dtype=np.bool_), np.zeros(frames, dtype=np.bool_)
         schedule = self._schedule(frames)
-        code = (self._where, self._pieces, *self._known, self._graph.z, self._graph.columns)
+        code = (self._where, self._pieces, self._graph.z, schedule.frames, *schedule.arrays)
 
         def kernel(first: int, last: int) -> None:
-            part = slice(first, last)
+            part, work = slice(first, last), self._work(schedule)
             decode(
-                llr[part], out[part], used[part], converged[part], unknown[part], unmet[part], *code, schedule.frames,
-                *schedule.arrays, *self._quantisation, iterations, soft,
+                llr[part].reshape(-1), out[part].reshape(-1), used[part], converged[part], unknown[part], unmet[part],
+                *code, *work, *self._quantisation[1:], self._pliable, self._info, *self._known, iterations, soft,
             )  # fmt: skip
 
         run_in_threads(kernel, frames, least=schedule.frames)
         if unknown.any():
             refuse_unknown(int(np.isnan(llr).sum()), llr.size)
+        self.last=unmet
         return Decoding(out, used, converged)
 
     def _schedule(self, frames: int) -> _Schedule:
@@ -124,6 +125,44 @@ class LayeredDecoder:
         if group not in self._schedules:
             self._schedules[group] = _Schedule.of(self._graph, group, lanes)
         return self._schedules[group]
+
+    def _work(self, schedule: _Schedule) -> tuple[np.ndarray, ...]:
+        """Memory of one thread, in the order in which the kernel takes it.
+
+        The runs of all columns; the messages of all edges; a row's values; the code word, its information and the LLRs
+        as they came, quantised, and the sums of LLRs of one bit; which messages are known, in vectors and lane by lane;
+        which frames wait and which break a check, 64 to an integer; whose frame is in each place; lanes of a vector.
+        """
+        kind, limit = self._quantisation[0].dtype, self._quantisation[2]
+        lanes, z, group = BYTES // kind.itemsize, self._graph.z, schedule.frames
+        padded, period = _run_lengths(z, group, lanes)[1], max(group, lanes)
+        bits = self._graph.columns * z
+        word = np.zeros(bits + BYTES, kind)
+        word[slice(*self._known)] = limit
+        known = _aligned(period, kind)
+        widest = int(np.diff(schedule.starts).max())
+        return (
+            _aligned(int(schedule.base[-1]) + 2 * padded + BYTES, kind, zero=True),
+            _aligned(int(schedule.starts[-1]) * padded, kind),
+            _aligned(max(widest * lanes, padded, period), kind),
+            word,
+            np.empty(-(-self._info // z) * z + BYTES, kind),
+            np.empty(len(self._where) + BYTES, kind),
+            np.empty(bits + BYTES, np.float32),
+            known,
+            known.view(f"int{8 * kind.itemsize}"),
+            np.zeros(-(-period // 64), np.uint64),
+            np.zeros(-(-period // 64), np.uint64),
+            np.full(group, -1, np.int64),
+            np.array([lanes]),
+        )
+
+
+def _aligned(size: int, kind: np.dtype, *, zero: bool = False) -> np.ndarray:
+    """An array on a boundary of the widest vectors."""
+    raw = (np.zeros if zero else np.empty)(size * kind.itemsize + BYTES, np.uint8)
+    skip = -raw.ctypes.data % BYTES
+    return raw[skip : skip + size * kind.itemsize].view(kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,18 +212,24 @@ class _Schedule:
         return cls(frames, graph.starts.astype(np.int64), source, target, again, check, base, turned)
 
 
+def _first_pliable(graph: Graph) -> int:
+    """The first bit of the code word from which on every bit has one check."""
+    several = np.nonzero(np.bincount(graph.column, minlength=graph.columns) != 1)[0]
+    return int(several[-1] + 1) * graph.z if len(several) else 0
+
+
 def _run_lengths(z: int, frames: int, lanes: int) -> tuple[int, int]:
     """Values of a run, and the same rounded up to whole vectors."""
     run = z * frames
     return run, -(-run // lanes) * lanes
 
 
-def _pieces_of(where: Int[np.ndarray, " n"]) -> Int[np.ndarray, "pieces 4"]:
+def _pieces_of(where: Int[np.ndarray, " n"]) -> Int[np.ndarray, " pieces4"]:
     """Runs of the code word that are sent in order, every so many LLRs: (bit, LLR, count, LLRs from one to the next).
 
     None where a bit is sent several times, or where there are no such runs.
     """
-    none = np.zeros((0, 4), dtype=np.int64)
+    none = np.zeros(0, dtype=np.int64)
     if len(where) == 0 or len(np.unique(where)) < len(where):
         return none
     found = np.nonzero(where == where[0] + 1)[0]
@@ -194,4 +239,4 @@ def _pieces_of(where: Int[np.ndarray, " n"]) -> Int[np.ndarray, "pieces 4"]:
         bits = where[first::apart]
         cuts = [0, *(np.nonzero(np.diff(bits) != 1)[0] + 1), len(bits)]
         pieces += [(bits[a], first + a * apart, b - a, apart) for a, b in pairwise(cuts)]
-    return np.array(pieces, dtype=np.int64) if len(pieces) <= _PIECES else none
+    return np.array(pieces, dtype=np.int64).ravel() if len(pieces) <= _PIECES else none

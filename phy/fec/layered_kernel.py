@@ -42,154 +42,145 @@ CERTAIN = np.float32(1e6)
 
 @no_type_check
 def _keep(vectors):
-    """`_decode`, kept on disk: Numba sees by itself that this file changed, and for another file what a closure holds.
+    """The decoder, kept on disk: Numba sees by itself that this file changed, and for another what a closure holds.
 
     Args:
         vectors: stands for the content of `semlink.phy.fec.simd`, which is compiled into it.
     """
 
+    # Flat arrays alone, all made by the caller, and no slices of them: what else there is takes seconds to compile.
     @njit(nogil=True, cache=True)
-    def decode(*arguments):
+    def decode(
+        llr, out, used, converged, unknown, unmet, where, pieces, z, group, starts, source, target, again, check, base,
+        turned, posterior, messages, scratch, word, bits, sent, sums, known, fresh, waiting, broken, who, limits, steps,
+        limit, most, height, bound, pliable, info, known_from, known_to, iterations, soft,
+    ):  # fmt: skip
+        """Decode frames, `group` side by side; one that is done makes room for the next at once.
+
+        All arrays as in `LayeredDecoder`, `_Schedule` and `_Work`.
+        """
         assert vectors
-        _decode(*arguments)
+        lanes, frames, n = limits[0], len(used), len(where)
+        run = z * group
+        padded, period = -(-run // lanes) * lanes, max(group, lanes)
+        following, left = 0, frames
+        while left > 0:
+            filled = False
+            for place in range(group):
+                if at(who, place) < 0 and following < frames:
+                    unseen = _rate_recover(
+                        llr, following * n, word, sent, sums, where, pieces, known_from, known_to, steps, limit, lanes
+                    )
+                    put(unknown, following, unseen)
+                    _yield(word, pliable, len(word) - BYTES, bound, lanes)
+                    _fill(word, posterior, base, turned, z, group, place, lanes)
+                    put(who, place, following)
+                    put(waiting, place >> 6, at(waiting, place >> 6) | _bit(place))
+                    _mark(fresh, place, group, 0)
+                    following += 1
+                    filled = True
+            if filled:
+                _repeat(posterior, base, run, padded, lanes)
+            _iterate(
+                posterior, messages, known, scratch, starts, source, target, again, run, padded, period, lanes, most,
+                height,
+            )  # fmt: skip
+            _find_broken(posterior, scratch, starts, check, broken, waiting, group, padded, period, lanes)
+            if _any_meets(broken, waiting):
+                # All zeros meet every check, but decide nothing.
+                _add_undecided(posterior, scratch, base, -(-info // z), broken, group, padded, period, lanes)
+            for place in range(group):
+                frame = at(who, place)
+                if frame >= 0:
+                    if filled:
+                        _mark(fresh, place, group, -1)
+                    put(used, frame, at(used, frame) + 1)
+                    fails = (at(broken, place >> 6) & _bit(place)) != 0
+                    if at(used, frame) == iterations or not fails:
+                        put(converged, frame, not fails)
+                        if fails and len(unmet) > 0:
+                            found = _count_unmet(posterior, scratch, starts, check, group, place, run, padded, lanes)
+                            put(unmet, frame, found)
+                        _read(posterior, bits, out, frame * info, info, base, turned, z, group, place, steps, soft, lanes)
+                        put(who, place, -1)
+                        put(waiting, place >> 6, at(waiting, place >> 6) & ~_bit(place))
+                        left -= 1
 
     return decode
 
 
 @njit(nogil=True)
 @no_type_check
-def _decode(
-    llr, out, used, converged, unknown, unmet, where, pieces, known_from, known_to, z, columns, group, starts, source, target,
-    again, check, base, turned, like, steps, limit, most, height, iterations, soft,
-):  # fmt: skip
-    """Decode the frames of `llr`, `group` side by side; all arrays as in `LayeredDecoder` and `_Schedule`.
-
-    A frame that is done makes room for the next at once.
-    """
-    lanes, frames, info, run = BYTES // like.itemsize, llr.shape[0], out.shape[1], z * group
-    padded, period = -(-run // lanes) * lanes, max(group, lanes)
-    values = llr.reshape(-1)
-    widest = 0
-    for row in range(len(starts) - 1):
-        widest = max(widest, starts[row + 1] - starts[row])
-    posterior = _aligned(base[columns - 1] + 2 * padded + 64, like)
-    messages = _aligned(starts[-1] * padded, like)
-    scratch = _aligned(max(widest * lanes, padded, period), like)
-    word = _aligned(columns * z + 64, like)
-    bits = _aligned(-(-info // z) * z + 64, like)
-    sent = _aligned(llr.shape[1] + 64, like)
-    sums = np.empty(columns * z + 64, np.float32)
-    fresh = np.zeros(period * like.itemsize, np.uint8)
-    known = fresh.view(like.dtype)
-    waiting, broken = np.zeros(-(-period // 64), np.uint64), np.zeros(-(-period // 64), np.uint64)
-    who = np.full(group, -1, np.int64)
-    posterior[:] = 0
-    word[:] = 0
-    for i in range(known_from, known_to):
-        word[i] = limit
-    following, left = 0, frames
-    while left > 0:
-        filled = False
-        for place in range(group):
-            if who[place] < 0 and following < frames:
-                unknown[following] = _rate_recover(
-                    values, following * llr.shape[1], word, sent, sums, where, pieces, known_from, known_to, steps,
-                    limit, lanes,
-                )  # fmt: skip
-                _fill(word, posterior, base, turned, z, group, place, lanes)
-                who[place], used[following], filled = following, 0, True
-                waiting[place >> 6] |= np.uint64(1) << np.uint64(place & 63)
-                _mark(fresh, place, group, like.itemsize, 0)
-                following += 1
-        if filled:
-            _repeat(posterior, base, run, padded, lanes)
-        _iterate(
-            posterior, messages, known, scratch, starts, source, target, again, run, padded, period, lanes, most, height
-        )
-        if filled:
-            fresh[:] = 255
-        _find_broken(posterior, scratch, starts, check, broken, waiting, group, padded, period, lanes)
-        if _any_meets(broken, waiting):
-            # All zeros meet every check, but decide nothing.
-            _find_undecided(posterior, scratch, base, -(-info // z), broken, group, padded, period, lanes)
-        for place in range(group):
-            frame = who[place]
-            if frame >= 0:
-                used[frame] += 1
-                fails = (broken[place >> 6] >> np.uint64(place & 63)) & np.uint64(1) == 1
-                if not fails or used[frame] == iterations:
-                    converged[frame] = not fails
-                    if fails and len(unmet) > 0:
-                        unmet[frame] = _count_unmet(posterior, scratch, starts, check, group, place, run, padded, lanes)
-                    _read(posterior, bits, out[frame], base, turned, z, group, place, steps, soft, lanes)
-                    who[place] = -1
-                    waiting[place >> 6] &= ~(np.uint64(1) << np.uint64(place & 63))
-                    left -= 1
+def _bit(place):
+    return np.uint64(1) << np.uint64(place & 63)
 
 
 @njit(nogil=True)
 @no_type_check
-def _aligned(size, like):
-    """An array of `size` elements of the type of `like`, on a boundary of the widest vectors."""
-    raw = np.empty(size * like.itemsize + 64, np.uint8)
-    skip = -raw.ctypes.data % 64
-    return raw[skip : skip + size * like.itemsize].view(like.dtype)
-
-
-@njit(nogil=True)
-@no_type_check
-def _mark(fresh, place, group, size, value):
+def _mark(fresh, place, group, value):
     """Whether the messages of a frame are known yet: all bits of its lanes."""
-    for lane in range(place * size, len(fresh), group * size):
-        for byte in range(size):
-            fresh[lane + byte] = value
+    for lane in range(place, len(fresh), group):
+        put(fresh, lane, value)
 
 
 @njit(nogil=True)
 @no_type_check
-def _rate_recover(values, start, word, sent, sums, where, pieces, known_from, known_to, steps, limit, lanes):
+def _rate_recover(llr, start, word, sent, sums, where, pieces, known_from, known_to, steps, limit, lanes):
     """Put the quantised LLRs of a frame on the bits of the code word, 0 on what was not sent; whether one is NaN."""
     n, unknown = len(where), np.uint64(0)
     if len(pieces) == 0:  # several of one bit: two infinities may contradict each other
-        sums[:] = 0
+        for i in range(len(sums)):
+            put(sums, i, 0)
         for i in range(n):
-            value = at(values, start + i)
+            value = at(llr, start + i)
             put(sums, at(where, i), at(sums, at(where, i)) + max(min(value, CERTAIN), -CERTAIN))
             unknown |= np.uint64(value != value)
-        sums[known_from:known_to] = np.inf
-        for i in range(0, len(word) - 64, lanes):
+        for i in range(known_from, known_to):
+            put(sums, i, CERTAIN)
+        for i in range(0, len(word) - BYTES, lanes):
             store(word, i, quantise(word, sums, i, steps, limit))
-    elif pieces[0, 3] == 1:
-        for piece in range(len(pieces)):
-            to, first, count = pieces[piece, 0], pieces[piece, 1], pieces[piece, 2]
-            unknown |= _quantise(values, start + first, word, to, count, sums, steps, limit, lanes)
+    elif at(pieces, 3) == 1:
+        for piece in range(0, len(pieces), 4):
+            to, first, count = at(pieces, piece), start + at(pieces, piece + 1), at(pieces, piece + 2)
+            unknown |= _quantise(llr, first, word, to, count, sums, steps, limit, lanes)
     else:
-        unknown |= _quantise(values, start, sent, 0, n, sums, steps, limit, lanes)
-        for piece in range(len(pieces)):
-            to, first, count, apart = pieces[piece, 0], pieces[piece, 1], pieces[piece, 2], pieces[piece, 3]
-            for i in range(count):
-                put(word, to + i, at(sent, first + i * apart))
+        unknown = _quantise(llr, start, sent, 0, n, sums, steps, limit, lanes)
+        for piece in range(0, len(pieces), 4):
+            first, apart = at(pieces, piece + 1), at(pieces, piece + 3)
+            for i in range(at(pieces, piece), at(pieces, piece) + at(pieces, piece + 2)):
+                put(word, i, at(sent, first))
+                first += apart
     return unknown != 0
 
 
 @njit(nogil=True)
 @no_type_check
-def _quantise(values, start, word, to, count, spare, steps, limit, lanes):
+def _yield(word, first, last, bound, lanes):
+    """Keep LLRs within what a single check can overrule."""
+    most = splat(word, bound)
+    for i in range(first, last, lanes):
+        value = load(word, i)
+        store(word, i, negate_where(minimum(magnitude(value), most), value))
+
+
+@njit(nogil=True)
+@no_type_check
+def _quantise(llr, start, word, to, count, spare, steps, limit, lanes):
     """Quantise a run of LLRs; nothing beyond it is read or written. Not 0 if one is NaN."""
     last, unknown = count - lanes, np.uint64(0)
     if last >= 0:
         for i in range(0, count, lanes):
             here = min(i, last)  # the last vector overlaps the one before
-            unknown |= doubt(word, values, start + here)
-            store(word, to + here, quantise(word, values, start + here, steps, limit))
+            unknown |= doubt(word, llr, start + here)
+            store(word, to + here, quantise(word, llr, start + here, steps, limit))
     else:
         aside = len(word) - lanes
         for i in range(lanes):
-            spare[i] = values[start + i] if i < count else 0
+            put(spare, i, at(llr, start + min(i, last + lanes - 1)))
         unknown |= doubt(word, spare, 0)
         store(word, aside, quantise(word, spare, 0, steps, limit))
         for i in range(count):
-            word[to + i] = word[aside + i]
+            put(word, to + i, at(word, aside + i))
     return unknown
 
 
@@ -198,7 +189,7 @@ def _quantise(values, start, word, to, count, spare, steps, limit, lanes):
 def _fill(word, posterior, base, turned, z, group, place, lanes):
     """Put a frame into the runs, each rotated as after an iteration."""
     for column in range(len(base)):
-        turn, bits, to = turned[column], column * z, base[column] + place
+        turn, bits, to = at(turned, column), column * z, at(base, column) + place
         if group == 1:
             # What a vector writes too much is written over: by the next piece, or by the run's repetition.
             for i in range(0, z - turn, lanes):
@@ -220,29 +211,29 @@ def _repeat(posterior, base, run, padded, lanes):
     """Repeat every run behind itself."""
     for column in range(len(base)):
         for lane in range(0, padded, lanes):
-            store(posterior, base[column] + run + lane, load(posterior, base[column] + lane))
+            store(posterior, at(base, column) + run + lane, load(posterior, at(base, column) + lane))
 
 
 @njit(nogil=True)
 @no_type_check
-def _read(posterior, bits, out, base, turned, z, group, place, steps, soft, lanes):
-    """The information bits of a frame, or their LLRs."""
-    info = len(out)
+def _read(posterior, bits, out, start, info, base, turned, z, group, place, steps, soft, lanes):
+    """The information bits of a frame, or their LLRs, into `out` from `start` on."""
     for column in range(-(-info // z)):
-        first = base[column] + (z - turned[column]) * group + place  # the runs are repeated behind themselves
+        # The runs are repeated behind themselves.
+        first, to = at(base, column) + (z - at(turned, column)) * group + place, column * z
         if group == 1:
             for i in range(0, z, lanes):
-                store(bits, column * z + i, load(posterior, first + i))
+                store(bits, to + i, load(posterior, first + i))
         else:
-            for i in range(column * z, column * z + z):
+            for i in range(to, to + z):
                 put(bits, i, at(posterior, first))
                 first += group
     if soft:
         for i in range(info):
-            out[i] = bits[i] / steps
+            put(out, start + i, at(bits, i) / steps)
     else:
         for i in range(info):
-            out[i] = np.float32(bits[i] < 0)
+            put(out, start + i, np.float32(at(bits, i) < 0))
 
 
 @njit(nogil=True)
@@ -312,18 +303,16 @@ def _parities(posterior, scratch, starts, check, row, padded, period, lanes):
 
 @njit(nogil=True)
 @no_type_check
-def _collect(scratch, masks, group, period, lanes):
-    """Bit j of `masks`, 64 to an integer: whether one of the lanes of frame j has a sign."""
+def _collect(scratch, masks, also, group, period, lanes):
+    """Bit j of `masks`, 64 to an integer: whether a lane of frame j has a sign, or `also` had one before."""
     for lane in range(0, period, lanes):
         found = signs(load(scratch, lane))
         width = np.uint64(lanes // 2)
         while width >= group:
             found |= found >> width
             width >>= np.uint64(1)
-        if lane & 63 == 0:
-            masks[lane >> 6] = found
-        else:
-            masks[lane >> 6] |= found << np.uint64(lane & 63)
+        before = np.uint64(0) if lane & 63 == 0 and not also else at(masks, lane >> 6)
+        put(masks, lane >> 6, before | found << np.uint64(lane & 63))
 
 
 @njit(nogil=True)
@@ -334,7 +323,7 @@ def _find_broken(posterior, scratch, starts, check, broken, waiting, group, padd
         store(scratch, lane, splat(posterior, 0))
     for row in range(len(starts) - 1):
         _parities(posterior, scratch, starts, check, row, padded, period, lanes)
-        _collect(scratch, broken, group, period, lanes)
+        _collect(scratch, broken, False, group, period, lanes)
         if not _any_meets(broken, waiting):
             return
 
@@ -343,14 +332,14 @@ def _find_broken(posterior, scratch, starts, check, broken, waiting, group, padd
 @no_type_check
 def _any_meets(broken, waiting):
     for i in range(len(waiting)):
-        if waiting[i] & ~broken[i]:
+        if at(waiting, i) & ~at(broken, i):
             return True
     return False
 
 
 @njit(nogil=True)
 @no_type_check
-def _find_undecided(posterior, scratch, base, columns, broken, group, padded, period, lanes):
+def _add_undecided(posterior, scratch, base, columns, broken, group, padded, period, lanes):
     """Add to `broken` the frames of which an information bit is as likely 0 as 1."""
     zero, one = splat(posterior, 0), splat(posterior, -1)
     for first in range(0, period, lanes):
@@ -359,10 +348,7 @@ def _find_undecided(posterior, scratch, base, columns, broken, group, padded, pe
             for lane in range(at(base, column) + first, at(base, column) + padded, period):  # fillers are certain
                 found = either(found, pick(load(posterior, lane), zero, one, zero))
         store(scratch, first, found)
-    masks = np.zeros_like(broken)
-    _collect(scratch, masks, group, period, lanes)
-    for i in range(len(broken)):
-        broken[i] |= masks[i]
+    _collect(scratch, broken, True, group, period, lanes)
 
 
 @njit(nogil=True)
@@ -375,7 +361,7 @@ def _count_unmet(posterior, scratch, starts, check, group, place, run, padded, l
             store(scratch, lane, splat(posterior, 0))
         _parities(posterior, scratch, starts, check, row, padded, 1 << 62, lanes)
         for lane in range(place, run, group):
-            found += np.signbit(np.float32(scratch[lane]))
+            found += np.signbit(np.float32(at(scratch, lane)))
     return found
 
 

@@ -233,7 +233,8 @@ def put(typing: Any, array: Any, index: Any, value: Any) -> Any:
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, args[0])
-        builder.store(args[2], builder.gep(array.data, [args[1]]))
+        place = builder.gep(array.data, [args[1]])
+        builder.store(context.get_value_as_data(builder, signature.args[2], args[2]), place)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, array.dtype), build
