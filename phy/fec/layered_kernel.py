@@ -53,7 +53,7 @@ def _keep(vectors):
     def decode(
         llr, out, used, converged, unknown, unmet, where, pieces, z, group, starts, source, target, again, check, base,
         turned, posterior, messages, scratch, word, bits, sent, sums, known, fresh, waiting, broken, who, limits, steps,
-        limit, most, height, bound, pliable, info, known_from, known_to, iterations, soft,
+        limit, most, height, bound, pliable, info, known_from, known_to, iterations, soft, enough,
     ):  # fmt: skip
         """Decode frames, `group` side by side; one that is done makes room for the next at once.
 
@@ -98,8 +98,10 @@ def _keep(vectors):
                     fails = (at(broken, place >> 6) & _bit(place)) != 0
                     if at(used, frame) == iterations or not fails:
                         put(converged, frame, not fails)
-                        if fails and len(unmet) > 0:
-                            found = _count_unmet(posterior, scratch, starts, check, group, place, run, padded, lanes)
+                        if fails and enough > 0:
+                            found = _count_unmet(
+                                posterior, scratch, starts, check, group, place, run, padded, lanes, enough
+                            )
                             put(unmet, frame, found)
                         _read(posterior, bits, out, frame * info, info, base, turned, z, group, place, steps, soft, lanes)
                         put(who, place, -1)
@@ -353,15 +355,16 @@ def _add_undecided(posterior, scratch, base, columns, broken, group, padded, per
 
 @njit(nogil=True)
 @no_type_check
-def _count_unmet(posterior, scratch, starts, check, group, place, run, padded, lanes):
-    """How many parity checks a frame breaks."""
-    found = 0
-    for row in range(len(starts) - 1):
+def _count_unmet(posterior, scratch, starts, check, group, place, run, padded, lanes, enough):
+    """How many parity checks a frame breaks; counts no further than is enough."""
+    found, row = 0, 0
+    while row < len(starts) - 1 and found < enough:
         for lane in range(0, padded, lanes):
             store(scratch, lane, splat(posterior, 0))
         _parities(posterior, scratch, starts, check, row, padded, 1 << 62, lanes)
         for lane in range(place, run, group):
-            found += np.signbit(np.float32(at(scratch, lane)))
+            found += at(scratch, lane) < 0
+        row += 1
     return found
 
 

@@ -33,7 +33,7 @@ class Decoding:
 
     Attributes:
         llr: (b, k) posterior LLRs log P(0)/P(1) of the information bits.
-        iterations: (b,) iterations run.
+        iterations: (b,) iterations run, those of a second try included.
         converged: (b,) whether all parity checks hold.
     """
 
@@ -60,7 +60,8 @@ class LDPC5G:
         backend: "numba": layered offset min-sum on the CPU (`semlink.phy.fec.LayeredDecoder`), on any device's tensors;
             "sionna": sum-product with a flooding schedule, which takes about twice the iterations; None: "sionna" for
             tensors on a GPU, else "numba".
-        precision: of the messages of "numba": "int8", or "float32", which is slower and no better.
+        precision: of the messages of "numba": "int8", with a second try in float32 where 20 iterations or more leave one to
+            four parity checks broken, or "float32", which is slower.
 
     Attributes:
         base_graph: 1 or 2.
