@@ -2,52 +2,57 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import no_type_check
 
-import numpy as np
 from numba import njit
 
-from semlink.phy.fec.simd import BYTES, at, double, either, halve, load, lowest, splat, store, xor
+from semlink.phy.fec import simd
+from semlink.phy.fec.simd import BYTES, at, double, either, halve, load, lowest, put, splat, store, xor
 
 SIDE_BY_SIDE = 8
 """Frames that are encoded at once, one bit of each in every byte."""
 
 
-@njit(nogil=True, cache=True)
-@no_type_check  # shape checks of the tests cannot be compiled
-def encode(bits, out, binary, where, z, stride, info_columns, starts, source):
-    """Encode the rows of `bits`, (b, k) of int8, into those of `out`, (b, n); `binary` says which were 0 and 1 alone.
+@no_type_check
+def _keep(vectors):
+    """The encoder, kept on disk, as the decoder is in `semlink.phy.fec.layered_kernel`."""
 
-    Args:
-        where: (n,) the place in `word` of each coded bit.
-        stride: from one column to the next in `word`.
-        starts: (sums + 1,) where the terms of each parity column begin.
-        source: (terms,) where a term, shifted, is in `word`.
-    """
-    frames, k = bits.shape
-    n = out.shape[1]
-    flat_bits, flat_out = bits.reshape(-1), out.reshape(-1)
-    packed, sent = np.zeros(info_columns * z + BYTES, np.int8), np.empty(n + BYTES, np.int8)
-    word = np.zeros((info_columns + len(starts)) * stride, np.int8)
-    for first in range(0, frames, 8):
-        count = min(8, frames - first)
-        found = _pack(flat_bits, first * k, count, k, packed)
-        if found & ~1:
-            for frame in range(first, first + count):
-                binary[frame] = _is_binary(flat_bits, frame * k, k)
-        for column in range(info_columns):
-            _copy(packed, column * z, word, column * stride, z)
-        for step in range(len(starts) - 1):
-            _sum(word, (info_columns + step) * stride, z, source, at(starts, step), at(starts, step + 1))
-        for i in range(n):
-            sent[i] = at(word, at(where, i))
-        _unpack(sent, flat_out, first * n, count, n)
+    @njit(nogil=True, cache=True)
+    def encode(bits, out, binary, k, n, where, z, stride, info_columns, starts, source, packed, sent, word):
+        """Encode rows of `bits`, k of int8 each, into those of `out`, n each; `binary` says which were 0 and 1 alone.
+
+        Args:
+            where: (n,) the place in `word` of each coded bit.
+            stride: from one column to the next in `word`.
+            starts: (sums + 1,) where the terms of each parity column begin.
+            source: (terms,) where a term, shifted, is in `word`.
+            packed, sent, word: memory for the information, what is sent and all columns, eight frames to a byte.
+        """
+        assert vectors
+        frames = len(binary)
+        for first in range(0, frames, SIDE_BY_SIDE):
+            count = min(SIDE_BY_SIDE, frames - first)
+            found = _pack(bits, first * k, count, k, packed, info_columns * z)
+            if found & ~1:
+                for frame in range(first, first + count):
+                    put(binary, frame, _is_binary(bits, frame * k, k))
+            for column in range(info_columns):
+                _copy(packed, column * z, word, column * stride, z)
+            for step in range(len(starts) - 1):
+                _sum(word, (info_columns + step) * stride, z, source, at(starts, step), at(starts, step + 1))
+            for i in range(n):
+                put(sent, i, at(word, at(where, i)))
+            _unpack(sent, out, first * n, count, n)
+
+    return encode
 
 
 @njit(nogil=True)
 @no_type_check
-def _pack(bits, start, count, k, packed):
-    """Bit j of a byte from row j of `count` rows of k; returns the bitwise or of all of them."""
+def _pack(bits, start, count, k, packed, info):
+    """Bit j of a byte from row j of `count` rows of k; the bitwise or of all of them. Behind `info` is room."""
     seen, last = splat(packed, 0), k - BYTES
     for i in range(0, k if last >= 0 else 0, BYTES):
         here = min(i, last)  # the last vector overlaps the one before
@@ -59,17 +64,17 @@ def _pack(bits, start, count, k, packed):
             value = either(double(value), more)
             row -= k
         store(packed, here, value)
-    spread, found = np.empty(BYTES, np.int8), 0
-    store(spread, 0, seen)
-    for i in range(BYTES):
-        found |= spread[i]
+    store(packed, info, seen)
+    found = 0
+    for i in range(info, info + BYTES):
+        found |= at(packed, i)
     for i in range(0 if last < 0 else k, k):
         value = 0
         for row in range(count):
-            more = bits[start + row * k + i]
+            more = at(bits, start + row * k + i)
             value |= (more & 1) << row
             found |= more
-        packed[i] = value
+        put(packed, i, value)
     return found
 
 
@@ -77,7 +82,7 @@ def _pack(bits, start, count, k, packed):
 @no_type_check
 def _is_binary(bits, start, k):
     for i in range(start, start + k):
-        if bits[i] & ~1:
+        if at(bits, i) & ~1:
             return False
     return True
 
@@ -119,4 +124,7 @@ def _unpack(sent, out, start, count, n):
             row += n
     for i in range(0 if last < 0 else n, n):
         for row in range(count):
-            out[start + row * n + i] = (sent[i] >> row) & 1
+            put(out, start + row * n + i, (at(sent, i) >> row) & 1)
+
+
+encode = _keep(hashlib.blake2b(Path(simd.__file__).read_bytes()).hexdigest())

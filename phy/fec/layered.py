@@ -46,7 +46,14 @@ _PATIENT = 20
 # An int8 posterior saturates at 127: channel and messages stay so far below that their sum rarely does.
 _QUANTISATION = {
     "int8": (np.zeros(1, np.int8), np.float32(4), np.float32(63), 31, 2, 28),
-    "float32": (np.zeros(1, np.float32), np.float32(1), np.float32(20), np.float32(20), np.float32(0.5), np.float32(19)),
+    "float32": (
+        np.zeros(1, np.float32),
+        np.float32(1),
+        np.float32(20),
+        np.float32(20),
+        np.float32(0.5),
+        np.float32(19),
+    ),
 }
 
 

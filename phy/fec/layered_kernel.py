@@ -103,7 +103,9 @@ def _keep(vectors):
                                 posterior, scratch, starts, check, group, place, run, padded, lanes, enough
                             )
                             put(unmet, frame, found)
-                        _read(posterior, bits, out, frame * info, info, base, turned, z, group, place, steps, soft, lanes)
+                        _read(
+                            posterior, bits, out, frame * info, info, base, turned, z, group, place, steps, soft, lanes
+                        )
                         put(who, place, -1)
                         put(waiting, place >> 6, at(waiting, place >> 6) & ~_bit(place))
                         left -= 1

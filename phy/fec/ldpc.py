@@ -60,8 +60,8 @@ class LDPC5G:
         backend: "numba": layered offset min-sum on the CPU (`semlink.phy.fec.LayeredDecoder`), on any device's tensors;
             "sionna": sum-product with a flooding schedule, which takes about twice the iterations; None: "sionna" for
             tensors on a GPU, else "numba".
-        precision: of the messages of "numba": "int8", with a second try in float32 where 20 iterations or more leave one to
-            four parity checks broken, or "float32", which is slower.
+        precision: of the messages of "numba": "int8", with a second try in float32 where 20 iterations or more leave
+            one to four parity checks broken, or "float32", which is slower.
 
     Attributes:
         base_graph: 1 or 2.

@@ -47,15 +47,22 @@ class NREncoder:
 
         def kernel(first: int, last: int) -> None:
             part = slice(first * SIDE_BY_SIDE, last * SIDE_BY_SIDE)
+            flat = bits[part].reshape(-1).view(np.int8), out[part].reshape(-1).view(np.int8)
             encode(
-                bits[part].view(np.int8), out[part].view(np.int8), binary[part], self._where, *self._sizes,
-                self._starts, self._source,
+                *flat, binary[part], bits.shape[1], out.shape[1], self._where, *self._sizes, self._starts,
+                self._source, *self._work(),
             )  # fmt: skip
 
         run_in_threads(kernel, -(-frames // SIDE_BY_SIDE), least=2)
         if not binary.all():
             raise ValueError("bits holds other values than 0 and 1")
         return out
+
+    def _work(self) -> tuple[np.ndarray, ...]:
+        """Memory of one thread, in the order in which the kernel takes it."""
+        z, stride, info_columns = self._sizes
+        sizes = info_columns * z, len(self._where), (info_columns + len(self._starts)) * stride
+        return tuple(np.zeros(size + BYTES, np.int8) for size in sizes)
 
 
 def _stride(z: int) -> int:
