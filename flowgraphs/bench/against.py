@@ -153,7 +153,8 @@ def _contestant(namespace: Path) -> Iterator[Callable[[str], float]]:
 
 def _print(rev: str, rows: Sequence[Against]) -> None:
     table = Table(title=f"this tree against {rev}, one thread each, processor time")
-    for column in ("job", "Mb/s", f"{rev}", "ratio", "quartiles", ""):
+    table.add_column("job", no_wrap=True)
+    for column in ("Mb/s", rev, "ratio", "quartiles", ""):
         table.add_column(column, justify="right")
     for row in rows:
         spread, said = f"{row.low:.2f} to {row.high:.2f}", "noisy" if row.noisy else ""
