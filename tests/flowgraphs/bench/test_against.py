@@ -67,8 +67,10 @@ def test_what_is_no_commit_is_named(tree: Path) -> None:
 
 
 def test_a_tree_that_cannot_do_a_job_is_named(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match="ldpc early 200 400 6: the tree in .* cannot do it"):
-        measure_against("HEAD", rounds=1, names=["ldpc early 200 400 6"])
+    said = r"ldpc early 200 400 6: the tree in .*names cannot do it"
+    contestant = against._contestant(against._namespace(tree, tree / "names"))
+    with contestant as seconds, pytest.raises(ValueError, match=said):
+        seconds("ldpc early 200 400 6")
     assert "no attribute 'decode'" in capfd.readouterr().err
 
 

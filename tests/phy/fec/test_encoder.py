@@ -14,14 +14,8 @@ from semlink.phy.fec.ldpc_graph import NRGraph, nr_graph
 LIFTING = sorted({a * 2**j for a in (2, 3, 5, 7, 9, 11, 13, 15) for j in range(8) if a * 2**j <= 384})
 
 
-def sizes_of(z: int) -> tuple[int, int]:
-    """k that takes lifting size z, and the base graph that may have it."""
-    columns = {2: 6, 3: 6, 4: 6}.get(z, 10 if 10 * z > 640 else 9 if 9 * z > 560 else 8 if 8 * z > 192 else 6)
-    return columns * z, 2
-
-
 def plain_encode(bits: UInt8[np.ndarray, "b k"], code: NRGraph) -> UInt8[np.ndarray, "b n"]:
-    """Row by row of the base graph, by rolling blocks: the core from the sum of its rows, then a column for each row."""
+    """Row by row of the base graph, by rolling blocks: the core from the sum of its rows, then column by column."""
     graph, info, z = code.full, code.info_columns, code.full.z
     word = np.zeros((len(bits), graph.columns, z), np.uint8)
     word.reshape(len(bits), -1)[:, : bits.shape[1]] = bits

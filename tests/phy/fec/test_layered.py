@@ -47,13 +47,13 @@ def plain_decode(llr: Float[np.ndarray, " n"], code: NRGraph, k: int, iterations
     single = np.bincount(graph.column, minlength=graph.columns) == 1
     posterior[single] = np.clip(posterior[single], -rules.bound, rules.bound)
     messages = np.zeros((len(graph.column), z))
-    for iteration in range(1, iterations + 1):
+    iteration, holds = 0, False
+    while iteration < iterations and not holds:
+        iteration += 1
         for row in range(graph.rows):
             plain_row(posterior, messages, graph, slice(graph.starts[row], graph.starts[row + 1]), rules)
         undecided = (posterior.reshape(-1)[: -(-k // z) * z] == 0).any()
         holds = not undecided and all(parity_holds(posterior, graph, row) for row in range(graph.rows))
-        if holds:
-            break
     return posterior.reshape(-1)[:k] / rules.steps, iteration, holds
 
 
