@@ -14,8 +14,8 @@ last step, where codes of low rate need it.
 
 How it is laid out: some frames are decoded side by side, a group. A base column is one run of L = Z·frames values,
 frame fastest, so that a cyclic shift of Z bits is a rotation of the run, the same for all frames, and every operation
-is one on whole runs. A run is kept as its last row left it, rotated, and once more behind itself, so that the next row
-reads its own rotation of it in one piece.
+is one on whole runs. A frame that is done makes room for the next at once. A run is kept as its last row left it,
+rotated, and once more behind itself, so that the next row reads its own rotation of it in one piece.
 """
 
 from __future__ import annotations
@@ -44,16 +44,9 @@ _PATIENT = 20
 # of one check: less than that check's message can be, or the bit, once badly wrong, would stay so whatever the others
 # say, and its check would never hold.
 # An int8 posterior saturates at 127: channel and messages stay so far below that their sum rarely does.
-_QUANTISATION = {
-    "int8": (np.zeros(1, np.int8), np.float32(4), np.float32(63), 31, 2, 28),
-    "float32": (
-        np.zeros(1, np.float32),
-        np.float32(1),
-        np.float32(20),
-        np.float32(20),
-        np.float32(0.5),
-        np.float32(19),
-    ),
+_QUANTISATION: dict[str, tuple[int | np.float32, ...]] = {
+    "int8": (np.float32(4), np.float32(63), 31, 2, 28),
+    "float32": (np.float32(1), np.float32(20), np.float32(20), np.float32(0.5), np.float32(19)),
 }
 
 
@@ -100,6 +93,7 @@ class LayeredDecoder:
         self._pliable = _first_pliable(graph)
         self._finer: LayeredDecoder | None = None
         self._dtype = dtype
+        self._kind = np.dtype(dtype)
         self._quantisation = _QUANTISATION[dtype]
         self._schedules: dict[int, _Schedule] = {}
 
@@ -126,6 +120,7 @@ class LayeredDecoder:
         self, llr: Float[np.ndarray, "b n"], iterations: int, *, soft: bool
     ) -> tuple[Decoding, Int[np.ndarray, " b"]]:
         """The result, and the number of checks that do not hold, up to one more than is near."""
+        llr = np.ascontiguousarray(llr, dtype=np.float32)
         frames = llr.shape[0]
         out = np.empty((frames, self._info), dtype=np.float32)
         used, unmet = np.zeros(frames, dtype=np.int64), np.zeros(frames, dtype=np.int64)
@@ -138,7 +133,7 @@ class LayeredDecoder:
             part, work = slice(first, last), self._work(schedule)
             decode(
                 llr[part].reshape(-1), out[part].reshape(-1), used[part], converged[part], unknown[part], unmet[part],
-                *code, *work, *self._quantisation[1:], self._pliable, self._info, *self._known, iterations, soft,
+                *code, *work, *self._quantisation, self._pliable, self._info, *self._known, iterations, soft,
                 enough,
             )  # fmt: skip
 
@@ -155,7 +150,7 @@ class LayeredDecoder:
         return self._finer
 
     def _schedule(self, frames: int) -> _Schedule:
-        lanes = BYTES // self._quantisation[0].itemsize
+        lanes = BYTES // self._kind.itemsize
         fewest = -(-lanes // self._graph.z)  # lanes past the end of a run must be copies of its first
         group = 1 << max(min(frames, _RUN // self._graph.z).bit_length() - 1, (fewest - 1).bit_length(), 0)
         if group not in self._schedules:
@@ -169,7 +164,7 @@ class LayeredDecoder:
         as they came, quantised, and the sums of LLRs of one bit; which messages are known, in vectors and lane by lane;
         which frames wait and which break a check, 64 to an integer; whose frame is in each place; lanes of a vector.
         """
-        kind, limit = self._quantisation[0].dtype, self._quantisation[2]
+        kind, limit = self._kind, self._quantisation[1]
         lanes, z, group = BYTES // kind.itemsize, self._graph.z, schedule.frames
         padded, period = _run_lengths(z, group, lanes)[1], max(group, lanes)
         bits = self._graph.columns * z
