@@ -20,12 +20,28 @@ def everything(
     context: typer.Context,
     json: AsJson = False,
     out: Annotated[Path | None, typer.Option(help="File for the figures as JSON.", show_default="none")] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REV",
+            help="A commit of this git tree: channel coding of both in turn on one thread, minutes.",
+            show_default="none",
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="With --against: how often each does each job.")] = 15,
     quiet: Quiet = False,
 ) -> None:
     """Measure all speeds but those of radio and receivers: a quarter of an hour."""
+    if context.invoked_subcommand is not None and against is not None:
+        raise ValueError(f"--against goes without {context.invoked_subcommand}")
     if context.invoked_subcommand is not None and (json or quiet or out is not None):
         raise ValueError(f"--json, --quiet and --out go after {context.invoked_subcommand}")
-    if context.invoked_subcommand is None:
+    if against is not None:
+        from semlink.flowgraphs.bench import run_against
+
+        with silence(quiet):
+            run_against(against, rounds=rounds, as_json=json, out=out)
+    elif context.invoked_subcommand is None:
         from semlink.flowgraphs.bench import run_bench
 
         with silence(quiet):
@@ -34,11 +50,25 @@ def everything(
 
 @app.command("ldpc")
 @can_be_quiet
-def codes(json: AsJson = False) -> None:
+def codes(
+    peer: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON list of other LDPC stacks' figures on this machine to tell ours beside, such as "
+            '\\[{"stack": "srsRAN Project 4bf1543", "job": "early", "k": 8448, "n": 12672, "mbps": 83.5}]; '
+            "jobs are encode, ten (iterations) and early.",
+            show_default="none",
+        ),
+    ] = None,
+    json: AsJson = False,
+) -> None:
     """The channel decoders against Sionna's, pyldpc's and commpy's, in one run: throughput and block error rates."""
-    from semlink.flowgraphs.bench import run_codes
+    from semlink.flowgraphs.bench import run_codes, run_peers
 
-    run_codes(as_json=json)
+    if peer is not None:
+        run_peers(peer, as_json=json)
+    else:
+        run_codes(as_json=json)
 
 
 @app.command("channels")

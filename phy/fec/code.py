@@ -80,9 +80,23 @@ def check_llr(llr: Tensor, n: int) -> None:
     Raises:
         ValueError: `llr` is not (b, n), or holds NaN.
     """
+    check_llr_shape(llr, n)
+    # A sum is several times as fast as a look at each, and NaN only where one is, or where infinities contradict.
+    if bool(llr.sum().isnan()):
+        refuse_unknown(int(llr.isnan().sum()), llr.numel())
+
+
+def check_llr_shape(llr: Tensor, n: int) -> None:
+    """The first half of `check_llr`, for a decoder that meets NaN by itself.
+
+    Raises:
+        ValueError: `llr` is not (b, n).
+    """
     if llr.ndim != 2 or llr.shape[1] != n:
         raise ValueError(f"llr has shape {tuple(llr.shape)}; it must be (b, {n})")
-    # A sum is several times as fast as a look at each, and NaN only where one is, or where infinities contradict.
-    unknown = int(llr.isnan().sum()) if bool(llr.sum().isnan()) else 0
+
+
+def refuse_unknown(unknown: int, values: int) -> None:
+    """Raise ValueError unless none of so many LLRs is NaN."""
     if unknown:
-        raise ValueError(f"llr holds NaN ({unknown} of {llr.numel()} values); every LLR must be a number or ±inf")
+        raise ValueError(f"llr holds NaN ({unknown} of {values} values); every LLR must be a number or ±inf")

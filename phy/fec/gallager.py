@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, Num
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from semlink.phy.fec.code import check_bits, check_llr
+from semlink.phy.fec.code import check_bits, check_llr_shape
 from semlink.phy.fec.layered import LayeredDecoder
 from semlink.phy.fec.ldpc_graph import Graph
 
@@ -74,7 +74,7 @@ class Gallager:
         Raises:
             ValueError: `llr` is not (b, n), or holds NaN.
         """
-        check_llr(llr, self.n)
+        check_llr_shape(llr, self.n)
         result = self._decoder(llr.detach().to("cpu", torch.float32).contiguous().numpy(), self.iterations)
         return torch.from_numpy(result.values).to(llr)
 

@@ -14,8 +14,11 @@ from numba import njit
 
 from semlink.phy.fec import simd
 from semlink.phy.fec.simd import (
+    BYTES,
     add,
     at,
+    both,
+    doubt,
     either,
     excess,
     load,
@@ -24,7 +27,10 @@ from semlink.phy.fec.simd import (
     minimum,
     negate_where,
     pick,
+    put,
+    quantise,
     quarter,
+    signs,
     splat,
     store,
     sub,
@@ -36,113 +42,171 @@ CERTAIN = np.float32(1e6)
 
 @no_type_check
 def _keep(vectors):
-    """`_decode`, kept on disk: Numba sees by itself that this file changed, and for another file what a closure holds.
+    """The decoder, kept on disk: Numba sees by itself that this file changed, and for another what a closure holds.
 
     Args:
         vectors: stands for the content of `semlink.phy.fec.simd`, which is compiled into it.
     """
 
+    # Flat arrays alone, all made by the caller, and no slices of them: what else there is takes seconds to compile.
     @njit(nogil=True, cache=True)
-    def decode(*arguments):
+    def decode(
+        llr, out, used, converged, unknown, unmet, where, pieces, z, group, starts, source, target, again, check, base,
+        turned, posterior, messages, scratch, word, bits, sent, sums, known, fresh, waiting, broken, who, limits, steps,
+        limit, most, height, bound, pliable, info, known_from, known_to, iterations, soft, enough,
+    ):  # fmt: skip
+        """Decode frames, `group` side by side; one that is done makes room for the next at once.
+
+        All arrays as in `LayeredDecoder`, `_Schedule` and `_Work`.
+        """
         assert vectors
-        _decode(*arguments)
+        lanes, frames, n = limits[0], len(used), len(where)
+        run = z * group
+        padded, period = -(-run // lanes) * lanes, max(group, lanes)
+        following, left = 0, frames
+        while left > 0:
+            filled = False
+            for place in range(group):
+                if at(who, place) < 0 and following < frames:
+                    unseen = _rate_recover(
+                        llr, following * n, word, sent, sums, where, pieces, known_from, known_to, steps, limit, lanes
+                    )
+                    put(unknown, following, unseen)
+                    _yield(word, pliable, len(word) - BYTES, bound, lanes)
+                    _fill(word, posterior, base, turned, z, group, place, lanes)
+                    put(who, place, following)
+                    put(waiting, place >> 6, at(waiting, place >> 6) | _bit(place))
+                    _mark(fresh, place, group, 0)
+                    following += 1
+                    filled = True
+            if filled:
+                _repeat(posterior, base, run, padded, lanes)
+            _iterate(
+                posterior, messages, known, scratch, starts, source, target, again, run, padded, period, lanes, most,
+                height,
+            )  # fmt: skip
+            _find_broken(posterior, scratch, starts, check, broken, waiting, group, padded, period, lanes)
+            if _any_meets(broken, waiting):
+                # All zeros meet every check, but decide nothing.
+                _add_undecided(posterior, scratch, base, -(-info // z), broken, group, padded, period, lanes)
+            for place in range(group):
+                frame = at(who, place)
+                if frame >= 0:
+                    if filled:
+                        _mark(fresh, place, group, -1)
+                    put(used, frame, at(used, frame) + 1)
+                    fails = (at(broken, place >> 6) & _bit(place)) != 0
+                    if at(used, frame) == iterations or not fails:
+                        put(converged, frame, not fails)
+                        if fails and enough > 0:
+                            found = _count_unmet(
+                                posterior, scratch, starts, check, group, place, run, padded, lanes, enough
+                            )
+                            put(unmet, frame, found)
+                        _read(
+                            posterior, bits, out, frame * info, info, base, turned, z, group, place, steps, soft, lanes
+                        )
+                        put(who, place, -1)
+                        put(waiting, place >> 6, at(waiting, place >> 6) & ~_bit(place))
+                        left -= 1
 
     return decode
 
 
 @njit(nogil=True)
 @no_type_check
-def _decode(
-    llr, out, used, converged, where, known_from, known_to, z, columns, group, starts, source, target, again, check,
-    base, turned, like, steps, limit, most, height, iterations, soft,
-):  # fmt: skip
-    """Decode the frames of `llr`, `group` at a time; all arrays as in `LayeredDecoder` and `_Schedule`."""
-    run = z * group
-    padded = -(-run // 64) * 64
-    lanes = 64 // like.itemsize
-    widest = 0
-    for row in range(len(starts) - 1):
-        widest = max(widest, starts[row + 1] - starts[row])
-    posterior = _aligned(base[columns - 1] + 2 * padded + 64, like)
-    messages = _aligned(starts[-1] * padded, like)
-    scratch = _aligned(widest * padded, like)
-    word = np.empty(columns * z, np.float32)
-    broken = np.empty(group, np.bool_)
-    for first in range(0, llr.shape[0], group):
-        frames = min(group, llr.shape[0] - first)
-        posterior[:] = 0
-        messages[:] = 0
-        for frame in range(frames):
-            _rate_recover(llr[first + frame], where, word, known_from, known_to)
-            _fill(word, posterior, base, turned, z, group, frame, steps, limit)
-        _repeat(posterior, base, run, padded, lanes)
-        waiting = frames
-        used[first : first + frames] = 0
-        for iteration in range(1, iterations + 1):
-            _iterate(posterior, messages, scratch, starts, source, target, again, run, padded, lanes, most, height)
-            _find_broken(
-                posterior, scratch, starts, check, broken, used[first : first + frames], z, group, padded, lanes,
-            )  # fmt: skip
-            for frame in range(frames):
-                if used[first + frame] == 0 and not broken[frame]:
-                    # All zeros meet every check, but decide nothing.
-                    broken[frame] = _undecided(posterior, len(out[0]), base, z, group, frame)
-                at_end = iteration == iterations
-                if used[first + frame] == 0 and (at_end or not broken[frame]):
-                    used[first + frame] = iteration
-                    converged[first + frame] = not broken[frame]
-                    _read(posterior, out[first + frame], base, turned, z, group, frame, steps, soft)
-                    waiting -= 1
-            if waiting == 0:
-                break
+def _bit(place):
+    return np.uint64(1) << np.uint64(place & 63)
 
 
 @njit(nogil=True)
 @no_type_check
-def _undecided(posterior, info, base, z, group, frame):
-    """Whether an information bit of one frame of a group is as likely 0 as 1."""
-    for column in range(-(-info // z)):
-        for i in range(z):  # fillers among them are certain
-            if posterior[base[column] + i * group + frame] == 0:
-                return True
-    return False
+def _mark(fresh, place, group, value):
+    """Whether the messages of a frame are known yet: all bits of its lanes."""
+    for lane in range(place, len(fresh), group):
+        put(fresh, lane, value)
 
 
 @njit(nogil=True)
 @no_type_check
-def _aligned(size, like):
-    """An array of `size` elements of the type of `like`, on a boundary of the widest vectors."""
-    raw = np.empty(size * like.itemsize + 64, np.uint8)
-    skip = -raw.ctypes.data % 64
-    return raw[skip : skip + size * like.itemsize].view(like.dtype)
+def _rate_recover(llr, start, word, sent, sums, where, pieces, known_from, known_to, steps, limit, lanes):
+    """Put the quantised LLRs of a frame on the bits of the code word, 0 on what was not sent; whether one is NaN."""
+    n, unknown = len(where), np.uint64(0)
+    if len(pieces) == 0:  # several of one bit: two infinities may contradict each other
+        for i in range(len(sums)):
+            put(sums, i, 0)
+        for i in range(n):
+            value = at(llr, start + i)
+            put(sums, at(where, i), at(sums, at(where, i)) + max(min(value, CERTAIN), -CERTAIN))
+            unknown |= np.uint64(value != value)
+        for i in range(known_from, known_to):
+            put(sums, i, CERTAIN)
+        for i in range(0, len(word) - BYTES, lanes):
+            store(word, i, quantise(word, sums, i, steps, limit))
+    elif at(pieces, 3) == 1:
+        for piece in range(0, len(pieces), 4):
+            to, first, count = at(pieces, piece), start + at(pieces, piece + 1), at(pieces, piece + 2)
+            unknown |= _quantise(llr, first, word, to, count, sums, steps, limit, lanes)
+    else:
+        unknown = _quantise(llr, start, sent, 0, n, sums, steps, limit, lanes)
+        for piece in range(0, len(pieces), 4):
+            first, apart = at(pieces, piece + 1), at(pieces, piece + 3)
+            for i in range(at(pieces, piece), at(pieces, piece) + at(pieces, piece + 2)):
+                put(word, i, at(sent, first))
+                first += apart
+    return unknown != 0
 
 
 @njit(nogil=True)
 @no_type_check
-def _rate_recover(llr, where, word, known_from, known_to):
-    """Put the LLRs of a frame on the bits of the code word: 0 on what was not sent, certainty on what is known."""
-    word[:] = 0
-    for i in range(len(where)):
-        word[where[i]] += max(min(llr[i], CERTAIN), -CERTAIN)  # two infinities may contradict each other
-    word[known_from:known_to] = np.inf
+def _yield(word, first, last, bound, lanes):
+    """Keep LLRs within what a single check can overrule."""
+    most = splat(word, bound)
+    for i in range(first, last, lanes):
+        value = load(word, i)
+        store(word, i, negate_where(minimum(magnitude(value), most), value))
 
 
 @njit(nogil=True)
 @no_type_check
-def _fill(word, posterior, base, turned, z, group, frame, steps, limit):
-    """Quantise the LLRs of one frame of a group into the runs, each rotated as after an iteration."""
+def _quantise(llr, start, word, to, count, spare, steps, limit, lanes):
+    """Quantise a run of LLRs; nothing beyond it is read or written. Not 0 if one is NaN."""
+    last, unknown = count - lanes, np.uint64(0)
+    if last >= 0:
+        for i in range(0, count, lanes):
+            here = min(i, last)  # the last vector overlaps the one before
+            unknown |= doubt(word, llr, start + here)
+            store(word, to + here, quantise(word, llr, start + here, steps, limit))
+    else:
+        aside = len(word) - lanes
+        for i in range(lanes):
+            put(spare, i, at(llr, start + min(i, last + lanes - 1)))
+        unknown |= doubt(word, spare, 0)
+        store(word, aside, quantise(word, spare, 0, steps, limit))
+        for i in range(count):
+            put(word, to + i, at(word, aside + i))
+    return unknown
+
+
+@njit(nogil=True)
+@no_type_check
+def _fill(word, posterior, base, turned, z, group, place, lanes):
+    """Put a frame into the runs, each rotated as after an iteration."""
     for column in range(len(base)):
-        turn, bits, lanes = turned[column], word[column * z : column * z + z], posterior[base[column] + frame :]
-        _quantise(bits[turn:], lanes, group, steps, limit)
-        _quantise(bits[:turn], lanes[(z - turn) * group :], group, steps, limit)
-
-
-@njit(nogil=True)
-@no_type_check
-def _quantise(bits, lanes, group, steps, limit):
-    for i in range(len(bits)):
-        value = max(min(bits[i] * steps, limit), -limit)
-        lanes[i * group] = np.rint(value)
+        turn, bits, to = at(turned, column), column * z, at(base, column) + place
+        if group == 1:
+            # What a vector writes too much is written over: by the next piece, or by the run's repetition.
+            for i in range(0, z - turn, lanes):
+                store(posterior, to + i, load(word, bits + turn + i))
+            for i in range(0, turn, lanes):
+                store(posterior, to + z - turn + i, load(word, bits + i))
+        else:
+            for i in range(bits + turn, bits + z):
+                put(posterior, to, at(word, i))
+                to += group
+            for i in range(bits, bits + turn):
+                put(posterior, to, at(word, i))
+                to += group
 
 
 @njit(nogil=True)
@@ -151,29 +215,29 @@ def _repeat(posterior, base, run, padded, lanes):
     """Repeat every run behind itself."""
     for column in range(len(base)):
         for lane in range(0, padded, lanes):
-            store(posterior, base[column] + run + lane, load(posterior, base[column] + lane))
+            store(posterior, at(base, column) + run + lane, load(posterior, at(base, column) + lane))
 
 
 @njit(nogil=True)
 @no_type_check
-def _read(posterior, out, base, turned, z, group, frame, steps, soft):
-    """The information bits of one frame of a group, or their LLRs."""
-    for column in range(-(-len(out) // z)):
-        turn, lanes = turned[column], posterior[base[column] + frame :]
-        bits = out[column * z : min(column * z + z, len(out))]
-        _unquantise(lanes[(z - turn) * group :], bits[:turn], group, steps, soft)
-        _unquantise(lanes, bits[turn:], group, steps, soft)
-
-
-@njit(nogil=True)
-@no_type_check
-def _unquantise(lanes, bits, group, steps, soft):
+def _read(posterior, bits, out, start, info, base, turned, z, group, place, steps, soft, lanes):
+    """The information bits of a frame, or their LLRs, into `out` from `start` on."""
+    for column in range(-(-info // z)):
+        # The runs are repeated behind themselves.
+        first, to = at(base, column) + (z - at(turned, column)) * group + place, column * z
+        if group == 1:
+            for i in range(0, z, lanes):
+                store(bits, to + i, load(posterior, first + i))
+        else:
+            for i in range(to, to + z):
+                put(bits, i, at(posterior, first))
+                first += group
     if soft:
-        for i in range(len(bits)):
-            bits[i] = lanes[i * group] / steps
+        for i in range(info):
+            put(out, start + i, at(bits, i) / steps)
     else:
-        for i in range(len(bits)):
-            bits[i] = np.float32(lanes[i * group] < 0)
+        for i in range(info):
+            put(out, start + i, np.float32(at(bits, i) < 0))
 
 
 @njit(nogil=True)
@@ -181,13 +245,15 @@ def _unquantise(lanes, bits, group, steps, soft):
 def _boxplus(a, b, ramp):
     """Of two magnitudes, but for the term of their sum."""
     low = minimum(a, b)
-    return excess(low, excess(ramp, quarter(sub(maximum(a, b), low))))
+    return excess(low, excess(ramp, quarter(excess(maximum(a, b), low))))
 
 
 @njit(nogil=True)
 @no_type_check
-def _iterate(posterior, messages, scratch, starts, source, target, again, run, padded, lanes, most, height):
-    """One pass over all rows."""
+def _iterate(
+    posterior, messages, known, scratch, starts, source, target, again, run, padded, period, lanes, most, height
+):
+    """One pass over all rows; messages that are not `known` count as 0."""
     infinite, zero, ramp = splat(posterior, most), splat(posterior, 0), splat(posterior, height)
     for row in range(len(starts) - 1):
         edge = at(starts, row)
@@ -195,73 +261,113 @@ def _iterate(posterior, messages, scratch, starts, source, target, again, run, p
         for lane in range(0, padded, lanes):
             # Bit-to-check messages, the least magnitude, the boxplus of all others, and the product of the signs.
             least, others, sign = infinite, infinite, zero
-            message, keep = edge * padded + lane, lane
+            message, keep, old = edge * padded + lane * degree, 0, load(known, lane & (period - 1))
             for i in range(degree):
-                value = sub(load(posterior, at(source, edge + i) + lane), load(messages, message))
+                value = sub(load(posterior, at(source, edge + i) + lane), both(load(messages, message), old))
                 store(scratch, keep, value)
                 size = magnitude(value)
                 others = _boxplus(others, maximum(least, size), ramp)
                 least = minimum(least, size)
                 sign = xor(sign, value)
-                message += padded
-                keep += padded
-            both = excess(ramp, quarter(add(least, others)))
-            joint = _boxplus(add(least, both), add(others, both), ramp)
-            message, keep = edge * padded + lane, lane
-            for _ in range(degree):
+                message += lanes
+                keep += lanes
+            more = excess(ramp, quarter(add(least, others)))
+            joint = _boxplus(add(least, more), add(others, more), ramp)
+            # A row reads ahead of where it writes: a run is written in place.
+            message, keep = edge * padded + lane * degree, 0
+            for i in range(degree):
                 value = load(scratch, keep)
                 size = pick(magnitude(value), least, others, joint)
                 answer = negate_where(size, xor(sign, value))
                 store(messages, message, answer)
-                store(scratch, keep, add(value, answer))
-                message += padded
-                keep += padded
-        keep = 0
+                store(posterior, at(target, edge + i) + lane, add(value, answer))
+                message += lanes
+                keep += lanes
         for i in range(degree):
             write = at(target, edge + i)
-            for lane in range(0, padded, lanes):
-                store(posterior, write + lane, load(scratch, keep + lane))
             for lane in range(0, at(again, edge + i), lanes):
-                store(posterior, write + run + lane, load(scratch, keep + lane))
-            keep += padded
+                store(posterior, write + run + lane, load(posterior, write + lane))
 
 
 @njit(nogil=True)
 @no_type_check
-def _find_broken(posterior, scratch, starts, check, broken, used, z, group, padded, lanes):
-    """Which frames of a group break a parity check; looks no further once all that still wait do."""
-    for lane in range(0, padded, lanes):
-        store(scratch, lane, splat(posterior, 0))
-    for row in range(len(starts) - 1):
-        edge = at(starts, row)
-        degree = at(starts, row + 1) - edge
-        for lane in range(0, padded, lanes):
+def _parities(posterior, scratch, starts, check, row, padded, period, lanes):
+    """Add the parities of a row, as signs, to what `scratch` has of its frames."""
+    edge = at(starts, row)
+    degree = at(starts, row + 1) - edge
+    for first in range(0, min(padded, period), lanes):
+        found = load(scratch, first)
+        for lane in range(first, padded, period):
             parity = splat(posterior, 0)
             for i in range(degree):
                 parity = xor(parity, load(posterior, at(check, edge + i) + lane))
-            store(scratch, lane, either(load(scratch, lane), parity))
-        if row == 0 or row == len(starts) - 2:
-            _collect(scratch, broken, z, group)
-            if row == 0 and _all_wait_in_vain(broken, used):
-                return
+            found = either(found, parity)
+        store(scratch, first, found)
 
 
 @njit(nogil=True)
 @no_type_check
-def _collect(scratch, broken, z, group):
-    broken[:] = False
-    for i in range(z):
-        for frame in range(group):
-            broken[frame] |= np.signbit(np.float32(scratch[i * group + frame]))
+def _collect(scratch, masks, also, group, period, lanes):
+    """Bit j of `masks`, 64 to an integer: whether a lane of frame j has a sign, or `also` had one before."""
+    for lane in range(0, period, lanes):
+        found = signs(load(scratch, lane))
+        width = np.uint64(lanes // 2)
+        while width >= group:
+            found |= found >> width
+            width >>= np.uint64(1)
+        before = np.uint64(0) if lane & 63 == 0 and not also else at(masks, lane >> 6)
+        put(masks, lane >> 6, before | found << np.uint64(lane & 63))
 
 
 @njit(nogil=True)
 @no_type_check
-def _all_wait_in_vain(broken, used):
-    for frame in range(len(used)):
-        if used[frame] == 0 and not broken[frame]:
-            return False
-    return True
+def _find_broken(posterior, scratch, starts, check, broken, waiting, group, padded, period, lanes):
+    """Which frames break a parity check; looks no further once all that wait do."""
+    for lane in range(0, period, lanes):
+        store(scratch, lane, splat(posterior, 0))
+    for row in range(len(starts) - 1):
+        _parities(posterior, scratch, starts, check, row, padded, period, lanes)
+        _collect(scratch, broken, False, group, period, lanes)
+        if not _any_meets(broken, waiting):
+            return
+
+
+@njit(nogil=True)
+@no_type_check
+def _any_meets(broken, waiting):
+    for i in range(len(waiting)):
+        if at(waiting, i) & ~at(broken, i):
+            return True
+    return False
+
+
+@njit(nogil=True)
+@no_type_check
+def _add_undecided(posterior, scratch, base, columns, broken, group, padded, period, lanes):
+    """Add to `broken` the frames of which an information bit is as likely 0 as 1."""
+    zero, one = splat(posterior, 0), splat(posterior, -1)
+    for first in range(0, period, lanes):
+        found = zero
+        for column in range(columns):
+            for lane in range(at(base, column) + first, at(base, column) + padded, period):  # fillers are certain
+                found = either(found, pick(load(posterior, lane), zero, one, zero))
+        store(scratch, first, found)
+    _collect(scratch, broken, True, group, period, lanes)
+
+
+@njit(nogil=True)
+@no_type_check
+def _count_unmet(posterior, scratch, starts, check, group, place, run, padded, lanes, enough):
+    """How many parity checks a frame breaks; counts no further than is enough."""
+    found, row = 0, 0
+    while row < len(starts) - 1 and found < enough:
+        for lane in range(0, padded, lanes):
+            store(scratch, lane, splat(posterior, 0))
+        _parities(posterior, scratch, starts, check, row, padded, 1 << 62, lanes)
+        for lane in range(place, run, group):
+            found += at(scratch, lane) < 0
+        row += 1
+    return found
 
 
 decode = _keep(hashlib.blake2b(Path(simd.__file__).read_bytes()).hexdigest())

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, Num
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from semlink.phy.fec.code import check_bits, check_llr
+from semlink.phy.fec.code import check_bits, check_llr, check_llr_shape
 from semlink.phy.fec.layered import LayeredDecoder
 from semlink.phy.fec.ldpc_encoder import NREncoder
 from semlink.phy.fec.ldpc_graph import base_graph_of, check_size, nr_graph
@@ -33,7 +33,7 @@ class Decoding:
 
     Attributes:
         llr: (b, k) posterior LLRs log P(0)/P(1) of the information bits.
-        iterations: (b,) iterations run.
+        iterations: (b,) iterations run, those of a second try included.
         converged: (b,) whether all parity checks hold.
     """
 
@@ -60,7 +60,8 @@ class LDPC5G:
         backend: "numba": layered offset min-sum on the CPU (`semlink.phy.fec.LayeredDecoder`), on any device's tensors;
             "sionna": sum-product with a flooding schedule, which takes about twice the iterations; None: "sionna" for
             tensors on a GPU, else "numba".
-        precision: of the messages of "numba": "int8", or "float32", which is slower and no better.
+        precision: of the messages of "numba": "int8", with a second try in float32 where 20 iterations or more leave
+            one to four parity checks broken, or "float32", which is slower.
 
     Attributes:
         base_graph: 1 or 2.
@@ -104,8 +105,10 @@ class LDPC5G:
         Raises:
             ValueError: `bits` is not (b, k), or not binary.
         """
-        check_bits(bits, self.k)
-        if self._backend_for(bits) == "sionna":
+        sionna = self._backend_for(bits) == "sionna"
+        if sionna or bits.dtype != torch.uint8 or bits.ndim != 2 or bits.shape[1] != self.k:
+            check_bits(bits, self.k)  # our encoder looks at bytes itself
+        if sionna:
             encoder = _sionna_encoder(self.k, self.n, self.bits_per_symbol, str(bits.device), self.base_graph)
             coded: Tensor = encoder(bits.float())
         else:
@@ -133,13 +136,14 @@ class LDPC5G:
         return Decoding(*self._run(llr, soft=True))
 
     def _run(self, llr: Float[Tensor, "b n"], *, soft: bool) -> tuple[Tensor, Tensor, Tensor]:
-        check_llr(llr, self.n)
         if self._backend_for(llr) == "sionna" and llr.shape[0] > 0:
+            check_llr(llr, self.n)
             decoder = _sum_product(self.k, self.n, self.bits_per_symbol, str(llr.device), self.base_graph)
             with torch.inference_mode():
                 parts = [decoder(part.float(), self.iterations) for part in torch.split(llr, decoder.rows_at_once)]
             values, iterations, converged = (torch.cat(part) for part in zip(*parts, strict=True))
             return (values if soft else values < 0).to(llr.dtype), iterations, converged
+        check_llr_shape(llr, self.n)
         layered = _layered(self.k, self.n, self.bits_per_symbol, self.precision, self.base_graph)
         result = layered(llr.detach().to("cpu", torch.float32).contiguous().numpy(), self.iterations, soft=soft)
         values, iterations, converged = map(torch.from_numpy, (result.values, result.iterations, result.converged))

@@ -1,4 +1,4 @@
-"""Vector registers for Numba kernels: 64 bytes of int8 or of float32, with the saturating arithmetic of decoders.
+"""Vector registers for Numba kernels, of int8 or of float32, with the saturating arithmetic of decoders.
 
 Numba leaves vectorising to LLVM, which keeps running minima over a list of edges in memory instead of in registers.
 A `Vector` is an LLVM vector value: LLVM turns it into AVX-512, AVX2, SSE or NEON registers, whichever there are.
@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-BYTES = 64
+# As wide as the registers are: with two to a vector, a decoder's running values would not all be in registers.
+BYTES = 64 if get_host_cpu_features().get("avx512bw") else 32
 
 
 class Vector(types.Type):
@@ -59,6 +61,44 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value), build
+
+
+@intrinsic
+def quantise(typing: Any, like: Any, values: Any, index: Any, steps: Any, limit: Any) -> Any:
+    """A vector of the elements of `like` from as many float32 from `index` on: times `steps`, within ±`limit`.
+
+    Integers are rounded to the nearest, to even ones where two are as near.
+    """
+    kind = Vector(like.dtype)
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[1])(context, builder, args[1])
+        wide = ir.VectorType(ir.FloatType(), kind.lanes)
+        at = builder.bitcast(builder.gep(array.data, [args[2]]), wide.as_pointer())
+        scale, most = (_spread(builder, args[i], kind.lanes) for i in (3, 4))
+        value = _smaller(builder, builder.fmul(builder.load(at, align=1), scale), most)
+        value = _larger(builder, value, builder.fneg(most))
+        if isinstance(kind.element, types.Float):
+            return value
+        whole = builder.fptosi(_call(builder, "rint", (value,)), ir.VectorType(ir.IntType(32), kind.lanes))
+        return builder.trunc(whole, context.get_value_type(kind))
+
+    return kind(like, values, types.intp, types.float32, types.float32), build
+
+
+@intrinsic
+def signs(typing: Any, a: Any) -> Any:
+    """The signs of a vector as the bits of an integer, the first lane's the lowest; 1 is negative."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        (value,) = args
+        if isinstance(signature.args[0].element, types.Float):
+            value = _sign_bits(builder, value)
+        negative = builder.icmp_signed("<", value, ir.Constant(value.type, None))
+        bits = builder.bitcast(negative, ir.IntType(negative.type.count))
+        return bits if bits.type.width == 64 else builder.zext(bits, ir.IntType(64))
+
+    return types.uint64(a), build
 
 
 @intrinsic
@@ -113,6 +153,10 @@ def _or_floats(builder: Any, a: Any, b: Any) -> Any:
     return builder.bitcast(builder.or_(_sign_bits(builder, a), _sign_bits(builder, b)), a.type)
 
 
+def _and_floats(builder: Any, a: Any, b: Any) -> Any:
+    return builder.bitcast(builder.and_(_sign_bits(builder, a), _sign_bits(builder, b)), a.type)
+
+
 def _negate_int(builder: Any, a: Any, sign: Any) -> Any:
     negative = builder.icmp_signed("<", sign, ir.Constant(sign.type, None))
     return builder.select(negative, builder.neg(a), a)
@@ -128,29 +172,29 @@ add = _binary(lambda b, x, y: _call(b, "sadd.sat", (x, y)), lambda b, x, y: b.fa
 """Sum; of int8 saturated."""
 sub = _binary(lambda b, x, y: _call(b, "ssub.sat", (x, y)), lambda b, x, y: b.fsub(x, y))
 """Difference; of int8 saturated."""
-minimum = _binary(lambda b, x, y: _call(b, "smin", (x, y)), _smaller)
-"""The smaller of each pair."""
-maximum = _binary(lambda b, x, y: _call(b, "smax", (x, y)), _larger)
-"""The larger of each pair."""
+minimum = _binary(lambda b, x, y: _call(b, "umin", (x, y)), _smaller)
+"""The smaller of each pair; neither is negative, or both are magnitudes."""
+maximum = _binary(lambda b, x, y: _call(b, "umax", (x, y)), _larger)
+"""The larger of each pair; likewise."""
 xor = _binary(lambda b, x, y: b.xor(x, y), _xor_floats)
 """Bitwise exclusive or: the sign of the result is the product of the signs."""
 either = _binary(lambda b, x, y: b.or_(x, y), _or_floats)
 """Bitwise or: the result is negative where one of the two is."""
+both = _binary(lambda b, x, y: b.and_(x, y), _and_floats)
+"""Bitwise and."""
 negate_where = _binary(_negate_int, _negate_float)
 """The first, with its sign flipped where the second is negative (below zero, or a negative zero)."""
 
 
 @intrinsic
 def magnitude(typing: Any, a: Any) -> Any:
-    """Absolute value; that of -128 is 127."""
+    """Absolute value; that of the least int8 or int16 is itself, which is the largest where no sign is meant."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         (value,) = args
         if isinstance(signature.args[0].element, types.Float):
             return _call(builder, "fabs", (value,))
-        least = ir.Constant(value.type, [-127] * value.type.count)
-        bounded = _call(builder, "smax", (value, least))
-        return _call(builder, "abs", (bounded,), ir.Constant(ir.IntType(1), 1))
+        return _call(builder, "abs", (value,), ir.Constant(ir.IntType(1), 0))
 
     return a(a), build
 
@@ -183,6 +227,37 @@ def at(typing: Any, array: Any, index: Any) -> Any:
     return array.dtype(array, types.intp), build
 
 
+@intrinsic
+def put(typing: Any, array: Any, index: Any, value: Any) -> Any:
+    """Set one element of a flat array, likewise."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        place = builder.gep(array.data, [args[1]])
+        builder.store(context.get_value_as_data(builder, signature.args[2], args[2]), place)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, array.dtype), build
+
+
+@intrinsic
+def doubt(typing: Any, like: Any, values: Any, index: Any) -> Any:
+    """Whether one of as many float32 as a vector of the elements of `like` has is NaN, from `index` on: not 0 if so."""
+    lanes = Vector(like.dtype).lanes
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[1])(context, builder, args[1])
+        half = ir.VectorType(ir.FloatType(), lanes // 2)
+        at = builder.bitcast(builder.gep(array.data, [args[2]]), half.as_pointer())
+        one = builder.load(at, align=1)
+        other = builder.load(builder.gep(at, [ir.Constant(ir.IntType(32), 1)]), align=1)
+        unordered = builder.fcmp_unordered("uno", one, other)  # two of them at a time
+        bits = builder.bitcast(unordered, ir.IntType(lanes // 2))
+        return builder.zext(bits, ir.IntType(64))
+
+    return types.uint64(like, values, types.intp), build
+
+
 def _quarter(typing: Any, a: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         (value,) = args
@@ -200,3 +275,24 @@ excess = _binary(
     lambda b, x, y: _larger(b, b.fsub(x, y), ir.Constant(x.type, [0.0] * x.type.count)),
 )
 """By how much the first exceeds the second, 0 where it does not; neither is negative."""
+
+
+def _shift(shift: Any) -> Any:
+    """An intrinsic of one vector of integers."""
+
+    def typed(typing: Any, a: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kind = args[0].type
+            return shift(builder, args[0], ir.Constant(kind, [1] * kind.count))
+
+        return a(a), build
+
+    return intrinsic(typed)
+
+
+double = _shift(lambda b, x, one: b.shl(x, one))
+"""Every integer shifted left by a bit."""
+halve = _shift(lambda b, x, one: b.lshr(x, one))
+"""Every integer shifted right by a bit, a 0 coming in."""
+lowest = _shift(lambda b, x, one: b.and_(x, one))
+"""The lowest bit of every integer."""

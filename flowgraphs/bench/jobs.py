@@ -1,0 +1,79 @@
+"""Small jobs that two commits are timed at, each in a process of its own.
+
+As a script it does what it is told, one job a line, and answers with the processor time in seconds. It is run on trees
+of other commits as well: of semlink it imports what those have too, and within the jobs alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from functools import lru_cache, partial
+
+import torch
+
+LDPC = ((8448, 12672, 7.0), (8448, 25344, 3.0), (1040, 2080, 5.0), (3840, 19200, 1.0), (200, 400, 6.0))
+"""(k, n) of 5G LDPC codes, and an Es/N0 in dB on 4-QAM at which the decoder stops early."""
+
+KINDS = ("encode", "ten", "early")
+"""Encoding; decoding of noise, ten iterations; decoding that stops early."""
+
+NAMES = tuple(f"ldpc {kind} {k} {n} {esno_db:g}" for k, n, esno_db in LDPC for kind in KINDS)
+"""All jobs."""
+
+Job = tuple[Callable[[], object], float]
+
+_BITS = 600_000
+_REPEATS = 3
+
+
+@lru_cache(maxsize=64)
+def make(name: str) -> Job:
+    """A job, and the information bits that it is about.
+
+    Raises:
+        KeyError: no such job.
+    """
+    family, *words = name.split()
+    return {"ldpc": _ldpc}[family](*words)
+
+
+def measure(name: str) -> float:
+    """The shortest processor time of some runs, in seconds, of this thread alone."""
+    action, _ = make(name)
+    taken = []
+    for _ in range(_REPEATS):
+        start = time.thread_time()
+        action()
+        taken.append(time.thread_time() - start)
+    return min(taken)
+
+
+def _ldpc(kind: str, k: str, n: str, esno_db: str) -> Job:
+    from semlink.phy.fec import LDPC5G
+
+    code = LDPC5G(int(k), int(n), iterations=10)
+    blocks, rng = max(64, _BITS // code.n), torch.Generator().manual_seed(0)
+    bits = torch.randint(0, 2, (blocks, code.k), generator=rng, dtype=torch.uint8)
+    if kind == "encode":
+        action: Callable[[], object] = partial(code.encode, bits)
+    else:
+        noise = torch.randn(blocks, code.n, generator=rng)
+        esno = 10 ** (float(esno_db) / 10)
+        # 4-QAM has amplitude sqrt(1/2) and noise variance N0/2 on each axis.
+        llr = 2 * esno * (1 - 2 * code.encode(bits).float()) + 2 * esno**0.5 * noise
+        action = partial(code.decode, noise if kind == "ten" else llr)
+    action()
+    return action, float(blocks * code.k)
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    torch.set_num_threads(1)
+    for line in sys.stdin:
+        print(measure(line.strip()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
