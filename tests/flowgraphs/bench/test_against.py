@@ -59,6 +59,16 @@ def test_each_tree_runs_its_own_code(tree: Path) -> None:
     assert row.mbps == pytest.approx(1.28, rel=0.1)
 
 
+def test_a_tree_without_rooms_is_not_filled_up_from_what_is_installed(tree: Path) -> None:
+    """At the commit LDPC5G is in `phy/ldpc.py`; `semlink.phy.fec` is there in the installed package alone."""
+    git(tree, "mv", "phy/fec.py", "phy/ldpc.py")
+    (tree / "phy" / "ldpc.py").write_text(STUB.replace("{seconds}", "0.03"))
+    git(tree, "commit", "--quiet", "--all", "--message", "flat")
+    (tree / "phy" / "fec.py").write_text(STUB.replace("{seconds}", "0.01"))
+    (row,) = measure_against("HEAD", rounds=3, names=["ldpc encode 200 400 6"])
+    assert 2.5 < row.ratio < 3.5
+
+
 def test_what_is_no_commit_is_named(tree: Path) -> None:
     with pytest.raises(ValueError, match="--against nowhere: not a commit of "):
         measure_against("nowhere", rounds=1)
