@@ -123,20 +123,38 @@ def compare(
             show_default="none",
         ),
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="One of the codecs: how far each other one is ahead of it, over the same images, fades and noise, "
+            "with 95 % intervals.",
+            show_default="none",
+        ),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="CODEC=TEXT: what its curve and its pictures are called. May be repeated.",
+            show_default="the codecs' names",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of noise and fading, from 0.")] = 0,
     out: Annotated[
         Path,
         typer.Option(
-            help="Folder for compare.csv, compare.json, compare.png, contact.png and received/, and margins.csv where "
-            "a receiver is compared with its codec."
+            help="Folder for compare.csv, compare.json, compare.png, contact.png, received/ and sent/, and margins.csv "
+            "where a receiver is compared with its codec, or with --against."
         ),
     ] = Path("out"),
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")] = False,
-) -> None:
-    """Send images with several codecs over one channel: a table, curves and the received pictures."""
+) -> int:
+    """Send images with several codecs over one channel: a table, curves and the received pictures.
+
+    Exit status 1 where a picture of a folder could not be read: it is named and left out.
+    """
     from semlink.flowgraphs.comparison import run_compare
 
-    run_compare(
+    return run_compare(
         words=images or [],
         codecs=codec or [],
         channel=channel,
@@ -149,6 +167,8 @@ def compare(
         realisations=realisations,
         metrics=metric or [],
         samples=samples,
+        against=against,
+        labels_of_codecs=label or [],
         seed=seed,
         out=out,
         as_json=json,
@@ -231,11 +251,15 @@ def figure(
         str, typer.Option(help="psnr_db, accuracy, top5, psnr_mean_db, ssim, ms_ssim, st_lpips, lpips, bler or outage.")
     ] = "psnr_db",
     over: Annotated[str, typer.Option(help="esno_db, ebno_db (of digital codecs) or ratio.")] = "esno_db",
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="CODEC=TEXT: what its curve is called. May be repeated.", show_default="the codecs' names"),
+    ] = None,
 ) -> None:
     """Draw a figure of a study or a comparison for a column of an IEEE paper: 3.5 inches wide, fonts embedded."""
     from semlink.flowgraphs.cli.studies import run_figure
 
-    run_figure(results, out, quantity=quantity, over=over)
+    run_figure(results, out, quantity=quantity, over=over, labels=label or [])
 
 
 @app.command()

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from semlink.flowgraphs.comparison import make_console
+from semlink.flowgraphs.specs import parse_labels
 from semlink.flowgraphs.studies import (
     Study,
     estimate_seconds,
@@ -110,14 +111,16 @@ def run_report(results: Path, out: Path) -> None:
     print(f"written: {write_report(results, out)}")
 
 
-def run_figure(results: Path, out: Path, *, quantity: str, over: str) -> None:
+def run_figure(results: Path, out: Path, *, quantity: str, over: str, labels: Sequence[str] = ()) -> None:
     """Draw a figure of a results folder or a comparison.
 
     Raises:
-        ValueError: neither of the two, an ending, quantity or axis that is refused.
+        ValueError: neither of the two, an ending, quantity, axis or label that is refused.
         OSError: it cannot be written.
     """
     table = read_shown(results).table
+    shown_as = parse_labels(labels, list(dict.fromkeys(table["codec"])))
+    table = table.assign(codec=table["codec"].replace(shown_as))
     print(f"written: {save_figure(plot_quantity(table, quantity, over=over, ieee=True), out)}")
 
 

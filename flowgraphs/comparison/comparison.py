@@ -182,6 +182,8 @@ class Comparison:
         errors: squared errors of every transmission, by (codec, Es/N0): images, in the same order everywhere, by
             realisations.
         distances: likewise of every perceptual metric, by (metric, codec, Es/N0).
+        against: the codec whose margins all others are told; None where only receivers are told theirs.
+        labels: what curves and pictures are called, by codec; the codec's name where there is none.
     """
 
     table: pd.DataFrame
@@ -192,6 +194,8 @@ class Comparison:
     lost: Collection[tuple[str, str, float]] = frozenset()
     errors: Mapping[tuple[str, float], Scores] = field(default_factory=dict)
     distances: Mapping[tuple[str, str, float], Scores] = field(default_factory=dict)
+    against: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def usual_realisations(channel: Channel, images: int) -> int:

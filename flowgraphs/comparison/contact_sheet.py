@@ -51,7 +51,9 @@ def contact_sheet(comparison: Comparison, title: str) -> Figure:
     for row, (name, codec) in zip(grid, [(name, codec) for name in names for codec in codecs], strict=True):
         _show(row[0], sent[name], "sent", width)
         height = heights[names.index(name)]
-        row[0].set_ylabel("\n".join(_split(codec, letters(height + TITLE_IN, 9))), fontsize=9)
+        row[0].set_ylabel(
+            "\n".join(_split(comparison.labels.get(codec, codec), letters(height + TITLE_IN, 9))), fontsize=9
+        )
         for axes, level in zip(row[1:], esno_db, strict=True):
             got, lost = comparison.pictures[name, codec, level], (name, codec, level) in comparison.lost
             told = f"{_psnr(got, sent[name]):.1f} dB PSNR".replace("inf", "∞")

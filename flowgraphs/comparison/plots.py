@@ -77,7 +77,7 @@ def _draw_accuracy(comparison: Comparison, axes: Axes) -> None:
     for codec, rows, colour, style in _curves(comparison):
         if not _known(rows, "accuracy"):
             continue
-        label = f"{codec}, ratio {as_fraction(float(rows['ratio'].mean()))}"
+        label = f"{comparison.labels.get(codec, codec)}, ratio {as_fraction(float(rows['ratio'].mean()))}"
         axes.plot(rows["esno_db"], 100 * rows["accuracy"], style, color=colour, label=label)
         low, high = 100 * rows["accuracy_low"], 100 * rows["accuracy_high"]
         axes.fill_between(rows["esno_db"], low, high, color=colour, alpha=0.2, linewidth=0)
@@ -96,7 +96,8 @@ def _draw_psnr(comparison: Comparison, axes: Axes) -> None:
         if not _known(rows, "psnr_mean_db"):
             continue
         published = bool(rows["psnr_db"].isna().all())
-        label = f"{codec} at capacity (mean of images)" if published else codec
+        said = comparison.labels.get(codec, codec)
+        label = f"{said} at capacity (mean of images)" if published else said
         label += ", ∞ where no point is" if np.isinf(rows["psnr_db"]).any() else ""
         cliff = find_cliff(rows)
         if cliff is not None:

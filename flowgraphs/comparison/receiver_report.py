@@ -40,7 +40,10 @@ class Margin:
 
 
 def receiver_margins(outcome: Comparison) -> list[Margin]:
-    """Of every CODEC+RECEIVER over the codec alone and the receivers behind the same codec that come before it."""
+    """Of every CODEC+RECEIVER over the codec alone and the receivers behind the same codec that come before it.
+
+    And of every codec over `Comparison.against`, where there is one.
+    """
     return [_margin(outcome, *case) for case in _cases(outcome)]
 
 
@@ -50,8 +53,10 @@ def _cases(outcome: Comparison) -> Iterator[tuple[str, str, float, str]]:
     for i, name in enumerate(names):
         alone, joint, _ = name.partition(JOINT)
         rivals = [other for other in names[:i] if other.startswith(alone + JOINT)]
-        shows = joint and _shows(outcome, name)
-        for other in [one for one in [alone] * (alone in names) + rivals if _shows(outcome, one)] if shows else []:
+        others = [*[alone] * (alone in names), *rivals] if joint else []
+        if outcome.against not in (None, name, *others):
+            others.append(outcome.against)
+        for other in [one for one in others if _shows(outcome, one)] if _shows(outcome, name) else []:
             for quantity in (PSNR, *(column_of(metric) for metric in outcome.metrics)):
                 yield from ((name, other, level, quantity) for level in levels)
 

@@ -48,6 +48,7 @@ from semlink.flowgraphs.specs import (
     make_channel,
     make_codecs,
     parse_esno,
+    parse_labels,
     parse_metrics,
     parse_ratio,
     published_curves,
@@ -81,8 +82,13 @@ def run_compare(
     out: Path,
     as_json: bool,
     samples: int | None = None,
-) -> None:
+    against: str | None = None,
+    labels_of_codecs: Sequence[str] = (),
+) -> int:
     """`semlink compare`: everything is checked before anything is sent, and all files are written at the end.
+
+    Returns:
+        The exit status: 1 where pictures of a folder could not be read, which are named and left out.
 
     Raises:
         ValueError: an option that is refused; the message names it and what is allowed.
@@ -97,9 +103,13 @@ def run_compare(
     share = parse_ratio(ratio)
     chosen = make_codecs(names, ratio=share, mcs=mcs, channel=over)
     published = published_curves(names, words, channel=over)
-    images, labels = load_images(words), load_labels(words)
+    broken: list[str] = []
+    images, labels = load_images(words, broken=broken), load_labels(words)
     check_classes(chosen, labels, images)
     check_samples(samples, chosen)
+    if against is not None and against not in chosen:
+        raise ValueError(f"--against {against} must be one of the codecs that are compared: {', '.join(chosen)}")
+    shown_as = parse_labels(labels_of_codecs, [*chosen, *(f"{PUBLISHED}{name}" for name in published)])
     try_codecs(chosen, images)
     repeats = realisations or usual_realisations(over, len(images))
     shown = plots.some(levels)
@@ -117,7 +127,8 @@ def run_compare(
                 labels=labels,
                 progress=advance,
             )
-        outcome = replace(outcome, table=add_published(outcome.table, published, share))
+        table = add_published(outcome.table, published, share)
+        outcome = replace(outcome, table=table, against=against, labels=shown_as)
         sampled: dict[tuple[str, str, float], Spread] = {}
         if samples is not None:
             with progress_bar("sampling", len(samplers(chosen)) * len(shown)) as advance:
@@ -130,6 +141,16 @@ def run_compare(
         print(json.dumps(_as_json(outcome, [str(out / name) for name in files], sampled), indent=2, allow_nan=False))
     else:
         _print_comparison(outcome, [str(out / name) for name in files if "/" not in name], sampled)
+    return _tell_broken(broken, len(images))
+
+
+def _tell_broken(broken: Sequence[str], good: int) -> int:
+    console = make_console(stderr=True)
+    for one in broken:
+        console.print(f"left out: {one}", soft_wrap=True)
+    if broken:
+        console.print(f"{len(broken)} of {len(broken) + good} pictures could not be read", soft_wrap=True)
+    return 1 if broken else 0
 
 
 def add_published(table: pd.DataFrame, names: Sequence[str], ratio: float) -> pd.DataFrame:

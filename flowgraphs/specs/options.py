@@ -35,6 +35,7 @@ from semlink.phy.channels import AWGN, CHANNELS, Rayleigh, parse_channel, with_o
 from semlink.phy.impairments import Medium
 from semlink.phy.link import Channel, Codec, InformedCodec
 from semlink.phy.metrics import METRICS, MissingWeightsError
+from semlink.phy.pictures import DataError
 from semlink.phy.rng import probe
 from semlink.phy.sources import SAMPLES, cifar10, cifar100, find_images, kodak, load_image, sample_images
 
@@ -148,6 +149,25 @@ def check_count(option: str, value: int | None, least: int) -> None:
     """Raise ValueError unless a count is at least so much, or not given."""
     if value is not None and value < least:
         raise ValueError(f"{option} {value} must be at least {least}")
+
+
+def parse_labels(given: Sequence[str], codecs: Sequence[str]) -> dict[str, str]:
+    """What curves are called, by codec, from CODEC=TEXT.
+
+    Raises:
+        ValueError: not of this form, none of these codecs, or two that would be called the same.
+    """
+    shown: dict[str, str] = {}
+    for one in given:
+        # A codec's own name may have an equals sign (steps=1), and so may the text.
+        codec = next((name for name in sorted(codecs, key=len, reverse=True) if one.startswith(f"{name}=")), None)
+        if codec is None or not one.removeprefix(f"{codec}=").strip():
+            raise ValueError(f"--label {one!r} must be CODEC=TEXT, CODEC one of: {', '.join(codecs)}")
+        shown[codec] = one.removeprefix(f"{codec}=").strip()
+    names = [shown.get(codec, codec) for codec in codecs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"--label: two codecs would be called {twice!r}")
+    return shown
 
 
 def parse_metrics(names: Sequence[str]) -> list[str]:
@@ -277,16 +297,21 @@ def published_curves(names: Sequence[str], words: Sequence[str], *, channel: Cha
     return curves
 
 
-def load_images(words: Sequence[str]) -> dict[str, Float[Tensor, "1 3 h w"]]:
+def load_images(words: Sequence[str], *, broken: list[str] | None = None) -> dict[str, Float[Tensor, "1 3 h w"]]:
     """Images by name from files, folders and names of sets.
 
+    Args:
+        words: "samples" where there are none.
+        broken: takes what is wrong with each picture of a folder that cannot be read, which is then left out.
+
     Raises:
-        ValueError: a word that is none of these, an image that cannot be read, or one given twice.
+        ValueError: a word that is none of these, an image that cannot be read, of a folder where there is no `broken`
+            to take it or no other picture, or one given twice.
     """
     images: dict[str, Tensor] = {}
     seen: set[str] = set()
     for word in words or ["samples"]:
-        for name, image in _images(word).items():
+        for name, image in _images(word, broken).items():
             path = os.path.realpath(name)
             if path in seen:
                 raise ValueError(f"image {name!r} is given more than once")
@@ -295,7 +320,7 @@ def load_images(words: Sequence[str]) -> dict[str, Float[Tensor, "1 3 h w"]]:
     return images
 
 
-def _images(word: str) -> Mapping[str, Tensor]:
+def _images(word: str, broken: list[str] | None = None) -> Mapping[str, Tensor]:
     if word == "samples":
         return dict(zip(SAMPLES, torch.split(sample_images(), 1), strict=True))
     if word == "kodak":
@@ -305,11 +330,28 @@ def _images(word: str) -> Mapping[str, Tensor]:
     path = Path(word)
     if path.is_dir():
         if folders := class_folders(path):
-            return {str(p): load_image(p) for one in folders for p in find_images(one)}
-        return {str(p): load_image(p) for p in find_images(path)}
+            return _readable([p for one in folders for p in find_images(one)], broken)
+        return _readable(find_images(path), broken)
     if not path.exists():
         raise ValueError(f"image {word}: no such file or folder, nor one of the sets: {SETS}")
     return {word: load_image(path)}
+
+
+def _readable(paths: Sequence[Path], broken: list[str] | None) -> Mapping[str, Tensor]:
+    images: dict[str, Tensor] = {}
+    wrong: list[DataError] = []
+    for path in paths:
+        try:
+            images[str(path)] = load_image(path)
+        except DataError as error:
+            if broken is None:
+                raise
+            wrong.append(error)
+    if wrong and not images:
+        raise wrong[0]
+    if broken is not None:
+        broken += map(str, wrong)
+    return images
 
 
 def _tested(name: str, count: str | None) -> Mapping[str, Tensor]:

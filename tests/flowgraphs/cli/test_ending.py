@@ -68,7 +68,9 @@ def test_what_is_half_written_goes(run_semlink: Command, tmp_path: Path, monkeyp
 
 def test_ctrl_c_is_still_an_interruption(run_semlink: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(study_commands, "write_report", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     assert run_semlink("report", str(tmp_path), "--out", "x.html")[::2] == (130, "semlink: interrupted\n")
+    signal.signal(signal.SIGINT, before)
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
