@@ -307,8 +307,8 @@ def _print_comparison(outcome: Comparison, files: Sequence[str], sampled: Sample
     for metric in outcome.metrics:
         title = f"{METRICS[metric].label} (95 % interval); lower is better"
         console.print(by_codec(outcome, title, partial(distance_cell, column_of(metric))))
-    for table in printed(outcome, receiver_margins(outcome)):
-        console.print(table)
+    for margins in printed(outcome, receiver_margins(outcome)):
+        console.print(margins)
     for codec, rows in outcome.table.groupby("codec", sort=False):
         if table["accuracy"].notna().any():
             uses = f"ratio {as_fraction(float(rows['ratio'].mean()))} of channel uses per image value"

@@ -305,7 +305,7 @@ def test_blocks_of_ones_own_by_module_and_name(own: Path) -> None:
         ("my_blocks:seven", "is no codec: it must have encode"),
         ("my_blocks:Needy", "cannot be made with ratio (TypeError"),
         ("my_broken:Mine", "module my_broken cannot be imported (ModuleNotFoundError: No module named 'nothing"),
-        ("not_there:Mine", "must be one of"),
+        ("not_there:Mine", "no module not_there"),
     ],
 )
 def test_blocks_of_ones_own_that_cannot_be_had(name: str, words: str, own: Path) -> None:
