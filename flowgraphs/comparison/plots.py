@@ -69,7 +69,7 @@ def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
 
 
 def _known(table: pd.DataFrame, column: str) -> bool:
-    return bool(table[column].notna().any())
+    return column in table and bool(table[column].notna().any())
 
 
 def _draw_accuracy(comparison: Comparison, axes: Axes) -> None:
