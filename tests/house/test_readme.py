@@ -6,6 +6,7 @@ import ast
 import importlib
 import importlib.util
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -114,7 +115,9 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
     (tmp_path / "mymodule.py").write_text(OWN_MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(options, "_images", lambda word: {word: None})
+    monkeypatch.setattr(options, "_images", lambda word, broken=None: {word: None})
+    for name in ("load_labels", "check_classes"):  # of images that were not loaded
+        monkeypatch.setattr(report, name, lambda *_: None)
     monkeypatch.setattr(report, "try_codecs", lambda codecs, images: begun.append(codecs) or sys.exit(0))
     runs = [
         *((bench, name) for name in bench.__all__ if name.startswith("run_")),
@@ -149,6 +152,8 @@ def run_command(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_parse(command: str, begun: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command line, up to where the work would begin."""
+    if "resnet" in command and "SEMLINK_DATA" not in os.environ:
+        pytest.skip("SEMLINK_DATA is not set: the teacher is there")
     run_command(shlex.split(command), monkeypatch)
     assert begun
 

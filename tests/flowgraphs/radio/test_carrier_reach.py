@@ -44,7 +44,7 @@ def test_the_help_says_it_for_both_waveforms(capsys: pytest.CaptureFixture[str])
 def test_an_offset_that_no_burst_is_found_at_is_refused_with_the_reach(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apps, "_open_coder", lambda address: None)
+    monkeypatch.setattr(apps, "_open_coder", lambda *_: None)
     with pytest.raises(SystemExit) as end:
         apps.main(["receive", "--radio", "sim", *words])
     assert end.value.code == 2
@@ -75,7 +75,7 @@ def test_who_listens_to_a_radio_is_told(capsys: pytest.CaptureFixture[str], monk
         assert (kind, device, frequency, rate, gain) == ("pluto", "", 433.92e6, 2e6, 30.0)
         return "source"
 
-    monkeypatch.setattr(apps, "_open_coder", lambda address: None)
+    monkeypatch.setattr(apps, "_open_coder", lambda *_: None)
     monkeypatch.setattr(apps, "_radios", lambda: SimpleNamespace(open_source=open_source, RadioReceiver=Silent))
     with pytest.raises(SystemExit):
         apps.main(["receive", "--radio", "pluto", "--frequency", "433.92e6", "--rate", "2e6", "--seconds", "0"])

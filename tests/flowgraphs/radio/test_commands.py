@@ -41,7 +41,7 @@ class Pixels:
 
 @pytest.fixture
 def coder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apps, "_open_coder", lambda address: Pixels())
+    monkeypatch.setattr(apps, "_open_coder", lambda *_: Pixels())
 
 
 def images_of(out: str) -> list[dict[str, Any]]:
@@ -125,7 +125,7 @@ def test_what_a_worker_or_a_radio_raises_is_one_line(
 ) -> None:
     """Under `semlink radio` as well, which knows values and files alone."""
     for error in (WorkerError("no answer"), ImportError("no module gnuradio.uhd")):
-        monkeypatch.setattr(apps, "_open_coder", lambda address, error=error: _throw(error))
+        monkeypatch.setattr(apps, "_open_coder", lambda *_, error=error: _throw(error))
         with pytest.raises(ValueError, match=str(error)):
             apps.run(["transmit", "samples", "--radio", "file", "--file", str(tmp_path / "a.cf32")], name="x")
         with pytest.raises(SystemExit):

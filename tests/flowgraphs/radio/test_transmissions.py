@@ -73,7 +73,7 @@ def test_two_transmissions_in_one_recording_and_in_one_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each lacks another segment of its image 0: what is left of both would make one image."""
-    monkeypatch.setattr(apps, "_open_coder", lambda address: Level())
+    monkeypatch.setattr(apps, "_open_coder", lambda *_: Level())
     one, other, third = record(1, 100, 60), record(2, 140, 80), record(3, 120)
     quiet = np.flatnonzero(np.convolve(np.abs(one) < 1e-6, np.ones(200), "valid") == 200)
     gaps = quiet[np.flatnonzero(np.diff(quiet, prepend=-2) > 1)]  # where silence begins: ahead, and after each burst

@@ -42,7 +42,7 @@ class Grey:
 
 @pytest.fixture(autouse=True)
 def coder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apps, "_open_coder", lambda address: Grey())
+    monkeypatch.setattr(apps, "_open_coder", lambda *_: Grey())
 
 
 @pytest.fixture

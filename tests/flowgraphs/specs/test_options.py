@@ -112,7 +112,7 @@ def test_published_rows_stand_beside_the_measured_ones() -> None:
 
 def test_many_images_are_taken_in_no_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Doubles were looked for among all that came before, at ten thousand images for minutes."""
-    monkeypatch.setattr(options, "_images", lambda word: {f"{word}-{i}": IMAGE for i in range(5000)})
+    monkeypatch.setattr(options, "_images", lambda word, broken=None: {f"{word}-{i}": IMAGE for i in range(5000)})
     start = time.process_time()
     assert len(load_images(["a", "b"])) == 10_000
     assert time.process_time() - start < 5
