@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,9 @@ from semlink.flowgraphs.cli.serving import spare_the_cores
 from semlink.flowgraphs.cli.told import can_be_quiet
 
 # As in app.py, heavy imports wait until a command runs.
+
+USERS = "1,3,8,32"
+SECONDS = 4.0
 
 
 @can_be_quiet
@@ -55,17 +59,20 @@ def gsc(
     ] = None,
     realisations: Annotated[int, typer.Option(help="Of noise and fading, for each image.")] = 1,
     seed: Annotated[int, typer.Option(help="Of noise and fading, from 0.")] = 0,
-    users: Annotated[str, typer.Option(help="With --table 1: how many at once, in turn.")] = "1,3,8,32",
-    seconds: Annotated[float, typer.Option(help="With --table 1: of each measurement.")] = 4.0,
+    users: Annotated[str, typer.Option(help="With --table 1: how many at once, in turn.")] = USERS,
+    seconds: Annotated[float, typer.Option(help="With --table 1: of each measurement.")] = SECONDS,
     out: Annotated[Path, typer.Option(help="Folder for figureN-awgn.csv, .png, table1.csv and so on.")] = Path("out"),
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of tables.")] = False,
 ) -> None:
     """Repeat a figure or the table of GSC's paper (arXiv 2408.05112), with its claims beside ours."""
     if table is not None and figure is None:
+        foreign = {"--images": images, "--esno": esno, "--realisations": realisations - 1, "--seed": seed}
+        _refuse(foreign, "--figure")
         _table(table, codec=codec, users=users, seconds=seconds, out=out, as_json=json)
         return
     if figure is None or table is not None:
         raise ValueError("give one of --figure and --table")
+    _refuse({"--users": users != USERS, "--seconds": seconds != SECONDS}, "--table")
     from semlink.flowgraphs.comparison import run_gsc
 
     run_gsc(
@@ -78,6 +85,13 @@ def gsc(
         out=out,
         as_json=json,
     )
+
+
+def _refuse(given: Mapping[str, object], belongs: str) -> None:
+    """Raise ValueError where one of these options is given."""
+    wrong = [option for option, value in given.items() if value]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)}: of {belongs} alone")
 
 
 def _table(table: int, *, codec: str | None, users: str, seconds: float, out: Path, as_json: bool) -> None:

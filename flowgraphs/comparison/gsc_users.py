@@ -47,7 +47,10 @@ from semlink.phy.mimo import Uplink
 
 USERS = ANTENNAS = 3
 ANGLES_DEG = (0.0, 30.0, -30.0)
-"""Of the users from broadside, in the line of sight; the first is the one who is measured."""
+"""Of the users from broadside, in the line of sight; the first is the one who is measured.
+
+All three have the same SINR there, so that successive cancellation takes nobody off before another: it is MMSE.
+"""
 RIVALS = (DEEPJSCC, "jpeg-ldpc-qam")
 """Those of the paper, which meet the same users, fades and noise."""
 DETECTORS = ("zf", "mmse", "sic")

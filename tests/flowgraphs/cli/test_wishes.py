@@ -87,3 +87,10 @@ def test_who_is_not_compared_is_no_reference(folder: Path, run_semlink: Run) -> 
     status, _, said = run_semlink("compare", str(folder), *COMMON, "--against", "adjscc")
     assert status == 2
     assert "--against adjscc must be one of the codecs that are compared: deepjscc, swin" in said
+
+
+def test_options_of_the_other_kind_are_refused(run_semlink: Run) -> None:
+    status, _, said = run_semlink("gsc", "--table", "1", "--images", "samples", "--seed", "3")
+    assert (status, said) == (2, "semlink: error: --images, --seed: of --figure alone\n")
+    status, _, said = run_semlink("gsc", "--figure", "4c", "--users", "3")
+    assert (status, said) == (2, "semlink: error: --users: of --table alone\n")
