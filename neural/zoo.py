@@ -181,7 +181,7 @@ def hold(model: nn.Module, channel: str, esno_db: tuple[float, float] | None) ->
     """Tell a network no Es/N0 beyond its training: `esno_db`, or what its card's text on channels says."""
     trained = esno_db or trained_esno_db(channel)
     if isinstance(model, Held) and trained is not None:
-        model.hold_to(trained, faded="rayleigh" in channel)
+        model.hold_to(trained)
 
 
 def find_card(name: str, *, ratio: float | None = None) -> Card:

@@ -28,16 +28,15 @@ class Held:
     sent_db: Range = (LOWEST, HIGHEST)
     seen_db: Range = (LOWEST, HIGHEST)
 
-    def hold_to(self, esno_db: Range, *, faded: bool) -> None:
-        """Hold the conditions to the Es/N0 of a training.
+    def hold_to(self, esno_db: Range) -> None:
+        """Hold the conditions to the Es/N0 of a training, lowest and highest average of its images.
 
-        Args:
-            esno_db: lowest and highest average Es/N0 of its images.
-            faded: whether its channels faded, so that the receiver met less than the average too.
+        The receiver is told of less as it is: a fade is below any average, and `adjscc`, which trained without fades,
+        shows 0.13 dB less on block fading where it is told of none.
         """
         low, high = esno_db
         self.sent_db = (low, high)
-        self.seen_db = (min(low, LOWEST) if faded else low, high)
+        self.seen_db = (min(low, LOWEST), high)
 
     def sent_level(self, n0: Float[Tensor, " b"]) -> Float[Tensor, "b 1"]:
         """What the transmitter is told, in units of 10 dB; `n0` is the average of each image."""

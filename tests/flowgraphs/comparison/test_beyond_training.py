@@ -59,7 +59,7 @@ def check_held(model: object, card: zoo.Card | ReceiverCard) -> None:
     assert isinstance(model, Held)
     assert card.esno_db is not None
     assert model.sent_db == card.esno_db
-    assert model.seen_db == (-20.0 if "rayleigh" in card.channel else card.esno_db[0], card.esno_db[1])
+    assert model.seen_db == (-20.0, card.esno_db[1])
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -91,11 +91,9 @@ def test_a_network_is_told_what_it_knows_and_nothing_else() -> None:
     model = Held()
     n0 = torch.tensor([10.0**-6, 10.0**-1, 10.0**1])
     assert model.sent_level(n0)[:, 0].tolist() == pytest.approx([3.0, 1.0, -1.0])  # held to nothing yet
-    model.hold_to((0.0, 20.0), faded=False)
+    model.hold_to((0.0, 20.0))
     assert model.sent_level(n0)[:, 0].tolist() == pytest.approx([2.0, 1.0, 0.0])
-    assert model.seen_level(n0[:, None])[:, 0].tolist() == pytest.approx([2.0, 1.0, 0.0])
-    model.hold_to((0.0, 20.0), faded=True)
-    assert model.seen_level(n0[:, None])[:, 0].tolist() == pytest.approx([2.0, 1.0, -1.0])
+    assert model.seen_level(n0[:, None])[:, 0].tolist() == pytest.approx([2.0, 1.0, -1.0])  # as it is in a fade
 
 
 @pytest.mark.parametrize("name", ["sft", "residual-cnn"])
@@ -111,7 +109,7 @@ def test_a_refiner_beyond_its_training_shows_what_it_showed_there(name: str) -> 
 
     one, other = shown()
     assert not torch.equal(one, other)
-    model.hold_to((0.0, 20.0), faded=True)  # type: ignore[operator]
+    model.hold_to((0.0, 20.0))  # type: ignore[operator]
     one, other = shown()
     assert torch.equal(one, other)
 

@@ -51,7 +51,7 @@ def model() -> nn.Module:
     """Held to a training at 0 to 20 dB, as what ships is to its own."""
     made = make("deepjscc")
     assert isinstance(made, Held)
-    made.hold_to((0.0, 20.0), faded=True)
+    made.hold_to((0.0, 20.0))
     return made
 
 

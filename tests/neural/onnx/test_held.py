@@ -23,5 +23,5 @@ def test_the_limit_goes_with_the_files(codec: OnnxCodec, model: nn.Module) -> No
     shown = model.decode(received).image
     np.testing.assert_allclose(codec.decode(sent, 1e-6), shown, atol=1e-5)
     unheld = copy.deepcopy(model)
-    unheld.hold_to((0.0, 60.0), faded=False)
+    unheld.hold_to((0.0, 60.0))
     assert (unheld.decode(received).image - shown).abs().max() > 1e-4
