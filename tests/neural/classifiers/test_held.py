@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,3 +72,17 @@ def test_a_range_that_is_none_is_refused(card: TaskCard, tmp_path: Path) -> None
     (tmp_path / "mine.json").write_text(json.dumps({**told, "esno_db": [22, -12]}))
     with pytest.raises(ValueError, match=r"esno_db=\[22, -12\] must be the lowest and the highest Es/N0 in dB"):
         load_task(tmp_path / "mine.safetensors")
+
+
+def test_a_full_disk_leaves_the_earlier_card(card: TaskCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, *_: object) -> int:
+        with self.open("w") as file:
+            file.write("half of")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write_task_card(card, tmp_path)
+    for method in ("write_text", "write_bytes"):
+        monkeypatch.setattr(Path, method, full)
+    with pytest.raises(OSError, match="No space left"):
+        write_task_card(replace(card, teacher="another"), tmp_path)
+    assert read_task_card(tmp_path / "mine.json") == card
