@@ -36,7 +36,7 @@ from semlink.neural.card_files import (
     trained_esno_db,
 )
 from semlink.neural.models import Network, RateAdaptive, build
-from semlink.neural.networks import Held
+from semlink.neural.networks import Limits
 from semlink.phy.documents import read_json, write_whole
 
 PACKAGE = "semlink.neural.weights"
@@ -180,7 +180,7 @@ def _build(card: Card, path: Path, ratio: float | None) -> Network:
 def hold(model: nn.Module, channel: str, esno_db: tuple[float, float] | None) -> None:
     """Tell a network no Es/N0 beyond its training: `esno_db`, or what its card's text on channels says."""
     trained = esno_db or trained_esno_db(channel)
-    if isinstance(model, Held) and trained is not None:
+    if isinstance(model, Limits) and trained is not None:
         model.hold_to(trained)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
+import secrets
 import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -96,7 +96,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield path
         return
     place = path.resolve()  # of a link, what it points at
-    partial = place.with_name(f".{place.stem}.{os.getpid()}.part{place.suffix}")
+    partial = place.with_name(f".{secrets.token_hex(8)}.part{place.suffix}")  # whatever threads, and however long
     try:
         yield partial
         if partial.exists() and place.exists():

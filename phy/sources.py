@@ -110,6 +110,16 @@ def cifar10_labels(split: Literal["train", "test"]) -> Int[Tensor, " n"]:
     return torch.from_numpy(np.concatenate([_official_rows(name)[:, 0] for name in names])).long()
 
 
+def has_cifar10() -> bool:
+    """Whether the test images of `cifar10` are on this machine already, so that nothing is fetched for them.
+
+    Raises:
+        DataError: `SEMLINK_DATA` names no folder.
+    """
+    folder = data_folder()
+    return (folder is not None and (folder / "cifar10").is_dir()) or (_cache() / "test_batch.bin").is_file()
+
+
 def cifar100() -> Float[Tensor, "10000 3 32 32"]:
     """The test images of CIFAR-100 (Krizhevsky 2009), lossless: image i has class i % 100, so the first 100k are even.
 

@@ -21,6 +21,7 @@ from semlink.flowgraphs.bench import jobs
 from semlink.flowgraphs.bench.timing import one_by_one
 from semlink.flowgraphs.comparison import make_console
 from semlink.phy import link
+from semlink.phy.documents import write_whole
 
 WINGS = ("phy", "neural", "baselines", "flowgraphs")
 NOISY = 0.2
@@ -59,7 +60,7 @@ def run_against(rev: str, *, rounds: int, as_json: bool, out: Path | None) -> No
     report = json.dumps([asdict(row) for row in rows], indent=2)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(report + "\n")
+        write_whole(out, report + "\n")
     if as_json:
         print(report)
     else:

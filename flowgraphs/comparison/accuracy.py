@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,8 @@ from semlink.flowgraphs.specs import LABELLED, Labels
 from semlink.phy.link import Codec, InformedCodec, Transmission
 from semlink.phy.metrics import error_rate
 
+Labelled = Labels | Callable[[], Labels | None] | None
+"""The labels of images, or what loads them: asked for only where a codec classifies."""
 TOP5_CLASSES = 100
 """From how many classes on top-5 is told: of ten, five are half of them."""
 
@@ -73,16 +75,17 @@ def score(logits: Float[Tensor, "b k"], labels: Sequence[int] | None, classes: i
     return Score(len(labels), int(best[:, 0].sum()), int(best.any(dim=1).sum()), classes)
 
 
-def check_classes(codecs: Mapping[str, Codec | InformedCodec], labels: Labels | None, images: Iterable[str]) -> None:
+def check_classes(codecs: Mapping[str, Codec | InformedCodec], labels: Labelled, images: Iterable[str]) -> None:
     """Refuse codecs that say how many `classes` they tell apart where the images have no label, or other classes.
 
     Raises:
-        ValueError: naming the codec, and what it would need.
+        ValueError: naming the codec, and what it would need; or as what loads the labels.
     """
     for name, codec in codecs.items():
         classes = getattr(codec, "classes", None)
         if not isinstance(classes, int):
             continue
+        labels = _loaded(labels)
         if labels is None:
             raise ValueError(f"--codec {name}: tells classes apart, and the images have no label; give {LABELLED}")
         if classes != len(labels.classes):
@@ -96,9 +99,18 @@ def is_logits(got: Transmission) -> bool:
     return got.image.ndim == 2
 
 
-def labels_of(labels: Labels | None, names: Sequence[str]) -> tuple[list[int] | None, int]:
-    """The classes of these images, and how many there are; None and 0 where that is not known."""
-    if labels is None:
+def labels_of(labels: Labelled, names: Sequence[str], got: Transmission) -> tuple[list[int] | None, int]:
+    """The classes of these images, and how many there are; None and 0 where it is not known, or `got` shows images.
+
+    Raises:
+        ValueError: an image without a label, or as what loads the labels.
+    """
+    known = _loaded(labels) if is_logits(got) else None
+    if known is None:
         return None, 0
-    labels.check(names)
-    return [labels.of[name] for name in names], len(labels.classes)
+    known.check(names)
+    return [known.of[name] for name in names], len(known.classes)
+
+
+def _loaded(labels: Labelled) -> Labels | None:
+    return labels() if callable(labels) else labels

@@ -15,8 +15,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from semlink.flowgraphs.comparison.accuracy import Score, check_classes, is_logits, labels_of, score
-from semlink.flowgraphs.specs import Labels
+from semlink.flowgraphs.comparison.accuracy import Labelled, Score, check_classes, is_logits, labels_of, score
 from semlink.phy import metrics
 from semlink.phy.link import Channel, Codec, InformedCodec, Link, Transmission, check_image
 from semlink.phy.metrics import METRICS
@@ -219,7 +218,7 @@ def compare(
     seed: int = 0,
     pictures: Collection[float] = (),
     metrics: Sequence[str] = (),
-    labels: Labels | None = None,
+    labels: Labelled = None,
     workers: int | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> Comparison:
@@ -237,7 +236,7 @@ def compare(
         seed: of the channel.
         pictures: the Es/N0 of which received images are kept, of the first `SHOWN` images.
         metrics: perceptual metrics to measure as well, of "st-lpips" and "lpips"; lower is better.
-        labels: the classes of the images, for codecs that deliver logits.
+        labels: the classes of the images, for codecs that deliver logits; or what loads them, called only for those.
         workers: threads that share out the codecs and Es/N0; None for as many as there are cores.
         progress: called after each codec and Es/N0, of which there are len(codecs)·len(esno_db).
 
@@ -342,7 +341,7 @@ class _Plan:
     seed: int
     pictures: frozenset[float]
     perceptual: Mapping[str, metrics.Perceptual]
-    labels: Labels | None
+    labels: Labelled
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self, job: _Job) -> Tally:
@@ -358,7 +357,7 @@ class _Plan:
                     got = link(batch, job.esno_db, rng=image_rngs(self.seed, batch, realisation=realisation))
                     # A batch holds the same images every time: the name of its first stands for it.
                     distances = {} if is_logits(got) else self._distances(got.image, batch, names[0])
-                    tally.add(batch, got, distances, *labels_of(self.labels, names))
+                    tally.add(batch, got, distances, *labels_of(self.labels, names, got))
                 except ValueError as error:
                     raise ValueError(f"{job.name} at {job.esno_db:g} dB: {error}") from error
                 if realisation == 0 and not is_logits(got):

@@ -41,7 +41,7 @@ def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
     """PSNR (from the mean squared error) against Es/N0 with 95 % bands, and the cliff of every codec that has one.
 
     A panel below for SSIM, for MS-SSIM and for every perceptual metric, as far as they were measured. Where codecs
-    classify, their accuracy stands first, each curve with its own ratio, and PSNR only where a codec shows images.
+    classify, their accuracy stands first, PSNR only where a codec shows images, and legends state each curve's ratio.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # 0.5 s, which who draws nothing need not wait
     from matplotlib.figure import Figure
@@ -77,13 +77,19 @@ def _draw_accuracy(comparison: Comparison, axes: Axes) -> None:
     for codec, rows, colour, style in _curves(comparison):
         if not _known(rows, "accuracy"):
             continue
-        label = f"{comparison.labels.get(codec, codec)}, ratio {as_fraction(float(rows['ratio'].mean()))}"
-        axes.plot(rows["esno_db"], 100 * rows["accuracy"], style, color=colour, label=label)
+        axes.plot(rows["esno_db"], 100 * rows["accuracy"], style, color=colour, label=_name(comparison, codec, rows))
         low, high = 100 * rows["accuracy_low"], 100 * rows["accuracy_high"]
         axes.fill_between(rows["esno_db"], low, high, color=colour, alpha=0.2, linewidth=0)
     axes.set(ylabel="accuracy (%)", ylim=(0, 100))
     axes.grid(alpha=0.3)
     axes.legend(loc="best", fontsize=8, title="curves at different ratios are no equals", title_fontsize=7)
+
+
+def _name(comparison: Comparison, codec: str, rows: pd.DataFrame) -> str:
+    """What the legends call a curve, with its own ratio where any codec classifies: then the title states none."""
+    said = comparison.labels.get(codec, codec)
+    tasks = _known(comparison.table, "accuracy")
+    return f"{said}, ratio {as_fraction(float(rows['ratio'].mean()))}" if tasks else said
 
 
 def as_fraction(ratio: float) -> str:
@@ -96,7 +102,7 @@ def _draw_psnr(comparison: Comparison, axes: Axes) -> None:
         if not _known(rows, "psnr_mean_db"):
             continue
         published = bool(rows["psnr_db"].isna().all())
-        said = comparison.labels.get(codec, codec)
+        said = _name(comparison, codec, rows)
         label = f"{said} at capacity (mean of images)" if published else said
         label += ", ∞ where no point is" if np.isinf(rows["psnr_db"]).any() else ""
         cliff = find_cliff(rows)

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def run_compare(
     chosen = make_codecs(names, ratio=share, mcs=mcs, channel=over)
     published = published_curves(names, words, channel=over)
     broken: list[str] = []
-    images, labels = load_images(words, broken=broken), load_labels(words)
+    images, labels = load_images(words, broken=broken), cache(partial(load_labels, tuple(words)))
     check_classes(chosen, labels, images)
     check_samples(samples, chosen)
     if against is not None and against not in chosen:

@@ -40,11 +40,7 @@ def make_teacher(name: str) -> Teacher:
     made = make_own(name, "classifiers")
     if not isinstance(made, nn.Module):
         raise ValueError(f"{name} is a {type(made).__name__}; a teacher must be a torch.nn.Module")
-    try:
-        return Teacher(name, made, side=getattr(made, "side", None))
-    except RuntimeError as error:  # of PyTorch's, where it does not take the images
-        said = " ".join(str(error).split())
-        raise ValueError(f"{name}: takes no RGB images of 32x32 pixels, nor of its `side` ({said})") from error
+    return Teacher(name, made, side=getattr(made, "side", None))
 
 
 def classify_with(codec: Codec | InformedCodec, receiver: str) -> Classified:

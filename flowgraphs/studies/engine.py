@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import torch
@@ -78,7 +78,7 @@ class Engine:
 
     def __init__(self, study: Plan) -> None:
         self.study = study
-        images, self.labels = load_images(study.images), load_labels(study.images)
+        images, self.labels = load_images(study.images), cache(partial(load_labels, study.images))
         self.metrics = {name: metrics.Perceptual(name) for name in parse_metrics(study.metrics)}
         self._batches = list(batches(images))
         split = {
@@ -168,7 +168,7 @@ class Engine:
                 got = self._one_batch(link, point, i, realisation)
                 try:
                     distances = {} if is_logits(got) else self._distances(got.image, batch, names[0])
-                    tally.add(batch, got, distances, *labels_of(self.labels, names))
+                    tally.add(batch, got, distances, *labels_of(self.labels, names, got))
                 except Exception as error:  # of images of another shape, say
                     if is_short_of_memory(error):
                         raise MemoryError(str(error)) from error

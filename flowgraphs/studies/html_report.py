@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 from PIL import Image
+from torch import Tensor
 
 from semlink.flowgraphs.comparison import Pixels, digest_of, pixels, sent_file
 from semlink.flowgraphs.specs import load_images
@@ -24,6 +25,7 @@ from semlink.flowgraphs.studies.figures import AXES, LOGARITHMIC, QUANTITIES, bo
 from semlink.flowgraphs.studies.plan import Plan
 from semlink.phy.documents import for_json, write_whole
 from semlink.phy.pictures import read_levels
+from semlink.phy.sources import has_cifar10
 
 SETS_OF_IMAGES = re.compile(r"samples|kodak|cifar10(:\d+)?")
 """What a study's `images` may name that is no path."""
@@ -144,21 +146,27 @@ def _data(study: Plan, table: pd.DataFrame, folder: Path, fingerprints: Mapping[
 def _sent(study: Plan, names: set[str], fingerprints: Mapping[str, str], folder: Path) -> dict[str, str]:
     """The images whose receptions are shown, as far as they have the pixels that were sent.
 
-    They are those that the folder keeps or, of results of before it kept them, those of a packaged or named set; the
-    files that a study was made of are not looked for.
+    They are those that the folder keeps or, of results of before it kept them, those of a packaged or named set that
+    need not be fetched; the files that a study was made of are not looked for.
     """
-    sets = [word for word in study.images if SETS_OF_IMAGES.fullmatch(word)]
-    try:
-        images = {name: pixels(image) for name, image in load_images(sets).items()} if names and sets else {}
-    except (ValueError, OSError):
-        images = {}
     shown = dict.fromkeys((name for name in fingerprints if name in names), "data:,")
-    for name in shown:
-        levels = _kept(folder, fingerprints[name])
-        levels = images.get(name) if levels is None else levels
+    found = {name: _kept(folder, fingerprints[name]) for name in shown}
+    images = _of_sets(study) if any(levels is None for levels in found.values()) else {}
+    for name, kept in found.items():
+        levels = pixels(images[name]) if kept is None and name in images else kept
         if levels is not None and digest_of(levels) == fingerprints[name]:
             shown[name] = _data_uri(Image.fromarray(levels))
     return shown
+
+
+def _of_sets(study: Plan) -> Mapping[str, Tensor]:
+    """The images of a study that are of a set on this machine: a report fetches none."""
+    sets = [word for word in study.images if SETS_OF_IMAGES.fullmatch(word)]
+    try:
+        here = [word for word in sets if not word.startswith("cifar10") or has_cifar10()]
+        return load_images(here) if here else {}
+    except (ValueError, OSError):
+        return {}
 
 
 def _kept(folder: Path, fingerprint: str) -> Pixels | None:

@@ -53,6 +53,8 @@ class Curve(NamedTuple):
 class Stop:
     """When a point is known well enough. A rule of 0 is none; without one, `Plan.realisations` are sent.
 
+    No rule heeds accuracy: where a codec classifies, only `block_errors` may end a point before `most`.
+
     Attributes:
         psnr_ci_db: half the width of the 95 % interval of the PSNR in dB, and of what outages that were not seen yet
             could make of it.
@@ -113,6 +115,8 @@ def unseen_db(row: Mapping[str, Any], lost: float) -> float:
 @dataclass(frozen=True)
 class Refine:
     """Where further Es/N0 are placed: in the middle between two at which a curve differs by more than it should.
+
+    By PSNR and failed images alone: accuracy is not heeded.
 
     Attributes:
         psnr_db: a difference of PSNR in dB that is too much; 0 for no further points.

@@ -1,8 +1,8 @@
 """Classify at the transmitter and send the label: the ceiling of any link for one task that both ends know.
 
 The label is a vertex of a simplex, a code of M words each as far from every other as can be: the best there is for M
-equally likely words at a given energy over AWGN, coherently received (Landau and Slepian, "On the Optimality of the
-Regular Simplex Code", Bell System Technical Journal 45, 1966). It has M − 1 real dimensions, two to a channel use.
+equally likely words of equal energy over AWGN, coherently received (the weak simplex conjecture; Pastore, "A Proof of
+the Weak Simplex Conjecture", 2023, arXiv 2306.13478). It has M − 1 real dimensions, two to a channel use.
 """
 
 from __future__ import annotations

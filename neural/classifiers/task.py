@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from semlink.neural.classifiers.seen import Seen
 from semlink.neural.classifiers.student import Student, TokenBlock, drawn, hidden_kernels
 from semlink.neural.classifiers.teachers import multiply_adds
-from semlink.neural.networks import as_pairs, as_symbols
+from semlink.neural.networks import Limits, as_pairs, as_symbols, within
 from semlink.phy.link import Decoded, Frame, Received, check_image, normalise_power
 
 SIDE = 32  # pixels a side of the images
 SHARE = 4  # the least part of the tokens that is sent is one in so many
 
 
-class TaskCodec(nn.Module):
+class TaskCodec(Limits, nn.Module):
     """A `Codec` of 32×32 RGB images whose `decode` gives logits.
 
     Args:
@@ -158,7 +158,7 @@ class TaskCodec(nn.Module):
         asked = self.enter(seen.flatten(2).transpose(1, 2)) + self.places  # (b, places, d)
         x = self.queries[: self.sent_tokens].expand(len(image), -1, -1)
         if self.told:
-            x = x + self.query_level(_level(n0[:, None, None]))
+            x = x + self.query_level(within(_level(n0[:, None, None]), self.sent_db))
         for block in self.encoder:
             x = block(x, asked)
         added = self.to_symbols(x).float().flatten(1)  # (b, 2 · symbols)
@@ -183,7 +183,8 @@ class TaskCodec(nn.Module):
         seen = torch.cat([weighed, weight[..., None]], dim=2)
         x = self.see(seen.reshape(-1, count, 3 * self.token_symbols)) + self.seen_places[:count]
         if self.told:
-            x = x + self.seen_level(_level(received.n0.reshape(-1, count, self.token_symbols)))
+            level = _level(received.n0.reshape(-1, count, self.token_symbols))
+            x = x + self.seen_level(within(level, self.seen_db))
         x = torch.cat([self.judge.expand(len(x), 1, -1), x], dim=1)
         for block in self.decoder:
             x = block(x, x)

@@ -13,9 +13,19 @@ from typing import Any, cast
 from torch import nn
 
 from semlink.neural import zoo
-from semlink.neural.card_files import Check, is_count, is_figures, is_file_name, is_table, is_text, read_fields
+from semlink.neural.card_files import (
+    Check,
+    is_count,
+    is_esno_range,
+    is_figures,
+    is_file_name,
+    is_table,
+    is_text,
+    read_fields,
+)
 from semlink.neural.classifiers.task import TaskCodec
 from semlink.neural.models import build_of
+from semlink.phy.documents import write_whole
 
 PACKAGE = "semlink.neural.weights.tasks"
 TASK_MODELS: Mapping[str, Callable[..., nn.Module]] = {"task": TaskCodec}
@@ -38,6 +48,7 @@ class TaskCard:
         command: what trained it.
         sha256: of the weights file.
         figures: by condition, then Es/N0 in dB, the accuracy as a share.
+        esno_db: lowest and highest Es/N0 of all stages of the training; None for those that `channel` names.
     """
 
     name: str
@@ -51,6 +62,7 @@ class TaskCard:
     command: str
     sha256: str
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    esno_db: tuple[float, float] | None = None
 
 
 CHECKS: Mapping[str, Check] = {
@@ -61,6 +73,7 @@ CHECKS: Mapping[str, Check] = {
     "multiply_adds": is_figures(1),
     **dict.fromkeys(("teacher", "data", "channel", "command", "sha256"), is_text),
     "figures": is_figures(2),
+    "esno_db": is_esno_range,
 }
 """What the fields of a card may be."""
 
@@ -104,14 +117,16 @@ def read_task_card(path: Path) -> TaskCard:
         ValueError: it is none, or damaged.
     """
     try:
-        return TaskCard(**read_fields(path, TaskCard, CHECKS))
+        values = read_fields(path, TaskCard, CHECKS)
     except (OSError, ValueError) as error:
         raise ValueError(f"card {path}: not the card of a task codec ({error})") from error
+    levels = values.get("esno_db")
+    return TaskCard(**{**values, "esno_db": tuple(levels) if levels else None})
 
 
 def write_task_card(card: TaskCard, folder: Path) -> None:
     """Write `NAME.json` beside the weights."""
-    (folder / f"{card.name}.json").write_text(json.dumps(asdict(card), indent=2) + "\n")
+    write_whole(folder / f"{card.name}.json", json.dumps(asdict(card), indent=2) + "\n")
 
 
 def _load(path: Path) -> TaskCodec:
@@ -120,6 +135,7 @@ def _load(path: Path) -> TaskCodec:
         raise ValueError(f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version")
     model = build_task(card.model, card.network)
     zoo.read_weights(model, path)
+    zoo.hold(model, card.channel, card.esno_db)
     model.eval().requires_grad_(False)
     return model
 

@@ -23,6 +23,7 @@ from semlink.neural.classifiers.resnet import ResNet
 from semlink.neural.classifiers.seen import Seen
 from semlink.neural.classifiers.tiniest import Tiniest
 from semlink.neural.inference import by_parts
+from semlink.phy.documents import in_short, short
 from semlink.phy.sources import DataError, data_folder
 
 PACKAGE = "semlink.neural.weights.teachers"
@@ -92,7 +93,8 @@ class Teacher:
         side: pixels a side of the images that it takes; None for any.
 
     Raises:
-        ValueError: a network that gives something else, or logits of fewer than two classes.
+        ValueError: a network that gives something else, takes no such images or gives logits of fewer than two
+            classes, or a side that is none.
     """
 
     def __init__(
@@ -104,13 +106,20 @@ class Teacher:
         std: tuple[float, ...] = (1.0, 1.0, 1.0),
         side: int | None = None,
     ) -> None:
+        if side is not None and (not isinstance(side, int) or isinstance(side, bool) or side < 1):
+            raise ValueError(f"teacher {name}: side={short(side)} must be None or a whole number of pixels from 1")
         self.name, self.side = name, side
         self.network = network.eval().requires_grad_(False)
         self._mean, self._std = (torch.tensor(values)[:, None, None] for values in (mean, std))
-        probe = torch.zeros(1, 3, side or SIDE, side or SIDE)
+        size = side or SIDE
+        try:
+            probe = torch.zeros(1, 3, size, size)
+            self.multiply_adds = multiply_adds(self.network, probe)
+        except Exception as error:  # whatever a module of one's own raises
+            said = f"takes no RGB images of {size}x{size} pixels ({type(error).__name__}: {in_short(error)})"
+            raise ValueError(f"teacher {name}: {said}") from error
         seen = self(probe)
         self.classes, self.features = seen.logits.shape[1], seen.features.shape[1]
-        self.multiply_adds = multiply_adds(self.network, probe)
         if self.classes < 2:
             raise ValueError(f"teacher {name}: tells {self.classes} class apart; it must be 2 or more")
 
@@ -143,6 +152,9 @@ class Teacher:
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(image):
             kind = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise ValueError(f"teacher {self.name}: gives {kind}; it must give logits (b, k), or features and logits")
+        if not isinstance(features, Tensor) or features.ndim < 2 or len(features) != len(image):
+            kind = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+            raise ValueError(f"teacher {self.name}: gives features {kind}; they must be (b, f)")
         self._width = logits.shape[1]
         return torch.cat([features.flatten(1), logits], dim=1)
 

@@ -17,8 +17,8 @@ LOWEST, HIGHEST = -20.0, 30.0
 """Es/N0 in dB that a network is told at all, and that a fade of an image is taken for."""
 
 
-class Held:
-    """A network with a condition on Es/N0, or several: `hold_to` sets how far they go.
+class Limits:
+    """How far a network's conditions on Es/N0 go: `hold_to` sets it.
 
     Attributes:
         sent_db: the average Es/N0 that the transmitter may be told.
@@ -38,6 +38,10 @@ class Held:
         self.sent_db = (low, high)
         self.seen_db = (min(low, LOWEST), high)
 
+
+class Held(Limits):
+    """A network with a condition on Es/N0 at each end, or at one."""
+
     def sent_level(self, n0: Float[Tensor, " b"]) -> Float[Tensor, "b 1"]:
         """What the transmitter is told, in units of 10 dB; `n0` is the average of each image."""
         return within(noise_level(n0[:, None]), self.sent_db)
@@ -47,7 +51,7 @@ class Held:
         return within(noise_level(n0), self.seen_db)
 
 
-def within(level: Float[Tensor, "b 1"], esno_db: Range) -> Float[Tensor, "b 1"]:
+def within(level: Float[Tensor, "*b 1"], esno_db: Range) -> Float[Tensor, "*b 1"]:
     """Levels as `noise_level` expresses them, limited to a range in dB."""
     low, high = esno_db
     return level.clamp(low / 10, high / 10)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +14,9 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn import functional as F
 
-from semlink.neural.classifiers import Seen, Teacher, load_teacher
+from semlink.neural.classifiers import Seen, Teacher, build_task, load_teacher
 from semlink.neural.training.recipe import Settings
+from semlink.phy.documents import write_whole
 from semlink.phy.progress import progress_of
 from semlink.phy.sources import DataError, cifar10_bytes, cifar10_labels
 
@@ -58,40 +60,66 @@ def task_lessons(settings: Settings, out: Path) -> Lessons:
     """CIFAR-10's training images, and the teacher's answers from `out/teacher.safetensors`, or computed and kept there.
 
     Raises:
-        ValueError: an unknown teacher, one of other classes, or more images to be kept than there are.
+        ValueError: an unknown teacher, one of other classes or features than the network's, or more images to be
+            kept than there are.
         DataError: data or teacher are not to be had.
     """
     images, labels = cifar10_bytes("train"), cifar10_labels("train")
     if settings.validation >= len(images):
         raise DataError(f"validation={settings.validation} must be below {len(images)}")
-    features, logits = answers(settings.teacher, images, out / KEPT)
-    classes = int(labels.max()) + 1
-    if logits.shape[2] != classes:
-        raise ValueError(f"teacher={settings.teacher!r} tells {logits.shape[2]} classes apart; CIFAR-10 has {classes}")
+    fits = partial(_check_teacher, settings, int(labels.max()) + 1)
+    features, logits = answers(settings.teacher, images, out / KEPT, fits=fits)
     used = len(images) - settings.validation
     contents = {"cifar10": {"training set": _digest(images)}, "teacher": {settings.teacher: _digest(logits)}}
     parts = images[:used], labels[:used], features[:, :used], logits[:, :used]
     return Lessons(*parts, images[used:], labels[used:], contents)
 
 
+def _check_teacher(settings: Settings, classes: int, features: int, told: int) -> None:
+    """Refuse a teacher of so many features and classes `told` for images of `classes`, or for the settings' network."""
+    head, teacher = build_task(settings.model, settings.network).head, f"teacher={settings.teacher!r}"
+    if told != classes:
+        raise ValueError(f"{teacher} tells {told} classes apart; CIFAR-10 has {classes}")
+    if told != head.out_features:
+        raise ValueError(f"{teacher} tells {told} classes apart; network: classes={head.out_features} must be as many")
+    if settings.loss.get("features") and features != head.in_features:
+        raise ValueError(f"{teacher} has {features} features; network: features={head.in_features} must be as many")
+
+
 def answers(
-    name: str, images: UInt8[Tensor, "n 3 h w"], path: Path
+    name: str,
+    images: UInt8[Tensor, "n 3 h w"],
+    path: Path,
+    *,
+    fits: Callable[[int, int], None] = lambda _features, _classes: None,
 ) -> tuple[Float[Tensor, "2 n f"], Float[Tensor, "2 n k"]]:
     """Features and logits that a teacher finds in images and in their mirror images, in float16; kept at `path`.
 
+    Args:
+        name: of the teacher.
+        images: that it is asked.
+        path: of the file.
+        fits: raises ValueError for a teacher of so many features and classes; called before it is asked anything.
+
     Raises:
-        ValueError: an unknown teacher, or a damaged file.
+        ValueError: an unknown teacher, one that does not fit, or a damaged file.
     """
     of = hashlib.sha256(f"{name} {_digest(images)}".encode()).hexdigest()[:16]
     if path.is_file():
         try:
             kept = load(path.read_bytes())
-            if f"features {of}" in kept:
-                return kept[f"features {of}"].float(), kept[f"logits {of}"].float()
+            found = (
+                [kept[f"{part} {of}"].float() for part in ("features", "logits")] if f"features {of}" in kept else []
+            )
         except Exception as error:  # a damaged file raises any of half a dozen types
             raise ValueError(f"answers {path}: damaged ({error}); remove it to ask the teacher anew") from error
-    features, logits = _ask(load_teacher(name), images)
-    path.write_bytes(save({f"features {of}": features.half(), f"logits {of}": logits.half()}))
+        if found:
+            fits(found[0].shape[2], found[1].shape[2])
+            return found[0], found[1]
+    teacher = load_teacher(name)
+    fits(teacher.features, teacher.classes)
+    features, logits = _ask(teacher, images)
+    write_whole(path, save({f"features {of}": features.half(), f"logits {of}": logits.half()}))
     return features.half().float(), logits.half().float()
 
 

@@ -83,6 +83,7 @@ def _task_card(settings: Settings, model: TaskCodec, contents: Contents, weights
         channel="none" if settings.task == "distil" else describe_channels(settings),
         command=command_of(settings),
         sha256=zoo.sha256(weights),
+        esno_db=None if settings.task == "distil" else _range_of(settings),
     )
 
 

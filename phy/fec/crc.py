@@ -43,7 +43,9 @@ def _parity(bits: Num[Tensor, "b k"], length: int) -> Float[Tensor, "b parity"]:
     """The parity bits: the sum over GF(2) of what each bit that is set leaves by itself."""
     left = _remainders(1 << (bits.shape[1] - 1).bit_length(), length, str(bits.device))[-bits.shape[1] :]
     parts = zip(torch.split(bits, _AT_ONCE, dim=1), torch.split(left, _AT_ONCE), strict=True)
-    return torch.stack([part.float() @ rows for part, rows in parts]).remainder(2).sum(dim=0).remainder(2)
+    with torch.autocast(bits.device.type, enabled=False):  # bfloat16 counts to 256
+        sums = torch.stack([part.float() @ rows for part, rows in parts])
+    return sums.remainder(2).sum(dim=0).remainder(2)
 
 
 @lru_cache(maxsize=32)

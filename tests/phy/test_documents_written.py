@@ -50,3 +50,14 @@ def test_what_is_no_file_is_written_to_as_it_is() -> None:
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_whole(tmp_path / "gone" / "a.txt", "x")
+
+
+def test_two_at_once_do_not_meet_and_long_names_will_do(tmp_path: Path) -> None:
+    path = tmp_path / f"{'n' * 246}.txt"
+    with written_whole(path) as one, written_whole(path) as other:
+        one.write_text("one")
+        other.write_text("other")
+    assert one != other
+    assert path.read_text() == "one"
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -78,6 +78,7 @@ def test_both_stages_learn_and_leave_a_card(
     assert (card.teacher, card.model, card.name) == ("tiniest", "task", "second")
     assert card.command.startswith("semlink train neural/recipes/first.toml --out runs/first; semlink train neural")
     assert card.channel.endswith("Es/N0 0 to 20 dB")
+    assert (card.esno_db, read_task_card(path.with_suffix(".json")).esno_db) == ((0, 20), None)
     assert card.parameters == sum(value.numel() for value in load_task(second).parameters())
 
 

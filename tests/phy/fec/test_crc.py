@@ -90,3 +90,16 @@ def test_bad_input_is_named() -> None:
         gold_sequence(5, -1)
     with pytest.raises(ValueError, match="length=0 must be at least 1"):
         gold_sequence(0, 1)
+
+
+def test_autocast_counts_bits_as_well() -> None:
+    bits = torch.randint(2, (4, 3000), generator=torch.Generator().manual_seed(0)).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(crc.append(bits), append_plain(bits))
+        assert crc.check(append_plain(bits))[1].all()
+
+
+def append_plain(bits: Tensor) -> Tensor:
+    """The parity bits of the bit-serial implementation behind the bits."""
+    parity = [serial_crc([int(bit) for bit in row]) for row in bits.tolist()]
+    return torch.cat([bits, torch.tensor(parity, dtype=bits.dtype)], dim=1)
