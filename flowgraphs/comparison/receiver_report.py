@@ -54,7 +54,7 @@ def _cases(outcome: Comparison) -> Iterator[tuple[str, str, float, str]]:
         alone, joint, _ = name.partition(JOINT)
         rivals = [other for other in names[:i] if other.startswith(alone + JOINT)]
         others = [*[alone] * (alone in names), *rivals] if joint else []
-        if outcome.against not in (None, name, *others):
+        if outcome.against is not None and outcome.against not in (name, *others):
             others.append(outcome.against)
         for other in [one for one in others if _shows(outcome, one)] if _shows(outcome, name) else []:
             for quantity in (PSNR, *(column_of(metric) for metric in outcome.metrics)):
