@@ -81,7 +81,9 @@ def make_keys(folder: Path, users: Sequence[str]) -> list[Path]:
         public, secret = zmq.curve_keypair()
         path = folder / USERS / f"{name}.json"
         written.append(_write(path, "user", name=name.encode(), public=public, secret=secret, service=service))
-        (folder / ALLOWED / f"{name}.pub").write_bytes(public + b"\n")
+        partial = folder / ALLOWED / f"{name}.pub.part"  # a service that runs sees it whole
+        partial.write_bytes(public + b"\n")
+        partial.replace(folder / ALLOWED / f"{name}.pub")
     return written
 
 
