@@ -52,6 +52,10 @@ OUT_BYTES = 1 << 28
 """Bytes of replies that the front has not taken, beyond which nothing more is computed."""
 
 
+END_S = 5.0
+"""For how long what nobody waits for any more is waited for at the end."""
+
+
 class _Reply(NamedTuple):
     """What a request gives, ready to send."""
 
@@ -157,8 +161,7 @@ class Worker:
             if report_s is not None and time.monotonic() >= due:
                 due = time.monotonic() + report_s
                 report(self.line())
-        for thread in computing:
-            thread.join()
+        self._join(computing)
         self._send_over()
         self._send_out()
         self.close()
@@ -303,6 +306,12 @@ class Worker:
             failed, codec = bool(reply.pdu.meta.get("failed")), str(reply.pdu.meta.get("codec", ""))
             user = self._ledger.label(reply.request.user)
             board.show(user, codec, taken, sent, reply.pdu.arrays["image"], failed)
+
+    def _join(self, computing: Sequence[threading.Thread]) -> None:
+        """Wait for threads to end, but for long only where they work for somebody: what was given up may never end."""
+        end = time.monotonic() + END_S
+        for thread in computing:
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _is_through(self) -> bool:
         return self._waiting.stopping and self._waiting.is_empty() and not self._done
