@@ -39,7 +39,7 @@ from semlink.flowgraphs.protocol import (
 )
 from semlink.flowgraphs.service.board import Board
 from semlink.flowgraphs.service.door import Door, check_kind, check_local
-from semlink.flowgraphs.service.ledger import Ledger, User
+from semlink.flowgraphs.service.ledger import NOBODY, Ledger, User
 from semlink.flowgraphs.service.service import Service
 from semlink.flowgraphs.service.trips import read_deadline
 from semlink.flowgraphs.service.waiting import JOB_S, Request, Waiting
@@ -116,6 +116,7 @@ class Worker:
             threads=service.threads,
             pixels=service.pixels,
         )
+        self._keyed = keys is not None
         self._door = Door(address, limits or Limits(), keys)
         self.address = self._door.address
         self._ears, self._bell = socket.socketpair()
@@ -233,7 +234,7 @@ class Worker:
         if kind == b"request":
             self._serve(client, bytes(parts[0]).decode(), parts[1:])
         elif kind == b"refused":
-            user = bytes(parts[0]).decode() or client
+            user = bytes(parts[0]).decode() or (NOBODY if self._keyed else client)
             self._refuse(client, user, bytes(parts[1]).decode(), _id_of(parts[2]))
         elif kind == b"lost":
             self._service.record.undelivered += int(bytes(parts[0]))
@@ -270,6 +271,8 @@ class Worker:
     def _refuse(self, client: bytes, user: User, why: str, id: Scalar | None) -> None:
         self._ledger.is_refused(user)
         self._service.record.refused += 1
+        if self._board:
+            self._board.answered(0.0, refused=True)
         self._send(client, error_reply(why), id)
 
     def _send(self, client: bytes, pdu: Pdu, id: Scalar | None) -> None:
