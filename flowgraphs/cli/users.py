@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import signal
 import time
@@ -89,6 +90,7 @@ def run_user(
     own = None if keys is None else read_keys(keys)
     if count is not None and count < 1:
         raise ValueError(f"--count {count} must be 1 or more")
+    _check_deadline(deadline_ms)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -105,11 +107,17 @@ def run_user(
     with WorkerClient(service, timeout_s=30.0, most=MOST, keys=own) as client, suppress(KeyboardInterrupt):
         _send(client, map(asked, range(count or len(pictures))), pauses, show)
     told.seconds = time.perf_counter() - begin
+    median = f", {told.percentile_ms(50):.1f} ms median" if told.latencies_s else ""
     print(
         f"semlink user: {len(told.latencies_s)} received, {sum(told.refusals.values())} refused, {told.failed} failed; "
-        f"{told.rate_hz:.2f} images/s, {told.percentile_ms(50):.1f} ms median"
+        f"{told.rate_hz:.2f} images/s{median}"
     )
     return 0 if told.latencies_s else 1
+
+
+def _check_deadline(deadline_ms: float | None) -> None:
+    if deadline_ms is not None and not 0 < deadline_ms < math.inf:
+        raise ValueError(f"--deadline-ms {deadline_ms:g} must be above 0: milliseconds, and finite")
 
 
 def _pauses(rate_hz: float, seed: int) -> Iterator[float]:
@@ -201,6 +209,7 @@ def run_load(
     counts, rate_hz = user_counts(users), parse_rate(rate)
     if not 0.1 <= seconds <= 1e5:
         raise ValueError(f"--seconds {seconds:g} must be from 0.1 to 1e5")
+    _check_deadline(deadline_ms)
     pictures = [image for _, image in read_folder(images, side)] if images else textures(distinct, side, seed)
     rows, own = [], read_all_keys(keys)
     for count in counts:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,13 +28,14 @@ class Gate:
         socket: to be polled, for `answer`.
 
     Raises:
-        ValueError: the folder has no keys, or something in it is none.
+        ValueError: the folder has no keys of a service. Files of users that are none are left out: a service that runs
+            does not end with them.
     """
 
     def __init__(self, zmq: ModuleType, context: Any, folder: Path) -> None:  # noqa: ANN401 - zmq is imported late
         self._zmq, self._folder = zmq, folder
-        self._pair, self._allowed = read_service(folder), read_allowed(folder)
-        self._stamp, self._looked = self._stamp_now(), time.monotonic()
+        self._pair, self._stamp, self._looked = read_service(folder), self._stamp_now(), time.monotonic()
+        self._allowed = read_allowed(folder, strict=False)
         self.socket = context.socket(zmq.REP)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.bind(_ZAP)
@@ -68,8 +71,12 @@ class Gate:
                 self._stamp, self._allowed = stamp, read_allowed(self._folder, strict=False)
         return self._allowed.get(key)
 
-    def _stamp_now(self) -> int:
-        try:
-            return (self._folder / ALLOWED).stat().st_mtime_ns
-        except OSError:
-            return 0
+    def _stamp_now(self) -> frozenset[tuple[str, int, int, int]]:
+        """Another one when a file comes, goes, or is written anew, in place as well."""
+        found = set()
+        with suppress(OSError), os.scandir(self._folder / ALLOWED) as entries:
+            for entry in entries:
+                with suppress(OSError):  # gone meanwhile
+                    seen = entry.stat()
+                    found.add((entry.name, seen.st_mtime_ns, seen.st_ino, seen.st_size))
+        return frozenset(found)

@@ -68,6 +68,8 @@ def make_keys(folder: Path, users: Sequence[str]) -> list[Path]:
     zmq = import_zmq()
     if not zmq.has("curve"):
         raise ValueError("this libzmq was built without CURVE, which keys are for")
+    if folder.is_file():
+        raise ValueError(f"{folder} is a file; give a folder for the keys")
     for name in users:
         _check_free(folder, name)
     for path in (folder, folder / USERS, folder / ALLOWED):
@@ -81,7 +83,9 @@ def make_keys(folder: Path, users: Sequence[str]) -> list[Path]:
         public, secret = zmq.curve_keypair()
         path = folder / USERS / f"{name}.json"
         written.append(_write(path, "user", name=name.encode(), public=public, secret=secret, service=service))
-        (folder / ALLOWED / f"{name}.pub").write_bytes(public + b"\n")
+        partial = folder / ALLOWED / f"{name}.pub.part"  # a service that runs sees it whole
+        partial.write_bytes(public + b"\n")
+        partial.replace(folder / ALLOWED / f"{name}.pub")
     return written
 
 
@@ -103,6 +107,8 @@ def read_service(folder: Path) -> ServiceKeys:
     Raises:
         ValueError: no keys in the folder, or the file is not one of ours or may be read by others.
     """
+    if folder.is_file():
+        raise ValueError(f"--keys {folder} is a file; give its folder")
     if not (folder / SERVICE).exists():
         raise ValueError(f"--keys {folder}: there is no {SERVICE} in it; `semlink keys {folder} --user NAME` makes one")
     found = _read(folder / SERVICE, "service")
@@ -153,7 +159,8 @@ def to_binary(key: str) -> bytes:
 
 def _check_free(folder: Path, name: str) -> None:
     if not re.fullmatch(NAME, name):
-        raise ValueError(f"--user {name[:80]!r} must be up to 64 letters, digits, '.', '_' and '-', a letter first")
+        allowed = "up to 64 letters, digits, '.', '_' and '-', a letter or digit first"
+        raise ValueError(f"--user {name[:80]!r} must be {allowed}")
     for path in (folder / USERS / f"{name}.json", folder / ALLOWED / f"{name}.pub"):
         if path.exists():
             raise ValueError(f"--user {name}: {path} is there already; take it away to make another")

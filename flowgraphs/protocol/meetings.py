@@ -13,8 +13,9 @@ from semlink.flowgraphs.protocol.keys import Keys
 
 REDIAL_S = 1.0
 """From a refusal to the next try: libzmq makes none by itself."""
-HUNG_UP = 5
-"""Times in a row that the other end ends a handshake without a word, after which it is another service."""
+HUNG_UP, HUNG_UP_S = 5, 3.0
+"""Times in a row, and seconds from the first on, that the other end ends a handshake without a word, after which it may
+be another service: a forwarder does so, too, while the service behind it is away."""
 
 
 class Meetings:
@@ -38,7 +39,7 @@ class Meetings:
         self._dead = (zmq.EVENT_HANDSHAKE_FAILED_AUTH, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
         self._hung_up = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
         self.monitor = line.get_monitor_socket(self._met | zmq.EVENT_DISCONNECTED | sum(self._dead) | self._hung_up)
-        self.is_up, self._has_met, self._hangs_up = False, False, 0
+        self.is_up, self._has_met, self._hangs_up, self._hung_up_at = False, False, 0, 0.0
         self.redial_at = math.inf
 
     def look(self) -> tuple[bool, str]:
@@ -77,11 +78,14 @@ class Meetings:
             self.redial_at = time.monotonic() + REDIAL_S
             return self._denied() if event == self._dead[0] else self._mismatch()
         if event == self._hung_up:  # once or twice while it starts, or before it tells what it does not like
+            self._hung_up_at = self._hung_up_at if self._hangs_up else time.monotonic()
             self._hangs_up += 1
-        if self._keys is None or self._hangs_up < HUNG_UP:
+        lasts = self._hangs_up >= HUNG_UP and time.monotonic() - self._hung_up_at >= HUNG_UP_S
+        if self._keys is None or self._has_met or not lasts:  # who was met is away now
             return ""
         self._hangs_up = 0
-        return f"the service at {self._address} has no keys, or is not the one that the key of {self._keys.name} is for"
+        what = f"is away, has no keys, or is not the one that the key of {self._keys.name} is for"
+        return f"the service at {self._address} {what}"
 
     def _denied(self) -> str:
         who = f"the key of {self._keys.name}" if self._keys else "who has no key"

@@ -113,7 +113,8 @@ class WorkerClient:
         number = next(self._ids)
         parts = pack(with_id(pdu, number))
         after = pdu.meta.get("deadline_ms")
-        wait_s = min(self.timeout_s, after / 1e3 + GRACE_S) if isinstance(after, int | float) else self.timeout_s
+        after_s = max(0.0, after / 1e3) + GRACE_S if isinstance(after, int | float) else math.inf
+        wait_s = min(self.timeout_s, after_s)
         self._pending[number] = time.monotonic() + wait_s, wait_s, parts
         self._outbox.append(number)
         self._ring()

@@ -8,6 +8,7 @@ then starts another, and clients ask again. NumPy and pyzmq alone.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import socket
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -35,6 +37,7 @@ _AT_ONCE = 256  # parts that are taken in before anything else is looked at
 _AHEAD = 1 << 20  # bytes on their way to the worker, beyond which nothing more is taken in
 _WHOLE = 2  # whole messages that libzmq keeps for a client, each way
 _WATCH_MS, _SOON_MS = 50, 1
+_OWNERS = 1 << 16  # routing ids of which the key is remembered, at most
 
 
 class Limits(NamedTuple):
@@ -95,6 +98,7 @@ class Front:
         self._gate = None if keys is None else Gate(self._zmq, self._context, keys)
         self._line = listen(self._zmq, self._context, address, self._gate)
         self._outboxes: dict[bytes, _Outbox] = {}
+        self._owners: dict[bytes, str] = {}  # keys by routing id
         self._parts: list[Any] = []  # of the message that is coming in, as far as they are wanted
         self._count = self._bytes = 0
         self._end: float | None = None
@@ -162,28 +166,39 @@ class Front:
 
     def _hand_on(self) -> None:
         parts = [frame.buffer for frame in self._parts]
-        user, why = self._user(), ""
-        if user is None:
-            why = "your key is not allowed any more, or came with a routing id of your own"
-        elif self._count > 2 + MAX_ARRAYS:
+        user, why = self._user()
+        if not why and self._count > 2 + MAX_ARRAYS:
             why = f"{self._count - 1} parts; a PDU has 1 … {1 + MAX_ARRAYS}"
-        elif self._bytes > self._limits.request:
+        elif not why and self._bytes > self._limits.request:
             why = f"{self._bytes} bytes; a request has at most {self._limits.request}"
-        if user is not None and not why:
+        if not why:
             self._worker.put([b"request", parts[0], user.encode(), *parts[1:]])
             return
         first = parts[1] if len(parts[1]) <= MAX_HEADER else b""
-        self._worker.put([b"refused", parts[0], (user or "").encode(), why.encode(), first])
+        self._worker.put([b"refused", parts[0], user.encode(), why.encode(), first])
 
-    def _user(self) -> str | None:
-        """Who sent the message; "" where there are no keys; None for nobody who may.
+    def _user(self) -> tuple[str, str]:
+        """Who sent the message, "" where that is not known or there are no keys; and why it is refused, if it is.
 
-        A routing id of the client's choice (those of libzmq begin with 0) might be another's next, who would then get
-        this one's replies.
+        A routing id of the client's choice might be another's, whose replies it would then get. Those of libzmq begin
+        with 0, which a client can choose, too; so an id stays with the key that it came with first. What keeps others
+        from waiting for a reply at an id, without a word, is that nobody can guess it: see `run_front`.
         """
         if self._gate is None:
-            return ""
-        return self._gate.name_of(self._parts[1]) if self._parts[0].bytes.startswith(b"\0") else None
+            return "", ""
+        client, frame = self._parts[0].bytes, self._parts[1]
+        name = self._gate.name_of(frame)
+        if name is None:
+            return "", "your key is not allowed any more"
+        if not client.startswith(b"\0"):
+            return name, "your key came with a routing id of your own"
+        key = frame.get("User-Id")
+        if self._owners.setdefault(client, key) != key:
+            self._forget(client)
+            return name, "your key came with a routing id of your own, which was another's"
+        if len(self._owners) > _OWNERS:
+            del self._owners[next(iter(self._owners))]
+        return name, ""
 
     def _take_from_worker(self) -> None:
         for what, *rest in self._worker.take():
@@ -224,6 +239,13 @@ class Front:
             self._sent = time.monotonic()
         self._outboxes.pop(client, None)
 
+    def _forget(self, client: bytes) -> None:
+        """Drop what waits for a client, here and in the worker."""
+        if client in self._outboxes:
+            self._lose(client)
+        else:
+            self._worker.put([b"lost", client, b"0"])
+
     def _lose(self, client: bytes) -> None:
         lost = self._outboxes.pop(client)
         self._worker.put([b"lost", client, str(len(lost.replies)).encode()])
@@ -263,8 +285,15 @@ def resident_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def seed_ids() -> None:
+    """Have routing ids begin where nobody can guess: libzmq takes the first from rand(), which it does not seed."""
+    with suppress(OSError, AttributeError, TypeError):  # no such libc
+        ctypes.CDLL(None).srand(ctypes.c_uint(int.from_bytes(os.urandom(4), "big")))
+
+
 def run_front(arguments: list[str] | None = None) -> None:
     """The process: file descriptor of the worker's stream, address, limits as JSON and, if any, the folder of keys."""
+    seed_ids()
     number, address, limits, *keys = sys.argv[1:] if arguments is None else arguments
     for name in (signal.SIGINT, signal.SIGTERM):  # meant for the worker, which has it finish its work
         signal.signal(name, signal.SIG_IGN)

@@ -79,9 +79,10 @@ class Board:
         self._shown, self._count = now, self._count + 1
         told = {"number": self._count, "user": user, "codec": codec, "ms": round(1e3 * seconds, 1), "failed": failed}
         height, width, _ = received.shape
-        told |= {"sent": sent is not None, "psnr_db": _psnr_db(sent, received), "height": height, "width": width}
-        kept = None if sent is None else _small(sent)
-        self._images[self._count] = told, kept, _small(received)
+        alike = sent is not None and sent.shape == received.shape
+        kept, seen = None if sent is None else _small(sent), _small(received)
+        told |= {"sent": sent is not None, "psnr_db": _psnr_db(kept, seen) if alike else None}
+        self._images[self._count] = told | {"height": height, "width": width}, kept, seen
         if len(self._images) > KEPT:
             self._images.popitem(last=False)
 
@@ -122,7 +123,8 @@ def _small(levels: Levels) -> Levels:
 
 
 def _psnr_db(sent: Levels | None, received: Levels) -> float | None:
-    if sent is None or sent.shape != received.shape:
+    """Of the pixels that are kept: all of a large image would keep the worker's thread from those who ask."""
+    if sent is None:
         return None
     error = float(np.square(sent.astype(np.float32) - received).mean())
     return round(10 * math.log10(255**2 / error), 2) if error else None

@@ -11,6 +11,8 @@ from semlink.flowgraphs.service.record import high, mean
 
 User = str | bytes
 """By the name of her key, or where there are no keys by her connection."""
+NOBODY = "(key not allowed)"
+"""All those together whose key is not allowed any more. No name has such characters."""
 MOST = 256
 """Users of whom there are figures; of more, those who asked last."""
 LATEST = 200

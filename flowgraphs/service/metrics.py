@@ -14,6 +14,10 @@ GAUGES = {
     "users": "Users who asked within the last minute",
     "batch_mean": "Size of the latest batches, mean",
 }
+COUNTED = {
+    "reopened": "Times that the socket was opened again",
+    "replayed": "Requests that came again before they had their answer",
+}
 BY_USER = {"requests": "asked for", "served": "served", "refused": "refused", "cached": "served in part from a cache"}
 
 
@@ -40,7 +44,7 @@ def families(snapshot: Snapshot) -> Iterator[Any]:
 
     status = snapshot.status
     for name in COUNTS:
-        yield CounterMetricFamily(f"semlink_{name}", f"Requests: {name}", value=status.get(name, 0))
+        yield CounterMetricFamily(f"semlink_{name}", COUNTED.get(name, f"Requests: {name}"), value=status.get(name, 0))
     for name, told in GAUGES.items():
         yield GaugeMetricFamily(f"semlink_{name}", told, value=status.get(name, 0))
     for name in ("hits", "misses"):

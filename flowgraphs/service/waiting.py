@@ -29,6 +29,7 @@ GATHER = 0.1
 JOB_S = 300.0
 """Seconds that a request may be served for, all stages together: half a minute is much on two cores."""
 CANCELLED = "cancelled, as you asked"
+STUCK = "all threads are at work that was given up; try again later"
 
 
 class Request(NamedTuple):
@@ -116,6 +117,7 @@ class Waiting:
         self._onward: dict[int, None] = {}  # those of them that are past their first stage and in no slot
         self._busy: dict[int, Request] = {}
         self._job_s, self._since = job_s, dict[int, float]()  # when the stage began, of what is under way
+        self._batch: dict[int, int] = {}  # the first of those that are under way together with it, of each of them
         self._ids: dict[tuple[User, Scalar], int] = {}
         self._cancelled: set[int] = set()  # under way, as those whose client is gone are
         self._gone: set[int] = set()
@@ -156,6 +158,8 @@ class Waiting:
         with self._changed:
             if self.stopping:
                 raise ValueError("the worker is about to stop")
+            if self._is_stuck(self._clock()):
+                raise ValueError(STUCK)
             route, size = route_of(request.job), request.job.size
             cost = self.expected.seconds([route])
             self._room.check(request.user, size, cost)
@@ -185,7 +189,7 @@ class Waiting:
                     if self._fresh or self._onward:
                         self._changed.notify()
                     return batch
-                if self.stopping and not self._requests and not self._busy:
+                if self.stopping and not self._requests and self._busy.keys() <= self._gone:
                     self._changed.notify_all()
                     return []
                 self._changed.wait(self._patience(bool(jobs)))
@@ -259,9 +263,9 @@ class Waiting:
         return len(gone) + len(lost)
 
     def is_empty(self) -> bool:
-        """Whether nothing waits or is under way."""
+        """Whether nothing waits, or is under way that somebody waits for."""
         with self._changed:
-            return not (self._requests or self._busy or self._over)
+            return not (self._requests or self._busy.keys() - self._gone or self._over)
 
     def _check_deadline(self, request: Request, route: Hashable, cost: float) -> None:
         if not (self._requests or self._busy) or not self.expected.knows([route]):
@@ -353,13 +357,13 @@ class Waiting:
             request = self._requests.pop(key)
             self._room.leave(request.user, request.size, request.cost)
             self._room.under_way.add(request.size, request.cost)
-            self._busy[key], self._since[key] = request, self._clock()
+            self._busy[key], self._since[key], self._batch[key] = request, self._clock(), keys[0]
             batch.append(request)
         return batch
 
     def _let_go(self, batch: Sequence[Request]) -> None:
         for request in batch:
-            del self._busy[request.key], self._since[request.key]
+            del self._busy[request.key], self._since[request.key], self._batch[request.key]
             self._room.under_way.add(request.size, request.cost, -1)
 
     def _go_on(self, request: Request) -> None:
@@ -390,11 +394,20 @@ class Waiting:
             self.expected.learn(request.route, 1, self._job_s)  # which is what another of its kind has to wait for
             self._over.append(self._end(request, f"given up: not done within the {self._job_s:g} s that a request has"))
             self._gone.add(key)
+        if self._requests and self._is_stuck(now):
+            self._over += [self._end(self._remove(key), STUCK) for key in list(self._requests)]
 
     def _given_up(self) -> dict[int, float]:
         """When each request under way that somebody waits for is given up."""
-        busy = self._busy.items()
-        return {key: self._since[key] + self._job_s - one.spent for key, one in busy if key not in self._gone}
+        return {key: self._end_of(key) for key in self._busy if key not in self._gone}
+
+    def _end_of(self, key: int) -> float:
+        return self._since[key] + self._job_s - self._busy[key].spent
+
+    def _is_stuck(self, now: float) -> bool:
+        """Whether no thread is left: each has a batch of which all should have been done long ago."""
+        in_time = {self._batch[key] for key in self._busy if self._end_of(key) > now}
+        return len({*self._batch.values()} - in_time) >= self._threads
 
     def _end(self, request: Request, why: str) -> tuple[Request, Pdu]:
         self._cancelled.discard(request.key)

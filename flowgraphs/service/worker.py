@@ -39,7 +39,7 @@ from semlink.flowgraphs.protocol import (
 )
 from semlink.flowgraphs.service.board import Board
 from semlink.flowgraphs.service.door import Door, check_kind, check_local
-from semlink.flowgraphs.service.ledger import Ledger, User
+from semlink.flowgraphs.service.ledger import NOBODY, Ledger, User
 from semlink.flowgraphs.service.service import Service
 from semlink.flowgraphs.service.trips import read_deadline
 from semlink.flowgraphs.service.waiting import JOB_S, Request, Waiting
@@ -50,6 +50,10 @@ TOLD = 64
 """Users whose figures are in the status, at most: those who asked last."""
 OUT_BYTES = 1 << 28
 """Bytes of replies that the front has not taken, beyond which nothing more is computed."""
+
+
+END_S = 5.0
+"""For how long what nobody waits for any more is waited for at the end."""
 
 
 class _Reply(NamedTuple):
@@ -112,6 +116,7 @@ class Worker:
             threads=service.threads,
             pixels=service.pixels,
         )
+        self._keyed = keys is not None
         self._door = Door(address, limits or Limits(), keys)
         self.address = self._door.address
         self._ears, self._bell = socket.socketpair()
@@ -157,8 +162,7 @@ class Worker:
             if report_s is not None and time.monotonic() >= due:
                 due = time.monotonic() + report_s
                 report(self.line())
-        for thread in computing:
-            thread.join()
+        self._join(computing)
         self._send_over()
         self._send_out()
         self.close()
@@ -230,7 +234,7 @@ class Worker:
         if kind == b"request":
             self._serve(client, bytes(parts[0]).decode(), parts[1:])
         elif kind == b"refused":
-            user = bytes(parts[0]).decode() or client
+            user = bytes(parts[0]).decode() or (NOBODY if self._keyed else client)
             self._refuse(client, user, bytes(parts[1]).decode(), _id_of(parts[2]))
         elif kind == b"lost":
             self._service.record.undelivered += int(bytes(parts[0]))
@@ -267,6 +271,8 @@ class Worker:
     def _refuse(self, client: bytes, user: User, why: str, id: Scalar | None) -> None:
         self._ledger.is_refused(user)
         self._service.record.refused += 1
+        if self._board:
+            self._board.answered(0.0, refused=True)
         self._send(client, error_reply(why), id)
 
     def _send(self, client: bytes, pdu: Pdu, id: Scalar | None) -> None:
@@ -303,6 +309,12 @@ class Worker:
             failed, codec = bool(reply.pdu.meta.get("failed")), str(reply.pdu.meta.get("codec", ""))
             user = self._ledger.label(reply.request.user)
             board.show(user, codec, taken, sent, reply.pdu.arrays["image"], failed)
+
+    def _join(self, computing: Sequence[threading.Thread]) -> None:
+        """Wait for threads to end, but for long only where they work for somebody: what was given up may never end."""
+        end = time.monotonic() + END_S
+        for thread in computing:
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _is_through(self) -> bool:
         return self._waiting.stopping and self._waiting.is_empty() and not self._done
