@@ -100,6 +100,8 @@ class Page:
                 max_request_header_size=16384,
             )
         except OSError as error:
+            for one in list(self._map.values()):
+                one.close()
             raise ValueError(f"--page {port}: {error.strerror}") from None
         self.address = f"http://127.0.0.1:{self._server.effective_port}/"
         self._thread = threading.Thread(target=self._server.run, name="semlink-page", daemon=True)
