@@ -53,7 +53,7 @@ def _cases(outcome: Comparison) -> Iterator[tuple[str, str, float, str]]:
     for i, name in enumerate(names):
         alone, joint, _ = name.partition(JOINT)
         rivals = [other for other in names[:i] if other.startswith(alone + JOINT)]
-        others = [*[alone] * (alone in names), *rivals] if joint else []
+        others: list[str] = [*[alone] * (alone in names), *rivals] if joint else []
         if outcome.against is not None and outcome.against not in (name, *others):
             others.append(outcome.against)
         for other in [one for one in others if _shows(outcome, one)] if _shows(outcome, name) else []:
