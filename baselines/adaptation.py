@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from semlink.baselines.bler import curve
 from semlink.baselines.blocks import Plan, plan_blocks
-from semlink.baselines.capacity import effective_esno_db
+from semlink.baselines.capacity import effective_esno_db, esno_db_for
 from semlink.baselines.mcs import MCS, NR_SCHEMES
 from semlink.baselines.sources import Pixels, SourceCoder, code_image, grey_image
 from semlink.phy.link import Channel, esno_to_n0
@@ -49,37 +49,51 @@ def image_failure(plan: Plan, esno: Float[np.ndarray, "*draws n"]) -> Float[np.n
     """
     arrives, at = np.ones(esno.shape[:-1]), 0
     for count, (k, size) in zip(plan.counts, plan.sizes, strict=True):
-        lost = curve(plan.mcs, k)
+        lost, shift_db = curve(plan.mcs, k), _shift_db(plan, k, size) if plan.code == "nr" else 0.0
         if esno.shape[-1] == 1:
             with np.errstate(divide="ignore"):
-                arrives *= (1 - lost.bler(10 * np.log10(esno[..., 0]))) ** count
+                arrives *= (1 - lost.bler(10 * np.log10(esno[..., 0]) - shift_db)) ** count
         else:
             blocks = esno[..., at : at + count * size].reshape(*esno.shape[:-1], count, size)
-            arrives *= np.prod(1 - lost.bler(effective_esno_db(plan.mcs.order, blocks)), axis=-1)
+            arrives *= np.prod(1 - lost.bler(effective_esno_db(plan.mcs.order, blocks) - shift_db), axis=-1)
         at += count * size
     return 1 - arrives
 
 
-def failures(symbols: int, esno: Float[np.ndarray, "*draws n"]) -> Float[np.ndarray, " schemes *draws"]:
+def _shift_db(plan: Plan, k: int, symbols: int) -> float:
+    """By how much a block of "nr" needs more than the scheme's own rate does: NR's sizes are not quite of that rate."""
+    return _needed_db(plan.mcs.order, k / symbols) - _needed_db(plan.mcs.order, plan.mcs.efficiency)
+
+
+@lru_cache(maxsize=4096)
+def _needed_db(order: int, bits: float) -> float:
+    return float(esno_db_for(bits, order=order))
+
+
+def failures(
+    symbols: int, esno: Float[np.ndarray, "*draws n"], code: str = "ldpc"
+) -> Float[np.ndarray, " schemes *draws"]:
     """`image_failure` of all `NR_SCHEMES` for images of so many symbols; 1 where a scheme has no block so short."""
     if esno.shape[-1] > 1 and not np.ptp(esno, axis=-1).any():
         esno = esno[..., :1]
     rows = []
     for mcs in NR_SCHEMES:
         try:
-            rows.append(image_failure(plan_blocks(symbols, mcs), esno))
+            rows.append(image_failure(plan_blocks(symbols, mcs, code), esno))
         except ValueError:
             rows.append(np.ones(esno.shape[:-1]))
     return np.stack(rows)
 
 
 @lru_cache(maxsize=256)
-def average_failures(symbols: int, esno_db: float) -> Float[np.ndarray, " schemes"]:
+def average_failures(symbols: int, esno_db: float, code: str = "ldpc") -> Float[np.ndarray, " schemes"]:
     """`failures` on AWGN at an average Es/N0: what a transmitter expects that knows of no fading."""
-    return failures(symbols, np.array([10 ** (esno_db / 10)]))
+    return failures(symbols, np.array([10 ** (esno_db / 10)]), code)
 
 
-def outage_failures(symbols: int, esno_db: float, channel: Channel) -> Float[np.ndarray, " schemes"]:
+def outage_failures(
+    symbols: int, esno_db: float, channel: Channel, code: str = "ldpc"
+) -> Float[np.ndarray, " schemes"]:
     """`failures` averaged over fades of a channel at an average Es/N0, seed 0.
 
     A long image averages over its own fades where they vary: it takes fewer draws. A channel without fades takes few.
@@ -89,14 +103,16 @@ def outage_failures(symbols: int, esno_db: float, channel: Channel) -> Float[np.
     while drawn < DRAWS and not enough:
         received = channel(probe(at_once, symbols), esno_to_n0(esno_db), rng=rng).unbiased()
         esno = 1 / received.n0.double().numpy()
-        total += failures(symbols, esno).sum(axis=1)
+        total += failures(symbols, esno, code).sum(axis=1)
         drawn += len(esno)
         varies = bool(np.ptp(esno, axis=1).any())
         enough = not np.ptp(esno).any() or (varies and drawn * symbols >= VARIED_SYMBOLS)
     return total / drawn
 
 
-def best_scheme(source: SourceCoder, pixels: Pixels, symbols: int, failure: Float[np.ndarray, " schemes"]) -> MCS:
+def best_scheme(
+    source: SourceCoder, pixels: Pixels, symbols: int, failure: Float[np.ndarray, " schemes"], code: str = "ldpc"
+) -> MCS:
     """The scheme of least expected squared error for an image in a budget of channel uses.
 
     E[MSE] = P(failure)·MSE(fallback) + (1 - P(failure))·MSE(source coding in the scheme's payload). A lower rate is
@@ -109,10 +125,10 @@ def best_scheme(source: SourceCoder, pixels: Pixels, symbols: int, failure: Floa
     fails = list(map(float, failure))
     hopeful = [i for i, share in enumerate(fails) if share <= HOPELESS]
     if not hopeful:
-        return _most_robust(symbols)
+        return _most_robust(symbols, code)
 
     def errors(i: int) -> tuple[float, float]:
-        error = code_image(source, pixels, plan_blocks(symbols, NR_SCHEMES[i]).payload_bytes).mse(pixels)
+        error = code_image(source, pixels, plan_blocks(symbols, NR_SCHEMES[i], code).payload_bytes).mse(pixels)
         return fails[i] * lost + (1 - fails[i]) * error, error
 
     # From where the best is likely to be: schemes that fail too often are then passed over without a coding.
@@ -130,7 +146,7 @@ def best_scheme(source: SourceCoder, pixels: Pixels, symbols: int, failure: Floa
     return NR_SCHEMES[best]
 
 
-def _most_robust(symbols: int) -> MCS:
+def _most_robust(symbols: int, code: str) -> MCS:
     """The scheme of lowest rate that has a code block so short.
 
     Raises:
@@ -138,17 +154,21 @@ def _most_robust(symbols: int) -> MCS:
     """
     for mcs in NR_SCHEMES[:-1]:
         try:
-            plan_blocks(symbols, mcs)
+            plan_blocks(symbols, mcs, code)
         except ValueError:
             continue
         return mcs
-    plan_blocks(symbols, NR_SCHEMES[-1])
+    plan_blocks(symbols, NR_SCHEMES[-1], code)
     return NR_SCHEMES[-1]
 
 
 def best_schemes(
-    source: SourceCoder, pixels: Sequence[Pixels], symbols: int, failure: Float[np.ndarray, "schemes images"]
+    source: SourceCoder,
+    pixels: Sequence[Pixels],
+    symbols: int,
+    failure: Float[np.ndarray, "schemes images"],
+    code: str = "ldpc",
 ) -> list[MCS]:
     """`best_scheme` of each image."""
     columns = np.broadcast_to(failure.reshape(len(NR_SCHEMES), -1), (len(NR_SCHEMES), len(pixels))).T
-    return [best_scheme(source, one, symbols, column) for one, column in zip(pixels, columns, strict=True)]
+    return [best_scheme(source, one, symbols, column, code) for one, column in zip(pixels, columns, strict=True)]

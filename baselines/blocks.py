@@ -13,10 +13,25 @@ from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
 from semlink.baselines.mcs import MCS
-from semlink.phy.fec import K_MAX, K_MAX_BG2, LDPC5G, N_MAX, BlockCode, Convolutional, Gallager, Uncoded, crc
+from semlink.phy.fec import (
+    K_MAX,
+    K_MAX_BG2,
+    LDPC5G,
+    N_MAX,
+    BlockCode,
+    Convolutional,
+    Gallager,
+    TransportBlock,
+    Uncoded,
+    crc,
+    transport_block_size,
+)
 
-CODES = ("ldpc", "gallager", "conv", "uncoded")
-"""Channel codes by name: 5G LDPC, regular Gallager LDPC, the convolutional code of IEEE 802.11, none."""
+CODES = ("ldpc", "nr", "gallager", "conv", "uncoded")
+"""Channel codes by name: 5G LDPC block by block, in NR's transport block; Gallager's, that of IEEE 802.11, none."""
+
+RATE_MOST = 0.95
+"""Code rate above which a receiver of NR need not decode a transport block (TS 38.214 clause 5.1.3)."""
 
 K_LEAST = 40
 """Least information bits of a code block: its CRC and two or three bytes."""
@@ -37,6 +52,15 @@ class Plan:
     counts: tuple[int, ...]
     sizes: tuple[tuple[int, int], ...]
     code: str = "ldpc"
+
+    @property
+    def transport(self) -> TransportBlock | None:
+        """The transport block of code "nr"; None with the others."""
+        if self.code != "nr":
+            return None
+        rate, bits = self.mcs.rate, self.mcs.bits_per_symbol
+        size = transport_block_size(self.symbols, rate=rate, bits_per_symbol=bits)
+        return TransportBlock(size, self.coded_bits, rate, bits)
 
     @property
     def blocks(self) -> int:
@@ -66,6 +90,8 @@ class Plan:
     @property
     def crc_bits(self) -> int:
         """Bits of all CRCs."""
+        if block := self.transport:
+            return block.crc_length + block.blocks * block.block_crc
         return self.blocks * self.crc_length
 
     @property
@@ -75,6 +101,8 @@ class Plan:
 
     def bits_of(self, blocks: int) -> int:
         """Bits without CRC that the first `blocks` blocks carry."""
+        if block := self.transport:
+            return min(block.payload, blocks * (block.k - block.block_crc))
         total = 0
         for count, (k, _) in zip(self.counts, self.sizes, strict=True):
             total += min(blocks, count) * (k - self.crc_length)
@@ -86,11 +114,14 @@ class Plan:
 def plan_blocks(symbols: int, mcs: MCS, code: str = "ldpc") -> Plan:
     """Cut `symbols` channel uses into the fewest code blocks that the code has, as even as whole symbols allow.
 
-    Of 5G LDPC they have at most 8448 bits, 3840 up to rate 1/4 (TS 38.212 clause 5.2.2); of other codes no more.
+    Of 5G LDPC they have at most 8448 bits, 3840 up to rate 1/4 (TS 38.212 clause 5.2.2); of other codes no more. Code
+    "nr" is a transport block as the standard sizes and cuts it.
 
     Raises:
         ValueError: too few for one code block.
     """
+    if code == "nr":
+        return _plan_transport_block(symbols, mcs)
     if _k(symbols, mcs) < K_LEAST:
         least = math.ceil(K_LEAST / (mcs.rate * mcs.bits_per_symbol))
         raise ValueError(f"{symbols} channel uses; {mcs} needs at least {least} for one code block")
@@ -104,12 +135,26 @@ def plan_blocks(symbols: int, mcs: MCS, code: str = "ldpc") -> Plan:
     return Plan(mcs, tuple(count for count, _ in kept), tuple(size for _, size in kept), code)
 
 
+def _plan_transport_block(symbols: int, mcs: MCS) -> Plan:
+    size = transport_block_size(symbols, rate=mcs.rate, bits_per_symbol=mcs.bits_per_symbol) if symbols > 0 else 24
+    block = TransportBlock(size, symbols * mcs.bits_per_symbol, mcs.rate, mcs.bits_per_symbol)
+    if block.k > RATE_MOST * min(block.lengths):
+        raise ValueError(
+            f"{symbols} channel uses; {mcs} would send its transport block of {size} bits at rate "
+            f"{block.k / min(block.lengths):.3g}, and NR decodes up to {RATE_MOST}"
+        )
+    groups = [(block.lengths.count(n), (block.k, n // mcs.bits_per_symbol)) for n in sorted(set(block.lengths))]
+    return Plan(mcs, tuple(count for count, _ in groups), tuple(size for _, size in groups), "nr")
+
+
 def channel_encode(bits: Num[Tensor, "b k"], plan: Plan) -> Num[Tensor, "b n"]:
     """Cut into blocks, add CRCs and encode: information bits (b, k) to coded bits (b, n).
 
     The parity bits of a CRC are sent inverted. The word of all zeros, which a decoder makes of LLRs that say nothing,
-    is a code word, and its own CRC would hold.
+    is a code word, and its own CRC would hold. A transport block is the standard's, with CRCs as they are.
     """
+    if block := plan.transport:
+        return block.encode(bits)
     coded, at = [], 0
     for code, count in _codes(plan):
         length = code.k - plan.crc_length
@@ -121,6 +166,8 @@ def channel_encode(bits: Num[Tensor, "b k"], plan: Plan) -> Num[Tensor, "b n"]:
 
 def channel_decode(llr: Float[Tensor, "b n"], plan: Plan) -> tuple[Num[Tensor, "b k"], Bool[Tensor, "b blocks"]]:
     """Decode LLRs (b, n) to information bits (b, k) and which blocks' CRCs hold."""
+    if block := plan.transport:
+        return block.decode(llr)
     bits, ok, at = [], [], 0
     for code, count in _codes(plan):
         blocks = llr[:, at : at + count * code.n].reshape(-1, code.n)

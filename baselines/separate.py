@@ -14,6 +14,7 @@ from torch import Tensor
 
 from semlink.baselines.adaptation import MODES, average_failures, best_schemes, failures, outage_failures
 from semlink.baselines.blocks import Plan, channel_decode, channel_encode, check_code, plan_blocks
+from semlink.baselines.budget import too_small, what_would_fit
 from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
 from semlink.baselines.sources import Pixels, Shape, SourceCoder, code_images, find_source, grey_image
 from semlink.phy.constellation import QAM
@@ -25,6 +26,9 @@ from semlink.phy.rng import probe
 
 C_INIT = 1 << 15
 """Scrambling seed of TS 38.211 clause 7.3.1.1 for n_RNTI = 1, q = 0, n_ID = 0; known at the receiver."""
+
+ADAPTABLE = ("ldpc", "nr")
+"""Channel codes whose block error rates are stored."""
 
 HEADER_BITS = math.ceil(math.log2(len(NR_SCHEMES)))
 """What telling the receiver the scheme of an adaptive link takes."""
@@ -49,8 +53,9 @@ class SeparateCodec:
         source: "jpeg", "jpeg2000", "webp", "avif" or "heic".
         mcs: a scheme of `semlink.baselines.mcs`, by name, such as "16qam-1/2" or "nr1-13".
         ratio: bandwidth ratio, complex channel uses / (c·h·w).
-        code: "ldpc" (5G), "gallager", "conv" (IEEE 802.11, without its
-            interleaver) or "uncoded", which takes only the modulation of `mcs`.
+        code: "ldpc" (5G), "nr" (5G too, as a transport block of TS 38.212: sizes of TS 38.214, one CRC for the whole
+            beside those of the blocks), "gallager", "conv" (IEEE 802.11, without its interleaver) or "uncoded", which
+            takes only the modulation of `mcs`.
 
     Raises:
         ValueError: unknown source, scheme or code, one that is not installed, or a ratio that is not positive.
@@ -93,7 +98,7 @@ class SeparateCodec:
         try:
             return plan_blocks(symbols, self.mcs, self.code)
         except ValueError as error:
-            raise ValueError(_too_small(shape, self.ratio, symbols, error)) from None
+            raise ValueError(too_small(shape, self.ratio, symbols, error, self.code)) from None
 
 
 class AdaptiveCodec:
@@ -110,15 +115,23 @@ class AdaptiveCodec:
         source: as of `SeparateCodec`.
         ratio: bandwidth ratio, complex channel uses / (c·h·w).
         fading: the channel whose fading statistics are known; None for AWGN.
+        code: "ldpc" or "nr", as of `SeparateCodec`; block error rates of other codes are not stored.
 
     Raises:
-        ValueError: unknown source, or a ratio that is not positive.
+        ValueError: unknown source or code, or a ratio that is not positive.
     """
 
-    def __init__(self, *, source: str = "jpeg", ratio: float = 1 / 6, fading: Channel | None = None) -> None:
+    def __init__(
+        self, *, source: str = "jpeg", ratio: float = 1 / 6, fading: Channel | None = None, code: str = "ldpc"
+    ) -> None:
         _check_ratio(ratio)
+        if code not in ADAPTABLE:
+            raise ValueError(
+                f"link adaptation needs code='ldpc' or 'nr', whose block error rates are stored; code={code!r} has none"
+            )
         self.source = find_source(source)
         self.ratio = ratio
+        self.code = code
         self.fading = fading
         self._outages: dict[tuple[int, float], np.ndarray] = {}
 
@@ -130,9 +143,9 @@ class AdaptiveCodec:
         """
         key = symbols, esno_db = _symbols(image.shape, self.ratio), round(-10 * math.log10(n0), 9)
         if self.fading is None:
-            return self._send(image, average_failures(symbols, esno_db), "the average Es/N0")
+            return self._send(image, average_failures(symbols, esno_db, self.code), "the average Es/N0")
         if key not in self._outages:
-            self._outages[key] = outage_failures(symbols, esno_db, self.fading)
+            self._outages[key] = outage_failures(symbols, esno_db, self.fading, self.code)
         return self._send(image, self._outages[key], "the average Es/N0 and the fading statistics")
 
     def decode(self, received: Received) -> Decoded:
@@ -144,16 +157,16 @@ class AdaptiveCodec:
         if received.header is None:
             raise ValueError("header=None: an adaptive link needs the burst header that tells the scheme")
         symbols = _symbols((1, *received.shape_for(self.ratio)), self.ratio)
-        plans = [plan_blocks(symbols, _scheme(index)) for index in received.header]
+        plans = [plan_blocks(symbols, _scheme(index), self.code) for index in received.header]
         return _demodulate(received, plans, self.source, self.ratio)
 
     def _send(self, image: Float[Tensor, "b c h w"], fails: Float[np.ndarray, "schemes images"], knows: str) -> Frame:
         pixels, symbols = to_uint8(image), _symbols(image.shape, self.ratio)
         try:
-            schemes = best_schemes(self.source, list(pixels), symbols, fails)
+            schemes = best_schemes(self.source, list(pixels), symbols, fails, self.code)
         except ValueError as error:
-            raise ValueError(_too_small(image.shape, self.ratio, symbols, error)) from None
-        sent = _modulate(pixels, [plan_blocks(symbols, mcs) for mcs in schemes], self.source)
+            raise ValueError(too_small(image.shape, self.ratio, symbols, error, self.code)) from None
+        sent = _modulate(pixels, [plan_blocks(symbols, mcs, self.code) for mcs in schemes], self.source)
         notes = {
             **_notes(self.source, image.shape),
             "receiver": f"knows the image size and the ratio; the header, {HEADER_BITS} bits beside the channel uses, "
@@ -169,10 +182,11 @@ class GenieCodec(AdaptiveCodec):
     Args:
         source: as of `SeparateCodec`.
         ratio: bandwidth ratio, complex channel uses / (c·h·w).
+        code: as of `AdaptiveCodec`.
     """
 
-    def __init__(self, *, source: str = "jpeg", ratio: float = 1 / 6) -> None:
-        super().__init__(source=source, ratio=ratio)
+    def __init__(self, *, source: str = "jpeg", ratio: float = 1 / 6, code: str = "ldpc") -> None:
+        super().__init__(source=source, ratio=ratio, code=code)
 
     def encode(self, image: Float[Tensor, "b c h w"], n0: float) -> Frame:  # noqa: ARG002
         """A genie must be told.
@@ -189,7 +203,9 @@ class GenieCodec(AdaptiveCodec):
             ValueError: as `AdaptiveCodec.encode`.
         """
         esno = sounded_esno(sound, image, self.ratio)
-        return self._send(image, failures(esno.shape[1], esno), "the fades of each image, as a genie would tell them")
+        return self._send(
+            image, failures(esno.shape[1], esno, self.code), "the fades of each image, as a genie would tell them"
+        )
 
 
 def separate_codec(
@@ -207,7 +223,7 @@ def separate_codec(
         mcs: a scheme by name, or how to choose one: by the average Es/N0, by that and the statistics of `fading`, or
             by the fades themselves.
         ratio: bandwidth ratio, complex channel uses / (c·h·w).
-        code: as of `SeparateCodec`; adaptation has block error rates of "ldpc" alone.
+        code: as of `SeparateCodec`; adaptation has block error rates of "ldpc" and "nr" alone.
         fading: the channel, for "outage".
 
     Raises:
@@ -215,13 +231,11 @@ def separate_codec(
     """
     if mcs not in MODES:
         return SeparateCodec(source=source, mcs=mcs, ratio=ratio, code=code)
-    if code != "ldpc":
-        raise ValueError(f"mcs={mcs!r} needs code='ldpc', whose block error rates are stored; code={code!r} has none")
     if mcs == "outage" and fading is None:
         raise ValueError("mcs='outage' needs `fading`, the channel whose statistics are known")
     if mcs == "genie":
-        return GenieCodec(source=source, ratio=ratio)
-    return AdaptiveCodec(source=source, ratio=ratio, fading=fading if mcs == "outage" else None)
+        return GenieCodec(source=source, ratio=ratio, code=code)
+    return AdaptiveCodec(source=source, ratio=ratio, fading=fading if mcs == "outage" else None, code=code)
 
 
 def sounded_esno(sound: Sounding, image: Float[Tensor, "b c h w"], ratio: float) -> Float[np.ndarray, "b n"]:
@@ -278,23 +292,8 @@ def _modulate(pixels: UInt8[np.ndarray, "b h w c"], plans: Sequence[Plan], sourc
         symbols[rows] = QAM(plan.mcs.order).map(scramble(channel_encode(bits, plan), C_INIT))
         source_bits[rows] = torch.tensor([8 * len(coding) for coding in codings])
         if b"" in codings:
-            unfit = unfit or _what_would_fit(source, pixels[rows[codings.index(b"")]], plan)
+            unfit = unfit or what_would_fit(source, pixels[rows[codings.index(b"")]], plan)
     return _Sent(symbols, plans, source_bits, unfit)
-
-
-def _what_would_fit(source: SourceCoder, pixels: Pixels, plan: Plan) -> str:
-    """For an image that fits at no quality: in how many bytes it would, to a power of two, and what carries those."""
-    needed = 1 << max(4, plan.payload_bytes.bit_length())
-    while source.encode(pixels, needed) is None:
-        needed *= 2
-    bits, ratio = 8 * needed, plan.symbols / pixels.size * needed / max(1, plan.payload_bytes)
-    schemes = [mcs for mcs in NR_SCHEMES if _has_block(plan.symbols, mcs, plan.code)]
-    carries = [str(mcs) for mcs in schemes if plan_blocks(plan.symbols, mcs, plan.code).info_bits >= bits]
-    scheme = f"or mcs={carries[0]!r}" if carries else "and no scheme does at this ratio"
-    return (
-        f"some images fit at no quality in {plan.payload_bytes} bytes and are marked failed; {needed} bytes would do, "
-        f"from about ratio={ratio:.3g} with {plan.mcs}, {scheme}"
-    )
 
 
 def _llr(received: Received, rows: list[int], order: int) -> Float[Tensor, "b n_bits"]:
@@ -380,23 +379,7 @@ def _check_symbols(received: Received, symbols: int, shape: tuple[int, int, int]
         )
 
 
-def _too_small(shape: Sequence[int], ratio: float, symbols: int, error: ValueError) -> str:
-    """What is wrong with a ratio, and what would do: the least one, and a scheme that has a block so short."""
-    _, c, h, w = shape
-    fits = [str(mcs) for mcs in NR_SCHEMES if _has_block(symbols, mcs, "ldpc")]
-    scheme = f"mcs={fits[0]!r} would fit" if fits else "no scheme would fit"
-    return f"ratio={ratio:g} is too small for an image of {w}×{h}×{c}: {error}; {scheme}"
-
-
 def _scheme(index: object) -> MCS:
     if not isinstance(index, int) or not 0 <= index < len(NR_SCHEMES):
         raise ValueError(f"header tells scheme {index!r}; it must be 0 … {len(NR_SCHEMES) - 1}")
     return NR_SCHEMES[index]
-
-
-def _has_block(symbols: int, mcs: MCS, code: str) -> bool:
-    try:
-        plan_blocks(symbols, mcs, code)
-    except ValueError:
-        return False
-    return True

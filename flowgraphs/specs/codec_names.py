@@ -24,6 +24,7 @@ KNOWN = {
 }
 CHANNEL_CODES = {
     "ldpc": "5G LDPC",
+    "nr": "5G LDPC in a transport block of NR",
     "gallager": "regular Gallager LDPC",
     "conv": "the convolutional code of IEEE 802.11",
     "uncoded": "no channel code",

@@ -1,4 +1,4 @@
-"""Channel codes: 5G LDPC, Gallager's regular codes, the convolutional code of IEEE 802.11, CRC and scrambling."""
+"""Channel codes: 5G LDPC, transport blocks, Gallager's codes, that of IEEE 802.11, CRC and scrambling."""
 
 from semlink.phy.fec import crc
 from semlink.phy.fec.code import BlockCode, Uncoded
@@ -8,6 +8,7 @@ from semlink.phy.fec.layered import LayeredDecoder
 from semlink.phy.fec.ldpc import LDPC5G, Decoding
 from semlink.phy.fec.ldpc_graph import K_MAX, K_MAX_BG2, Graph
 from semlink.phy.fec.scrambling import descramble_llr, scramble
+from semlink.phy.fec.transport import TransportBlock, transport_block_size
 
 __all__ = [
     "K_MAX",
@@ -20,8 +21,10 @@ __all__ = [
     "Gallager",
     "Graph",
     "LayeredDecoder",
+    "TransportBlock",
     "Uncoded",
     "crc",
     "descramble_llr",
     "scramble",
+    "transport_block_size",
 ]

@@ -125,28 +125,46 @@ def base_graph_of(k: int, n: int, payload: int | None = None) -> int:
 
 
 @lru_cache(maxsize=256)
-def nr_graph(k: int, n: int, bits_per_symbol: int | None, base_graph: int | None = None) -> NRGraph:
+def nr_graph(
+    k: int,
+    n: int,
+    bits_per_symbol: int | None,
+    base_graph: int | None = None,
+    versions: tuple[int, ...] = (0,),
+    soft: int | None = None,
+) -> NRGraph:
     """The code of k bits rate-matched to n, with the base graphs and lifting of Sionna.
 
-    Source: TS 38.212 clauses 5.3.2 (graph), 5.4.2.1 (circular buffer, redundancy version 0, no limit on the buffer)
-    and 5.4.2.2 (interleaver). Base graph 1 or 2; None for that of a single code block.
+    Source: TS 38.212 clauses 5.3.2 (graph), 5.4.2.1 (circular buffer) and 5.4.2.2 (interleaver). Base graph 1 or 2;
+    None for that of a single code block. With several redundancy versions the n bits of each follow one another.
+    `soft` limits the buffer (N_ref); None leaves it whole.
     """
     base_graph = base_graph or base_graph_of(k, n)
     base, z = _base_matrix(k, base_graph)
     info_columns = 22 if base_graph == 1 else 10
-    filler = info_columns * z - k
-    buffer = base.shape[1] * z - 2 * z - filler
-    sent = min(n, buffer)
-    # Bits of the code word in the order of the circular buffer: no filler, and the first 2Z bits are never sent.
-    order = np.concatenate([np.arange(2 * z, k), np.arange(info_columns * z, base.shape[1] * z)])
+    # Bits of the code word in the order of the circular buffer: the first 2Z bits are never sent, nor are fillers.
+    buffer = np.arange(2 * z, base.shape[1] * z)[:soft]
     coded = np.arange(n)
     if bits_per_symbol is not None:
         coded = coded.reshape(bits_per_symbol, -1).T.ravel()
-    where = order[coded % buffer]
-    core = info_columns + 4
-    columns = max(core, -(-(int(order[:sent].max()) + 1) // z))
+    where = []
+    for version in versions:
+        order = np.roll(buffer, -redundancy_start(version, base_graph, len(buffer), z))
+        order = order[(order < k) | (order >= info_columns * z)]
+        where.append(order[coded % len(order)])
+    sent = np.concatenate(where)
+    columns = max(info_columns + 4, -(-(int(sent.max()) + 1) // z))
     pruned = base[: columns - info_columns, :columns]
-    return NRGraph(base_graph, Graph.from_base(base, z), Graph.from_base(pruned[::-1], z), info_columns, where)
+    return NRGraph(base_graph, Graph.from_base(base, z), Graph.from_base(pruned[::-1], z), info_columns, sent)
+
+
+def redundancy_start(version: int, base_graph: int, buffer: int, z: int) -> int:
+    """Where a redundancy version begins in a circular buffer of so many bits: k_0 of TS 38.212 table 5.4.2.1-2."""
+    part, whole = (_STARTS_BG1, 66) if base_graph == 1 else (_STARTS_BG2, 50)
+    return part[version] * buffer // (whole * z) * z
+
+
+_STARTS_BG1, _STARTS_BG2 = (0, 17, 33, 56), (0, 13, 25, 43)
 
 
 def _base_matrix(k: int, base_graph: int) -> tuple[Int[np.ndarray, "rows columns"], int]:

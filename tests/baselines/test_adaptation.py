@@ -200,7 +200,7 @@ def test_small_budgets_and_bad_input() -> None:
         separate_codec(mcs="genie", ratio=0)
     with pytest.raises(ValueError, match="ratio=-1 must be a positive"):
         CapacityCodec(ratio=-1)
-    with pytest.raises(ValueError, match="mcs='adaptive' needs code='ldpc'"):
+    with pytest.raises(ValueError, match="adaptation needs code='ldpc' or 'nr'"):
         separate_codec(mcs="adaptive", code="conv")
     with pytest.raises(ValueError, match="mcs='outage' needs `fading`"):
         separate_codec(mcs="outage")
