@@ -18,6 +18,7 @@ import typer
 
 from semlink.flowgraphs.cli import bench as bench_commands
 from semlink.flowgraphs.cli import serving, told
+from semlink.flowgraphs.cli.computing import computes, on_device
 from semlink.flowgraphs.cli.gsc import gsc
 
 # In a help text a bracket before a small letter is escaped: rich would take it for markup and leave it out.
@@ -45,6 +46,7 @@ def options(
 
 @app.command()
 @told.can_be_quiet
+@computes
 def compare(
     images: Annotated[
         list[str] | None,
@@ -176,6 +178,7 @@ def compare(
 
 
 @app.command()
+@computes
 def check(
     block: Annotated[
         str,
@@ -194,6 +197,7 @@ def check(
 
 @app.command()
 @told.can_be_quiet
+@on_device
 def sweep(
     study: Annotated[Path, typer.Argument(help="A TOML file: images, codecs, channels, esno_db, ratios, ...")],
     out: Annotated[Path, typer.Option(help="Results folder; a run that was stopped goes on from it.")],
@@ -299,6 +303,7 @@ def train(
 
 @app.command()
 @told.can_be_quiet
+@computes
 def zoo(
     measure: Annotated[
         str | None,

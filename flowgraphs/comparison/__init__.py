@@ -19,6 +19,7 @@ from semlink.flowgraphs.comparison.comparison import (
 from semlink.flowgraphs.comparison.gsc import claim_table, contestants, default_gsc, judge
 from semlink.flowgraphs.comparison.gsc_users import judge_users, measure_users, run_gsc, users_curves
 from semlink.flowgraphs.comparison.margins import psnr_margin
+from semlink.flowgraphs.comparison.memory import check_fitting, fitting, worker_bytes
 from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS, as_fraction, draw_curves, write_image
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.record import RECORD, digest_of, sent_file
@@ -54,6 +55,7 @@ __all__ = [
     "check_channel",
     "check_classes",
     "check_codec",
+    "check_fitting",
     "claim_table",
     "column_of",
     "compare",
@@ -64,6 +66,7 @@ __all__ = [
     "digest_of",
     "draw_curves",
     "find_cliff",
+    "fitting",
     "installed_metrics",
     "is_logits",
     "judge",
@@ -87,6 +90,7 @@ __all__ = [
     "try_codecs",
     "users_curves",
     "usual_realisations",
+    "worker_bytes",
     "writable",
     "write_image",
 ]

@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from semlink.flowgraphs.comparison.accuracy import Labelled, Score, check_classes, is_logits, labels_of, score
+from semlink.flowgraphs.comparison.memory import batch_bytes, fitting
 from semlink.phy import metrics
 from semlink.phy.link import Channel, Codec, InformedCodec, Link, Transmission, check_image
 from semlink.phy.metrics import METRICS
@@ -237,7 +238,7 @@ def compare(
         pictures: the Es/N0 of which received images are kept, of the first `SHOWN` images.
         metrics: perceptual metrics to measure as well, of "st-lpips" and "lpips"; lower is better.
         labels: the classes of the images, for codecs that deliver logits; or what loads them, called only for those.
-        workers: threads that share out the codecs and Es/N0; None for as many as there are cores.
+        workers: threads that share out the codecs and Es/N0; None for as many as there are cores and memory allows.
         progress: called after each codec and Es/N0, of which there are len(codecs)·len(esno_db).
 
     Raises:
@@ -260,7 +261,9 @@ def compare(
     jobs = [_Job(name, codec, level) for name, codec in codecs.items() for level in levels]
     check_classes(codecs, labels, images)
     plan = _Plan(images, channel, realisations, seed, shown, _perceptual(metrics, images), labels)
-    tallies = _run_all(plan, jobs, min(workers or cores(), len(jobs)), progress)
+    if workers is None:  # fewer, with more threads each, where large images would fill the memory
+        workers = min(cores(), fitting(batch_bytes(images.values(), batch_pixels=BATCH_PIXELS)) or cores())
+    tallies = _run_all(plan, jobs, min(workers, len(jobs)), progress)
     unlabelled = dict.fromkeys(("csi", "coherence", "equaliser"), "")
     said = getattr(channel, "labels", {})
     name = said.get("channel", type(channel).__name__)

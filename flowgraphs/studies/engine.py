@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from semlink.flowgraphs.comparison import (
+    BATCH_PIXELS,
     COLUMNS,
     Pixels,
     Tally,
@@ -25,6 +26,7 @@ from semlink.flowgraphs.comparison import (
     labels_of,
     pixels,
     usual_realisations,
+    worker_bytes,
 )
 from semlink.flowgraphs.specs import JOINT, load_images, load_labels, make_channel, make_codecs, parse_metrics
 from semlink.flowgraphs.studies.plan import Plan, Point
@@ -103,6 +105,10 @@ class Engine:
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of the pixels of each image, by name."""
         return {name: digest_of(pixels(image)) for name, image in self.images.items()}
+
+    def worker_bytes(self) -> int:
+        """About what a process takes that sends this study with the codecs loaded so far."""
+        return worker_bytes(self.images.values(), self._codecs.values(), batch_pixels=BATCH_PIXELS)
 
     def originals(self) -> dict[str, Pixels]:
         """The images of which receptions are kept, by name."""
