@@ -16,6 +16,7 @@ from semlink.flowgraphs.comparison.comparison import (
     pixels,
     usual_realisations,
 )
+from semlink.flowgraphs.comparison.frames import Frames, frame_key
 from semlink.flowgraphs.comparison.gsc import claim_table, contestants, default_gsc, judge
 from semlink.flowgraphs.comparison.gsc_users import judge_users, measure_users, run_gsc, users_curves
 from semlink.flowgraphs.comparison.margins import psnr_margin
@@ -46,6 +47,7 @@ __all__ = [
     "RECORD",
     "Comparison",
     "Finding",
+    "Frames",
     "Pixels",
     "Score",
     "Tally",
@@ -67,6 +69,7 @@ __all__ = [
     "draw_curves",
     "find_cliff",
     "fitting",
+    "frame_key",
     "installed_metrics",
     "is_logits",
     "judge",

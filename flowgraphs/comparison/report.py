@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -33,6 +34,7 @@ from semlink.flowgraphs.comparison.comparison import (
     pixels,
     usual_realisations,
 )
+from semlink.flowgraphs.comparison.frames import Frames, frame_key
 from semlink.flowgraphs.comparison.plots import as_fraction
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.record import RECORD, SENT, digest_of, record, sent_file
@@ -55,7 +57,7 @@ from semlink.flowgraphs.specs import (
 )
 from semlink.phy.channels import AWGN
 from semlink.phy.documents import for_json
-from semlink.phy.link import Codec, InformedCodec, esno_to_n0
+from semlink.phy.link import Codec, InformedCodec, Link, esno_to_n0
 from semlink.phy.metrics import METRICS
 from semlink.phy.progress import progress_of
 
@@ -110,11 +112,12 @@ def run_compare(
     if against is not None and against not in chosen:
         raise ValueError(f"--against {against} must be one of the codecs that are compared: {', '.join(chosen)}")
     shown_as = parse_labels(labels_of_codecs, [*chosen, *(f"{PUBLISHED}{name}" for name in published)])
-    try_codecs(chosen, images)
+    frames = Frames()
+    try_codecs(chosen, images, esno_db=levels[0], frames=frames)
     repeats = realisations or usual_realisations(over, len(images))
     shown = plots.some(levels)
     with writable(out) as folder:
-        with progress_bar("sending", len(chosen) * len(levels)) as advance:
+        with count_of("sending images", len(chosen) * len(levels) * len(images) * repeats) as advance:
             outcome = compare(
                 images,
                 chosen,
@@ -125,7 +128,8 @@ def run_compare(
                 pictures=shown,
                 metrics=measured,
                 labels=labels,
-                progress=advance,
+                sent=advance,
+                frames=frames,
             )
         table = add_published(outcome.table, published, share)
         outcome = replace(outcome, table=table, against=against, labels=shown_as)
@@ -176,13 +180,25 @@ def add_published(table: pd.DataFrame, names: Sequence[str], ratio: float) -> pd
     return pd.concat([table, pd.DataFrame(rows, columns=table.columns)], ignore_index=True) if rows else table
 
 
-def try_codecs(codecs: Mapping[str, Codec | InformedCodec], images: Mapping[str, Tensor]) -> None:
+def try_codecs(
+    codecs: Mapping[str, Codec | InformedCodec],
+    images: Mapping[str, Tensor],
+    *,
+    esno_db: float = 10.0,
+    frames: Frames | None = None,
+) -> None:
     """Encode one image of each size with every codec: a size or ratio that is refused shows before the long run.
+
+    Args:
+        codecs: which.
+        images: (1, c, h, w) by name.
+        esno_db: the Es/N0 that the transmitters are told.
+        frames: keeps what was encoded, for a transmission of one of the images alone.
 
     Raises:
         ValueError: naming the image.
     """
-    n0 = esno_to_n0(10)
+    n0, kept = esno_to_n0(esno_db), Frames() if frames is None else frames
     first = {tuple(image.shape): name for name, image in reversed(list(images.items()))}
     for name in first.values():
         for codec in codecs.values():
@@ -190,7 +206,8 @@ def try_codecs(codecs: Mapping[str, Codec | InformedCodec], images: Mapping[str,
                 if isinstance(codec, InformedCodec):
                     codec.encode_informed(images[name], n0, lambda symbols: AWGN()(symbols, n0, rng=torch.Generator()))
                 else:
-                    codec.encode(images[name], n0)
+                    encode = partial(Link(codec, AWGN()).encode, images[name], esno_db, rng=torch.Generator())
+                    kept.get(frame_key(codec, esno_db, (name,)), encode)
             except ValueError as error:
                 raise ValueError(f"image {name}: {error}") from error
 
@@ -405,3 +422,18 @@ def progress_bar(label: str, total: int) -> Iterator[Callable[[], None]]:
     with progress_of(label, total) as show:
         counted = count(1)
         yield lambda: show(next(counted))
+
+
+@contextmanager
+def count_of(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """How far something is, on stderr; what it hands out advances it by so many, from any thread."""
+    sent, lock = 0, threading.Lock()
+    with progress_of(label, total) as show:
+
+        def advance(number: int) -> None:
+            nonlocal sent
+            with lock:
+                sent += number
+                show(sent)
+
+        yield advance

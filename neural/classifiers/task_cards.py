@@ -95,7 +95,7 @@ def task_cards() -> dict[str, TaskCard]:
 
 
 def load_task(name_or_path: str | Path) -> TaskCodec:
-    """A trained task codec, ready to use on `chosen_device()`: one that ships, or a weights file with its card beside it.
+    """A trained task codec, ready to use on `chosen_device()`: one that ships, or a weights file with a card beside it.
 
     Raises:
         ValueError: no such codec, a card that is none, or weights that are not those of the card.
