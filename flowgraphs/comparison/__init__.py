@@ -16,7 +16,7 @@ from semlink.flowgraphs.comparison.comparison import (
     pixels,
     usual_realisations,
 )
-from semlink.flowgraphs.comparison.frames import Frames, frame_key
+from semlink.flowgraphs.comparison.frames import Frames, frame_key, try_codecs
 from semlink.flowgraphs.comparison.gsc import claim_table, contestants, default_gsc, judge
 from semlink.flowgraphs.comparison.gsc_users import judge_users, measure_users, run_gsc, users_curves
 from semlink.flowgraphs.comparison.margins import psnr_margin
@@ -28,13 +28,11 @@ from semlink.flowgraphs.comparison.report import (
     MARGINS,
     by_codec,
     describe,
-    progress_bar,
     psnr_cell,
     run_compare,
-    try_codecs,
     writable,
 )
-from semlink.flowgraphs.comparison.terminal import make_console
+from semlink.flowgraphs.comparison.terminal import make_console, progress_bar
 from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, spreads
 
 __all__ = [

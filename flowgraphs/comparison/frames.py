@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 
-from semlink.phy.link import Codec, Frame, InformedCodec, esno_to_n0
+import torch
+from torch import Tensor
+
+from semlink.phy.channels import AWGN
+from semlink.phy.link import Codec, Frame, InformedCodec, Link, esno_to_n0
 
 FRAMES_BYTES = 256 << 20
 """Of symbols that are kept to be sent again."""
@@ -54,3 +59,35 @@ class Frames:
 def frame_key(codec: Codec | InformedCodec, esno_db: float, what: Hashable) -> Hashable:
     """What a codec's frame of something depends on: a codec that ignores the Es/N0 sends the same at every one."""
     return id(codec), None if getattr(codec, "ignores_n0", False) else esno_to_n0(esno_db), what
+
+
+def try_codecs(
+    codecs: Mapping[str, Codec | InformedCodec],
+    images: Mapping[str, Tensor],
+    *,
+    esno_db: float = 10.0,
+    frames: Frames | None = None,
+) -> None:
+    """Encode one image of each size with every codec: a size or ratio that is refused shows before the long run.
+
+    Args:
+        codecs: which.
+        images: (1, c, h, w) by name.
+        esno_db: the Es/N0 that the transmitters are told.
+        frames: keeps what was encoded, for a transmission of one of the images alone.
+
+    Raises:
+        ValueError: naming the image.
+    """
+    n0, kept = esno_to_n0(esno_db), Frames() if frames is None else frames
+    first = {tuple(image.shape): name for name, image in reversed(list(images.items()))}
+    for name in first.values():
+        for codec in codecs.values():
+            try:
+                if isinstance(codec, InformedCodec):
+                    codec.encode_informed(images[name], n0, lambda symbols: AWGN()(symbols, n0, rng=torch.Generator()))
+                else:
+                    encode = partial(Link(codec, AWGN()).encode, images[name], esno_db, rng=torch.Generator())
+                    kept.get(frame_key(codec, esno_db, (name,)), encode)
+            except ValueError as error:
+                raise ValueError(f"image {name}: {error}") from error

@@ -7,19 +7,15 @@ import math
 import re
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import cache, partial
-from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from rich.table import Table
-from torch import Tensor
 
 from semlink.baselines.capacity import shannon
 from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
@@ -34,11 +30,11 @@ from semlink.flowgraphs.comparison.comparison import (
     pixels,
     usual_realisations,
 )
-from semlink.flowgraphs.comparison.frames import Frames, frame_key
+from semlink.flowgraphs.comparison.frames import Frames, try_codecs
 from semlink.flowgraphs.comparison.plots import as_fraction
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.record import RECORD, SENT, digest_of, record, sent_file
-from semlink.flowgraphs.comparison.terminal import make_console
+from semlink.flowgraphs.comparison.terminal import count_of, make_console, progress_bar
 from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, Spread, check_samples, samplers, spreads
 from semlink.flowgraphs.comparison.uncertainty import describe as describe_spreads
 from semlink.flowgraphs.specs import (
@@ -55,11 +51,8 @@ from semlink.flowgraphs.specs import (
     parse_ratio,
     published_curves,
 )
-from semlink.phy.channels import AWGN
 from semlink.phy.documents import for_json
-from semlink.phy.link import Codec, InformedCodec, Link, esno_to_n0
 from semlink.phy.metrics import METRICS
-from semlink.phy.progress import progress_of
 
 SHEET = "contact.png"  # where images were received
 FILES = ("compare.csv", RECORD, "compare.png")
@@ -178,38 +171,6 @@ def add_published(table: pd.DataFrame, names: Sequence[str], ratio: float) -> pd
         for level in levels
     ]
     return pd.concat([table, pd.DataFrame(rows, columns=table.columns)], ignore_index=True) if rows else table
-
-
-def try_codecs(
-    codecs: Mapping[str, Codec | InformedCodec],
-    images: Mapping[str, Tensor],
-    *,
-    esno_db: float = 10.0,
-    frames: Frames | None = None,
-) -> None:
-    """Encode one image of each size with every codec: a size or ratio that is refused shows before the long run.
-
-    Args:
-        codecs: which.
-        images: (1, c, h, w) by name.
-        esno_db: the Es/N0 that the transmitters are told.
-        frames: keeps what was encoded, for a transmission of one of the images alone.
-
-    Raises:
-        ValueError: naming the image.
-    """
-    n0, kept = esno_to_n0(esno_db), Frames() if frames is None else frames
-    first = {tuple(image.shape): name for name, image in reversed(list(images.items()))}
-    for name in first.values():
-        for codec in codecs.values():
-            try:
-                if isinstance(codec, InformedCodec):
-                    codec.encode_informed(images[name], n0, lambda symbols: AWGN()(symbols, n0, rng=torch.Generator()))
-                else:
-                    encode = partial(Link(codec, AWGN()).encode, images[name], esno_db, rng=torch.Generator())
-                    kept.get(frame_key(codec, esno_db, (name,)), encode)
-            except ValueError as error:
-                raise ValueError(f"image {name}: {error}") from error
 
 
 @contextmanager
@@ -414,26 +375,3 @@ def _as_json(outcome: Comparison, files: Sequence[str], sampled: Sampled) -> dic
         for (image, codec, level), one in sampled.items()
     ]
     return told | ({"margins": beyond} if beyond else {}) | ({"samples": spread} if spread else {})
-
-
-@contextmanager
-def progress_bar(label: str, total: int) -> Iterator[Callable[[], None]]:
-    """How far something is, on stderr; what it hands out advances it by one."""
-    with progress_of(label, total) as show:
-        counted = count(1)
-        yield lambda: show(next(counted))
-
-
-@contextmanager
-def count_of(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """How far something is, on stderr; what it hands out advances it by so many, from any thread."""
-    sent, lock = 0, threading.Lock()
-    with progress_of(label, total) as show:
-
-        def advance(number: int) -> None:
-            nonlocal sent
-            with lock:
-                sent += number
-                show(sent)
-
-        yield advance
