@@ -24,7 +24,7 @@ def at_home(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P
     """
 
     @wraps(method)
-    def run(self: M, *given: P.args, **named: P.kwargs) -> R:
+    def run(self: M, /, *given: P.args, **named: P.kwargs) -> R:
         home = next((parameter.device for parameter in self.parameters()), None)
         away = next((tensor.device for tensor in _tensors((given, named))), home)
         if home is None or home == away:

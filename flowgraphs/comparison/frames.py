@@ -31,13 +31,15 @@ class Frames:
 
     def get(self, key: Hashable, encode: Callable[[], Frame]) -> Frame:
         """The frame of a key, encoded if it is not there."""
-        with self._lock:
-            own = self._under_way.setdefault(key, threading.Lock())
-        with own:
-            found = self._find(key)
-            if found is None:
-                found = encode()
-                self._keep(key, found)
+        found = self._find(key)
+        if found is None:
+            with self._lock:
+                own = self._under_way.setdefault(key, threading.Lock())
+            with own:
+                found = self._find(key)
+                if found is None:
+                    found = encode()
+                    self._keep(key, found)
         return found
 
     def _find(self, key: Hashable) -> Frame | None:
