@@ -19,7 +19,7 @@ from semlink.flowgraphs.comparison.accuracy import Labelled, Score, check_classe
 from semlink.flowgraphs.comparison.frames import Frames, frame_key
 from semlink.flowgraphs.comparison.memory import batch_bytes, fitting
 from semlink.phy import metrics
-from semlink.phy.link import Channel, Codec, Frame, InformedCodec, Link, Transmission, check_image
+from semlink.phy.link import Channel, Codec, Frame, InformedCodec, Link, Transmission, check_frame, check_image
 from semlink.phy.metrics import METRICS
 from semlink.phy.parallel import cores
 from semlink.phy.plain import plain
@@ -386,7 +386,9 @@ class _Plan:
         if isinstance(job.codec, InformedCodec) or not again:
             return link.encode(batch, job.esno_db, rng=rng)
         key = frame_key(job.codec, job.esno_db, tuple(names))
-        return self.frames.get(key, lambda: link.encode(batch, job.esno_db, rng=rng))
+        frame = self.frames.get(key, lambda: link.encode(batch, job.esno_db, rng=rng))
+        check_frame(frame, len(batch))  # one that `try_codecs` has left is not checked yet
+        return frame
 
     def _distances(self, got: Tensor, sent: Tensor, key: str) -> dict[str, list[float]]:
         side, unknown = min(sent.shape[-2:]), [math.nan] * len(sent)

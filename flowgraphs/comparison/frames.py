@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from semlink.phy.channels import AWGN
-from semlink.phy.link import Codec, Frame, InformedCodec, Link, esno_to_n0
+from semlink.phy.link import Codec, Frame, InformedCodec, esno_to_n0
 
 FRAMES_BYTES = 256 << 20
 """Of symbols that are kept to be sent again."""
@@ -89,7 +89,6 @@ def try_codecs(
                 if isinstance(codec, InformedCodec):
                     codec.encode_informed(images[name], n0, lambda symbols: AWGN()(symbols, n0, rng=torch.Generator()))
                 else:
-                    encode = partial(Link(codec, AWGN()).encode, images[name], esno_db, rng=torch.Generator())
-                    kept.get(frame_key(codec, esno_db, (name,)), encode)
+                    kept.get(frame_key(codec, esno_db, (name,)), partial(codec.encode, images[name], n0))
             except ValueError as error:
                 raise ValueError(f"image {name}: {error}") from error
