@@ -66,7 +66,8 @@ def train(
     changes |= {} if images is None else {"images": str(images), "cifar10": False}
     changes |= {name: value for name, value in (("device", device), ("threads", threads)) if value is not None}
     settings = read_recipe(recipe, changes)
-    if threads is None and settings.threads > cores() and THREADS in os.environ:
+    asked = THREADS in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ  # torchrun sets it to 1 by itself
+    if threads is None and asked and settings.threads > cores():
         threads = cores()
         warnings.warn(f"threads={settings.threads} of {recipe}: {THREADS} says {threads}", stacklevel=2)
         settings = read_recipe(recipe, {**changes, "threads": threads})

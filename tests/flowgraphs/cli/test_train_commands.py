@@ -67,6 +67,7 @@ def test_changed_options_do_not_go_on_from_the_checkpoint_of_others(
     assert "lr was 0.001, is 0.5" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("default")  # as for a user: a line, no error
 def test_omp_num_threads_is_heeded_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,10 +80,15 @@ def test_omp_num_threads_is_heeded_and_told(
 
     monkeypatch.setattr("semlink.neural.training.train", note)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     words = ["train", str(tmp_path / "recipe.toml"), "--out", str(tmp_path / "out")]
     assert run(words, monkeypatch) == 0
     said = capsys.readouterr()
     assert (found[-1].threads, "OMP_NUM_THREADS says 2" in said.err, "--threads 2" in said.out) == (2, True, True)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")  # of torchrun, which sets the variable itself
+    assert run(words, monkeypatch) == 0
+    assert found[-1].threads == 3
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID")
     assert run([*words, "--threads", "5"], monkeypatch) == 0
     assert found[-1].threads == 5
 
