@@ -1,13 +1,65 @@
-"""What makes networks faster on a processor where no gradient is asked for, and changes no result."""
+"""Where networks compute, and what makes them faster on a processor; neither changes a result."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+M = TypeVar("M", bound=nn.Module)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def at_home(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
+    """Have a network's method compute where its weights are, and hand out what it makes where it was given.
+
+    So a codec on a GPU has symbols and images in the processor's memory, where channels and metrics are.
+    """
+
+    @wraps(method)
+    def run(self: M, /, *given: P.args, **named: P.kwargs) -> R:
+        home = next((parameter.device for parameter in self.parameters()), None)
+        away = next((tensor.device for tensor in _tensors((given, named))), home)
+        if home is None or home == away:
+            return method(self, *given, **named)
+        made: R = moved(method(self, *moved(given, home), **moved(named, home)), away)
+        return made
+
+    return run
+
+
+def moved(what: Any, device: torch.device | str | None) -> Any:  # noqa: ANN401 - whatever methods take and give
+    """The same with all tensors in it on a device: of tuples, lists, mappings and dataclasses such as `Received`."""
+    if isinstance(what, Tensor):
+        return what.to(device)
+    if is_dataclass(what) and not isinstance(what, type):
+        return replace(what, **{one.name: moved(getattr(what, one.name), device) for one in fields(what) if one.init})
+    if isinstance(what, tuple) and hasattr(what, "_fields"):
+        return type(what)(*(moved(one, device) for one in what))
+    if isinstance(what, tuple | list):
+        return type(what)(moved(one, device) for one in what)
+    if isinstance(what, dict):
+        return {name: moved(one, device) for name, one in what.items()}
+    return what
+
+
+def _tensors(what: object) -> Iterator[Tensor]:
+    """Those in what `moved` moves."""
+    if isinstance(what, Tensor):
+        yield what
+    elif is_dataclass(what):
+        for one in fields(what):
+            yield from _tensors(getattr(what, one.name))
+    elif isinstance(what, tuple | list | dict):
+        for one in what.values() if isinstance(what, dict) else what:
+            yield from _tensors(one)
 
 
 def inferring(x: Tensor) -> bool:

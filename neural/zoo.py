@@ -37,6 +37,7 @@ from semlink.neural.card_files import (
 )
 from semlink.neural.models import Network, RateAdaptive, build
 from semlink.neural.networks import Limits
+from semlink.phy.devices import chosen_device
 from semlink.phy.documents import read_json, write_whole
 
 PACKAGE = "semlink.neural.weights"
@@ -142,7 +143,7 @@ def load_run(folder: str | Path, name: str, *, ratio: float | None = None) -> Ne
 
 
 def load(name: str, *, ratio: float | None = None) -> Network:
-    """A trained codec, ready to use on the CPU.
+    """A trained codec, ready to use, on `semlink.phy.devices.chosen_device()`.
 
     Args:
         name: one of `names()`, such as "swin", or of one model, such as "deepjscc-12".
@@ -174,7 +175,7 @@ def _build(card: Card, path: Path, ratio: float | None) -> Network:
         raise ValueError(f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version")
     read_weights(model, path)
     hold(model, card.channel, card.esno_db)
-    return cast(Network, model.eval().requires_grad_(False))
+    return cast(Network, model.eval().requires_grad_(False).to(chosen_device()))
 
 
 def hold(model: nn.Module, channel: str, esno_db: tuple[float, float] | None) -> None:

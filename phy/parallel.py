@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -15,11 +16,16 @@ from itertools import pairwise
 
 import torch
 
+from semlink.phy.devices import THREADS
+
 _here = threading.local()
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
+    """Processor cores that this process is to use: as many as `OMP_NUM_THREADS` says, or all that it may."""
+    asked = re.match(r"\s*([0-9]{1,4})\s*(,|$)", os.environ.get(THREADS, ""))  # a list is of nested loops
+    if asked and int(asked[1]):
+        return int(asked[1])
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

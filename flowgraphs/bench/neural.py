@@ -18,6 +18,7 @@ from semlink.flowgraphs.comparison import BATCH_PIXELS, make_console
 from semlink.neural import zoo
 from semlink.neural.models import Network
 from semlink.phy.channels import AWGN
+from semlink.phy.devices import computing_on
 from semlink.phy.link import Received
 from semlink.phy.parallel import limited_threads
 
@@ -67,7 +68,7 @@ def measure_neural(
     """
     if threads < 1:
         raise ValueError(f"threads={threads} must be at least 1")
-    with limited_threads(threads):
+    with limited_threads(threads), computing_on("cpu"):  # where ONNX Runtime is
         jobs = [(name, size) for name in codecs if name in zoo.names() for size in sizes]
         return [row for name, size in one_by_one(jobs, named=_words) for row in _measure(name, size, threads)]
 

@@ -19,6 +19,7 @@ from semlink.flowgraphs.comparison import compare, installed_metrics, make_conso
 from semlink.flowgraphs.specs import DEFAULT_MCS, JOINT, make_channel, make_codecs, split_codec
 from semlink.neural.diffusion import CONFIGS, SFT, Refiner, SymbolDenoiser, build_receiver, find_receiver, read_receiver
 from semlink.neural.models import parameters
+from semlink.phy.devices import chosen_device
 from semlink.phy.link import Channel, Codec, InformedCodec, Link
 from semlink.phy.parallel import limited_threads
 from semlink.phy.rng import image_rngs
@@ -141,7 +142,7 @@ def measure_sizes(names: Sequence[str] = (*CONFIGS, "residual-cnn")) -> list[Siz
 def _sizes(names: Sequence[str]) -> Iterator[Size]:
     image, level = torch.rand(BATCH, 3, 32, 32, generator=torch.Generator().manual_seed(0)), torch.ones(BATCH, 1)
     for name in one_by_one(names):
-        model = build_receiver(name, {}).eval().requires_grad_(False)
+        model = build_receiver(name, {}).eval().requires_grad_(False).to(chosen_device())
         assert isinstance(model, Refiner)
         count = parameters(model) - (parameters(model.oracle) if isinstance(model, SFT) else 0)
         rngs = [torch.Generator().manual_seed(i) for i in range(BATCH)]
@@ -152,8 +153,9 @@ def _sizes(names: Sequence[str]) -> Iterator[Size]:
 
 
 def _clock() -> Callable[[], float]:
-    """Processor time of one thread, so that other work on the machine counts little; of several, the clock."""
-    return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    """Processor time of one thread, so that other work on the machine counts little; of several or a GPU, the clock."""
+    alone = torch.get_num_threads() == 1 and chosen_device() == "cpu"
+    return time.process_time if alone else time.perf_counter
 
 
 def run_receivers(*, codec: str | None, channel: str, esno_db: float, images: int, threads: int, as_json: bool) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -18,7 +16,9 @@ import typer
 
 from semlink.flowgraphs.cli import bench as bench_commands
 from semlink.flowgraphs.cli import serving, told
+from semlink.flowgraphs.cli.computing import computes, on_device
 from semlink.flowgraphs.cli.gsc import gsc
+from semlink.flowgraphs.cli.train import train
 
 # In a help text a bracket before a small letter is escaped: rich would take it for markup and leave it out.
 # The heavy imports (PyTorch, Sionna) wait until a command runs: `semlink --help` answers at once.
@@ -45,6 +45,7 @@ def options(
 
 @app.command()
 @told.can_be_quiet
+@computes
 def compare(
     images: Annotated[
         list[str] | None,
@@ -176,6 +177,7 @@ def compare(
 
 
 @app.command()
+@computes
 def check(
     block: Annotated[
         str,
@@ -194,6 +196,7 @@ def check(
 
 @app.command()
 @told.can_be_quiet
+@on_device
 def sweep(
     study: Annotated[Path, typer.Argument(help="A TOML file: images, codecs, channels, esno_db, ratios, ...")],
     out: Annotated[Path, typer.Option(help="Results folder; a run that was stopped goes on from it.")],
@@ -262,43 +265,12 @@ def figure(
     run_figure(results, out, quantity=quantity, over=over, labels=label or [])
 
 
-@app.command()
-@told.can_be_quiet
-def train(
-    recipe: Annotated[Path, typer.Argument(help="A TOML file of settings, such as neural/recipes/deepjscc-6.toml.")],
-    out: Annotated[Path, typer.Option(help="Folder for the checkpoint, the log and the weights.")],
-    images: Annotated[
-        Path | None,
-        typer.Option(help="A folder of images to train on, in place of CIFAR-10 and the recipe's photographs."),
-    ] = None,
-    minutes: Annotated[float, typer.Option(help="Stop after so long, with a checkpoint to go on from.")] = math.inf,
-) -> None:
-    """Train a codec or a receiver, or go on from the checkpoint in the folder.
-
-    CIFAR-10 and photographs come from SEMLINK_DATA. A receiver is trained behind the frozen codec that its recipe
-    names: a network, or a digital link such as jpeg-ldpc-qam:adaptive at ratio 1/6.
-    """
-    from semlink.flowgraphs.specs import frozen_codec
-    from semlink.neural.training import read_recipe
-    from semlink.neural.training import train as run
-
-    settings = read_recipe(recipe)
-    if images is not None:
-        settings = replace(settings, images=str(images), cifar10=False)
-    codec = frozen_codec(settings)
-    try:
-        typer.echo(f"weights: {run(settings, out, codec=codec, minutes=minutes)}")
-    except KeyboardInterrupt:
-        kept = (out / "checkpoint.pt").is_file()
-        said = (
-            "the last checkpoint is kept; the same command goes on from there" if kept else "there is no checkpoint yet"
-        )
-        print(f"semlink: {out}: {said}", file=sys.stderr)
-        raise
+app.command()(train)
 
 
 @app.command()
 @told.can_be_quiet
+@computes
 def zoo(
     measure: Annotated[
         str | None,

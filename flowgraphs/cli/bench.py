@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from semlink.flowgraphs.cli.computing import Device, Threads, computes, uses_threads
 from semlink.flowgraphs.cli.told import Quiet, can_be_quiet, silence
+from semlink.phy.devices import computing_on
 
 # As in cli.py, heavy imports wait until a command runs.
 
@@ -30,26 +32,31 @@ def everything(
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="With --against: how often each does each job.")] = 15,
     quiet: Quiet = False,
+    device: Device = None,
+    threads: Threads = None,
 ) -> None:
     """Measure all speeds but those of radio and receivers: a quarter of an hour."""
     if context.invoked_subcommand is not None and against is not None:
         raise ValueError(f"--against goes without {context.invoked_subcommand}")
-    if context.invoked_subcommand is not None and (json or quiet or out is not None):
-        raise ValueError(f"--json, --quiet and --out go after {context.invoked_subcommand}")
+    if context.invoked_subcommand is not None and (json or quiet or any(x is not None for x in (out, device, threads))):
+        raise ValueError(f"--json, --quiet, --out, --device and --threads go after {context.invoked_subcommand}")
+    if against is not None and (device, threads) != (None, None):
+        raise ValueError("--against: channel coding on one thread of the processor; --device and --threads go without")
     if against is not None:
         from semlink.flowgraphs.bench import run_against
 
         with silence(quiet):
             run_against(against, rounds=rounds, as_json=json, out=out)
     elif context.invoked_subcommand is None:
-        from semlink.flowgraphs.bench import run_bench
+        with silence(quiet), computing_on(device, threads=threads):
+            from semlink.flowgraphs.bench import run_bench
 
-        with silence(quiet):
             run_bench(as_json=json, out=out)
 
 
 @app.command("ldpc")
 @can_be_quiet
+@uses_threads
 def codes(
     peer: Annotated[
         Path | None,
@@ -73,6 +80,7 @@ def codes(
 
 @app.command("channels")
 @can_be_quiet
+@uses_threads
 def channels(json: AsJson = False) -> None:
     """The channels against drawing their noise, and MIMO-OFDM against Sionna's own chain, in one run."""
     from semlink.flowgraphs.bench import run_channels
@@ -94,10 +102,9 @@ def neural(
 
 @app.command("radio")
 @can_be_quiet
+@computes
 def radio(
-    threads: Annotated[
-        int | None, typer.Option(help="Of the worker.", show_default="as many as there are cores")
-    ] = None,
+    threads: Threads = None,
     json: AsJson = False,
     out: Annotated[Path | None, typer.Option(help="File for the figures as JSON.", show_default="none")] = None,
 ) -> None:
@@ -109,6 +116,7 @@ def radio(
 
 @app.command("service")
 @can_be_quiet
+@computes
 def service(
     codec: Annotated[
         list[str] | None, typer.Option(help="As for serve. May be repeated.", show_default="swin, swin+sft")
@@ -116,7 +124,7 @@ def service(
     users: Annotated[str, typer.Option(help="How many users, each asking for one image after another.")] = "3,16",
     seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 5.0,
     rounds: Annotated[int, typer.Option(help="Of all measurements in turn; medians are told.")] = 3,
-    threads: Annotated[int | None, typer.Option(help="Of the service.", show_default="as many as cores")] = None,
+    threads: Threads = None,
     json: AsJson = False,
 ) -> None:
     """Users of a service over a 3x3 uplink against one request after another, in one run: about two minutes."""
@@ -135,6 +143,7 @@ def service(
 
 @app.command("studies")
 @can_be_quiet
+@computes
 def studies(
     images: Annotated[int, typer.Option(min=1, help="Of CIFAR-10's test set, for the long sweep.")] = 10_000,
     few: Annotated[int, typer.Option(min=1, help="Of them, for one worker against two and the overhead.")] = 2000,
@@ -148,6 +157,7 @@ def studies(
 
 @app.command("receivers")
 @can_be_quiet
+@computes
 def receivers(
     codec: Annotated[
         str | None,
@@ -159,16 +169,21 @@ def receivers(
     channel: Annotated[str, typer.Option(help="As for compare.")] = "awgn",
     esno: Annotated[float, typer.Option(help="Es/N0 in dB.")] = 5.0,
     images: Annotated[int, typer.Option(help="Of CIFAR-10's test set, the first ones.")] = 500,
-    threads: Annotated[int, typer.Option(help="1: speed by processor time, more: by the clock.")] = 2,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="1: speed by processor time, more: by the clock.", show_default="2")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Receivers: PSNR, ST-LPIPS and images a second over steps and samplers, and the refiners' parameters and speed."""
     from semlink.flowgraphs.bench import run_receivers
+    from semlink.phy.parallel import cores
 
-    run_receivers(codec=codec, channel=channel, esno_db=esno, images=images, threads=threads, as_json=json)
+    count = min(2, cores()) if threads is None else threads
+    run_receivers(codec=codec, channel=channel, esno_db=esno, images=images, threads=count, as_json=json)
 
 
 @app.command()
+@uses_threads
 def bler(
     scheme: Annotated[
         list[str] | None,

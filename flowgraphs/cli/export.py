@@ -10,6 +10,7 @@ import typer
 from semlink.flowgraphs.specs import parse_ratio
 from semlink.neural import zoo
 from semlink.neural.onnx.export import export_codec
+from semlink.phy.devices import computing_on
 
 MAX_SIDE = 4096
 
@@ -21,7 +22,8 @@ def run_export(*, codec: str, ratio: str | None, size: str, name: str | None, ou
         ValueError: an unknown codec, a ratio or a size that it does not have, or the extra `onnx` is not installed.
     """
     height, width = parse_size(size)
-    model = zoo.load(codec, ratio=None if ratio is None else parse_ratio(ratio))
+    with computing_on("cpu"):  # what is traced; the files are for any device
+        model = zoo.load(codec, ratio=None if ratio is None else parse_ratio(ratio))
     for path in export_codec(model, out, name=codec if name is None else name, size=(height, width)):
         typer.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 

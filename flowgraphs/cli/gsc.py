@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from semlink.flowgraphs.cli.computing import computes
 from semlink.flowgraphs.cli.serving import spare_the_cores
 from semlink.flowgraphs.cli.told import can_be_quiet
 
@@ -18,6 +19,7 @@ SECONDS = 4.0
 
 
 @can_be_quiet
+@computes
 def gsc(
     figure: Annotated[
         str | None,

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from semlink.flowgraphs.cli.computing import Threads, computes
+
 # As in app.py, heavy imports wait until a command runs.
 
 LOCAL = "tcp://127.0.0.1:5555"
@@ -39,7 +41,6 @@ FolderOfKeys = Annotated[
 ]
 Batch = Annotated[int, typer.Option(help="Requests that are served at once, at most.")]
 Queue = Annotated[int, typer.Option(help="Requests that wait, at most; more are refused.")]
-Threads = Annotated[int | None, typer.Option(help="Of the processor.", show_default="as many as cores")]
 Codecs = Annotated[
     list[str] | None,
     typer.Option(
@@ -113,6 +114,7 @@ def keys(
     run_keys(folder, user or [])
 
 
+@computes
 def worker(
     address: Address = LOCAL,
     keys: FolderOfKeys = None,
@@ -139,6 +141,7 @@ def worker(
     )
 
 
+@computes
 def serve(
     address: Address = LOCAL,
     keys: FolderOfKeys = None,

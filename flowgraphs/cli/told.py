@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, ParamSpec, TypeVar
@@ -46,14 +46,26 @@ def silence(wanted: bool) -> Iterator[None]:
 def can_be_quiet(command: Callable[P, R]) -> Callable[P, R]:
     """Give a command that shows progress the option `--quiet`."""
 
+    return with_options(command, {"quiet": (Quiet, False)}, silence)
+
+
+def with_options(
+    command: Callable[P, R],
+    options: Mapping[str, tuple[object, object]],
+    around: Callable[..., AbstractContextManager[None]],
+) -> Callable[P, R]:
+    """Give a command options that it does not see: by name what typer is told and the default; it runs in `around`."""
+
     @wraps(command)
     def run(*given: P.args, **named: P.kwargs) -> R:
-        with silence(bool(named.pop("quiet", False))):
+        told = [named.pop(name, default) for name, (_, default) in options.items()]
+        with around(*told):
             return command(*given, **named)
 
     said = inspect.signature(command, eval_str=True)  # typer takes it as it is
-    quiet = inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet)
-    said = said.replace(parameters=[*said.parameters.values(), quiet])
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    added = [inspect.Parameter(name, keyword, default=one, annotation=kind) for name, (kind, one) in options.items()]
+    said = said.replace(parameters=[*said.parameters.values(), *added])
     run.__signature__ = said  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in said.parameters.values()}
     return run

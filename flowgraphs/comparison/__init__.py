@@ -16,9 +16,11 @@ from semlink.flowgraphs.comparison.comparison import (
     pixels,
     usual_realisations,
 )
+from semlink.flowgraphs.comparison.frames import Frames, frame_key, try_codecs
 from semlink.flowgraphs.comparison.gsc import claim_table, contestants, default_gsc, judge
 from semlink.flowgraphs.comparison.gsc_users import judge_users, measure_users, run_gsc, users_curves
 from semlink.flowgraphs.comparison.margins import psnr_margin
+from semlink.flowgraphs.comparison.memory import check_fitting, fitting, worker_bytes
 from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS, as_fraction, draw_curves, write_image
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.record import RECORD, digest_of, sent_file
@@ -26,13 +28,11 @@ from semlink.flowgraphs.comparison.report import (
     MARGINS,
     by_codec,
     describe,
-    progress_bar,
     psnr_cell,
     run_compare,
-    try_codecs,
     writable,
 )
-from semlink.flowgraphs.comparison.terminal import make_console
+from semlink.flowgraphs.comparison.terminal import make_console, progress_bar
 from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, spreads
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "RECORD",
     "Comparison",
     "Finding",
+    "Frames",
     "Pixels",
     "Score",
     "Tally",
@@ -54,6 +55,7 @@ __all__ = [
     "check_channel",
     "check_classes",
     "check_codec",
+    "check_fitting",
     "claim_table",
     "column_of",
     "compare",
@@ -64,6 +66,8 @@ __all__ = [
     "digest_of",
     "draw_curves",
     "find_cliff",
+    "fitting",
+    "frame_key",
     "installed_metrics",
     "is_logits",
     "judge",
@@ -87,6 +91,7 @@ __all__ = [
     "try_codecs",
     "users_curves",
     "usual_realisations",
+    "worker_bytes",
     "writable",
     "write_image",
 ]

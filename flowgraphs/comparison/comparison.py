@@ -16,8 +16,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from semlink.flowgraphs.comparison.accuracy import Labelled, Score, check_classes, is_logits, labels_of, score
+from semlink.flowgraphs.comparison.frames import Frames, frame_key
+from semlink.flowgraphs.comparison.memory import batch_bytes, fitting
 from semlink.phy import metrics
-from semlink.phy.link import Channel, Codec, InformedCodec, Link, Transmission, check_image
+from semlink.phy.link import Channel, Codec, Frame, InformedCodec, Link, Transmission, check_frame, check_image
 from semlink.phy.metrics import METRICS
 from semlink.phy.parallel import cores
 from semlink.phy.plain import plain
@@ -221,6 +223,8 @@ def compare(
     labels: Labelled = None,
     workers: int | None = None,
     progress: Callable[[], None] = lambda: None,
+    sent: Callable[[int], None] = lambda _: None,
+    frames: Frames | None = None,
 ) -> Comparison:
     """Send every image with every codec at every Es/N0.
 
@@ -237,8 +241,10 @@ def compare(
         pictures: the Es/N0 of which received images are kept, of the first `SHOWN` images.
         metrics: perceptual metrics to measure as well, of "st-lpips" and "lpips"; lower is better.
         labels: the classes of the images, for codecs that deliver logits; or what loads them, called only for those.
-        workers: threads that share out the codecs and Es/N0; None for as many as there are cores.
+        workers: threads that share out the codecs and Es/N0; None for as many as there are cores and memory allows.
         progress: called after each codec and Es/N0, of which there are len(codecs)·len(esno_db).
+        sent: called after each batch, from several threads, with how many images it had.
+        frames: of earlier transmissions of these very images and codecs, such as `try_codecs` leaves.
 
     Raises:
         ValueError: no image, codec or Es/N0, an unknown metric or one whose weights are not to be had, images that
@@ -259,8 +265,11 @@ def compare(
             raise ValueError(f"{name}={value} must be at least 1")
     jobs = [_Job(name, codec, level) for name, codec in codecs.items() for level in levels]
     check_classes(codecs, labels, images)
-    plan = _Plan(images, channel, realisations, seed, shown, _perceptual(metrics, images), labels)
-    tallies = _run_all(plan, jobs, min(workers or cores(), len(jobs)), progress)
+    perceptual, kept = _perceptual(metrics, images), Frames() if frames is None else frames
+    plan = _Plan(images, channel, realisations, seed, shown, perceptual, labels, kept, sent)
+    if workers is None:  # fewer, with more threads each, where large images would fill the memory
+        workers = min(cores(), fitting(batch_bytes(images.values(), batch_pixels=BATCH_PIXELS)) or cores())
+    tallies = _run_all(plan, jobs, min(workers, len(jobs)), progress)
     unlabelled = dict.fromkeys(("csi", "coherence", "equaliser"), "")
     said = getattr(channel, "labels", {})
     name = said.get("channel", type(channel).__name__)
@@ -342,6 +351,8 @@ class _Plan:
     pictures: frozenset[float]
     perceptual: Mapping[str, metrics.Perceptual]
     labels: Labelled
+    frames: Frames
+    sent: Callable[[int], None]
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self, job: _Job) -> Tally:
@@ -354,7 +365,8 @@ class _Plan:
                 if self.stopped.is_set():
                     return tally
                 try:
-                    got = link(batch, job.esno_db, rng=image_rngs(self.seed, batch, realisation=realisation))
+                    rng = image_rngs(self.seed, batch, realisation=realisation)
+                    got = link.carry(self._frame(link, job, names, batch, rng), batch.shape[1:], job.esno_db, rng=rng)
                     # A batch holds the same images every time: the name of its first stands for it.
                     distances = {} if is_logits(got) else self._distances(got.image, batch, names[0])
                     tally.add(batch, got, distances, *labels_of(self.labels, names, got))
@@ -365,7 +377,18 @@ class _Plan:
                     tally.pictures |= {name: pixels(image) for name, image in received if name in shown}
                     failed = zip(names, got.failed.tolist(), strict=True)
                     tally.lost |= {name for name, wrong in failed if wrong and name in shown}
+                self.sent(len(batch))
         return tally
+
+    def _frame(self, link: Link, job: _Job, names: list[str], batch: Tensor, rng: list[torch.Generator]) -> Frame:
+        """What is sent of a batch; what is sent again, over other noise, is encoded once."""
+        again = self.realisations > 1 or getattr(job.codec, "ignores_n0", False) or len(self.images) == 1
+        if isinstance(job.codec, InformedCodec) or not again:
+            return link.encode(batch, job.esno_db, rng=rng)
+        key = frame_key(job.codec, job.esno_db, tuple(names))
+        frame = self.frames.get(key, lambda: link.encode(batch, job.esno_db, rng=rng))
+        check_frame(frame, len(batch))  # one that `try_codecs` has left is not checked yet
+        return frame
 
     def _distances(self, got: Tensor, sent: Tensor, key: str) -> dict[str, list[float]]:
         side, unknown = min(sent.shape[-2:]), [math.nan] * len(sent)

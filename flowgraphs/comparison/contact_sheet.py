@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semlink.flowgraphs.comparison.comparison import Comparison, Pixels, pixels
+from semlink.phy.documents import written_whole
 from semlink.phy.metrics import to_db
 
 if TYPE_CHECKING:
@@ -28,7 +29,18 @@ _WIDE = 0.6  # of a letter, in its size: a little more than the mean
 
 def draw_contact_sheet(comparison: Comparison, title: str, path: Path) -> None:
     """A row for every kept image and codec, a column for the original and every Es/N0; what failed has a red frame."""
-    contact_sheet(comparison, title).savefig(path, dpi=110, format="png")
+    save_png(contact_sheet(comparison, title), path, dpi=110)
+
+
+def save_png(figure: Figure, path: Path, *, dpi: int) -> None:
+    """Write a figure as PNG, whole or not at all, drawn once: a layout engine that stays would have it drawn twice."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        figure.set_dpi(dpi)
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    with written_whole(path) as partial:
+        figure.savefig(partial, dpi=dpi, format="png")
 
 
 def contact_sheet(comparison: Comparison, title: str) -> Figure:

@@ -19,18 +19,17 @@ from torch import Tensor
 
 from semlink.flowgraphs.comparison import plots
 from semlink.flowgraphs.comparison.comparison import Comparison, compare
+from semlink.flowgraphs.comparison.frames import try_codecs
 from semlink.flowgraphs.comparison.margins import change_percent
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.report import (
     MARGINS,
     by_codec,
     describe,
-    progress_bar,
     psnr_cell,
-    try_codecs,
     writable,
 )
-from semlink.flowgraphs.comparison.terminal import make_console
+from semlink.flowgraphs.comparison.terminal import make_console, progress_bar
 from semlink.flowgraphs.specs import (
     DEFAULT_MCS,
     JOINT,

@@ -11,14 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import cache, partial
-from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from rich.table import Table
-from torch import Tensor
 
 from semlink.baselines.capacity import shannon
 from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
@@ -33,10 +30,11 @@ from semlink.flowgraphs.comparison.comparison import (
     pixels,
     usual_realisations,
 )
+from semlink.flowgraphs.comparison.frames import Frames, try_codecs
 from semlink.flowgraphs.comparison.plots import as_fraction
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.record import RECORD, SENT, digest_of, record, sent_file
-from semlink.flowgraphs.comparison.terminal import make_console
+from semlink.flowgraphs.comparison.terminal import count_of, make_console, progress_bar
 from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, Spread, check_samples, samplers, spreads
 from semlink.flowgraphs.comparison.uncertainty import describe as describe_spreads
 from semlink.flowgraphs.specs import (
@@ -53,11 +51,8 @@ from semlink.flowgraphs.specs import (
     parse_ratio,
     published_curves,
 )
-from semlink.phy.channels import AWGN
 from semlink.phy.documents import for_json
-from semlink.phy.link import Codec, InformedCodec, esno_to_n0
 from semlink.phy.metrics import METRICS
-from semlink.phy.progress import progress_of
 
 SHEET = "contact.png"  # where images were received
 FILES = ("compare.csv", RECORD, "compare.png")
@@ -110,11 +105,12 @@ def run_compare(
     if against is not None and against not in chosen:
         raise ValueError(f"--against {against} must be one of the codecs that are compared: {', '.join(chosen)}")
     shown_as = parse_labels(labels_of_codecs, [*chosen, *(f"{PUBLISHED}{name}" for name in published)])
-    try_codecs(chosen, images)
+    frames = Frames()
+    try_codecs(chosen, images, esno_db=levels[0], frames=frames)
     repeats = realisations or usual_realisations(over, len(images))
     shown = plots.some(levels)
     with writable(out) as folder:
-        with progress_bar("sending", len(chosen) * len(levels)) as advance:
+        with count_of("sending images", len(chosen) * len(levels) * len(images) * repeats) as advance:
             outcome = compare(
                 images,
                 chosen,
@@ -125,7 +121,8 @@ def run_compare(
                 pictures=shown,
                 metrics=measured,
                 labels=labels,
-                progress=advance,
+                sent=advance,
+                frames=frames,
             )
         table = add_published(outcome.table, published, share)
         outcome = replace(outcome, table=table, against=against, labels=shown_as)
@@ -174,25 +171,6 @@ def add_published(table: pd.DataFrame, names: Sequence[str], ratio: float) -> pd
         for level in levels
     ]
     return pd.concat([table, pd.DataFrame(rows, columns=table.columns)], ignore_index=True) if rows else table
-
-
-def try_codecs(codecs: Mapping[str, Codec | InformedCodec], images: Mapping[str, Tensor]) -> None:
-    """Encode one image of each size with every codec: a size or ratio that is refused shows before the long run.
-
-    Raises:
-        ValueError: naming the image.
-    """
-    n0 = esno_to_n0(10)
-    first = {tuple(image.shape): name for name, image in reversed(list(images.items()))}
-    for name in first.values():
-        for codec in codecs.values():
-            try:
-                if isinstance(codec, InformedCodec):
-                    codec.encode_informed(images[name], n0, lambda symbols: AWGN()(symbols, n0, rng=torch.Generator()))
-                else:
-                    codec.encode(images[name], n0)
-            except ValueError as error:
-                raise ValueError(f"image {name}: {error}") from error
 
 
 @contextmanager
@@ -397,11 +375,3 @@ def _as_json(outcome: Comparison, files: Sequence[str], sampled: Sampled) -> dic
         for (image, codec, level), one in sampled.items()
     ]
     return told | ({"margins": beyond} if beyond else {}) | ({"samples": spread} if spread else {})
-
-
-@contextmanager
-def progress_bar(label: str, total: int) -> Iterator[Callable[[], None]]:
-    """How far something is, on stderr; what it hands out advances it by one."""
-    with progress_of(label, total) as show:
-        counted = count(1)
-        yield lambda: show(next(counted))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 import warnings
@@ -102,7 +103,7 @@ def transmit(options: argparse.Namespace) -> None:
     """Images to a file, a simulated link or a radio."""
     size, paths = parse_size(options.size), find_pictures(";".join(options.images))
     coder = _open_coder(options.worker, options.keys)
-    transmitter, whole = _open_transmitter(options), False
+    transmitter, whole, symbols = _open_transmitter(options), False, 0
     try:
         for number, path in enumerate(paths * options.repeat):
             image = load_picture(path, size)
@@ -110,10 +111,18 @@ def transmit(options: argparse.Namespace) -> None:
             header = replace(encoded.header, sender=options.sender, sequence=number % 256)
             transmitter.send(header, encoded.symbols)
             height, width, _ = image.shape
-            print(f"sent: {path.stem} {number % 256}, {width}x{height}, {options.codec}, {header.symbols} symbols")
+            said = f"sent: {path.stem} {number % 256}, {width}x{height}, {options.codec}, {header.symbols} symbols"
+            print(said, flush=True)
+            symbols += header.symbols
         whole = True
     finally:
         transmitter.close(whole=whole)
+    where = {"sim": options.air, "file": options.file}.get(options.radio, options.radio)
+    _tell(f"{len(paths) * options.repeat} images in {symbols} symbols went to {where}")
+
+
+def _tell(words: str) -> None:
+    print(f"semlink: {words}", file=sys.stderr, flush=True)
 
 
 def receive(options: argparse.Namespace) -> None:
@@ -196,7 +205,7 @@ def _open_coder(address: str, keys: str = "") -> Any:  # noqa: ANN401 - the work
 def _open_transmitter(options: argparse.Namespace) -> Transmitter:
     waveform = _waveform(options)
     if options.radio == "sim":
-        return SimTransmitter(options.air, waveform, seed=options.seed)
+        return SimTransmitter(options.air, waveform, seed=options.seed, tell=_tell)
     if options.radio == "file":
         tuning = {"rate_hz": options.rate, "carrier_hz": options.frequency}
         return FileTransmitter(options.file, waveform, seed=options.seed, **tuning)
@@ -211,14 +220,15 @@ def _open_transmitter(options: argparse.Namespace) -> Transmitter:
 def _open_receiver(options: argparse.Namespace) -> Receiver:
     waveform = _waveform(options)
     if options.radio == "sim":
-        return SimReceiver(options.air, waveform, _line(options))
+        lasting = math.isfinite(options.seconds)
+        return SimReceiver(options.air, waveform, _line(options), lasting=lasting, tell=_tell)
     if options.radio == "file":
         return file_receiver(options.file, waveform, _line(options) if options.esno is not None else None)
     radios = _radios()
     source = radios.open_source(options.radio, **_tuning(options))
     receiver: Receiver = radios.RadioReceiver(source, waveform=options.waveform, sps=options.sps, rate=options.rate)
     there = describe_reach(waveform.reach, rate_hz=options.rate, carrier_hz=options.frequency)
-    print(f"semlink: listening; oscillators may be apart by {there}", file=sys.stderr)
+    _tell(f"listening; oscillators may be apart by {there}")
     return receiver
 
 
@@ -291,7 +301,8 @@ def _parser(name: str) -> argparse.ArgumentParser:
     hearing.add_argument("--out", default="received", help="folder for the images")
     hearing.add_argument("--reference", help="images that were sent, between semicolons, for the PSNR to the closest")
     hearing.add_argument("--count", type=int, default=0, help="end after so many images; 0: when there are no more")
-    hearing.add_argument("--seconds", type=float, default=float("inf"), help="end after so long")
+    told = "listen for so long, to whoever sends; of sim, without, until every transmitter at --air has ended"
+    hearing.add_argument("--seconds", type=float, default=float("inf"), help=told)
     hearing.add_argument("--json", action="store_true", help="a line of JSON for each image, and one for what was seen")
     _add_line(hearing)
     hearing.set_defaults(command=receive)
@@ -302,7 +313,8 @@ def _add_link(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--radio", choices=RADIOS, default="sim", help="what carries the samples")
     kinds = "of file: NAME.sigmf-meta or NAME.cf32; NAME.cs16, NAME.cu8 and more are read"
     parser.add_argument("--file", default="recording.sigmf-meta", help=kinds)
-    parser.add_argument("--air", default=AIR, help="of sim: where the transmitter's samples are to be had")
+    told = "of sim: where the transmitter's samples are to be had; of receive, of several between commas"
+    parser.add_argument("--air", default=AIR, help=told)
     parser.add_argument("--device", default="", help="UHD's arguments, Pluto's URI, or SoapySDR's driver")
     parser.add_argument("--frequency", type=float, default=FREQUENCY_HZ, help="carrier in Hz")
     parser.add_argument("--rate", type=float, default=RATE_HZ, help="samples per second")

@@ -6,7 +6,9 @@ or a radio (`semlink.flowgraphs.radio.radios`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +23,8 @@ from semlink.phy.waveform import BurstHeader, Samples, Seen, Waveform
 
 AIR = "tcp://127.0.0.1:5557"
 """Where a simulated transmitter's samples are to be had."""
+WAIT_S = 1.0
+"""After which it is told what is waited for."""
 _PIECE = 1 << 15
 _HIGH_WATER = 16
 _LOOK_MS = 200
@@ -101,34 +105,50 @@ class FileTransmitter:
 
 
 class SimTransmitter:
-    """Frames to a socket from which any one receiver takes their samples; waits while nobody does.
+    """Frames to a socket from which any one receiver takes their samples; waits while nobody does, and says so.
 
     Args:
         address: to bind to, as ZeroMQ has it.
         waveform: of the bursts.
         seed: of the number of the transmission; below 0 it differs every time.
+        tell: takes words on what is waited for.
 
     Raises:
         ValueError: an address that cannot be bound to.
     """
 
-    def __init__(self, address: str, waveform: Waveform, *, seed: int = -1) -> None:
+    def __init__(
+        self, address: str, waveform: Waveform, *, seed: int = -1, tell: Callable[[str], object] = lambda _: None
+    ) -> None:
         self.identity = Identity(seed)
         self.waveform, self._zmq = waveform, import_zmq()
+        self._address, self._tell, self._told = address, tell, False
         self._context = self._zmq.Context()
         self._socket = _open(self._context, self._zmq.PUSH, address, bind=True)
 
     def send(self, header: BurstHeader, symbols: Samples) -> None:
         """Send a frame's samples."""
         for samples in frame_samples(self.waveform, self.identity.stamp(header), symbols):
-            self._socket.send(samples.tobytes())
+            self._put(samples.tobytes())
 
     def close(self, *, whole: bool = True) -> None:
         """Send the end of the stream, and wait until it is taken; or give it up where it is not `whole`."""
         if whole:
-            self._socket.send(b"")
+            self._put(b"")
         self._socket.close(linger=-1 if whole else 0)
-        self._context.term()
+        ending = threading.Thread(target=self._context.term, daemon=True)
+        ending.start()
+        ending.join(WAIT_S)
+        if ending.is_alive():
+            self._tell(f"waiting until the receiver at {self._address} has taken what was sent")
+        while ending.is_alive():
+            ending.join(WAIT_S)  # and not for ever: Ctrl-C is looked for in between
+
+    def _put(self, piece: bytes) -> None:
+        if not self._told and not self._socket.poll(round(1e3 * WAIT_S), self._zmq.POLLOUT):
+            self._told = True
+            self._tell(f"waiting for a receiver at {self._address}")
+        self._socket.send(piece)
 
 
 class SampleReceiver:
@@ -175,32 +195,53 @@ class SampleReceiver:
 
 
 class SimReceiver(SampleReceiver):
-    """Takes the samples of a `SimTransmitter`.
+    """Takes the samples of `SimTransmitter`s, burst after burst as they come: the frames of several are kept apart.
 
     Args:
-        address: where it is, as ZeroMQ has it.
+        address: where they are, as ZeroMQ has it, between commas.
         waveform: of the bursts.
-        line: what lies between the two.
+        line: what lies between.
+        lasting: whether it goes on when all have ended, for those that come after them at the same addresses.
+        tell: takes words on what is waited for.
 
     Raises:
         ValueError: an address that cannot be.
     """
 
-    def __init__(self, address: str, waveform: Waveform, line: Line | None) -> None:
+    def __init__(
+        self,
+        address: str,
+        waveform: Waveform,
+        line: Line | None,
+        *,
+        lasting: bool = False,
+        tell: Callable[[str], object] = lambda _: None,
+    ) -> None:
         self._zmq = import_zmq()
         self._context = self._zmq.Context()
-        self._socket = _open(self._context, self._zmq.PULL, address, bind=False)
+        first, *others = self._addresses = [one.strip() for one in address.split(",")]
+        self._socket = _open(self._context, self._zmq.PULL, first, bind=False)
+        for other in others:
+            _join(self._context, self._socket, other, bind=False)
+        self._lasting, self._tell = lasting, tell
         super().__init__(self._take(), waveform, line)
 
     def _take(self) -> Iterator[Samples | None]:
-        while True:
+        running, quiet_since = len(self._addresses), time.monotonic()
+        told = False
+        while running or self._lasting:
             if not self._socket.poll(_LOOK_MS):
+                if not told and time.monotonic() - quiet_since > WAIT_S:
+                    self._tell(f"waiting for a transmitter at {', '.join(self._addresses)}")
+                    told = True
                 yield None
                 continue
-            piece = self._socket.recv()
-            if not piece:
-                return
-            yield np.frombuffer(piece[: len(piece) // 8 * 8], dtype=np.complex64)
+            piece, told = self._socket.recv(), True
+            if piece:
+                yield np.frombuffer(piece[: len(piece) // 8 * 8], dtype=np.complex64)
+            else:
+                running -= 1
+                yield np.zeros(self._tail, dtype=np.complex64)  # so that its last burst comes out at once
 
     def close(self) -> None:
         """Let go of the socket."""
@@ -223,10 +264,14 @@ def file_receiver(path: Path | str, waveform: Waveform, line: Line | None) -> Sa
 def _open(context: Any, kind: int, address: str, *, bind: bool) -> Any:  # noqa: ANN401 - zmq is imported late
     line = context.socket(kind)
     line.set_hwm(_HIGH_WATER)
+    _join(context, line, address, bind=bind)
+    return line
+
+
+def _join(context: Any, line: Any, address: str, *, bind: bool) -> None:  # noqa: ANN401
     try:
         (line.bind if bind else line.connect)(address)
     except Exception as error:
         line.close(linger=0)
         context.term()
         raise ValueError(f"address={address!r}: {error}; such as {AIR}") from None
-    return line

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
@@ -15,26 +14,28 @@ from jaxtyping import Float
 from torch import Tensor
 
 from semlink.flowgraphs.comparison import (
+    BATCH_PIXELS,
     COLUMNS,
+    Frames,
     Pixels,
     Tally,
     batches,
     check_classes,
     digest_of,
+    frame_key,
     is_logits,
     labels_of,
     pixels,
     usual_realisations,
+    worker_bytes,
 )
 from semlink.flowgraphs.specs import JOINT, load_images, load_labels, make_channel, make_codecs, parse_metrics
 from semlink.flowgraphs.studies.plan import Plan, Point
 from semlink.phy import metrics
 from semlink.phy.impairments import Medium
-from semlink.phy.link import Codec, Frame, InformedCodec, Link, Transmission, esno_to_n0
+from semlink.phy.link import Codec, Frame, InformedCodec, Link, Transmission
 from semlink.phy.rng import contents, image_rngs
 
-FRAMES_BYTES = 256 << 20
-"""Of symbols that are kept to be sent again."""
 EXTRA_COLUMNS = ("asked_ratio", "ebno_db", "outage", "block_errors", "blocks", "seconds", "error", "pictures")
 STUDY_COLUMNS = (*COLUMNS, *EXTRA_COLUMNS)
 """Columns of a study's table: those of `semlink compare`, and
@@ -89,7 +90,7 @@ class Engine:
         self._shown = set(list(self.images)[: study.pictures])
         self._channels: dict[str, Medium] = {}
         self._codecs: dict[tuple[str, float, str], Codec | InformedCodec] = {}
-        self._frames = _Frames()
+        self._frames = Frames()
 
     def check(self) -> None:
         """Build every channel and codec: what is refused shows before the long run.
@@ -103,6 +104,10 @@ class Engine:
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of the pixels of each image, by name."""
         return {name: digest_of(pixels(image)) for name, image in self.images.items()}
+
+    def worker_bytes(self) -> int:
+        """About what a process takes that sends this study with the codecs loaded so far."""
+        return worker_bytes(self.images.values(), self._codecs.values(), batch_pixels=BATCH_PIXELS)
 
     def originals(self) -> dict[str, Pixels]:
         """The images of which receptions are kept, by name."""
@@ -196,7 +201,7 @@ class Engine:
         batch = self._batches[i][1]
         if isinstance(link.codec, InformedCodec):
             return link.encode(batch, point.esno_db, rng=rng)
-        key = (id(link.codec), None if getattr(link.codec, "ignores_n0", False) else esno_to_n0(point.esno_db), i)
+        key = frame_key(link.codec, point.esno_db, i)
         return self._frames.get(key, lambda: link.encode(batch, point.esno_db, rng=rng))
 
     def _blame(self, link: Link, point: Point, i: int, realisation: int, error: Exception) -> str:
@@ -245,26 +250,6 @@ class Engine:
             heeds = not {scheme, self.study.mcs}.isdisjoint(("outage", "genie"))
             self._codecs[key] = made if heeds else next(same, made)
         return self._codecs[key]
-
-
-class _Frames:
-    """Frames that were encoded, the oldest dropped once they take too much."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[object, ...], Frame] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, key: tuple[object, ...], encode: Any) -> Frame:  # noqa: ANN401 - a function without arguments
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        frame: Frame = encode()
-        self._kept[key] = frame
-        self._bytes += frame.symbols.nbytes
-        while self._bytes > FRAMES_BYTES and self._kept:
-            _, dropped = self._kept.popitem(last=False)
-            self._bytes -= dropped.symbols.nbytes
-        return frame
 
 
 def _row(tally: Tally, point: Point) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -11,6 +12,7 @@ from typing import Protocol
 
 import pandas as pd
 
+from semlink.flowgraphs.comparison import check_fitting, fitting
 from semlink.flowgraphs.specs import JOINT, block_of, lives_here
 from semlink.flowgraphs.studies.engine import Engine, Outcome, in_turn
 from semlink.flowgraphs.studies.plan import Curve, Plan, Point
@@ -92,14 +94,14 @@ def run_study(
     Args:
         study: which one.
         out: results folder, which a later run goes on from; None to keep nothing.
-        workers: processes on this machine; None for one a core, 0 to send in this process.
+        workers: processes on this machine; None for one a core as far as memory allows, 0 to send in this process.
         scheduler: address of a Dask scheduler whose workers do it instead, such as "tcp://host:8786".
         resources: what those workers must offer, such as {"GPU": 1}; None for nothing in particular.
         progress: called at the start and after each point.
         engine: one of this very study, whose images and codecs are loaded already; None to load them.
 
     Raises:
-        ValueError: an option or a results folder that is refused.
+        ValueError: an option, more workers than memory allows among them, or a results folder that is refused.
         OSError: the results cannot be written.
         WorkerError: no worker survives a point, or the scheduler is lost.
         KeyboardInterrupt: interrupted; the table of what is finished has been written.
@@ -212,7 +214,23 @@ def _pool(
         return Cluster(study, scheduler, resources=resources, images=engine.fingerprints())
     if workers == 0:
         return nullcontext(InProcess(engine))
-    return Workers(study, min(workers or cores(), points))
+    return Workers(study, min(points, _fitting(workers, points, engine.worker_bytes())))
+
+
+def _fitting(workers: int | None, points: int, each: int) -> int:
+    """As many workers as are asked for, or one a core; fewer, with a warning, where these do not fit into memory.
+
+    Raises:
+        ValueError: so many were asked for, and do not fit.
+    """
+    if workers is not None:
+        check_fitting(min(workers, points), each, said=f"workers={workers}")
+        return workers
+    wanted = min(cores(), points)
+    few = min(wanted, fitting(each) or wanted)
+    if few < wanted:
+        warnings.warn(f"{few} of {wanted} workers: each needs about {each / 1e9:.2g} GB of memory", stacklevel=2)
+    return few
 
 
 def estimate_seconds(study: Plan) -> float:

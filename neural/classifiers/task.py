@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from semlink.neural.classifiers.seen import Seen
 from semlink.neural.classifiers.student import Student, TokenBlock, drawn, hidden_kernels
 from semlink.neural.classifiers.teachers import multiply_adds
+from semlink.neural.inference import at_home
 from semlink.neural.networks import Limits, as_pairs, as_symbols, within
 from semlink.phy.link import Decoded, Frame, Received, check_image, normalise_power
 
@@ -132,6 +133,7 @@ class TaskCodec(Limits, nn.Module):
         self.sent_tokens = uses // step
         return self
 
+    @at_home
     def encode(self, image: Float[Tensor, "b 3 32 32"], n0: float) -> Frame:
         """What the tokens become, normalised to unit mean energy for each image.
 
@@ -147,6 +149,7 @@ class TaskCodec(Limits, nn.Module):
         notes = {"transmitter": "average Es/N0 known"} if self.told else {}
         return Frame(symbols, {"payload": symbols.shape[1]}, power="exact", notes=notes)
 
+    @at_home
     def decode(self, received: Received) -> Decoded:
         """Logits (b, classes)."""
         with torch.no_grad():

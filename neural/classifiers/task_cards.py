@@ -25,6 +25,7 @@ from semlink.neural.card_files import (
 )
 from semlink.neural.classifiers.task import TaskCodec
 from semlink.neural.models import build_of
+from semlink.phy.devices import chosen_device
 from semlink.phy.documents import write_whole
 
 PACKAGE = "semlink.neural.weights.tasks"
@@ -94,7 +95,7 @@ def task_cards() -> dict[str, TaskCard]:
 
 
 def load_task(name_or_path: str | Path) -> TaskCodec:
-    """A trained task codec, ready to use on the CPU: one that ships, or of a weights file with its card beside it.
+    """A trained task codec, ready to use on `chosen_device()`: one that ships, or a weights file with a card beside it.
 
     Raises:
         ValueError: no such codec, a card that is none, or weights that are not those of the card.
@@ -136,7 +137,7 @@ def _load(path: Path) -> TaskCodec:
     model = build_task(card.model, card.network)
     zoo.read_weights(model, path)
     zoo.hold(model, card.channel, card.esno_db)
-    model.eval().requires_grad_(False)
+    model.eval().requires_grad_(False).to(chosen_device())
     return model
 
 

@@ -23,6 +23,7 @@ from semlink.neural.classifiers.resnet import ResNet
 from semlink.neural.classifiers.seen import Seen
 from semlink.neural.classifiers.tiniest import Tiniest
 from semlink.neural.inference import by_parts
+from semlink.phy.devices import chosen_device
 from semlink.phy.documents import in_short, short
 from semlink.phy.sources import DataError, data_folder
 
@@ -122,6 +123,7 @@ class Teacher:
         self.classes, self.features = seen.logits.shape[1], seen.features.shape[1]
         if self.classes < 2:
             raise ValueError(f"teacher {name}: tells {self.classes} class apart; it must be 2 or more")
+        self.to(chosen_device())
 
     def __call__(self, image: Float[Tensor, "b 3 h w"]) -> Seen:
         """Features and logits of images in [0, 1]; what an image gives does not depend on the others of its batch.
@@ -130,7 +132,7 @@ class Teacher:
             ValueError: the network gives neither logits nor features and logits.
         """
         with torch.no_grad():
-            both = by_parts(self._joined, image.float(), size=PARTS)
+            both = by_parts(self._joined, image.float().to(self._mean.device), size=PARTS).to(image.device)
         return Seen(both[:, : -self._width], both[:, -self._width :])
 
     def check_image(self, image: Float[Tensor, "b c h w"]) -> None:

@@ -21,6 +21,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from semlink.neural.inference import at_home
 from semlink.neural.networks import (
     EMBEDDING,
     MAX_SYMBOLS,
@@ -148,6 +149,7 @@ class SymbolDenoiser(Held, nn.Module):
         v = grid.pick(self._by_tiles(x, embedding))
         return kept.sqrt() * state - (1 - kept).sqrt() * v
 
+    @at_home
     def denoise(
         self, symbols: Complex[Tensor, "b n"], n0: Float[Tensor, "b n"], grid: Grid, *, steps: int = 1
     ) -> tuple[Complex[Tensor, "b n"], Float[Tensor, "b n"]]:

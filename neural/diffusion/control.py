@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from semlink.neural.diffusion.refiner import check_decoded, in_parts
 from semlink.neural.diffusion.restorer import MULTIPLE, padded
+from semlink.neural.inference import at_home
 from semlink.neural.networks import EMBEDDING, ConvBlock, Held, within
 from semlink.phy.link import Rng
 
@@ -49,6 +50,7 @@ class ResidualCNN(Held, nn.Module):
             x = block(x, embedding)
         return decoded + F.pixel_shuffle(self.leave(x).float(), 2)
 
+    @at_home
     def refine(
         self,
         decoded: Float[Tensor, "b c h w"],

@@ -30,6 +30,7 @@ from semlink.neural.diffusion.ddpm import PREDICTIONS, Schedule, check_choice, n
 from semlink.neural.diffusion.prior import LevelEmbedding, PriorDenoiser, PriorExtractor
 from semlink.neural.diffusion.refiner import check_decoded, in_parts
 from semlink.neural.diffusion.restorer import Restorer, padded
+from semlink.neural.inference import at_home
 from semlink.neural.networks import Held, within
 from semlink.phy.link import Rng
 from semlink.phy.rng import spawn
@@ -224,6 +225,7 @@ class SFT(Held, nn.Module):
                 rng=rng,
             )
 
+    @at_home
     def refine(
         self, decoded: Float[Tensor, "b c h w"], level: Float[Tensor, "b 1"], *, rng: Rng
     ) -> Float[Tensor, "b c h w"]:

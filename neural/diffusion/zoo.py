@@ -28,6 +28,7 @@ from semlink.neural.card_files import (
 from semlink.neural.diffusion.catalogue import ReceiverCard, build_receiver, write_receiver_card
 from semlink.neural.diffusion.cddm import SymbolDenoiser
 from semlink.neural.diffusion.refiner import Refiner
+from semlink.phy.devices import chosen_device
 
 PACKAGE = "semlink.neural.weights.receivers"
 CHECKS: Mapping[str, Check] = {
@@ -87,7 +88,7 @@ def find_receiver(name_or_path: str | Path, *, codec: str = "") -> tuple[Receive
 
 
 def load_receiver(name_or_path: str | Path) -> Refiner | SymbolDenoiser:
-    """A trained receiver, ready to use on the CPU: by the name of one that ships, or from its weights file.
+    """A trained receiver, ready to use on `chosen_device()`: by the name of one that ships, or its weights file.
 
     Raises:
         ValueError: what `find_receiver` raises, weights whose hash is not the one on the card, or that are not of its
@@ -107,7 +108,7 @@ def read_receiver(card: ReceiverCard, path: Path) -> Refiner | SymbolDenoiser:
     model = build_receiver(card.model, card.network)
     zoo.read_weights(model, path)
     zoo.hold(model, card.channel, card.esno_db)
-    model.eval().requires_grad_(False)
+    model.eval().requires_grad_(False).to(chosen_device())
     assert isinstance(model, Refiner | SymbolDenoiser)
     return model
 

@@ -9,6 +9,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from semlink.neural.inference import at_home
 from semlink.neural.networks.grid import check_rgb, check_sent, check_whole
 from semlink.neural.networks.held import Held
 from semlink.phy.link import Decoded, Frame, Received, channel_uses
@@ -58,6 +59,7 @@ class FixedRate(Held, nn.Module, ABC):
     ) -> Float[Tensor, "b 3 h w"]:
         """Real parts, imaginary parts and Wiener factors of the received symbols to pixels."""
 
+    @at_home
     def encode(self, image: Float[Tensor, "b 3 h w"], n0: float) -> Frame:
         """Encode images into floor(ratio·3·h·w) symbols each, normalised to unit mean energy.
 
@@ -72,6 +74,7 @@ class FixedRate(Held, nn.Module, ABC):
             notes["transmitter"] = "average Es/N0 known"
         return Frame(symbols, {"payload": symbols.shape[1]}, power="exact", notes=notes)
 
+    @at_home
     def decode(self, received: Received) -> Decoded:
         """Decode to images of the size the burst header tells (a square one where there is no header).
 

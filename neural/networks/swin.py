@@ -27,7 +27,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semlink.neural.inference import by_parts, channels_last
+from semlink.neural.inference import at_home, by_parts, channels_last
 from semlink.neural.networks.fixed_rate import as_pairs, as_symbols, in_float32, spread, unit_energy
 from semlink.neural.networks.grid import (
     CELL,
@@ -302,6 +302,7 @@ class ConvSwin(Held, nn.Module):
         # Mean energy of each symbol on the linear path as it begins: what the power normalisation divides by.
         self.register_buffer("nominal", energy.sqrt().reshape(-1, 2).sum(dim=1), persistent=False)
 
+    @at_home
     def encode(self, image: Float[Tensor, "b 3 h w"], n0: float) -> Frame:
         """Encode images into floor(ratio·3·h·w) symbols each, normalised to unit mean energy.
 
@@ -315,6 +316,7 @@ class ConvSwin(Held, nn.Module):
         notes = {"receiver": "image size and ratio known", "transmitter": "average Es/N0 known"}
         return Frame(symbols, {"payload": symbols.shape[1]}, power="exact", notes=notes)
 
+    @at_home
     def decode(self, received: Received) -> Decoded:
         """Decode to images of the size the burst header tells (a square one where there is no header).
 

@@ -22,7 +22,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semlink.neural.inference import channels_last
+from semlink.neural.inference import at_home, channels_last
 from semlink.neural.networks.grid import check_rgb, check_sent, check_whole
 from semlink.neural.networks.held import Held
 from semlink.neural.networks.linear_code import LinearCode, gather
@@ -181,6 +181,7 @@ class SwinPhoto(Held, nn.Module):
         self.allocation = _zero_linear(CONDITIONS, LATENTS)
         self.expectation = _zero_linear(CONDITIONS, LATENTS)
 
+    @at_home
     def encode(self, image: Float[Tensor, "b 3 h w"], n0: float) -> Frame:
         """Encode images into floor(ratio·3·h·w) symbols each, normalised to unit mean energy.
 
@@ -197,6 +198,7 @@ class SwinPhoto(Held, nn.Module):
         uses = {"payload": layout.n - layout.side, "side": layout.side}
         return Frame(symbols, uses, power="exact", notes=notes)
 
+    @at_home
     def decode(self, received: Received) -> Decoded:
         """Decode to images of the size the burst header tells (a square one where there is no header).
 

@@ -7,6 +7,7 @@ ours, so a receiver needs `pip install numpy onnxruntime` and `pip install --no-
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +32,7 @@ class OnnxCodec:
     Args:
         folder: where the files are.
         name: of `NAME-encoder.onnx` and `NAME-decoder.onnx`.
-        threads: of ONNX Runtime for an operator; None for one a core.
+        threads: of ONNX Runtime for an operator; None for what `OMP_NUM_THREADS` says, or one a core.
 
     Raises:
         ValueError: onnxruntime is not installed, a file that is missing, was changed in any byte or was not exported
@@ -111,7 +112,7 @@ def _open(path: Path, threads: int | None) -> InferenceSession:
         raise ValueError(f"{path}: no such file; `semlink export` writes it")
     data = _sealed(path)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
+    options.intra_op_num_threads = threads or _asked_threads()
     options.log_severity_level = 4  # what is wrong is raised; it need not be printed too
     try:
         # The bytes that were looked at, and not the path: nothing is read from other files either.
@@ -119,6 +120,12 @@ def _open(path: Path, threads: int | None) -> InferenceSession:
     except Exception as error:  # of several classes, none of them public
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: no ONNX model, or a damaged one ({reason})") from error
+
+
+def _asked_threads() -> int:
+    """What `OMP_NUM_THREADS` says, which ONNX Runtime does not heed by itself; 0 for one a core."""
+    asked = re.match(r"\s*([0-9]{1,4})\s*(,|$)", os.environ.get("OMP_NUM_THREADS", ""))
+    return int(asked[1]) if asked else 0
 
 
 def seal(data: bytes) -> bytes:

@@ -13,7 +13,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,7 +32,7 @@ from semlink.neural.training.losses import batch_loss
 from semlink.neural.training.muon import Muon
 from semlink.neural.training.publishing import publish
 from semlink.neural.training.receivers import over_awgn, receive_by, receiver_loss
-from semlink.neural.training.recipe import STAGES, Settings
+from semlink.neural.training.recipe import STAGES, Settings, defaults
 from semlink.neural.training.runlog import ESNO_DB, Log, save_pictures, validate
 from semlink.neural.training.tasks import accuracies, levels_of, task_loss
 from semlink.phy.link import Codec
@@ -264,6 +264,7 @@ def train(
     data: Data | Lessons | None = None,
     codec: Codec | None = None,
     minutes: float = math.inf,
+    command: str = "",
 ) -> Path:
     """Train, or go on from `out/checkpoint.pt`, and write `out/NAME.safetensors` and its card; return its path.
 
@@ -272,7 +273,7 @@ def train(
 
     Beside them lie `log.csv` (the mean loss since the row before, PSNR in dB of the validation images over AWGN by
     Es/N0) and, at each validation, a picture in `samples/`. After `minutes` the training stops with a checkpoint, and
-    what is written are the weights so far.
+    what is written are the weights so far. The card tells the `command` that was run, or this call where there is none.
 
     Raises:
         TrainingError: the loss is no longer finite, or the checkpoint cannot be written; the one before is kept.
@@ -294,7 +295,7 @@ def train(
         run.fit(data)
         _loop(run, data, time.monotonic() + 60 * minutes)
         return (
-            publish(settings, run.averaged(), run.out, run.contents)
+            publish(settings, run.averaged(), run.out, run.contents, command=command)
             if run.rank == 0
             else out / f"{settings.name}.safetensors"
         )
@@ -339,12 +340,6 @@ def _steps(run: Run, data: Data | Lessons) -> Iterator[float]:
             loss = run.advance(data)
             show(run.step, said=f"loss {loss:.4f}")
             yield loss
-
-
-def defaults() -> dict[str, Any]:
-    """The settings that a recipe may leave out. A checkpoint of before a field was there is one with its default."""
-    having = [one for one in fields(Settings) if one.default is not MISSING or one.default_factory is not MISSING]
-    return {one.name: one.default if one.default_factory is MISSING else one.default_factory() for one in having}
 
 
 def make_optimisers(model: nn.Module, settings: Settings) -> Optimisers:

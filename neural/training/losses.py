@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Complex, Float
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 from semlink.neural.diffusion import absolute_errors
 from semlink.neural.models import Network
 from semlink.neural.networks import noise_level
-from semlink.neural.training.recipe import CHANNELS, Settings
+from semlink.neural.training.recipe import CHANNELS, Settings, channel_of
 from semlink.phy.channels import Rayleigh
 from semlink.phy.link import Received, esno_to_n0
 from semlink.phy.metrics import st_lpips_distances
@@ -42,8 +43,8 @@ def over_channels(
 
     `bf16`: whether the convolutions of the encoder are to be in bf16 (autocast).
     """
-    size, n0, names = draw_conditions(len(image), settings, rng)
-    per_image = torch.tensor(n0).repeat_interleave(size)[: len(image)].to(image.device)
+    conditions = draw_conditions(len(image), settings, rng)
+    per_image = conditions.of_images(len(image)).to(image.device)
     rate = 0
     with torch.autocast(image.device.type, torch.bfloat16, enabled=bf16):
         if settings.rates:
@@ -51,23 +52,43 @@ def over_channels(
             sent = model.symbols(image, per_image, ratio=rate / 48)  # type: ignore[call-arg]
         else:
             sent = model.symbols(image, per_image)
-    if image.device.type == "cpu":
-        parts = zip(names, torch.split(sent, size), n0, strict=True)
-        received = joined([CHANNELS[name](symbols, noise, rng=rng) for name, symbols, noise in parts])
-    else:
-        each = [name for name in names for _ in range(size)][: len(image)]
-        received = transmit(each, sent, per_image, twin(rng, image.device))
-    return sent, received, rate
+    return sent, carry(sent, conditions, rng), rate
 
 
-def draw_conditions(images: int, settings: Settings, rng: torch.Generator) -> tuple[int, list[float], list[str]]:
-    """Images of a group, and the average noise variance and the channel of each group of a batch."""
+class Conditions(NamedTuple):
+    """What a batch meets: images of a group, and the average noise variance and the channel of each group."""
+
+    size: int
+    n0: list[float]
+    names: list[str]
+
+    def of_images(self, count: int) -> Float[Tensor, " count"]:
+        """The noise variance of each of `count` images."""
+        return torch.tensor(self.n0).repeat_interleave(self.size)[:count]
+
+
+def draw_conditions(images: int, settings: Settings, rng: torch.Generator) -> Conditions:
+    """What a batch of so many images meets."""
     size = -(-images // settings.groups)
     groups = -(-images // size)
     low, high = settings.esno_db
     n0 = [esno_to_n0(low + (high - low) * u) for u in torch.rand(groups, generator=rng).tolist()]
     picked = torch.randint(len(settings.channels), (groups,), generator=rng).tolist()
-    return size, n0, [settings.channels[which] for which in picked]
+    return Conditions(size, n0, [settings.channels[which] for which in picked])
+
+
+def carry(sent: Complex[Tensor, "b n"], conditions: Conditions, rng: torch.Generator) -> Received:
+    """What arrives of a batch, differentiable and without bias; `rng` is one of the CPU.
+
+    On a GPU the short names of `CHANNELS` are drawn there; the rest of the catalogue always draws on the processor.
+    """
+    size, n0, names = conditions
+    if sent.device.type != "cpu" and set(names) <= set(CHANNELS):
+        each = [name for name in names for _ in range(size)][: len(sent)]
+        return transmit(each, sent, conditions.of_images(len(sent)).to(sent.device), twin(rng, sent.device))
+    parts = zip(names, torch.split(sent.cpu(), size), n0, strict=True)
+    received = joined([channel_of(name)(symbols, noise, rng=rng) for name, symbols, noise in parts])
+    return Received(received.symbols.to(sent.device), received.n0.to(sent.device))
 
 
 def transmit(
@@ -96,7 +117,8 @@ def _in_one_row(name: str, symbols: Tensor, n0: Tensor, rng: torch.Generator) ->
 
 
 def joined(parts: Sequence[Received]) -> Received:
-    """Receptions of several images as one."""
+    """Receptions of several images as one, without bias."""
+    parts = [one.unbiased() for one in parts]
     return Received(torch.cat([r.symbols for r in parts]), torch.cat([r.n0 for r in parts]))
 
 

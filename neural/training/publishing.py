@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import cast
 
@@ -14,10 +13,10 @@ from semlink.neural.diffusion import ReceiverCard, write_receiver_card
 from semlink.neural.models import Network, parameters
 from semlink.neural.training.described import describe_channels, describe_data
 from semlink.neural.training.inputs import Contents
-from semlink.neural.training.recipe import STAGES, Settings
+from semlink.neural.training.recipe import STAGES, Settings, defaults
 
 
-def publish(settings: Settings, model: nn.Module, out: Path, contents: Contents) -> Path:
+def publish(settings: Settings, model: nn.Module, out: Path, contents: Contents, *, command: str = "") -> Path:
     """Write the weights and their card, as `neural/weights/` and its folders hold them.
 
     Args:
@@ -25,27 +24,32 @@ def publish(settings: Settings, model: nn.Module, out: Path, contents: Contents)
         model: the network.
         out: the folder.
         contents: what it was trained on.
+        command: that was run; "" where Python has called `train`.
 
     Returns:
         the path of the weights.
     """
-    weights = out / f"{settings.name}.safetensors"
+    weights, command = out / f"{settings.name}.safetensors", command_of(settings, out, command)
     zoo.write_weights(model, weights)
     if settings.task == "codec":
-        zoo.write_card(_codec_card(settings, cast(Network, model), contents, weights), out)
+        zoo.write_card(_codec_card(settings, cast(Network, model), contents, weights, command), out)
     elif settings.task in STAGES:
-        write_task_card(_task_card(settings, cast(TaskCodec, model), contents, weights), out)
+        write_task_card(_task_card(settings, cast(TaskCodec, model), contents, weights, command), out)
     else:
-        write_receiver_card(_receiver_card(settings, model, contents, weights), out)
+        write_receiver_card(_receiver_card(settings, model, contents, weights, command), out)
     return weights
 
 
-def command_of(settings: Settings) -> str:
-    """What trained it, the stages before it included."""
-    command = f"semlink train neural/recipes/{settings.name}.toml --out runs/{settings.name}"
-    command += f" --images {shlex.quote(settings.images)}" if settings.images else ""
+def command_of(settings: Settings, out: Path, command: str) -> str:
+    """What trained it: the command that was run, or the call in Python; the stages before it come first."""
+    command = command or _call_of(settings, out)
     earlier = zoo.earlier_training(settings.init)
     return f"{earlier.command}; {command}" if earlier.command else command
+
+
+def _call_of(settings: Settings, out: Path) -> str:
+    changed = [f"{name}={value!r}" for name, usual in defaults().items() if (value := getattr(settings, name)) != usual]
+    return f"train(Settings({', '.join([repr(settings.name), *changed])}), Path({str(out)!r}))"
 
 
 def _range_of(settings: Settings) -> tuple[float, float]:
@@ -54,7 +58,7 @@ def _range_of(settings: Settings) -> tuple[float, float]:
     return min(ends), max(ends)
 
 
-def _codec_card(settings: Settings, model: Network, contents: Contents, weights: Path) -> zoo.Card:
+def _codec_card(settings: Settings, model: Network, contents: Contents, weights: Path, command: str) -> zoo.Card:
     module = cast(nn.Module, model)
     return zoo.Card(
         name=settings.name,
@@ -65,13 +69,13 @@ def _codec_card(settings: Settings, model: Network, contents: Contents, weights:
         parameters=parameters(module),
         data=describe_data(settings, contents),
         channel=describe_channels(settings),
-        command=command_of(settings),
+        command=command,
         sha256=zoo.sha256(weights),
         esno_db=_range_of(settings),
     )
 
 
-def _task_card(settings: Settings, model: TaskCodec, contents: Contents, weights: Path) -> TaskCard:
+def _task_card(settings: Settings, model: TaskCodec, contents: Contents, weights: Path, command: str) -> TaskCard:
     return TaskCard(
         name=settings.name,
         model=settings.model,
@@ -81,13 +85,15 @@ def _task_card(settings: Settings, model: TaskCodec, contents: Contents, weights
         teacher=settings.teacher,
         data=describe_data(settings, contents),
         channel="none" if settings.task == "distil" else describe_channels(settings),
-        command=command_of(settings),
+        command=command,
         sha256=zoo.sha256(weights),
         esno_db=None if settings.task == "distil" else _range_of(settings),
     )
 
 
-def _receiver_card(settings: Settings, model: nn.Module, contents: Contents, weights: Path) -> ReceiverCard:
+def _receiver_card(
+    settings: Settings, model: nn.Module, contents: Contents, weights: Path, command: str
+) -> ReceiverCard:
     return ReceiverCard(
         name=settings.name,
         model=settings.model,
@@ -97,7 +103,7 @@ def _receiver_card(settings: Settings, model: nn.Module, contents: Contents, wei
         codec=settings.codec,
         data=describe_data(settings, contents),
         channel=describe_channels(settings),
-        command=command_of(settings),
+        command=command,
         sha256=zoo.sha256(weights),
         esno_db=_range_of(settings),
     )

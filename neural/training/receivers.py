@@ -11,12 +11,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from semlink.neural.diffusion import SFT, Denoised, Refined, Refiner, ResidualCNN, SymbolDenoiser, grid_of
+from semlink.neural.inference import moved
 from semlink.neural.models import Network
 from semlink.neural.networks import noise_level
 from semlink.neural.training.losses import draw_conditions, image_errors, importance, over_channels
-from semlink.neural.training.recipe import CHANNELS, Settings
+from semlink.neural.training.recipe import Settings, channel_of
 from semlink.phy.channels import AWGN
-from semlink.phy.link import Codec, Decoded, Link, esno_to_n0
+from semlink.phy.link import Codec, Decoded, Link, Received, esno_to_n0
 
 Receive = Callable[[Float[Tensor, "b 3 h w"], float], Float[Tensor, "b 3 h w"]]
 """What arrives of images over AWGN at an Es/N0 in dB."""
@@ -115,7 +116,7 @@ def _denoising_loss(
 def _sent_by(codec: Codec, image: Tensor, n0: float, name: str, settings: Settings, rng: torch.Generator) -> Degraded:
     """One group of images, by a codec that knows nothing of gradients, such as a digital one."""
     frame = codec.encode(image, n0)
-    received = CHANNELS[name](frame.symbols, n0, rng=rng)
+    received: Received = moved(channel_of(name)(frame.symbols.cpu(), n0, rng=rng), image.device)
     c, h, w = image.shape[1:]
     got = codec.decode(replace(received, image_shape=(c, h, w), header=frame.header))
     decoded = Decoded(got) if isinstance(got, Tensor) else Decoded(*got)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from semlink.neural.classifiers import TASK_MODELS, build_task
 from semlink.neural.diffusion import TASKS, build_receiver
 from semlink.neural.models import RateAdaptive, build
-from semlink.phy.channels import AWGN, Rayleigh
+from semlink.phy.channels import AWGN, Rayleigh, parse_channel
 from semlink.phy.documents import read_toml
 from semlink.phy.link import Channel
 from semlink.phy.plain import plain
+from semlink.phy.rng import probe
 
 CHANNELS: Mapping[str, Channel] = {
     "awgn": AWGN(),
@@ -24,6 +27,7 @@ CHANNELS: Mapping[str, Channel] = {
     "rayleigh-16": Rayleigh(16),
     "rayleigh-fast": Rayleigh("fast"),
 }
+"""Channels that a recipe may name in short; any other is a specification, as `--channel` of `semlink compare` takes."""
 MOST_COUNT = 2**32 - 1  # of steps, images and the like, and the largest seed
 UNIT = 48  # pixel values for which `rates` counts the symbols
 MOST_DB = 100  # of Es/N0, either way: far beyond what the networks tell apart
@@ -68,6 +72,7 @@ class Settings:
     even_out: bool = True  # weigh errors so that every Es/N0 and rate counts alike
     rates: tuple[int, ...] = ()  # symbols for each 48 pixel values, drawn a step; empty for the model's own ratio
     esno_db: tuple[float, float] = (-1.0, 21.0)  # drawn uniformly; a little beyond the 0 … 20 dB of use
+    # `CHANNELS` and specifications such as "tdl-b:ds=300ns"; one more often than another is drawn more often
     channels: tuple[str, ...] = ("awgn", "awgn", "awgn", "rayleigh-block", "rayleigh-16", "rayleigh-fast")
     cifar10: bool = True  # its 50,000 training images
     photographs: int = 25_000  # 32x32 crops of natural photographs beside them
@@ -92,6 +97,8 @@ class Settings:
             if isinstance(value, list):
                 value = tuple(value)
             object.__setattr__(self, one.name, value)
+        if isinstance(self.channels, str):
+            object.__setattr__(self, "channels", (self.channels,))
         _check(self)
         if self.task in STAGES:
             _check_stage(self)
@@ -176,9 +183,7 @@ def _check_stage(settings: Settings) -> None:
 
 
 def _check_lists(settings: Settings) -> None:
-    channels = settings.channels
-    if not isinstance(channels, tuple) or not channels or any(name not in tuple(CHANNELS) for name in channels):
-        raise ValueError(f"channels={channels!r} must be some of: {', '.join(CHANNELS)}")
+    _check_channels(settings)
     limits = settings.esno_db
     if not (isinstance(limits, tuple) and len(limits) == 2 and all(map(_is_number, limits))):
         raise ValueError(f"esno_db={limits!r} must be 2 numbers, the lower one first")
@@ -197,6 +202,36 @@ def _check_lists(settings: Settings) -> None:
         raise ValueError(f"network={settings.network!r} must be a table")
 
 
+def _check_channels(settings: Settings) -> None:
+    channels = settings.channels
+    if not isinstance(channels, tuple) or not channels or not all(isinstance(name, str) for name in channels):
+        raise ValueError(f"channels={channels!r} must be some of: {', '.join(CHANNELS)}; or specifications of channels")
+    for name in dict.fromkeys(channels):
+        try:
+            channel = channel_of(name)
+        except ValueError as error:
+            raise ValueError(f"channels={name!r} must be one of: {', '.join(CHANNELS)}; or: {error}") from error
+        if settings.task in ("codec", *STAGES) and name not in CHANNELS and not is_differentiable(channel):
+            raise ValueError(f"channels={name!r} lets no gradient through, which task={settings.task!r} needs")
+
+
+@lru_cache(32)
+def channel_of(name: str) -> Channel:
+    """The channel that a recipe means by a name.
+
+    Raises:
+        ValueError: neither one of `CHANNELS` nor a specification of one in the catalogue.
+    """
+    return CHANNELS[name] if name in CHANNELS else parse_channel(name)
+
+
+def is_differentiable(channel: Channel) -> bool:
+    """Whether what arrives has a gradient by what was sent: of all channels but those that leave PyTorch on the way."""
+    with torch.enable_grad():
+        symbols = probe(1, 64).clone().requires_grad_()
+        return channel(symbols, 0.1, rng=torch.Generator().manual_seed(0)).symbols.requires_grad
+
+
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name}={value!r} must be one of: {', '.join(allowed)}")
@@ -206,15 +241,21 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) > 1e300
 
 
-def read_recipe(path: str | Path) -> Settings:
-    """The settings in a TOML file.
+def defaults() -> dict[str, Any]:
+    """The settings that a recipe may leave out. A checkpoint of before a field was there is one with its default."""
+    having = [one for one in fields(Settings) if one.default is not MISSING or one.default_factory is not MISSING]
+    return {one.name: one.default if one.default_factory is MISSING else one.default_factory() for one in having}
+
+
+def read_recipe(path: str | Path, changes: Mapping[str, Any] = {}) -> Settings:
+    """The settings in a TOML file, with some fields changed.
 
     Raises:
         ValueError: the file is missing or no TOML, it has a field that `Settings` lacks or lacks one it needs, or a
             value is out of range.
     """
     try:
-        values = read_toml(Path(path))
+        values = {**read_toml(Path(path)), **changes}
     except (OSError, ValueError) as error:
         raise ValueError(f"recipe {path}: {error}") from error
     allowed = [field.name for field in fields(Settings)]

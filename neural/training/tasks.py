@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from semlink.neural.classifiers import Seen, TaskCodec
 from semlink.neural.training.lessons import Lesson, Lessons, draw_lesson
-from semlink.neural.training.losses import draw_conditions, joined, transmit, twin
-from semlink.neural.training.recipe import CHANNELS, Settings
+from semlink.neural.training.losses import carry, draw_conditions
+from semlink.neural.training.recipe import Settings
 from semlink.phy.channels import AWGN
 from semlink.phy.link import Received, esno_to_n0
 
@@ -79,14 +79,8 @@ def drawn_tokens(model: TaskCodec, rng: torch.Generator) -> int:
 
 def sent_over(model: TaskCodec, image: Float[Tensor, "b 3 h w"], settings: Settings, rng: torch.Generator) -> Received:
     """What arrives of images, group by group over a channel and at an Es/N0 of its own, without bias."""
-    size, n0, names = draw_conditions(len(image), settings, rng)
-    per_image = torch.tensor(n0).repeat_interleave(size)[: len(image)].to(image.device)
-    sent = model.symbols(image, per_image)
-    if image.device.type != "cpu":
-        each = [name for name in names for _ in range(size)][: len(image)]
-        return transmit(each, sent, per_image, twin(rng, image.device)).unbiased()
-    parts = zip(names, torch.split(sent, size), n0, strict=True)
-    return joined([CHANNELS[name](symbols, noise, rng=rng).unbiased() for name, symbols, noise in parts])
+    conditions = draw_conditions(len(image), settings, rng)
+    return carry(model.symbols(image, conditions.of_images(len(image)).to(image.device)), conditions, rng)
 
 
 def accuracies(

@@ -101,7 +101,9 @@ def _assumptions(waveform: Waveform, centre: float) -> Iterator[tuple[str, Wavef
     for sps in (4, 8, 2, 3, 5, 6, 7, 10, 12, 16):
         other = replace(single, samples_per_symbol=sps)
         if other != waveform:
-            yield f"as a single carrier of {sps} samples per symbol", other, _same
+            times = {2.0: "twice", 0.5: "half"}.get(sps / single.samples_per_symbol)
+            why = f", as at {times} the sample rate" if times and isinstance(waveform, SingleCarrier) else ""
+            yield f"as a single carrier of {sps} samples per symbol{why}", other, _same
     for rate, words in ((2.0, "half"), (0.5, "twice")):
         yield f"as OFDM at {words} of this sample rate", OfdmWaveform(), partial(_every, step=rate)
 

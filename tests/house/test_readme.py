@@ -118,7 +118,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
     monkeypatch.setattr(options, "_images", lambda word, broken=None: {word: None})
     for name in ("load_labels", "check_classes"):  # of images that were not loaded
         monkeypatch.setattr(report, name, lambda *_: None)
-    monkeypatch.setattr(report, "try_codecs", lambda codecs, images: begun.append(codecs) or sys.exit(0))
+    monkeypatch.setattr(report, "try_codecs", lambda codecs, images, **_: begun.append(codecs) or sys.exit(0))
     runs = [
         *((bench, name) for name in bench.__all__ if name.startswith("run_")),
         *((studies, name) for name in ("run_sweep", "run_report", "run_figure")),

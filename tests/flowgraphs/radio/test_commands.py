@@ -87,7 +87,7 @@ def test_images_through_the_air_of_a_socket(
     link = ["--radio", "sim", "--air", f"tcp://127.0.0.1:{free_port()}"]
     sender = threading.Thread(target=apps.main, args=([*TRANSMIT, *link],), daemon=True)
     sender.start()
-    words = ["--esno", "30", "--taps", "0.5j", "--seconds", "60"]
+    words = ["--esno", "30", "--taps", "0.5j"]
     apps.main([*RECEIVE, *link, "--out", str(tmp_path), *words])
     sender.join(60)
     told = images_of(capsys.readouterr().out)

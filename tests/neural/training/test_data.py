@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def test_a_users_folder_is_what_it_trains_on(tmp_path: Path, tiny: Settings) -> 
     card = json.loads((tmp_path / "run" / "tiny.json").read_text())
     told = rf"from {re.escape(str(folder))} \(3 files, SHA-256 [0-9a-f]{{16}}\), 7 crops of 32x32 and 4 of 128x128"
     assert re.fullmatch(told, card["data"])
-    assert shlex.split(card["command"])[-2:] == ["--images", str(folder)]
+    assert f"images={str(folder)!r}" in card["command"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no image"):
         training_images(replace(settings, images=str(tmp_path / "empty")))
