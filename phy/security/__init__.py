@@ -1,5 +1,7 @@
-"""Who must not hear or understand: wardens, friendly jammers, eavesdroppers, keys, and the closed forms of detection."""
+"""Who must not hear or understand: wardens, friendly jammers, eavesdroppers, keys, closed forms of detection."""
 
 from semlink.phy.security import theory
+from semlink.phy.security.jammer import FriendlyJammer, JammingPower, Path
+from semlink.phy.security.warden import Warden, Watched
 
-__all__ = ["theory"]
+__all__ = ["FriendlyJammer", "JammingPower", "Path", "Warden", "Watched", "theory"]
