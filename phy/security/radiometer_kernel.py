@@ -1,8 +1,8 @@
 """The compiled half of `warden.py`: every sample's energy is drawn and added, none is kept.
 
-A sample of CN(0, v) has the energy -v ln U. Random numbers are SplitMix64's (G. L. Steele, D. Lea and C. H. Flood, "Fast
-splittable pseudorandom number generators", OOPSLA 2014), a counter and a hash of it, two uniform ones of 32 bits from
-each: so no energy above 22.9 v is drawn, which one in 10¹⁰ would exceed.
+A sample of CN(0, v) has the energy -v ln U. Random numbers are SplitMix64's (G. L. Steele, D. Lea and C. H. Flood,
+"Fast splittable pseudorandom number generators", OOPSLA 2014), a counter and a hash of it, two uniform ones of 32 bits
+from each: so no energy above 22.9 v is drawn, which one in 10¹⁰ would exceed.
 """
 
 from __future__ import annotations
