@@ -21,6 +21,7 @@ from semlink.flowgraphs.comparison.gsc import claim_table, contestants, default_
 from semlink.flowgraphs.comparison.gsc_users import judge_users, measure_users, run_gsc, users_curves
 from semlink.flowgraphs.comparison.margins import psnr_margin
 from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS, as_fraction, draw_curves, write_image
+from semlink.flowgraphs.comparison.privacy import Attack, known_plaintext, pieces
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.record import RECORD, digest_of, sent_file
 from semlink.flowgraphs.comparison.report import (
@@ -44,6 +45,7 @@ __all__ = [
     "MARGINS",
     "MARKERS",
     "RECORD",
+    "Attack",
     "Comparison",
     "Finding",
     "Pixels",
@@ -70,12 +72,14 @@ __all__ = [
     "is_logits",
     "judge",
     "judge_users",
+    "known_plaintext",
     "labels_of",
     "make_console",
     "margin_table",
     "measure_figures",
     "measure_users",
     "named",
+    "pieces",
     "pixels",
     "printed",
     "progress_bar",

@@ -12,11 +12,12 @@ from semlink.phy.security.eavesdropper import (
 from semlink.phy.security.jammer import FriendlyJammer, JammingPower, Path
 from semlink.phy.security.keyed import Keyed, Transform, find_transform, guess, make_transform
 from semlink.phy.security.keys import KEY_BYTES, Key, key_of_environment, missing_library, read_key
-from semlink.phy.security.warden import Warden, Watched
+from semlink.phy.security.warden import Envelope, Warden, Watched
 
 __all__ = [
     "KEY_BYTES",
     "Eavesdropper",
+    "Envelope",
     "FriendlyJammer",
     "JammingPower",
     "Key",

@@ -249,6 +249,30 @@ def covert_bits_slope(epsilon: float, *, noise: float = 1.0, receiver_noise: flo
     return 2 * float(special.ndtri((1 + epsilon) / 2)) * ratio / math.log(2)
 
 
+def covert_sinr(
+    epsilon: float, jamming: ArrayLike, *, advantage: float = 1.0, leakage: float = 1.0, noise: float = 1.0
+) -> Float[Array, " *shape"]:
+    """Most signal over noise and jamming that a receiver has while ξ* ≥ 1 - ε, all links to the warden Rayleigh.
+
+    Only the ratio of the powers decides ξ* (`rayleigh_least_error_sum`), so the transmitter may have r(ε) · advantage
+    times the jammer's power, and the receiver gets that over leakage · jamming + noise. More jamming never harms, and
+    in the end brings nothing: the limit is r(ε) · advantage / leakage. log2(1 + it) is the covert rate in bits a use.
+
+    Args:
+        epsilon: ε.
+        jamming: power of the jammer, over that in which the noise is counted.
+        advantage: mean gain from jammer to warden over that from transmitter to warden.
+        leakage: mean gain from jammer to receiver over that from transmitter to receiver.
+        noise: of the receiver, over the gain from the transmitter.
+
+    Raises:
+        ValueError: ε outside of (0, 1), a negative power, or noise or advantage that is not positive.
+    """
+    power = rayleigh_ratio(epsilon) * float(_positive("advantage", advantage)) * _powers("jamming", jamming)
+    disturbance = float(_powers("leakage", leakage)) * np.asarray(jamming) + float(_positive("noise", noise))
+    return np.asarray(power / disturbance)
+
+
 def check_epsilon(epsilon: float) -> None:
     """Raise ValueError unless ε, by how much ξ* may stay below 1, lies between 0 and 1."""
     if not isinstance(epsilon, Real) or isinstance(epsilon, bool) or not 0 < epsilon < 1:
