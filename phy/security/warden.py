@@ -75,7 +75,7 @@ class Warden:
         Raises:
             ValueError: a negative power.
         """
-        if signal == 0:
+        if _check_signal(signal) == 0:
             return 1.0
         top = 2 * self.noise * 10 ** (self.noise_uncertainty_db / 10) + 20 * (signal + _mean_power(jammer))
         grid = np.geomspace(self.noise * 1e-3, top, 2001) if self.samples < 100 else self._fine_grid(top)
