@@ -98,7 +98,7 @@ def test_her_channel_is_hers() -> None:
 
 def test_what_cannot_be_is_refused() -> None:
     class Genie(Recorder):
-        def encode_informed(self, image: Tensor, n0: float, sound: Sounding) -> Frame:  # noqa: ARG002
+        def encode_informed(self, image: Tensor, n0: float, sound: Sounding) -> Frame:
             return self.encode(image, n0)
 
     with pytest.raises(ValueError, match="a genie's codec cannot be overheard"):

@@ -33,7 +33,7 @@ class Pixels:
 
     ratio = 1 / 2
 
-    def encode(self, image: Tensor, n0: float) -> Frame:  # noqa: ARG002
+    def encode(self, image: Tensor, n0: float) -> Frame:
         pairs = (image.flatten(1) - 0.5).unflatten(1, (-1, 2))
         self.scale = torch.complex(*pairs.unbind(-1)).abs().square().mean(dim=1, keepdim=True).sqrt()
         return Frame(normalise_power(torch.complex(*pairs.unbind(-1))), {"payload": pairs.shape[1]})
@@ -171,7 +171,7 @@ def test_the_stream_is_that_of_the_standard() -> None:
     from semlink.phy.security.keyed import _keystream
 
     class Plain(Key):
-        def derive(self, purpose: str) -> Key:  # noqa: ARG002
+        def derive(self, purpose: str) -> Key:
             return self
 
     assert _keystream(Plain(bytes(32)), 0, 8).hex() == "76b8e0ada0f13d90"
