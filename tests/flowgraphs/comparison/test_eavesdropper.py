@@ -65,7 +65,8 @@ def test_her_row_tells_her_channel_and_the_links(
     picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_compare(
-        words=[str(picture)], codecs=["deepjscc"], channel="awgn+jammer:friendly,jsr=-20", coherence=None, csi=None, equaliser=None,
+        words=[str(picture)], codecs=["deepjscc"], channel="awgn+jammer:friendly,jsr=-20", coherence=None,
+        csi=None, equaliser=None,
         esno="10", ratio="1/6", mcs="16qam-1/2", realisations=40, metrics=[], seed=0, out=tmp_path, as_json=True,
         eavesdropper=EVE,
     )  # fmt: skip

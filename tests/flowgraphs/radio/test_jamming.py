@@ -46,9 +46,9 @@ def test_its_text() -> None:
     assert parse_jamming("friendly, jsr=-6dB, power=uniform, hold=100") == Jamming(-6.0, uniform=True, hold=100)
     assert parse_jamming("friendly,jsr=2,power=fixed") == Jamming(2.0)
     for text in ("barrage,jsr=1", "friendly", "friendly,jsr=x", "friendly,jsr=1,jsr=2", "friendly,jsr=1,power=odd"):
-        with pytest.raises(ValueError, match="jammer='.*' must be friendly,jsr=DB"):
+        with pytest.raises(ValueError, match=r"jammer='.*' must be friendly,jsr=DB"):
             parse_jamming(text)
-    with pytest.raises(ValueError, match="jsr=90.0 must be from -100 to 60 dB"):
+    with pytest.raises(ValueError, match=r"jsr=90.0 must be from -100 to 60 dB"):
         parse_jamming("friendly,jsr=90")
     with pytest.raises(ValueError, match="hold=0 must be at least 1 sample"):
         parse_jamming("friendly,jsr=1,hold=0")

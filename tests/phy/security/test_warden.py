@@ -112,9 +112,9 @@ def test_wardens_that_cannot_be(options: dict[str, object], said: str) -> None:
 
 def test_measurements_that_cannot_be() -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="signal=-0.1 must not be negative"):
+    with pytest.raises(ValueError, match=r"signal=-0.1 must not be negative"):
         Warden(4).watch(-0.1, trials=1, rng=rng)
-    with pytest.raises(ValueError, match="signal=-0.1 must not be negative"):
+    with pytest.raises(ValueError, match=r"signal=-0.1 must not be negative"):
         Warden(4).least_error_sum(-0.1)
     with pytest.raises(ValueError, match="trials=0, samples=4"):
         Warden(4).watch(0.1, trials=0, rng=rng)
