@@ -37,7 +37,7 @@ class Rate:
 
 def measure_radiometer(*, samples: int = SAMPLES, trials: int = TRIALS) -> list[Rate]:
     """Gaussian samples, samples of constant envelope, and NumPy's own normal numbers beside them."""
-    rates = [_rate(envelope, samples, trials) for envelope in ("gaussian", "constant")]  # type: ignore[arg-type]
+    rates = [_rate(envelope, samples, trials) for envelope in ("gaussian", "constant")]
     return [*rates, _numpy(samples)]
 
 

@@ -162,7 +162,7 @@ class Engine:
         return self.study.realisations_of(usual_realisations(channel, len(self.images)))
 
     def _labels(self, point: Point) -> dict[str, Any]:
-        labels = conditions_of(self.codec(point), self._channel(point.channel))
+        labels: dict[str, Any] = dict(conditions_of(self.codec(point), self._channel(point.channel)))
         labels |= {"spec": point.channel, "seed": self.study.seed}
         return {"codec": point.codec, "esno_db": point.esno_db, "asked_ratio": point.ratio, **labels}
 

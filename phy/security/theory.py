@@ -136,7 +136,7 @@ def rayleigh_threshold(signal: float, jamming: float) -> float:
         ValueError: a power that is not positive.
     """
     a, j = float(_positive("signal", signal)), float(_positive("jamming", jamming))
-    return float(a * _log1p_over(np.float64(a / j - 1)))
+    return float(a * _log1p_over(np.asarray(a / j - 1)))
 
 
 def rayleigh_least_error_sum(ratio: ArrayLike) -> Float[Array, " *shape"]:

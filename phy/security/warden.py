@@ -78,7 +78,7 @@ class Warden:
         if _check_signal(signal) == 0:
             return 1.0
         top = 2 * self.noise * 10 ** (self.noise_uncertainty_db / 10) + 20 * (signal + _mean_power(jammer))
-        grid = np.geomspace(self.noise * 1e-3, top, 2001) if self.samples < 100 else self._fine_grid(top)
+        grid = np.geomspace(self.noise * 1e-3, top, 501) if self.samples < 100 else self._fine_grid(top)
         sums = self.error_sum(grid, signal, jammer)
         best = int(sums.argmin())
         near = grid[max(0, best - 1)], grid[min(len(grid) - 1, best + 1)]
@@ -134,8 +134,8 @@ class Warden:
     def _fine_grid(self, top: float) -> Float[Array, " levels"]:
         """Thresholds that lie dense about the noise, where those of many samples are."""
         width = max(self.noise / math.sqrt(self.samples), 1e-9)
-        near = self.noise * (1 + np.sinh(np.linspace(-3, 12, 3001)) * width / 10)
-        return np.unique(np.concatenate([near[near > 0], np.geomspace(self.noise * 1e-3, top, 1001)]))
+        near = self.noise * (1 + np.sinh(np.linspace(-3, 12, 601)) * width / 10)
+        return np.unique(np.concatenate([near[near > 0], np.geomspace(self.noise * 1e-3, top, 301)]))
 
     def _below(self, levels: Array, signal: float, jammer: FriendlyJammer | None) -> Array:
         """P(T ≤ τ), averaged over the noise and, where it neither fades nor is fixed, the jamming."""
