@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -50,7 +50,7 @@ class SeparateCodec:
     `separate_codec` also makes one that chooses the scheme itself: see `AdaptiveCodec` and `GenieCodec`.
 
     Args:
-        source: "jpeg", "jpeg2000", "webp", "avif" or "heic".
+        source: "jpeg", "jpeg2000", "webp", "avif" or "heic", or a coder, such as `Sealed` makes of one.
         mcs: a scheme of `semlink.baselines.mcs`, by name, such as "16qam-1/2" or "nr1-13".
         ratio: bandwidth ratio, complex channel uses / (c·h·w).
         code: "ldpc" (5G), "nr" (5G too, as a transport block of TS 38.212: sizes of TS 38.214, one CRC for the whole
@@ -64,7 +64,7 @@ class SeparateCodec:
     ignores_n0 = True
 
     def __init__(
-        self, *, source: str = "jpeg", mcs: str = "16qam-1/2", ratio: float = 1 / 6, code: str = "ldpc"
+        self, *, source: str | SourceCoder = "jpeg", mcs: str = "16qam-1/2", ratio: float = 1 / 6, code: str = "ldpc"
     ) -> None:
         _check_ratio(ratio)
         scheme = parse_mcs(mcs)
@@ -122,7 +122,12 @@ class AdaptiveCodec:
     """
 
     def __init__(
-        self, *, source: str = "jpeg", ratio: float = 1 / 6, fading: Channel | None = None, code: str = "ldpc"
+        self,
+        *,
+        source: str | SourceCoder = "jpeg",
+        ratio: float = 1 / 6,
+        fading: Channel | None = None,
+        code: str = "ldpc",
     ) -> None:
         _check_ratio(ratio)
         if code not in ADAPTABLE:
@@ -185,7 +190,7 @@ class GenieCodec(AdaptiveCodec):
         code: as of `AdaptiveCodec`.
     """
 
-    def __init__(self, *, source: str = "jpeg", ratio: float = 1 / 6, code: str = "ldpc") -> None:
+    def __init__(self, *, source: str | SourceCoder = "jpeg", ratio: float = 1 / 6, code: str = "ldpc") -> None:
         super().__init__(source=source, ratio=ratio, code=code)
 
     def encode(self, image: Float[Tensor, "b c h w"], n0: float) -> Frame:  # noqa: ARG002
@@ -210,7 +215,7 @@ class GenieCodec(AdaptiveCodec):
 
 def separate_codec(
     *,
-    source: str = "jpeg",
+    source: str | SourceCoder = "jpeg",
     mcs: str = "16qam-1/2",
     ratio: float = 1 / 6,
     code: str = "ldpc",
@@ -259,14 +264,17 @@ class _Sent:
     plans: Sequence[Plan]
     source_bits: Int[Tensor, " b"]
     unfit: str | None
+    overhead: Mapping[str, int]  # bytes of what the source coder hands out, by purpose
 
     def to_frame(self, device: torch.device, notes: dict[str, str], header: Sequence[int] | None = None) -> Frame:
         info, crc_bits, coded = (
             torch.tensor([getattr(plan, name) for plan in self.plans])
             for name in ("info_bits", "crc_bits", "coded_bits")
         )
+        beside = {purpose: 8 * count * (self.source_bits > 0).long() for purpose, count in self.overhead.items()}
         bits = {
-            "source": self.source_bits,
+            "source": self.source_bits - torch.stack([torch.zeros_like(info), *beside.values()]).sum(dim=0),
+            **beside,
             "padding": info - self.source_bits,
             "crc": crc_bits,
             "parity": coded - info - crc_bits,
@@ -293,7 +301,7 @@ def _modulate(pixels: UInt8[np.ndarray, "b h w c"], plans: Sequence[Plan], sourc
         source_bits[rows] = torch.tensor([8 * len(coding) for coding in codings])
         if b"" in codings:
             unfit = unfit or what_would_fit(source, pixels[rows[codings.index(b"")]], plan)
-    return _Sent(symbols, plans, source_bits, unfit)
+    return _Sent(symbols, plans, source_bits, unfit, getattr(source, "overhead", {}))
 
 
 def _llr(received: Received, rows: list[int], order: int) -> Float[Tensor, "b n_bits"]:

@@ -2,11 +2,13 @@
 
 from semlink.baselines.sources.coders import SOURCES, find_source, register_source
 from semlink.baselines.sources.codings import code_image, code_images
+from semlink.baselines.sources.sealed import Sealed
 from semlink.baselines.sources.source import Pixels, Shape, SourceCoder, grey_image
 
 __all__ = [
     "SOURCES",
     "Pixels",
+    "Sealed",
     "Shape",
     "SourceCoder",
     "code_image",

@@ -31,12 +31,14 @@ def register_source(name: str, make: Callable[[], SourceCoder]) -> None:
     SOURCES[name] = make
 
 
-def find_source(name: str) -> SourceCoder:
-    """The source coder of this name; its module is imported only now.
+def find_source(name: str | SourceCoder) -> SourceCoder:
+    """The source coder of this name, whose module is imported only now; a coder itself as it is.
 
     Raises:
         ValueError: there is none, or what it needs is not installed.
     """
+    if not isinstance(name, str):
+        return name
     if name not in SOURCES:
         raise ValueError(f"source={name!r} must be one of: {', '.join(SOURCES)}")
     made = SOURCES[name]

@@ -10,6 +10,7 @@ from semlink.flowgraphs.bench.neural import run_neural
 from semlink.flowgraphs.bench.peers import run_peers
 from semlink.flowgraphs.bench.radio import run_radio
 from semlink.flowgraphs.bench.receivers import measure_quality, run_receivers
+from semlink.flowgraphs.bench.security import run_security
 from semlink.flowgraphs.bench.service import asker, load_figures, load_table, run_service, textures
 from semlink.flowgraphs.bench.studies import run_studies
 
@@ -32,6 +33,7 @@ __all__ = [
     "run_peers",
     "run_radio",
     "run_receivers",
+    "run_security",
     "run_service",
     "run_studies",
     "textures",

@@ -77,6 +77,15 @@ def compare(
             "mimo:4x4,svd, uplink:users=3,rx=3,mmse, awgn+rapp:ibo=6. `semlink channels` lists them all."
         ),
     ] = "awgn",
+    eavesdropper: Annotated[
+        str | None,
+        typer.Option(
+            help="NAME[:esno=DB,key=yes,OPTION,...][+STAGE...]: a channel, as --channel takes it, to somebody who "
+            "hears every codec too and has a row, CODEC@NAME..., beside each. esno: her Es/N0 beyond the receiver's, "
+            "in dB; key=yes: she has its key.",
+            show_default="nobody",
+        ),
+    ] = None,
     coherence: Annotated[
         str | None,
         typer.Option(
@@ -170,6 +179,7 @@ def compare(
         samples=samples,
         against=against,
         labels_of_codecs=label or [],
+        eavesdropper=eavesdropper,
         seed=seed,
         out=out,
         as_json=json,
@@ -216,6 +226,12 @@ def sweep(
             help="What the scheduler's workers must offer, such as GPU=1. May be repeated.", show_default="none"
         ),
     ] = None,
+    eavesdropper: Annotated[
+        str | None,
+        typer.Option(
+            help="As of `semlink compare`: CODEC@CHANNEL beside each codec of the study.", show_default="nobody"
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a very large grid.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Write table.csv beside table.parquet.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
@@ -229,6 +245,7 @@ def sweep(
         workers=workers,
         scheduler=scheduler,
         resources=resource or [],
+        eavesdropper=eavesdropper,
         yes=yes,
         csv=csv,
         as_json=json,

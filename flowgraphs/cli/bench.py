@@ -88,6 +88,15 @@ def channels(json: AsJson = False) -> None:
     run_channels(as_json=json)
 
 
+@app.command("security")
+@can_be_quiet
+def security(json: AsJson = False) -> None:
+    """The radiometer's simulation in samples a second, and how many known images break keyed symbols: a minute."""
+    from semlink.flowgraphs.bench import run_security
+
+    run_security(as_json=json)
+
+
 @app.command("neural")
 @can_be_quiet
 def neural(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
 from semlink.flowgraphs.comparison import make_console
-from semlink.flowgraphs.specs import parse_labels
+from semlink.flowgraphs.specs import parse_labels, with_eavesdropper
 from semlink.flowgraphs.studies import (
     Study,
     estimate_seconds,
@@ -41,6 +42,7 @@ def run_sweep(
     yes: bool,
     csv: bool,
     as_json: bool,
+    eavesdropper: str | None = None,
 ) -> int:
     """Run what is missing of a study; return the exit status, 1 where points ended in an error.
 
@@ -49,6 +51,7 @@ def run_sweep(
         OSError: the results cannot be written.
     """
     study = read_study(path)
+    study = replace(study, codecs=with_eavesdropper(study.codecs, eavesdropper))
     console = make_console(stderr=True)
     if study.size > MANY and not yes:
         _ask(study, workers, console)

@@ -12,6 +12,7 @@ from semlink.flowgraphs.comparison.comparison import (
     batches,
     column_of,
     compare,
+    conditions_of,
     find_cliff,
     pixels,
     usual_realisations,
@@ -22,6 +23,7 @@ from semlink.flowgraphs.comparison.gsc_users import judge_users, measure_users, 
 from semlink.flowgraphs.comparison.margins import psnr_margin
 from semlink.flowgraphs.comparison.memory import check_fitting, fitting, worker_bytes
 from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS, as_fraction, draw_curves, write_image
+from semlink.flowgraphs.comparison.privacy import Attack, known_plaintext, pieces
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.record import RECORD, digest_of, sent_file
 from semlink.flowgraphs.comparison.report import (
@@ -43,6 +45,7 @@ __all__ = [
     "MARGINS",
     "MARKERS",
     "RECORD",
+    "Attack",
     "Comparison",
     "Finding",
     "Frames",
@@ -59,6 +62,7 @@ __all__ = [
     "claim_table",
     "column_of",
     "compare",
+    "conditions_of",
     "contestants",
     "count_figures",
     "default_gsc",
@@ -72,12 +76,14 @@ __all__ = [
     "is_logits",
     "judge",
     "judge_users",
+    "known_plaintext",
     "labels_of",
     "make_console",
     "margin_table",
     "measure_figures",
     "measure_users",
     "named",
+    "pieces",
     "pixels",
     "printed",
     "progress_bar",

@@ -24,6 +24,7 @@ from semlink.phy.metrics import METRICS
 from semlink.phy.parallel import cores
 from semlink.phy.plain import plain
 from semlink.phy.rng import image_rngs
+from semlink.phy.security import channel_of, link_of
 
 Pixels = UInt8[np.ndarray, "h w c"]
 """An image as 8-bit levels."""
@@ -149,7 +150,7 @@ class Tally:
 
     def _shares(self) -> dict[str, float]:
         """What the coded bits are spent on, and what the header costs beside them, as shares of the coded bits."""
-        coded = sum(self.bits.get(purpose, 0) for purpose in CODED)
+        coded = sum(count for purpose, count in self.bits.items() if purpose != "header")
         shares = {f"{purpose}_share": self.bits.get(purpose, 0) / coded if coded else math.nan for purpose in CODED}
         return {**shares, "header_share": self.bits.get("header", 0) / coded if coded else math.nan}
 
@@ -270,12 +271,8 @@ def compare(
     if workers is None:  # fewer, with more threads each, where large images would fill the memory
         workers = min(cores(), fitting(batch_bytes(images.values(), batch_pixels=BATCH_PIXELS)) or cores())
     tallies = _run_all(plan, jobs, min(workers, len(jobs)), progress)
-    unlabelled = dict.fromkeys(("csi", "coherence", "equaliser"), "")
-    said = getattr(channel, "labels", {})
-    name = said.get("channel", type(channel).__name__)
-    conditions = {"channel": name, "spec": name, **unlabelled, **said, "seed": seed}
     rows = [
-        {"codec": job.name, "esno_db": job.esno_db, **conditions, **tally.row()}
+        {"codec": job.name, "esno_db": job.esno_db, **conditions_of(job.codec, channel), "seed": seed, **tally.row()}
         for job, tally in zip(jobs, tallies, strict=True)
     ]
     received = {
@@ -285,9 +282,9 @@ def compare(
     }
     notes: dict[str, dict[str, list[str]]] = {}
     for job, tally in zip(jobs, tallies, strict=True):
-        for topic, said in tally.notes.items():
+        for topic, remarks in tally.notes.items():
             known = notes.setdefault(job.name, {}).setdefault(topic, [])
-            known += [note for note in said if note not in known]
+            known += [note for note in remarks if note not in known]
     done = list(zip(jobs, tallies, strict=True))
     return Comparison(
         pd.DataFrame(rows)[list(COLUMNS)],
@@ -303,6 +300,15 @@ def compare(
             for metric, values in tally.perceptual.items()
         },
     )
+
+
+def conditions_of(codec: Codec | InformedCodec, channel: Channel) -> dict[str, str]:
+    """The columns that say how a codec is received: `spec` is the link's channel, whoever listens, the others his."""
+    labels = getattr(channel_of(codec, channel), "labels", {})
+    name = labels.get("channel", type(channel_of(codec, channel)).__name__)
+    spec = getattr(channel, "labels", {"spec": type(channel).__name__})
+    unlabelled = dict.fromkeys(("csi", "coherence", "equaliser"), "")
+    return {"channel": name, **unlabelled, **labels, "spec": spec.get("spec", spec.get("channel", name))}
 
 
 def _levels(name: str, given: object) -> list[float]:
@@ -357,7 +363,7 @@ class _Plan:
 
     def run(self, job: _Job) -> Tally:
         """Everything that one codec sends at one Es/N0, unless it is stopped."""
-        link, tally = Link(job.codec, self.channel, clips=True), Tally()
+        link, tally = link_of(job.codec, self.channel, clips=True), Tally()
         shown = set(list(self.images)[:SHOWN]) if job.esno_db in self.pictures else set()
         for realisation in range(self.realisations):
             tally.begin_realisation(self.perceptual)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from semlink.flowgraphs.comparison.comparison import Comparison, column_of
 from semlink.flowgraphs.comparison.margins import change_percent, psnr_margin
-from semlink.flowgraphs.specs import JOINT
+from semlink.flowgraphs.specs import JOINT, listened_to, split_listener
 from semlink.phy.metrics import METRICS, Estimate
 
 PSNR = "psnr_db"
@@ -51,8 +51,14 @@ def _cases(outcome: Comparison) -> Iterator[tuple[str, str, float, str]]:
     names = list(dict.fromkeys(name for name, _ in outcome.errors))
     levels = sorted({level for _, level in outcome.errors})
     for i, name in enumerate(names):
-        alone, joint, _ = name.partition(JOINT)
-        rivals = [other for other in names[:i] if other.startswith(alone + JOINT)]
+        codec, listener = split_listener(name)
+        first, joint, _ = codec.partition(JOINT)
+        alone = listened_to(first, listener)
+        rivals = [
+            other
+            for other, (behind, heard) in ((one, split_listener(one)) for one in names[:i])
+            if behind.startswith(first + JOINT) and heard == listener
+        ]
         others: list[str] = [*[alone] * (alone in names), *rivals] if joint else []
         if outcome.against is not None and outcome.against not in (name, *others):
             others.append(outcome.against)

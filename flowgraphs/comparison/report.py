@@ -50,9 +50,12 @@ from semlink.flowgraphs.specs import (
     parse_metrics,
     parse_ratio,
     published_curves,
+    split_listener,
+    with_eavesdropper,
 )
 from semlink.phy.documents import for_json
 from semlink.phy.metrics import METRICS
+from semlink.phy.security import channel_of
 
 SHEET = "contact.png"  # where images were received
 FILES = ("compare.csv", RECORD, "compare.png")
@@ -79,6 +82,7 @@ def run_compare(
     samples: int | None = None,
     against: str | None = None,
     labels_of_codecs: Sequence[str] = (),
+    eavesdropper: str | None = None,
 ) -> int:
     """`semlink compare`: everything is checked before anything is sent, and all files are written at the end.
 
@@ -94,7 +98,7 @@ def run_compare(
     check_count("--seed", seed, 0)
     measured = parse_metrics(metrics)
     over = make_channel(channel, coherence=coherence, csi=csi, equaliser=equaliser)
-    names = list(codecs) or list(default_codecs(over))
+    names = with_eavesdropper(list(codecs) or default_codecs(over), eavesdropper)
     share = parse_ratio(ratio)
     chosen = make_codecs(names, ratio=share, mcs=mcs, channel=over)
     published = published_curves(names, words, channel=over)
@@ -107,7 +111,8 @@ def run_compare(
     shown_as = parse_labels(labels_of_codecs, [*chosen, *(f"{PUBLISHED}{name}" for name in published)])
     frames = Frames()
     try_codecs(chosen, images, esno_db=levels[0], frames=frames)
-    repeats = realisations or usual_realisations(over, len(images))
+    listeners = [channel_of(codec, over) for codec in chosen.values()]
+    repeats = realisations or max(usual_realisations(one, len(images)) for one in listeners)
     shown = plots.some(levels)
     with writable(out) as folder:
         with count_of("sending images", len(chosen) * len(levels) * len(images) * repeats) as advance:
@@ -295,6 +300,8 @@ def _print_comparison(outcome: Comparison, files: Sequence[str], sampled: Sample
         if cliff is not None:
             said = f"{codec}: cliff at {cliff:.1f} dB: below it more than half of the images fail"
             console.print(said, soft_wrap=True)
+        if split_listener(str(codec))[1] is not None:  # of what is sent, all has been said
+            continue
         if np.isfinite(rows["papr_db"]).any():
             papr = f"{codec}: peak-to-average power of the symbols {rows['papr_db'].mean():.1f} dB"
             console.print(papr, soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from gnuradio import gr
 
+from semlink.flowgraphs.radio.jamming import parse_jamming
 from semlink.flowgraphs.radio.line import Line, parse_taps, to_n0
 from semlink.phy.waveform import Loopback
 
@@ -23,9 +24,11 @@ class loopback_channel(gr.basic_block):  # noqa: N801 - blocks of GNU Radio have
         taps: impulse response at the sample rate: numbers between commas, such as "1, 0, 0.2-0.1j".
         gain_db: of all, the noise as well.
         seed: of the noise.
+        jammer: of a friendly one that hides the link, at the receiver: "friendly,jsr=-10,power=uniform"; empty for
+            none.
 
     Raises:
-        ValueError: a parameter out of range, or taps that are no numbers.
+        ValueError: a parameter out of range, a jammer of another form, or taps that are no numbers.
     """
 
     def __init__(
@@ -39,12 +42,13 @@ class loopback_channel(gr.basic_block):  # noqa: N801 - blocks of GNU Radio have
         taps: str = "1",
         gain_db: float = 0.0,
         seed: int = 0,
+        jammer: str = "",
     ) -> None:
         gr.basic_block.__init__(self, name="loopback_channel", in_sig=[np.complex64], out_sig=[np.complex64])
         options = Loopback(
             n0=to_n0(esno_db), cfo=cfo, ppm=ppm, phase=phase, delay=delay, taps=parse_taps(taps), gain_db=gain_db
         )
-        self.line = Line(options, seed=seed)
+        self.line = Line(options, seed=seed, jamming=parse_jamming(jammer))
         self._waiting = np.zeros(0, dtype=np.complex64)
         self.set_output_multiple(64)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semlink.flowgraphs.radio.jamming import Jammer, Jamming
 from semlink.phy.waveform import Loopback, Samples, resample
 
 REACH = 24
@@ -21,9 +22,11 @@ class Line:
     Args:
         options: of the loopback; `set` changes them between two pieces, without a jump of clock or carrier.
         seed: of the noise.
+        jamming: of a friendly jammer, whose noise is scaled like the signal; None for none.
     """
 
-    def __init__(self, options: Loopback, *, seed: int = 0) -> None:
+    def __init__(self, options: Loopback, *, seed: int = 0, jamming: Jamming | None = None) -> None:
+        self._jammer = None if jamming is None else Jammer(jamming, seed=seed)
         self._rng = np.random.default_rng(seed)
         self._options, self._taps = options, np.asarray(options.taps, dtype=np.complex64)
         self._echoes = np.zeros(len(options.taps) - 1, dtype=np.complex64)
@@ -54,6 +57,8 @@ class Line:
         """What arrives of the next samples (n,): (m,), with m within ±1 of n / (1 + ppm·1e-6) once the line is full."""
         carried = self._clock(self._echo(np.asarray(samples, dtype=np.complex64)))
         noise = self._rng.standard_normal((len(carried), 2), dtype=np.float32).view(np.complex64)[:, 0]
+        if self._jammer is not None:
+            carried = carried + self._jammer.take(len(carried))
         options = replace(self._options, phase=math.remainder(self._options.phase + self._turned, 2 * math.pi))
         self._turned = math.remainder(self._turned + 2 * math.pi * options.cfo * len(carried), 2 * math.pi)
         return options.receive(carried, noise * np.float32(math.sqrt(0.5)))

@@ -29,6 +29,7 @@ from semlink.flowgraphs.specs.own_blocks import (
     source_files,
 )
 from semlink.flowgraphs.specs.receivers import JOINT, receive_with, split_codec
+from semlink.flowgraphs.specs.secrecy import listened_to, parse_eavesdropper, split_listener, with_eavesdropper
 from semlink.flowgraphs.specs.teachers import CLASSIFY, LABEL, block_of, make_teacher
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "expand",
     "frozen_codec",
     "is_own",
+    "listened_to",
     "lives_here",
     "load_images",
     "load_labels",
@@ -58,6 +60,7 @@ __all__ = [
     "make_own",
     "make_teacher",
     "own_names",
+    "parse_eavesdropper",
     "parse_esno",
     "parse_labels",
     "parse_metrics",
@@ -66,4 +69,6 @@ __all__ = [
     "receive_with",
     "source_files",
     "split_codec",
+    "split_listener",
+    "with_eavesdropper",
 ]

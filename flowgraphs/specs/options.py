@@ -25,6 +25,7 @@ from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs import receivers as receiver_specs
 from semlink.flowgraphs.specs.labels import class_folders, numbered
 from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, own_names, register_sources
+from semlink.flowgraphs.specs.secrecy import EAVESDROPPER_FORM, KEYED_FORM, overhear, sealed_source, split_listener
 from semlink.flowgraphs.specs.teachers import FORM as TEACHER_FORM
 from semlink.flowgraphs.specs.teachers import make_task_link
 from semlink.neural import zoo
@@ -191,13 +192,15 @@ def codec_forms() -> str:
     sources, codes = "|".join(SOURCES), "|".join(CODES)
     return (
         f"{', '.join(zoo.names())}; SOURCE-CODE-qam[:SCHEME] with SOURCE {sources}, CODE {codes}, and SCHEME "
-        f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13; SOURCE-capacity[:{'|'.join(BOUNDS)}]; "
+        f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13, with ,key=FILE encrypted; "
+        f"SOURCE-capacity[:{'|'.join(BOUNDS)}]; "
         f"SOURCE-ldpc-qam:all for "
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
         f"{'|'.join(kodak_rd.names())}; {receiver_specs.FORM} with RECEIVER "
-        f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; CODEC+classify:TEACHER, label:TEACHER[:uses=N], "
-        f"where {TEACHER_FORM}; {'|'.join(task_cards())}[:uses=N]; "
-        f"MODULE:NAME for a codec of one's own" + "".join(f", {name}" for name in own_names("codecs"))
+        f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; {KEYED_FORM}; "
+        f"CODEC+classify:TEACHER, label:TEACHER[:uses=N], where {TEACHER_FORM}; {'|'.join(task_cards())}[:uses=N]; "
+        f"CODEC@{EAVESDROPPER_FORM} for what an eavesdropper gets of it; MODULE:NAME for a codec of one's own"
+        + "".join(f", {name}" for name in own_names("codecs"))
     )
 
 
@@ -221,7 +224,12 @@ def make_codecs(names: Sequence[str], *, ratio: float, mcs: str, channel: Channe
     if not own:
         raise ValueError(f"--codec {names[0]}: a published curve is drawn beside another codec; give one")
     make = partial(_make_codec, ratio=ratio, mcs=mcs, channel=channel)
-    return {name: receiver_specs.build(name, make) for name in own}
+    made: dict[str, Codec | InformedCodec] = {}
+    for name in own:
+        codec, listener = split_listener(name)
+        built = made[codec] if codec in made else receiver_specs.build(codec, make)
+        made[name] = built if listener is None else overhear(built, name, listener)
+    return made
 
 
 def expand(names: Sequence[str]) -> list[str]:
@@ -238,7 +246,7 @@ def expand(names: Sequence[str]) -> list[str]:
 def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec | InformedCodec:
     digital = re.fullmatch(rf"({'|'.join(SOURCES)})-({'|'.join(CODES)})-qam(?::(.+))?", name)
     ideal = re.fullmatch(rf"({'|'.join(SOURCES)})-capacity(?::(.+))?", name)
-    knowing = ideal or (digital and digital[3] in ("genie", "outage"))
+    knowing = ideal or (digital and (digital[3] or "").split(",")[0] in ("genie", "outage"))
     if knowing and getattr(channel, "labels", {}).get("csi") == "none":
         raise ValueError(f"--codec {name}: nobody knows the fades with --csi none")
     known = isinstance(channel, AWGN) or (isinstance(channel, Rayleigh) and channel.csi == "perfect")
@@ -248,6 +256,7 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
     try:
         if digital:
             source, code, scheme = digital.groups()
+            source, scheme = sealed_source(source, scheme)
             return separate_codec(source=source, mcs=scheme or mcs, ratio=ratio, code=code, fading=channel)
         if ideal:
             return CapacityCodec(source=ideal[1], ratio=ratio, bound=ideal[2])

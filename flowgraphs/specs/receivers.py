@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from semlink.flowgraphs.specs.secrecy import KEYED, hide
 from semlink.flowgraphs.specs.teachers import CLASSIFY, classify_with
 from semlink.neural.diffusion import (
     SFT,
@@ -90,6 +91,9 @@ def receive_with(
     for spec in receivers:
         if isinstance(getattr(codec, "classes", None), int):
             raise ValueError(f"receiver {spec.name}: takes images; what is before it gives logits")
+        if spec.name == KEYED:
+            codec = hide(codec, spec.options)
+            continue
         if spec.name.startswith(CLASSIFY):
             codec = classify_with(codec, spec.name)
             continue

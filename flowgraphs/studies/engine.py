@@ -21,6 +21,7 @@ from semlink.flowgraphs.comparison import (
     Tally,
     batches,
     check_classes,
+    conditions_of,
     digest_of,
     frame_key,
     is_logits,
@@ -29,12 +30,21 @@ from semlink.flowgraphs.comparison import (
     usual_realisations,
     worker_bytes,
 )
-from semlink.flowgraphs.specs import JOINT, load_images, load_labels, make_channel, make_codecs, parse_metrics
+from semlink.flowgraphs.specs import (
+    JOINT,
+    load_images,
+    load_labels,
+    make_channel,
+    make_codecs,
+    parse_metrics,
+    split_listener,
+)
 from semlink.flowgraphs.studies.plan import Plan, Point
 from semlink.phy import metrics
 from semlink.phy.impairments import Medium
 from semlink.phy.link import Codec, Frame, InformedCodec, Link, Transmission
 from semlink.phy.rng import contents, image_rngs
+from semlink.phy.security import channel_of, link_of
 
 EXTRA_COLUMNS = ("asked_ratio", "ebno_db", "outage", "block_errors", "blocks", "seconds", "error", "pictures")
 STUDY_COLUMNS = (*COLUMNS, *EXTRA_COLUMNS)
@@ -135,7 +145,7 @@ class Engine:
     @torch.no_grad()
     def seconds(self, point: Point, *, few: int = 4) -> float:
         """About how long one realisation of a point takes, from `few` images of each size; infinite where it fails."""
-        link, total = Link(self.codec(point), self._channel(point.channel), clips=True), 0.0
+        link, total = link_of(self.codec(point), self._channel(point.channel), clips=True), 0.0
         sizes: dict[torch.Size, list[Tensor]] = {}
         for _, batch in self._batches:
             sizes.setdefault(batch.shape[1:], []).append(batch)
@@ -153,19 +163,17 @@ class Engine:
 
     def realisations(self, point: Point) -> tuple[int, int]:
         """The fewest and the most that a point is sent."""
-        return self.study.realisations_of(usual_realisations(self._channel(point.channel), len(self.images)))
+        channel = channel_of(self.codec(point), self._channel(point.channel))
+        return self.study.realisations_of(usual_realisations(channel, len(self.images)))
 
     def _labels(self, point: Point) -> dict[str, Any]:
-        channel = self._channel(point.channel)
-        said = getattr(channel, "labels", {})
-        name = said.get("channel", type(channel).__name__)
-        unlabelled = dict.fromkeys(("csi", "coherence", "equaliser"), "")
-        labels = {"channel": name, **unlabelled, **said, "spec": point.channel, "seed": self.study.seed}
+        labels: dict[str, Any] = dict(conditions_of(self.codec(point), self._channel(point.channel)))
+        labels |= {"spec": point.channel, "seed": self.study.seed}
         return {"codec": point.codec, "esno_db": point.esno_db, "asked_ratio": point.ratio, **labels}
 
     def _send(self, point: Point) -> tuple[Tally, dict[str, Any]]:
         study, tally = self.study, Tally()
-        link = Link(self.codec(point), self._channel(point.channel), clips=True)
+        link = link_of(self.codec(point), self._channel(point.channel), clips=True)
         look, most = self.realisations(point)
         for realisation in range(most):
             tally.begin_realisation(self.metrics)
@@ -246,7 +254,8 @@ class Engine:
         if key not in self._codecs:
             made = make_codecs([point.codec], ratio=point.ratio, mcs=self.study.mcs, channel=channel)[point.codec]
             same = (one for (name, ratio, _), one in self._codecs.items() if (name, ratio) == key[:2])
-            scheme = point.codec.partition(JOINT)[0].rpartition(":")[2]  # a receiver behind it changes nothing
+            # A receiver behind it, a key or somebody who listens changes nothing.
+            scheme = split_listener(point.codec)[0].partition(JOINT)[0].rpartition(":")[2].partition(",")[0]
             heeds = not {scheme, self.study.mcs}.isdisjoint(("outage", "genie"))
             self._codecs[key] = made if heeds else next(same, made)
         return self._codecs[key]

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from semlink.flowgraphs.specs import JOINT, Kind, block_of, code_of, is_own, own_names, source_files
+from semlink.flowgraphs.specs import JOINT, Kind, block_of, code_of, is_own, own_names, source_files, split_listener
 from semlink.flowgraphs.studies.plan import Plan
 
 LIBRARIES = (
@@ -51,7 +51,8 @@ def block_digests(study: Plan) -> dict[str, str]:
     Of a module its own file, of one in a package (a folder with `__init__.py`) all files of Python there; what these
     import from elsewhere is not looked at.
     """
-    parts: list[tuple[str, Kind]] = [block_of(part) for codec in study.codecs for part in codec.split(JOINT)]
+    codecs = [split_listener(codec)[0] for codec in study.codecs]
+    parts: list[tuple[str, Kind]] = [block_of(part) for codec in codecs for part in codec.split(JOINT)]
     parts += [(channel, "channels") for channel in study.channels]
     parts += [(name, "sources") for name in own_names("sources") if any(c.startswith(f"{name}-") for c in study.codecs)]
     found = {}

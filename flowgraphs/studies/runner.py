@@ -13,7 +13,7 @@ from typing import Protocol
 import pandas as pd
 
 from semlink.flowgraphs.comparison import check_fitting, fitting
-from semlink.flowgraphs.specs import JOINT, block_of, lives_here
+from semlink.flowgraphs.specs import JOINT, block_of, lives_here, split_listener
 from semlink.flowgraphs.studies.engine import Engine, Outcome, in_turn
 from semlink.flowgraphs.studies.plan import Curve, Plan, Point
 from semlink.flowgraphs.studies.results import Results, make_table
@@ -201,7 +201,7 @@ def _pool(
     alone = [
         name
         for name in (*study.codecs, *study.channels)
-        if any(lives_here(block_of(part)[0]) for part in name.split(JOINT))
+        if any(lives_here(block_of(part)[0]) for part in split_listener(name)[0].split(JOINT))
     ]
     if alone and (scheduler is not None or workers):
         said = "is of this process alone; give workers=0, or put it into a file MODULE.py and name MODULE:NAME"

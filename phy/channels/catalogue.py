@@ -11,7 +11,7 @@ from semlink.phy.channels.channels import AWGN, Mimo, Nakagami, Rayleigh, Rician
 from semlink.phy.channels.options import Entry, Option
 from semlink.phy.channels.waveform import Kind, WaveformChannel
 from semlink.phy.fading import Csi, FadingLaw, NakagamiLaw, RayleighLaw, RicianLaw
-from semlink.phy.impairments import Jamming, Side
+from semlink.phy.impairments import Jammer, Jamming, Side
 from semlink.phy.mimo import (
     DETECTORS,
     PRECODERS,
@@ -25,6 +25,7 @@ from semlink.phy.mimo import (
 )
 from semlink.phy.ofdm import OFDM, Cdl, Domain, Tdl
 from semlink.phy.pilots import Estimator
+from semlink.phy.security import FriendlyJammer, JammingPower, Path
 
 
 def _fading(K: float | None = None, m: float | None = None) -> FadingLaw:  # noqa: N803 - Rice's K
@@ -128,6 +129,11 @@ def _ofdm(
     guards = (guard_low, guard_high)
     paths = path(profile, ds, carrier_hz=fc, speed_mps=v, **own)  # type: ignore[arg-type]  # A … E, as listed below
     return OFDM(paths, chosen, spacing_hz=spacing, guards=guards, dc=dc == "empty", **options)
+
+
+def _jammer(jsr: float, kind: str = "barrage", **options: Any) -> Jammer | FriendlyJammer:  # noqa: ANN401
+    _needs({"kind": kind, **options}, "kind", "friendly", ("power", "fading"))
+    return FriendlyJammer(jsr, **options) if kind == "friendly" else Jammer(kind, jsr)  # type: ignore[arg-type]
 
 
 _COMMON = {
@@ -320,10 +326,17 @@ _OWN: Mapping[str, Entry] = {
     "jammer": Entry(
         "a jammer",
         {
-            "kind": Option("of its signal", "word", words=get_args(Jamming), default="barrage"),
-            "jsr": Option("jammer over signal", unit="dB", default=None),
+            "kind": Option(
+                "of its signal; friendly: noise that hides the link from a warden",
+                "word",
+                words=(*get_args(Jamming), "friendly"),
+                default="barrage",
+            ),
+            "jsr": Option("jammer over signal; of power=uniform at most", unit="dB", default=None),
+            "power": Option("of a friendly one, for each image", "word", words=get_args(JammingPower), default="fixed"),
+            "fading": Option("of a friendly one's path", "choice", words=get_args(Path), default="none"),
         },
-        lambda jsr, kind="barrage": impairments.Jammer(kind, jsr),
+        _jammer,
     ),
 }
 STAGES = {name: Entry(entry.help, {**entry.options, **_SIDE}, entry.make) for name, entry in _OWN.items()}

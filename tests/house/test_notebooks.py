@@ -20,7 +20,16 @@ pytest.importorskip("ipykernel", reason="ipykernel is not installed: it is among
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-NAMES = {"quickstart", "cliff-effect", "train-your-own-codec", "channels", "diffusion-receiver", "ber-bler", "studies"}
+NAMES = {
+    "quickstart",
+    "cliff-effect",
+    "train-your-own-codec",
+    "channels",
+    "diffusion-receiver",
+    "ber-bler",
+    "studies",
+    "covert",
+}
 PICTURES = ROOT / "notebooks" / "pictures"
 MOST_BYTES = 1_500_000
 MOST_PICTURE_BYTES = 60_000
