@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from semlink.flowgraphs.specs.teachers import CLASSIFY, classify_with
+from semlink.flowgraphs.specs.teachers import CLASSIFY, make_teacher
+from semlink.neural.classifiers import Classified, Teacher
 from semlink.neural.diffusion import (
     SFT,
     Denoised,
@@ -75,6 +76,7 @@ def receive_with(
     *,
     name: str,
     read: Callable[[ReceiverCard, Path], Refiner | SymbolDenoiser] = read_receiver,
+    teach: Callable[[str], Teacher] = make_teacher,
 ) -> AnyCodec:
     """The codec with its receivers, each loaded, checked against it and noted.
 
@@ -83,6 +85,7 @@ def receive_with(
         receivers: as `split_codec` gives them.
         name: the codec's own, by which a short name of a receiver is completed: "sft" is "sft-gsc" behind "swin-gsc".
         read: gives the network of a card and its weights file; it is left as it is.
+        teach: gives the teacher of a name.
 
     Raises:
         ValueError: an unknown receiver, one that the codec cannot have, or an option that it lacks or cannot take.
@@ -91,7 +94,7 @@ def receive_with(
         if isinstance(getattr(codec, "classes", None), int):
             raise ValueError(f"receiver {spec.name}: takes images; what is before it gives logits")
         if spec.name.startswith(CLASSIFY):
-            codec = classify_with(codec, spec.name)
+            codec = Classified(codec, teach(spec.name.removeprefix(CLASSIFY)))
             continue
         card, path = find_receiver(spec.name, codec=name)
         codec = _with(codec, spec, name, card, read(card, path))

@@ -9,7 +9,6 @@ from torch import nn
 from semlink.flowgraphs.specs.own_blocks import Kind, is_own, make_own
 from semlink.neural.classifiers import (
     TEACHERS,
-    Classified,
     LabelCodec,
     TaskCodec,
     Teacher,
@@ -17,7 +16,6 @@ from semlink.neural.classifiers import (
     load_teacher,
     task_cards,
 )
-from semlink.phy.link import Codec, InformedCodec
 
 CLASSIFY = "classify:"
 """How the name of a teacher behind a codec begins."""
@@ -41,15 +39,6 @@ def make_teacher(name: str) -> Teacher:
     if not isinstance(made, nn.Module):
         raise ValueError(f"{name} is a {type(made).__name__}; a teacher must be a torch.nn.Module")
     return Teacher(name, made, side=getattr(made, "side", None))
-
-
-def classify_with(codec: Codec | InformedCodec, receiver: str) -> Classified:
-    """The codec with the teacher of "classify:TEACHER" behind it.
-
-    Raises:
-        ValueError: as `make_teacher`, or a codec that gives logits.
-    """
-    return Classified(codec, make_teacher(receiver.removeprefix(CLASSIFY)))
 
 
 def make_task_link(name: str) -> LabelCodec | TaskCodec | None:

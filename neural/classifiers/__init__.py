@@ -1,7 +1,7 @@
 """Classifiers: teachers by name and hash, links that deliver a label or logits, and the codec made for a task."""
 
 from semlink.neural.classifiers.classified import Classified
-from semlink.neural.classifiers.label import LabelCodec, least_uses, simplex_words
+from semlink.neural.classifiers.label import LABEL_USES, LabelCodec, least_uses, simplex_words
 from semlink.neural.classifiers.seen import Seen
 from semlink.neural.classifiers.task import TaskCodec
 from semlink.neural.classifiers.task_cards import (
@@ -16,6 +16,7 @@ from semlink.neural.classifiers.task_cards import (
 from semlink.neural.classifiers.teachers import TEACHERS, Teacher, load_teacher, multiply_adds
 
 __all__ = [
+    "LABEL_USES",
     "TASK_MODELS",
     "TEACHERS",
     "Classified",
