@@ -1,7 +1,7 @@
 """What flowgraphs and the worker say to each other: PDUs, messages, names of codecs. NumPy alone."""
 
 from semlink.flowgraphs.protocol import codebook
-from semlink.flowgraphs.protocol.codebook import DIGITAL, codec_name, split_name
+from semlink.flowgraphs.protocol.codebook import DIGITAL, TASKS, codec_name, split_name
 from semlink.flowgraphs.protocol.keys import Keys, make_keys, read_allowed, read_keys, read_service
 from semlink.flowgraphs.protocol.messages import (
     CarriedImage,
@@ -41,6 +41,7 @@ __all__ = [
     "DIGITAL",
     "LINGER_MS",
     "MAX_PART",
+    "TASKS",
     "TOO_MANY",
     "TOO_MUCH",
     "CarriedImage",

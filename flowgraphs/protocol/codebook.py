@@ -77,7 +77,8 @@ def split_name(name: str) -> tuple[str, str]:
 def codec_forms() -> str:
     """The names of codecs, in one line."""
     return (
-        f"{', '.join([*NEURAL.values(), *TASKS.values()])}; {', '.join(DIGITAL.values())}, each with or without :SCHEME, which is "
+        f"{', '.join([*NEURAL.values(), *TASKS.values()])}; "
+        f"{', '.join(DIGITAL.values())}, each with or without :SCHEME, which is "
         f"{ADAPTIVE} or a fixed one such as 16qam-1/2 or nr1-13; user:{USER[0]} to user:{USER[-1]}"
     )
 

@@ -1,9 +1,9 @@
 """What is asked of the worker and what it answers, as PDUs. NumPy alone.
 
 A request has "op" and an "id" of the client's choice, which the reply to it has as well. Ops are "encode" (answered by
-"encoded"), "decode" ("decoded", or "classified" where a codec or a teacher behind it delivers a class), "carry"
-("carried"; by `semlink serve` alone), "cancel" ("cancelled") and "status" ("status"); any of them may be answered by "error" with a "message". Any request that takes work may have "deadline_ms",
-after which it is answered by an error and not computed.
+"encoded"), "decode" ("decoded", or "classified" where a class is delivered), "carry" ("carried"; by `semlink serve`
+alone), "cancel" ("cancelled") and "status" ("status"); any of them may be answered by "error" with a "message". Any
+request that takes work may have "deadline_ms", after which it is answered by an error and not computed.
 """
 
 from __future__ import annotations

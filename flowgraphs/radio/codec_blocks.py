@@ -12,6 +12,7 @@ from gnuradio import gr
 from semlink.flowgraphs.protocol import (
     ADDRESS,
     DIGITAL,
+    TASKS,
     Pdu,
     codec_name,
     decode_request,
@@ -111,7 +112,8 @@ class _Decoder(_Coder):
     def _take(self, message: Any) -> None:  # noqa: ANN401
         frame = received_of(message)
         codec_name(frame.header.codec)  # which checks it
-        if (frame.header.codec in DIGITAL) == self._digital:
+        judged = self.receiver and frame.header.codec in TASKS  # a class already: no receiver takes it
+        if (frame.header.codec in DIGITAL) == self._digital and not judged:
             request = decode_request(frame.header, frame.symbols, frame.n0, receiver=self.receiver)
             self.errands.ask(request, describe_frame(frame))
 
@@ -205,7 +207,8 @@ class jscc_decoder(_Decoder):  # noqa: N801
 
     Args:
         address: of `semlink worker`, or "in-process".
-        receiver: behind the codec, such as "sft", or "classify:tiniest" for a class instead of the image.
+        receiver: behind codecs of images, such as "sft", or "classify:tiniest" for a class instead of the image;
+            frames of codecs that classify are then left alone.
         keys: as of `jscc_encoder`.
 
     Raises:

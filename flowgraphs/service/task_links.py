@@ -11,7 +11,7 @@ from semlink.neural.classifiers import (
     TEACHERS,
     LabelCodec,
     TaskCard,
-    TaskCodec,
+    TaskLink,
     Teacher,
     load_task,
     load_teacher,
@@ -29,7 +29,7 @@ class TaskLinks:
     """Task codecs and teachers, loaded when they are first asked for. Several threads may ask."""
 
     def __init__(self) -> None:
-        self._teachers, self._codecs = Kept[Teacher](len(TEACHERS)), Kept[TaskCodec](1)
+        self._teachers, self._codecs = Kept[Teacher](len(TEACHERS)), Kept[TaskLink](1)
         self._cards = Lately[dict[str, TaskCard]](LOOK_S)
 
     @property
@@ -37,7 +37,7 @@ class TaskLinks:
         """Networks that were loaded for the thread that asks this."""
         return self._teachers.loads + self._codecs.loads
 
-    def within(self, name: str, ratio: float) -> TaskCodec | LabelCodec:
+    def within(self, name: str, ratio: float) -> TaskLink | LabelCodec:
         """The codec of this name, to send as much as it can in a budget of ratio · 3 · 32 · 32 channel uses.
 
         Raises:
@@ -50,7 +50,7 @@ class TaskLinks:
         whole = min(budget, codec.tokens * codec.token_symbols)
         return self.of_uses(name, whole - whole % codec.token_symbols)
 
-    def of_uses(self, name: str, uses: int) -> TaskCodec | LabelCodec:
+    def of_uses(self, name: str, uses: int) -> TaskLink | LabelCodec:
         """The codec of this name that sends so many channel uses.
 
         Raises:
@@ -81,5 +81,5 @@ class TaskLinks:
             raise ValueError(f"codec {name!r}: no weights here")
         return cards[name].sha256
 
-    def _codec(self, name: str) -> TaskCodec:
+    def _codec(self, name: str) -> TaskLink:
         return self._codecs.get(self.sha256(name), lambda: load_task(name))

@@ -14,7 +14,9 @@ from semlink.neural.classifiers import TEACHERS
 MAX_REALISATION = (1 << 31) - 1
 OUTAGE = "outage"
 """The scheme that needs to know the channel's statistics, beside those of `codebook`."""
-_RECEIVER = re.compile(rf"[a-z0-9]+(-[a-z0-9]+)*(:[a-z]+=[a-z0-9]+(,[a-z]+=[a-z0-9]+)*)?|{CLASSIFY}({'|'.join(TEACHERS)})")
+_RECEIVER = re.compile(
+    rf"[a-z0-9]+(-[a-z0-9]+)*(:[a-z]+=[a-z0-9]+(,[a-z]+=[a-z0-9]+)*)?|{CLASSIFY}({'|'.join(TEACHERS)})"
+)
 
 
 def read_request(request: Pdu, *, carries: bool) -> Job:
@@ -87,4 +89,5 @@ def check_receivers(text: str) -> None:
     """Raise ValueError unless receivers are named as this package names them: never by a file of this machine."""
     for one in text.split(JOINT):
         if not _RECEIVER.fullmatch(one):
-            raise ValueError(f"receiver {one[:60]!r} must be one of `semlink zoo` by name, such as sft or sft:steps=1, or {CLASSIFY}{'|'.join(TEACHERS)}")
+            offer = f"one of `semlink zoo` by name, such as sft or sft:steps=1, or {_TEACHERS}"
+            raise ValueError(f"receiver {one[:60]!r} must be {offer}")

@@ -8,11 +8,13 @@ from semlink.neural.classifiers.task_cards import (
     TASK_MODELS,
     TaskCard,
     build_task,
+    find_teacher,
     load_task,
     read_task_card,
     task_cards,
     write_task_card,
 )
+from semlink.neural.classifiers.task_link import TaskLink
 from semlink.neural.classifiers.teachers import TEACHERS, Teacher, load_teacher, multiply_adds
 
 __all__ = [
@@ -24,8 +26,10 @@ __all__ = [
     "Seen",
     "TaskCard",
     "TaskCodec",
+    "TaskLink",
     "Teacher",
     "build_task",
+    "find_teacher",
     "least_uses",
     "load_task",
     "load_teacher",

@@ -36,6 +36,7 @@ CHOICES = {
     "schedule": ("cosine", "constant", "drop"),
     "precision": ("float32", "bf16"),
     "device": ("cpu", "cuda"),
+    "labelled": ("cifar10", "cifar100"),
 }
 
 
@@ -82,7 +83,8 @@ class Settings:
     validate_every: int = 2_000
     task: str = "codec"  # what is trained: a codec, or a receiver behind a frozen one: see `TASKS`
     codec: str = ""  # the frozen one: zoo:NAME, or a weights file with its card beside it, or any name if it is given
-    teacher: str = ""  # of a task codec: see `semlink.neural.classifiers.TEACHERS`
+    teacher: str = ""  # of a task codec: see `semlink.neural.classifiers.find_teacher`; none where labels alone teach
+    labelled: str = "cifar10"  # the images that a task codec learns from, or cifar100
     temperature: float = 4.0  # at which the teacher's logits are learnt
     shift: int = 0  # pixels that an image to be classified is moved by at most, each way
 
@@ -165,8 +167,8 @@ def _check_stage(settings: Settings) -> None:
         said = f"it must be one of: {', '.join(TASK_MODELS)}: other codecs give images, not logits"
         raise ValueError(f"model={settings.model!r} with task={settings.task!r}: {said}")
     build_task(settings.model, settings.network)
-    if not settings.teacher:
-        raise ValueError(f"teacher='' must name a teacher: task={settings.task!r} learns from one")
+    if not settings.teacher and any(settings.loss.get(part) for part in ("features", "logits")):
+        raise ValueError("teacher='' must name a teacher: loss has weights of its features or logits")
     if settings.codec or settings.rates:
         raise ValueError(f"codec and rates must be empty with task={settings.task!r}")
     if settings.precision != "float32":

@@ -22,8 +22,8 @@ RADIO = Path(__file__).parents[3] / "flowgraphs" / "radio"
 
 
 @pytest.fixture(scope="module")
-def task_worker(radio_python: str) -> Iterator[str]:  # noqa: ARG001 - leaves the test out
-    with worker_process(["--threads=1", "--codec=task", "--codec=deepjscc"]) as where:
+def task_worker(radio_python: str) -> Iterator[str]:
+    with worker_process(["--threads=1", "--codec=task", "--codec=deepjscc+classify:tiniest"]) as where:
         yield where
 
 

@@ -50,9 +50,7 @@ def arrived(sent: EncodedImage, receiver: str = "") -> Pdu:
 
 
 @pytest.mark.parametrize(("codec", "uses"), [("task", 32), ("label:tiniest", 32)])
-def test_the_class_is_the_codecs_own(
-    service: Service, images: list[NDArray[np.uint8]], codec: str, uses: int
-) -> None:
+def test_the_class_is_the_codecs_own(service: Service, images: list[NDArray[np.uint8]], codec: str, uses: int) -> None:
     """In one batch as in a reply of its own, whatever is sent within the budget of channel uses."""
     sent = [service.encode(image, codec=codec, ratio=1 / 6, esno_db=ESNO_DB) for image in images]
     assert {one.header.symbols for one in sent} == {uses}
@@ -67,7 +65,9 @@ def test_the_class_is_the_codecs_own(
     assert [one.confidence for one in got] == pytest.approx(odds.amax(dim=1).tolist(), abs=1e-4)
     assert [one.name for one in got] == [CIFAR10_CLASSES[one.label] for one in got]
     assert {(one.codec, one.failed) for one in got} == {(codec, False)}
-    assert service.classify(sent[0].header, requests[0].arrays["symbols"], requests[0].arrays["n0"]).label == got[0].label
+    assert (
+        service.classify(sent[0].header, requests[0].arrays["symbols"], requests[0].arrays["n0"]).label == got[0].label
+    )
 
 
 def test_a_smaller_budget_sends_fewer_tokens(service: Service, images: list[NDArray[np.uint8]]) -> None:
