@@ -27,8 +27,8 @@ FORM = "TEACHER is tiniest, resnet20, resnet56, task or FILE.safetensors, or MOD
 def make_teacher(name: str) -> Teacher:
     """The teacher of this name, the student of a task codec, or a module of one's own.
 
-    One's own is MODULE:NAME, or the entry point of `semlink.classifiers`; it takes images in [0, 1] and gives logits (b, k), or features and logits. It may say by an attribute `side`
-    what images it takes, in pixels a side.
+    One's own is MODULE:NAME, or the entry point of `semlink.classifiers`; it takes images in [0, 1] and gives logits
+    (b, k), or features and logits. It may say by an attribute `side` what images it takes, in pixels a side.
 
     Raises:
         ValueError: an unknown name, a file that is not to be had, or a module that cannot be made or is no classifier.

@@ -102,7 +102,7 @@ def test_a_class_is_carried_and_kept(service: Service, images: list[NDArray[np.u
     assert [one.meta["result_hit"] for one in again] == [True] * 6
     right = sum(one.label == int(label) for one, label in zip(got, cifar10_labels("test"), strict=False))
     assert right >= 4
-    with pytest.raises(ValueError, match="array image is missing|height is missing"):
+    with pytest.raises(ValueError, match="is missing"):
         read_carried(first[0])
 
 
@@ -111,7 +111,7 @@ def test_a_class_is_carried_and_kept(service: Service, images: list[NDArray[np.u
     [
         ("task+classify:tiniest", "receiver classify:tiniest: takes images; task delivers a class"),
         ("deepjscc+classify:os:system", "receiver 'classify:os:system' must be one of `semlink zoo` by name"),
-        ("deepjscc+classify:/etc/passwd", "or classify:tiniest|resnet20|resnet56"),
+        ("deepjscc+classify:/etc/passwd", "or classify:(tiniest|resnet20|resnet56)"),
         ("label:resnet110", "codec='label:resnet110' must be one of: deepjscc"),
     ],
 )

@@ -170,7 +170,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         names.append(name)
         return Bright()
 
-    monkeypatch.setattr(lessons, "load_teacher", load)
+    monkeypatch.setattr(lessons, "find_teacher", load)
     return names
 
 
