@@ -1,5 +1,6 @@
 """Speed on this machine, and the block error rates of the digital link."""
 
+from semlink.flowgraphs.bench.ablations import ablation_table, run_ablations
 from semlink.flowgraphs.bench.against import run_against
 from semlink.flowgraphs.bench.bler import run_bler
 from semlink.flowgraphs.bench.channels import run_channels
@@ -15,6 +16,7 @@ from semlink.flowgraphs.bench.studies import run_studies
 
 __all__ = [
     "GSC_WAYS",
+    "ablation_table",
     "asker",
     "gsc_lines",
     "gsc_table",
@@ -22,6 +24,7 @@ __all__ = [
     "load_table",
     "measure_gsc_table",
     "measure_quality",
+    "run_ablations",
     "run_against",
     "run_bench",
     "run_bler",

@@ -168,6 +168,40 @@ def receivers(
     run_receivers(codec=codec, channel=channel, esno_db=esno, images=images, threads=threads, as_json=json)
 
 
+@app.command("task")
+@can_be_quiet
+def task(
+    out: Annotated[Path, typer.Option(help="Folder of the trainings; what is there already is not trained again.")],
+    first: Annotated[Path, typer.Option(help="Recipe of the first stage.")] = Path("neural/recipes/task-distil.toml"),
+    second: Annotated[Path, typer.Option(help="Recipe of the second.")] = Path("neural/recipes/task.toml"),
+    steps: Annotated[str, typer.Option(help="Of the two stages, for every way of training alike.")] = "4500,600",
+    seeds: Annotated[str, typer.Option(help="Of the trainings.")] = "0",
+    images: Annotated[int, typer.Option(min=1, max=10_000, help="Of CIFAR-10's test set, the first ones.")] = 2000,
+    json: AsJson = False,
+) -> None:
+    """The task codec without each of its parts, all trained alike, beside the digital links: accuracy, hours."""
+    from semlink.flowgraphs.bench import run_ablations
+
+    lengths, numbers = whole_numbers("--steps", steps, least=1), whole_numbers("--seeds", seeds, least=0)
+    if len(lengths) != 2:
+        raise ValueError(f"--steps {steps!r} must be two whole numbers, such as 4500,600")
+    run_ablations(
+        out, first=first, second=second, steps=(lengths[0], lengths[1]), seeds=numbers, images=images, as_json=json
+    )
+
+
+def whole_numbers(option: str, text: str, *, least: int) -> list[int]:
+    """Whole numbers between commas, each once.
+
+    Raises:
+        ValueError: something else, or one below `least`.
+    """
+    parts = text.split(",")
+    if not all(part.isdecimal() and int(part) >= least for part in parts) or len(set(parts)) < len(parts):
+        raise ValueError(f"{option} {text!r} must be whole numbers from {least}, each once, between commas")
+    return [int(part) for part in parts]
+
+
 @app.command()
 def bler(
     scheme: Annotated[

@@ -11,6 +11,7 @@ from semlink.baselines.blocks import CODES
 from semlink.baselines.ideal import BOUNDS
 from semlink.baselines.mcs import MCS_TABLE, NR_TABLE_1, NR_TABLE_2
 from semlink.baselines.sources import SOURCES
+from semlink.flowgraphs.specs.feature_link import FEATURES, FEATURES_FORM
 from semlink.flowgraphs.specs.own_blocks import own_names, register_sources
 from semlink.flowgraphs.specs.receivers import FORM
 from semlink.neural import zoo
@@ -112,10 +113,15 @@ def _tasks() -> CodecGroup:
         f"label:{name}": f"the class that {name} sees at the transmitter ({one.accuracy})"
         for name, one in TEACHERS.items()
     }
+    named |= {
+        f"{FEATURES}:adaptive,teacher={name}": f"the features of {name} by a quantiser, 5G LDPC and QAM"
+        for name in TEACHERS
+    }
     named |= {f"CODEC+classify:{name}": f"{name} looks at what CODEC shows" for name in TEACHERS}
     named |= {name: f"made for the task, distilled from {card.teacher}" for name, card in task_cards().items()}
     form = (
-        "label:TEACHER[:uses=N], CODEC+classify:TEACHER, TASK[:uses=N]; TEACHER may be MODULE:NAME of a torch.nn.Module"
+        f"label:TEACHER[:uses=N], {FEATURES_FORM}, CODEC+classify:TEACHER, TASK[:uses=N]; TEACHER may be a task codec, "
+        "for its student, or MODULE:NAME of a torch.nn.Module"
     )
     return CodecGroup("links that deliver a class: images need labels", form, named)
 

@@ -23,6 +23,7 @@ from semlink.baselines.ideal import BOUNDS, CapacityCodec
 from semlink.baselines.separate import separate_codec
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs import receivers as receiver_specs
+from semlink.flowgraphs.specs.feature_link import FEATURES_FORM, make_feature_link
 from semlink.flowgraphs.specs.labels import class_folders, numbered
 from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, own_names, register_sources
 from semlink.flowgraphs.specs.teachers import FORM as TEACHER_FORM
@@ -196,7 +197,7 @@ def codec_forms() -> str:
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
         f"{'|'.join(kodak_rd.names())}; {receiver_specs.FORM} with RECEIVER "
         f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; CODEC+classify:TEACHER, label:TEACHER[:uses=N], "
-        f"where {TEACHER_FORM}; {'|'.join(task_cards())}[:uses=N]; "
+        f"{FEATURES_FORM}, where {TEACHER_FORM}; {'|'.join(task_cards())}[:uses=N]; "
         f"MODULE:NAME for a codec of one's own" + "".join(f", {name}" for name in own_names("codecs"))
     )
 
@@ -256,7 +257,7 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
     if name in zoo_codecs():
         return zoo.load(name, ratio=ratio)
     try:
-        if link := make_task_link(name):
+        if link := make_feature_link(name, channel) or make_task_link(name):
             return link
     except ValueError as error:
         raise ValueError(f"--codec {name}: {error}") from error
