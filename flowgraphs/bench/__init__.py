@@ -7,6 +7,7 @@ from semlink.flowgraphs.bench.channels import run_channels
 from semlink.flowgraphs.bench.codes import run_codes
 from semlink.flowgraphs.bench.everything import run_bench
 from semlink.flowgraphs.bench.gsc import GSC_WAYS, gsc_lines, gsc_table, measure_gsc_table, run_gsc_table
+from semlink.flowgraphs.bench.heads import HEAD_LINKS, heads_table, run_heads
 from semlink.flowgraphs.bench.neural import run_neural
 from semlink.flowgraphs.bench.peers import run_peers
 from semlink.flowgraphs.bench.radio import run_radio
@@ -16,10 +17,12 @@ from semlink.flowgraphs.bench.studies import run_studies
 
 __all__ = [
     "GSC_WAYS",
+    "HEAD_LINKS",
     "ablation_table",
     "asker",
     "gsc_lines",
     "gsc_table",
+    "heads_table",
     "load_figures",
     "load_table",
     "measure_gsc_table",
@@ -31,6 +34,7 @@ __all__ = [
     "run_channels",
     "run_codes",
     "run_gsc_table",
+    "run_heads",
     "run_neural",
     "run_peers",
     "run_radio",

@@ -190,6 +190,24 @@ def task(
     )
 
 
+@app.command("heads")
+@can_be_quiet
+def heads(
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(help="task, or label:TEACHER. May be repeated.", show_default="task, label:task, label:resnet56"),
+    ] = None,
+    esno: Annotated[float, typer.Option(help="Es/N0 in dB over AWGN.")] = 0.0,
+    train: Annotated[int, typer.Option(min=100, max=50_000, help="Receptions that a head is trained on.")] = 10_000,
+    images: Annotated[int, typer.Option(min=1, max=10_000, help="Of the test sets, the first ones.")] = 2000,
+    json: AsJson = False,
+) -> None:
+    """Tasks that the transmitter does not know: linear heads on what arrives, minutes; needs CIFAR-100."""
+    from semlink.flowgraphs.bench import HEAD_LINKS, run_heads
+
+    run_heads(links=codec or HEAD_LINKS, esno_db=esno, train=train, images=images, as_json=json)
+
+
 def whole_numbers(option: str, text: str, *, least: int) -> list[int]:
     """Whole numbers between commas, each once.
 

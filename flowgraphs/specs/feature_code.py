@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 PRECISION = 12
 """Bits of the probabilities that the arithmetic code reckons with."""
-ROUNDS = 100
+ROUNDS = 1000
 """Of Lloyd's algorithm, at most."""
 
 
