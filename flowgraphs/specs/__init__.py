@@ -28,6 +28,7 @@ from semlink.flowgraphs.specs.own_blocks import (
     own_names,
     source_files,
 )
+from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.receivers import JOINT, receive_with, split_codec
 from semlink.flowgraphs.specs.teachers import CLASSIFY, LABEL, block_of, make_teacher
 
@@ -38,6 +39,7 @@ __all__ = [
     "JOINT",
     "LABEL",
     "LABELLED",
+    "PRINTED",
     "PUBLISHED",
     "CodecGroup",
     "Kind",

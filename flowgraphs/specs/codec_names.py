@@ -13,6 +13,7 @@ from semlink.baselines.mcs import MCS_TABLE, NR_TABLE_1, NR_TABLE_2
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs.feature_link import FEATURES, FEATURES_FORM
 from semlink.flowgraphs.specs.own_blocks import own_names, register_sources
+from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.receivers import FORM
 from semlink.neural import zoo
 from semlink.neural.classifiers import TEACHERS, task_cards
@@ -97,6 +98,8 @@ def _ceilings() -> CodecGroup:
 
 def _published() -> CodecGroup:
     named = {f"{PUBLISHED}{name}": "rate-distortion curve, on the set kodak over awgn" for name in kodak_rd.names()}
+    printed = {name: f"accuracy on {one.images} over awgn: {one.preparation}" for name, one in PRINTED.items()}
+    named |= {f"{PUBLISHED}{name}": said for name, said in printed.items()}
     return CodecGroup("published curves, beside another codec", "", named)
 
 

@@ -26,6 +26,7 @@ from semlink.flowgraphs.specs import receivers as receiver_specs
 from semlink.flowgraphs.specs.feature_link import FEATURES_FORM, make_feature_link
 from semlink.flowgraphs.specs.labels import class_folders, numbered
 from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, own_names, register_sources
+from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.teachers import FORM as TEACHER_FORM
 from semlink.flowgraphs.specs.teachers import make_task_link
 from semlink.neural import zoo
@@ -195,7 +196,7 @@ def codec_forms() -> str:
         f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13; SOURCE-capacity[:{'|'.join(BOUNDS)}]; "
         f"SOURCE-ldpc-qam:all for "
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
-        f"{'|'.join(kodak_rd.names())}; {receiver_specs.FORM} with RECEIVER "
+        f"{'|'.join([*kodak_rd.names(), *PRINTED])}; {receiver_specs.FORM} with RECEIVER "
         f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; CODEC+classify:TEACHER, label:TEACHER[:uses=N], "
         f"{FEATURES_FORM}, where {TEACHER_FORM}; {'|'.join(task_cards())}[:uses=N]; "
         f"MODULE:NAME for a codec of one's own" + "".join(f", {name}" for name in own_names("codecs"))
@@ -284,17 +285,18 @@ def frozen_codec(settings: Settings) -> Codec | None:
 
 
 def published_curves(names: Sequence[str], words: Sequence[str], *, channel: Channel) -> list[str]:
-    """The names of published rate-distortion curves among the codecs.
+    """The names of published curves among the codecs: of rate and distortion, or printed accuracies.
 
     Raises:
         ValueError: an unknown one, or conditions for which none is published.
     """
     curves = [name.removeprefix(PUBLISHED) for name in names if name.startswith(PUBLISHED)]
     for curve in curves:
-        if curve not in kodak_rd.names():
-            raise ValueError(f"--codec {PUBLISHED}{curve}: must be one of: {', '.join(kodak_rd.names())}")
-        if list(words) != ["kodak"] or not isinstance(channel, AWGN):
-            raise ValueError(f"--codec {PUBLISHED}{curve}: published for the set kodak, and drawn on awgn alone")
+        if curve not in (*kodak_rd.names(), *PRINTED):
+            raise ValueError(f"--codec {PUBLISHED}{curve}: must be one of: {', '.join([*kodak_rd.names(), *PRINTED])}")
+        images = PRINTED[curve].images if curve in PRINTED else "kodak"
+        if {word.partition(":")[0] for word in words} != {images} or not isinstance(channel, AWGN):
+            raise ValueError(f"--codec {PUBLISHED}{curve}: published for the set {images}, and drawn on awgn alone")
     return curves
 
 
