@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from semlink.neural.classifiers import TASK_MODELS, build_task
+from semlink.neural.classifiers import TASK_MODELS, build_task, read_architecture
 from semlink.neural.diffusion import TASKS, build_receiver
 from semlink.neural.models import RateAdaptive, build
 from semlink.phy.channels import AWGN, Rayleigh
@@ -211,6 +211,9 @@ def _is_number(value: object) -> bool:
 def read_recipe(path: str | Path) -> Settings:
     """The settings in a TOML file.
 
+    Beside the fields of `Settings` it may have `architecture`, the path of a file of `read_architecture`, seen from the
+    working folder, in place of the network's widths, blocks and cells.
+
     Raises:
         ValueError: the file is missing or no TOML, it has a field that `Settings` lacks or lacks one it needs, or a
             value is out of range.
@@ -219,13 +222,25 @@ def read_recipe(path: str | Path) -> Settings:
         values = read_toml(Path(path))
     except (OSError, ValueError) as error:
         raise ValueError(f"recipe {path}: {error}") from error
-    allowed = [field.name for field in fields(Settings)]
+    allowed = [*(field.name for field in fields(Settings)), "architecture"]
     if unknown := set(values) - set(allowed):
         raise ValueError(f"recipe {path}: {', '.join(sorted(unknown))} must be among: {', '.join(allowed)}")
     if "name" not in values:
         raise ValueError(f"recipe {path}: lacks name")
     given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     try:
+        if "architecture" in given:
+            given["network"] = _with_architecture(given.get("network", {}), given.pop("architecture"))
         return Settings(**given)
     except ValueError as error:
         raise ValueError(f"recipe {path}: {error}") from error
+
+
+def _with_architecture(network: object, path: object) -> dict[str, Any]:
+    """The arguments of a network, those of the student from a file."""
+    if not isinstance(path, str) or not isinstance(network, Mapping):
+        raise ValueError(f"architecture={path!r} must be a path, and network a table")
+    own = asdict(read_architecture(Path(path)))
+    if twice := sorted(own.keys() & network.keys()):
+        raise ValueError(f"architecture={path!r} says {', '.join(own)}; network must not say {', '.join(twice)}")
+    return {**network, **own}
