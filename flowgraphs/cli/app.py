@@ -19,6 +19,7 @@ import typer
 from semlink.flowgraphs.cli import bench as bench_commands
 from semlink.flowgraphs.cli import serving, told
 from semlink.flowgraphs.cli.gsc import gsc
+from semlink.flowgraphs.cli.search import search
 
 # In a help text a bracket before a small letter is escaped: rich would take it for markup and leave it out.
 # The heavy imports (PyTorch, Sionna) wait until a command runs: `semlink --help` answers at once.
