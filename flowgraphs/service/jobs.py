@@ -158,11 +158,12 @@ class Trip:
 
     def reply(self, shown: NDArray[Any], id: Scalar | None) -> Pdu:
         """The answer, once all is done, of an image (h, w, 3) or logits (k,)."""
-        if self.op == "decode":
-            return with_id(answer(shown, failed=self.failed, codec=self.label), id)
         hits = {"encoded_hit": self.encoded_hit, "result_hit": self.result_hit}
         said = {"failed": self.failed, "codec": self.label, "slot": self.slot}
-        return with_id(carried_reply(shown, classes=_classes(self.label), **said, **hits), id)
+        pdu = carried_reply(shown, classes=_classes(self.label), **said, **hits)
+        if self.op == "decode":
+            pdu = replace(pdu, meta={**pdu.meta, "op": "classified" if shown.ndim == 1 else "decoded"})
+        return with_id(pdu, id)
 
 
 class Job(NamedTuple):

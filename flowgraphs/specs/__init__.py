@@ -30,11 +30,12 @@ from semlink.flowgraphs.specs.own_blocks import (
 )
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.receivers import JOINT, receive_with, split_codec
-from semlink.flowgraphs.specs.teachers import CLASSIFY, LABEL, block_of, make_teacher
+from semlink.flowgraphs.specs.teachers import CLASSIFY, FEATURES, LABEL, block_of, make_teacher
 
 __all__ = [
     "CLASSIFY",
     "DEFAULT_MCS",
+    "FEATURES",
     "FORM",
     "JOINT",
     "LABEL",

@@ -11,10 +11,11 @@ from semlink.baselines.blocks import CODES
 from semlink.baselines.ideal import BOUNDS
 from semlink.baselines.mcs import MCS_TABLE, NR_TABLE_1, NR_TABLE_2
 from semlink.baselines.sources import SOURCES
-from semlink.flowgraphs.specs.feature_link import FEATURES, FEATURES_FORM
+from semlink.flowgraphs.specs.feature_link import FEATURES_FORM
 from semlink.flowgraphs.specs.own_blocks import own_names, register_sources
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.receivers import FORM
+from semlink.flowgraphs.specs.teachers import FEATURES
 from semlink.neural import zoo
 from semlink.neural.classifiers import TEACHERS, task_cards
 from semlink.neural.diffusion import receiver_cards

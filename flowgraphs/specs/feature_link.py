@@ -17,7 +17,7 @@ from semlink.baselines.blocks import Plan, channel_decode, channel_encode, plan_
 from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
 from semlink.baselines.separate import C_INIT, HEADER_BITS
 from semlink.flowgraphs.specs.feature_code import Quantiser, train_quantiser
-from semlink.flowgraphs.specs.teachers import make_teacher
+from semlink.flowgraphs.specs.teachers import FEATURES, make_teacher
 from semlink.neural.classifiers import Teacher
 from semlink.phy.channels import AWGN
 from semlink.phy.constellation import QAM
@@ -25,8 +25,6 @@ from semlink.phy.fec import descramble_llr, scramble
 from semlink.phy.link import Channel, Decoded, Frame, Received, check_image
 from semlink.phy.sources import cifar10_bytes
 
-FEATURES = "features-ldpc-qam"
-"""How the name of the digital feature link begins."""
 FEATURES_FORM = f"{FEATURES}:SCHEME,teacher=TEACHER[,bits=1-6][,uses=N]"
 """Its name in words; SCHEME is adaptive, outage or a fixed one."""
 TRAINED = 1000
@@ -213,6 +211,8 @@ def make_feature_link(name: str, channel: Channel) -> FeatureLink | None:
     if not 1 <= bits <= MOST_BITS:
         raise ValueError(f"{name}: bits={bits} must be from 1 to {MOST_BITS}, for each feature")
     fixed = None if scheme in ("adaptive", "outage") else parse_mcs(scheme)
+    if scheme == "outage" and getattr(channel, "labels", {}).get("csi") == "none":
+        raise ValueError(f"{name}: nobody knows the fades with --csi none")
     teacher = make_teacher(given["teacher"])
     fading = channel if scheme == "outage" else None
     return FeatureLink(teacher, trained_quantiser(given["teacher"], bits), uses=uses, scheme=fixed, fading=fading)

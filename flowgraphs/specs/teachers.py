@@ -21,6 +21,8 @@ CLASSIFY = "classify:"
 """How the name of a teacher behind a codec begins."""
 LABEL = "label:"
 """How the name of a codec that sends labels begins."""
+FEATURES = "features-ldpc-qam"
+"""How the name of the digital feature link begins."""
 FORM = "TEACHER is tiniest, resnet20, resnet56, task or FILE.safetensors, or MODULE:NAME of a torch.nn.Module"
 
 
@@ -59,7 +61,9 @@ def make_task_link(name: str) -> LabelCodec | TaskLink | None:
 
 
 def block_of(part: str) -> tuple[str, Kind]:
-    """What of one's own may stand in a part of a codec's name: a teacher after classify: or label:, or a codec."""
+    """What of one's own may stand in a part of a codec's name: a teacher, or a codec."""
+    if named := re.fullmatch(rf"{FEATURES}:.*?,teacher=([^,]+).*", part):
+        return named[1], "classifiers"
     for prefix in (CLASSIFY, LABEL):
         if part.startswith(prefix):
             return re.sub(r":uses=.*$", "", part.removeprefix(prefix)), "classifiers"

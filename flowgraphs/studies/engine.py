@@ -26,7 +26,7 @@ from semlink.flowgraphs.comparison import (
     pixels,
     usual_realisations,
 )
-from semlink.flowgraphs.specs import JOINT, load_images, load_labels, make_channel, make_codecs, parse_metrics
+from semlink.flowgraphs.specs import FEATURES, JOINT, load_images, load_labels, make_channel, make_codecs, parse_metrics
 from semlink.flowgraphs.studies.plan import Plan, Point
 from semlink.phy import metrics
 from semlink.phy.impairments import Medium
@@ -241,7 +241,7 @@ class Engine:
         if key not in self._codecs:
             made = make_codecs([point.codec], ratio=point.ratio, mcs=self.study.mcs, channel=channel)[point.codec]
             same = (one for (name, ratio, _), one in self._codecs.items() if (name, ratio) == key[:2])
-            scheme = point.codec.partition(JOINT)[0].rpartition(":")[2]  # a receiver behind it changes nothing
+            scheme = scheme_of(point.codec)  # a receiver behind it changes nothing
             heeds = not {scheme, self.study.mcs}.isdisjoint(("outage", "genie"))
             self._codecs[key] = made if heeds else next(same, made)
         return self._codecs[key]
@@ -265,6 +265,12 @@ class _Frames:
             _, dropped = self._kept.popitem(last=False)
             self._bytes -= dropped.symbols.nbytes
         return frame
+
+
+def scheme_of(codec: str) -> str:
+    """What a name has as its scheme, "" of a codec without any."""
+    stem, _, said = codec.partition(JOINT)[0].partition(":")
+    return said.partition(",")[0] if stem == FEATURES else codec.partition(JOINT)[0].rpartition(":")[2]
 
 
 def _row(tally: Tally, point: Point) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from semlink.baselines.mcs import parse_mcs
-from semlink.flowgraphs.specs import feature_link
+from semlink.flowgraphs.specs import block_of, feature_link
 from semlink.flowgraphs.specs.feature_code import PRECISION, train_quantiser
 from semlink.flowgraphs.specs.feature_link import FeatureLink, make_feature_link
+from semlink.flowgraphs.studies.engine import scheme_of
 from semlink.neural.classifiers import Seen, Teacher
 from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.link import Link, Received
@@ -164,3 +165,12 @@ def test_a_teacher_without_a_head_is_refused(images: Tensor) -> None:
     flat = Teacher("flat", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), side=32)
     with pytest.raises(ValueError, match="teacher flat: has no linear layer that makes its logits of its features"):
         link_of(flat, images)
+
+
+def test_a_study_knows_its_scheme_and_its_teacher() -> None:
+    assert scheme_of("features-ldpc-qam:outage,teacher=mine:Net,bits=2+sft") == "outage"
+    assert scheme_of("jpeg-ldpc-qam:outage+sft") == "outage"
+    assert scheme_of("label:tiniest:uses=8") == "uses=8"
+    assert block_of("features-ldpc-qam:adaptive,bits=2,teacher=mine:Net,uses=64") == ("mine:Net", "classifiers")
+    with pytest.raises(ValueError, match="nobody knows the fades with --csi none"):
+        make_feature_link("features-ldpc-qam:outage,teacher=tiniest", Rayleigh(csi="none"))
