@@ -90,7 +90,7 @@ def train_quantiser(features: Float[NDArray[np.float64], "n f"], bits: int) -> Q
     levels = _lloyd(np.sort(alike, axis=None), 1 << bits)
     index = _nearest(alike, levels)
     seen = np.stack([np.bincount(column, minlength=len(levels)) for column in index.T])
-    return Quantiser(mean, std, levels, _to_counts(seen + 1.0))
+    return Quantiser(mean, std, levels, _to_counts(seen.astype(np.float64) + 1))
 
 
 def _lloyd(values: Float[NDArray[np.float64], " n"], count: int) -> Float[NDArray[np.float64], " k"]:
@@ -109,7 +109,8 @@ def _lloyd(values: Float[NDArray[np.float64], " n"], count: int) -> Float[NDArra
 
 
 def _nearest(values: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.searchsorted((levels[1:] + levels[:-1]) / 2, values)
+    found: NDArray[np.int64] = np.searchsorted((levels[1:] + levels[:-1]) / 2, values)
+    return found
 
 
 def _to_counts(seen: Float[NDArray[np.float64], "f k"]) -> Int[NDArray[np.int64], "f k"]:
