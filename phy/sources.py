@@ -30,6 +30,29 @@ from semlink.phy.pictures import read_levels, read_pixels
 SAMPLES = ("astronaut", "chelsea", "coffee")
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 """The names of CIFAR-10's classes, in the order of its labels."""
+CIFAR100_GROUPS = (
+    "aquatic_mammals",
+    "fish",
+    "flowers",
+    "food_containers",
+    "fruit_and_vegetables",
+    "household_electrical_devices",
+    "household_furniture",
+    "insects",
+    "large_carnivores",
+    "large_man-made_outdoor_things",
+    "large_natural_outdoor_scenes",
+    "large_omnivores_and_herbivores",
+    "medium_mammals",
+    "non-insect_invertebrates",
+    "people",
+    "reptiles",
+    "small_mammals",
+    "trees",
+    "vehicles_1",
+    "vehicles_2",
+)
+"""The names of CIFAR-100's coarse classes, in the order of their labels."""
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 CIFAR10_BATCHES = {  # file in the official archive: (mosaic in SEMLINK_DATA/cifar10, md5 of the file)
     "data_batch_1.bin": ("train1.webp", "5dd7e06a14cb22eb9f671a540d1b7c25"),
@@ -84,8 +107,7 @@ def cifar10(split: Literal["train", "test"]) -> Float[Tensor, "n 3 32 32"]:
 
 def cifar10_bytes(split: Literal["train", "test"]) -> UInt8[Tensor, "n 3 32 32"]:
     """As `cifar10`, in 8 bits a channel."""
-    if split not in ("train", "test"):
-        raise DataError(f"split={split!r} must be one of: train, test")
+    _check_split(split)
     names = [name for name in CIFAR10_BATCHES if (name == "test_batch.bin") == (split == "test")]
     folder = data_folder()
     if folder is not None and (folder / "cifar10").is_dir():
@@ -101,8 +123,7 @@ def cifar10_labels(split: Literal["train", "test"]) -> Int[Tensor, " n"]:
     Raises:
         DataError: as `cifar10`.
     """
-    if split not in ("train", "test"):
-        raise DataError(f"split={split!r} must be one of: train, test")
+    _check_split(split)
     folder = data_folder()
     if folder is not None and (folder / "cifar10").is_dir():
         return _labels(folder / "cifar10" / "labels.npz", f"{split}_y", len(CIFAR10_CLASSES))
@@ -120,23 +141,42 @@ def has_cifar10() -> bool:
     return (folder is not None and (folder / "cifar10").is_dir()) or (_cache() / "test_batch.bin").is_file()
 
 
-def cifar100() -> Float[Tensor, "10000 3 32 32"]:
-    """The test images of CIFAR-100 (Krizhevsky 2009), lossless: image i has class i % 100, so the first 100k are even.
+def cifar100(split: Literal["train", "test"] = "test") -> Float[Tensor, "n 3 32 32"]:
+    """CIFAR-100 (Krizhevsky 2009): 10,000 images of "test", lossless, or 50,000 of "train", AVIF at 42 dB.
+
+    Image i has class i % 100, so the first 100k are even.
 
     Raises:
-        DataError: `SEMLINK_DATA/cifar100` is not there.
+        DataError: another split, or `SEMLINK_DATA/cifar100` is not there.
     """
-    return torch.from_numpy(_mosaic(_cifar100_folder() / "test.webp")).float() / 255
+    return cifar100_bytes(split).float() / 255
 
 
-def cifar100_labels() -> tuple[Int[Tensor, " n"], tuple[str, ...]]:
-    """The fine classes of the images of `cifar100`, and their names in alphabetical order.
+def cifar100_bytes(split: Literal["train", "test"]) -> UInt8[Tensor, "n 3 32 32"]:
+    """As `cifar100`, in 8 bits a channel."""
+    _check_split(split)
+    names = ["test.webp"] if split == "test" else [f"train{i}.avif" for i in range(1, 6)]
+    return torch.from_numpy(np.concatenate([_mosaic(_cifar100_folder() / name) for name in names]))
+
+
+def cifar100_labels(
+    split: Literal["train", "test"] = "test", *, coarse: bool = False
+) -> tuple[Int[Tensor, " n"], tuple[str, ...]]:
+    """The classes of the images of `cifar100`, 100 fine or 20 coarse ones, and their names in alphabetical order.
 
     Raises:
         DataError: as `cifar100`.
     """
+    _check_split(split)
     path = _cifar100_folder() / "labels.npz"
-    return _labels(path, "test_y", 100), tuple(str(name) for name in _read_array(path, "classes"))
+    if coarse:
+        return _labels(path, f"{split}_coarse", len(CIFAR100_GROUPS)), CIFAR100_GROUPS
+    return _labels(path, f"{split}_y", 100), tuple(map(_text, _read_array(path, "classes")))
+
+
+def _check_split(split: str) -> None:
+    if split not in ("train", "test"):
+        raise DataError(f"split={split!r} must be one of: train, test")
 
 
 def _cifar100_folder() -> Path:
@@ -152,6 +192,10 @@ def _labels(path: Path, name: str, classes: int) -> Int[Tensor, " n"]:
     if labels.ndim != 1 or not len(labels) or not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise DataError(f"data {path}: {name} must be classes from 0 to {classes - 1}")
     return labels
+
+
+def _text(name: object) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def _read_array(path: Path, name: str) -> np.ndarray:

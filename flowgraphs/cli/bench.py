@@ -191,6 +191,58 @@ def receivers(
     run_receivers(codec=codec, channel=channel, esno_db=esno, images=images, threads=count, as_json=json)
 
 
+@app.command("task")
+@can_be_quiet
+def task(
+    out: Annotated[Path, typer.Option(help="Folder of the trainings; what is there already is not trained again.")],
+    first: Annotated[Path, typer.Option(help="Recipe of the first stage.")] = Path("neural/recipes/task-distil.toml"),
+    second: Annotated[Path, typer.Option(help="Recipe of the second.")] = Path("neural/recipes/task.toml"),
+    steps: Annotated[str, typer.Option(help="Of the two stages, for every way of training alike.")] = "4500,600",
+    seeds: Annotated[str, typer.Option(help="Of the trainings.")] = "0",
+    images: Annotated[int, typer.Option(min=1, max=10_000, help="Of CIFAR-10's test set, the first ones.")] = 2000,
+    json: AsJson = False,
+) -> None:
+    """The task codec without each of its parts, all trained alike, beside the digital links: accuracy, hours."""
+    from semlink.flowgraphs.bench import run_ablations
+
+    lengths, numbers = whole_numbers("--steps", steps, least=1), whole_numbers("--seeds", seeds, least=0)
+    if len(lengths) != 2:
+        raise ValueError(f"--steps {steps!r} must be two whole numbers, such as 4500,600")
+    run_ablations(
+        out, first=first, second=second, steps=(lengths[0], lengths[1]), seeds=numbers, images=images, as_json=json
+    )
+
+
+@app.command("heads")
+@can_be_quiet
+def heads(
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(help="task, or label:TEACHER. May be repeated.", show_default="task, label:task, label:resnet56"),
+    ] = None,
+    esno: Annotated[float, typer.Option(help="Es/N0 in dB over AWGN.")] = 0.0,
+    train: Annotated[int, typer.Option(min=100, max=50_000, help="Receptions that a head is trained on.")] = 10_000,
+    images: Annotated[int, typer.Option(min=1, max=10_000, help="Of the test sets, the first ones.")] = 2000,
+    json: AsJson = False,
+) -> None:
+    """Tasks that the transmitter does not know: linear heads on what arrives, minutes; needs CIFAR-100."""
+    from semlink.flowgraphs.bench import HEAD_LINKS, run_heads
+
+    run_heads(links=codec or HEAD_LINKS, esno_db=esno, train=train, images=images, as_json=json)
+
+
+def whole_numbers(option: str, text: str, *, least: int) -> list[int]:
+    """Whole numbers between commas, each once.
+
+    Raises:
+        ValueError: something else, or one below `least`.
+    """
+    parts = text.split(",")
+    if not all(part.isdecimal() and int(part) >= least for part in parts) or len(set(parts)) < len(parts):
+        raise ValueError(f"{option} {text!r} must be whole numbers from {least}, each once, between commas")
+    return [int(part) for part in parts]
+
+
 @app.command()
 @uses_threads
 def bler(

@@ -76,7 +76,9 @@ def _draw_accuracy(comparison: Comparison, axes: Axes) -> None:
     for codec, rows, colour, style in _curves(comparison):
         if not _known(rows, "accuracy"):
             continue
-        axes.plot(rows["esno_db"], 100 * rows["accuracy"], style, color=colour, label=_name(comparison, codec, rows))
+        printed = bool(rows["accuracy_low"].isna().all())
+        label = _name(comparison, codec, rows) + (", printed elsewhere, prepared otherwise" if printed else "")
+        axes.plot(rows["esno_db"], 100 * rows["accuracy"], ":" if printed else style, color=colour, label=label)
         low, high = 100 * rows["accuracy_low"], 100 * rows["accuracy_high"]
         axes.fill_between(rows["esno_db"], low, high, color=colour, alpha=0.2, linewidth=0)
     axes.set(ylabel="accuracy (%)", ylim=(0, 100))

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,7 @@ from semlink.flowgraphs.comparison.terminal import count_of, make_console, progr
 from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, Spread, check_samples, samplers, spreads
 from semlink.flowgraphs.comparison.uncertainty import describe as describe_spreads
 from semlink.flowgraphs.specs import (
+    PRINTED,
     PUBLISHED,
     check_count,
     default_codecs,
@@ -156,26 +158,35 @@ def _tell_broken(broken: Sequence[str], good: int) -> int:
 
 
 def add_published(table: pd.DataFrame, names: Sequence[str], ratio: float) -> pd.DataFrame:
-    """Rows for published rate-distortion curves at capacity: the mean of per-image PSNR is all that is known."""
+    """Rows for published curves: of rate and distortion at capacity, where only a mean PSNR is known, or accuracies."""
     levels = sorted(set(table["esno_db"]))
-    like = table.iloc[0]
     rows = [
-        {
-            **{
-                column: like[column]
-                for column in ("channel", "spec", "csi", "coherence", "equaliser", "seed", "images")
-            },
-            "codec": f"{PUBLISHED}{name}",
-            "esno_db": level,
-            "ratio": ratio,
-            "psnr_mean_db": float(kodak_psnr_at_capacity(name, ratio, shannon(level))),
-            "failed": 0,
-            "realisations": 1,
-        }
+        {**_unmeasured(table, name), **known}
         for name in names
-        for level in levels
+        for known in (_printed(name) if name in PRINTED else _at_capacity(name, ratio, levels))
     ]
     return pd.concat([table, pd.DataFrame(rows, columns=table.columns)], ignore_index=True) if rows else table
+
+
+def _unmeasured(table: pd.DataFrame, name: str) -> dict[str, Any]:
+    """What a published row has in common with those that were measured."""
+    like = table.iloc[0]
+    columns = ("channel", "spec", "csi", "coherence", "equaliser", "seed", "images")
+    said = {column: like[column] for column in columns}
+    return {**said, "codec": f"{PUBLISHED}{name}", "failed": 0, "realisations": 1}
+
+
+def _at_capacity(name: str, ratio: float, levels: Sequence[float]) -> Iterator[dict[str, float]]:
+    for level in levels:
+        known = float(kodak_psnr_at_capacity(name, ratio, shannon(level)))
+        yield {"esno_db": level, "ratio": ratio, "psnr_mean_db": known}
+
+
+def _printed(name: str) -> Iterator[dict[str, float]]:
+    """At the Es/N0 at which they were printed, and at the ratio of images of their own size."""
+    curve = PRINTED[name]
+    for level, share in zip(curve.esno_db, curve.accuracy, strict=True):
+        yield {"esno_db": level, "ratio": curve.uses / curve.values, "accuracy": share}
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """What flowgraphs and the worker say to each other: PDUs, messages, names of codecs. NumPy alone."""
 
 from semlink.flowgraphs.protocol import codebook
-from semlink.flowgraphs.protocol.codebook import DIGITAL, codec_name, split_name
+from semlink.flowgraphs.protocol.codebook import DIGITAL, TASKS, codec_name, split_name
 from semlink.flowgraphs.protocol.keys import Keys, make_keys, read_allowed, read_keys, read_service
 from semlink.flowgraphs.protocol.messages import (
     CarriedImage,
+    DecodedClass,
     DecodedImage,
     EncodedImage,
     cancel_request,
@@ -18,10 +19,12 @@ from semlink.flowgraphs.protocol.messages import (
     error_reply,
     read_array,
     read_carried,
+    read_classified,
     read_decoded,
     read_encoded,
     read_header,
     read_value,
+    shown_reply,
     status_request,
     with_deadline,
     with_id,
@@ -38,9 +41,11 @@ __all__ = [
     "DIGITAL",
     "LINGER_MS",
     "MAX_PART",
+    "TASKS",
     "TOO_MANY",
     "TOO_MUCH",
     "CarriedImage",
+    "DecodedClass",
     "DecodedImage",
     "EncodedImage",
     "Keys",
@@ -72,6 +77,7 @@ __all__ = [
     "read_allowed",
     "read_array",
     "read_carried",
+    "read_classified",
     "read_decoded",
     "read_encoded",
     "read_header",
@@ -80,6 +86,7 @@ __all__ = [
     "read_value",
     "resident_bytes",
     "run_front",
+    "shown_reply",
     "split_name",
     "status_request",
     "unpack",

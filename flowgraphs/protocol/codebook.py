@@ -22,6 +22,8 @@ NEURAL = {
     8: "swin-photo",
 }
 """Codecs by number, under the names that `semlink zoo` has or will have for them; their MCS number is 0."""
+TASKS = {16: "task", 17: "label:tiniest", 18: "label:resnet20", 19: "label:resnet56"}
+"""Codecs that deliver a class, by number; the channel uses are the symbols of the header."""
 DIGITAL = {32: "jpeg-ldpc-qam", 33: "jpeg2000-ldpc-qam", 34: "webp-ldpc-qam", 35: "avif-ldpc-qam", 36: "heic-ldpc-qam"}
 """Digital chains by number: source coder, 5G LDPC, QAM; the scheme is in the MCS number."""
 USER = range(48, 64)
@@ -33,7 +35,7 @@ DEFAULT_SCHEME = "16qam-1/2"
 ADAPTIVE = "adaptive"
 """In place of a scheme: the transmitter chooses it for each image, by Es/N0."""
 
-_NAMES = {**NEURAL, **DIGITAL, **{number: f"user:{number}" for number in USER}}
+_NAMES = {**NEURAL, **TASKS, **DIGITAL, **{number: f"user:{number}" for number in USER}}
 _NUMBERS = {name: number for number, name in _NAMES.items()}
 
 
@@ -64,7 +66,7 @@ def split_name(name: str) -> tuple[str, str]:
     Raises:
         ValueError: no such codec, or a scheme behind one that has none. The scheme itself is not looked at.
     """
-    if name in NEURAL.values() or (name in _NUMBERS and name.startswith("user:")):
+    if name in (*NEURAL.values(), *TASKS.values()) or (name in _NUMBERS and name.startswith("user:")):
         return name, ""
     stem, colon, scheme = name.partition(":")
     if stem not in DIGITAL.values() or (colon and not scheme):
@@ -75,7 +77,8 @@ def split_name(name: str) -> tuple[str, str]:
 def codec_forms() -> str:
     """The names of codecs, in one line."""
     return (
-        f"{', '.join(NEURAL.values())}; {', '.join(DIGITAL.values())}, each with or without :SCHEME, which is "
+        f"{', '.join([*NEURAL.values(), *TASKS.values()])}; "
+        f"{', '.join(DIGITAL.values())}, each with or without :SCHEME, which is "
         f"{ADAPTIVE} or a fixed one such as 16qam-1/2 or nr1-13; user:{USER[0]} to user:{USER[-1]}"
     )
 

@@ -1,15 +1,15 @@
 """What is asked of the worker and what it answers, as PDUs. NumPy alone.
 
 A request has "op" and an "id" of the client's choice, which the reply to it has as well. Ops are "encode" (answered by
-"encoded"), "decode" ("decoded"), "carry" ("carried"; by `semlink serve` alone), "cancel" ("cancelled") and "status"
-("status"); any of them may be answered by "error" with a "message". Any request that takes work may have "deadline_ms",
-after which it is answered by an error and not computed.
+"encoded"), "decode" ("decoded", or "classified" where a class is delivered), "carry" ("carried"; by `semlink serve`
+alone), "cancel" ("cancelled") and "status" ("status"); any of them may be answered by "error" with a "message". Any
+request that takes work may have "deadline_ms", after which it is answered by an error and not computed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -73,6 +73,26 @@ class DecodedImage(NamedTuple):
     codec: str
 
 
+class DecodedClass(NamedTuple):
+    """What a receiver takes an image for.
+
+    Attributes:
+        label: the likeliest class, counted from 0.
+        name: of the class; "" where it has none.
+        confidence: its probability by the softmax of the logits.
+        logits: (classes,).
+        failed: whether what was classified is a fallback, wholly or in part.
+        codec: its name, with the scheme of a digital one and the receivers behind it.
+    """
+
+    label: int
+    name: str
+    confidence: float
+    logits: NDArray[np.float32]
+    failed: bool
+    codec: str
+
+
 def encode_request(image: NDArray[np.uint8], *, codec: str, ratio: float, esno_db: float) -> Pdu:
     """Ask for the symbols of an image.
 
@@ -91,13 +111,14 @@ def encode_request(image: NDArray[np.uint8], *, codec: str, ratio: float, esno_d
     return Pdu({"op": "encode", "codec": codec, "ratio": float(ratio), "esno_db": float(esno_db)}, {"image": pixels})
 
 
-def decode_request(header: BurstHeader, symbols: NDArray[Any], n0: NDArray[Any]) -> Pdu:
-    """Ask for the image of a frame.
+def decode_request(header: BurstHeader, symbols: NDArray[Any], n0: NDArray[Any], *, receiver: str = "") -> Pdu:
+    """Ask for the image of a frame, or for its class.
 
     Args:
         header: of any of its bursts.
         symbols: of the whole frame, (n,); 0 where nothing arrived.
         n0: noise variance of each, (n,); `semlink.phy.waveform.burst.ERASED` where nothing arrived.
+        receiver: trained receivers behind the codec, such as "sft" or "classify:tiniest"; "" for none.
 
     Raises:
         ValueError: symbols or noise variances of another number than the header has.
@@ -106,7 +127,8 @@ def decode_request(header: BurstHeader, symbols: NDArray[Any], n0: NDArray[Any])
         if np.shape(values) != (header.symbols,):
             raise ValueError(f"{name} of shape {np.shape(values)}: the header has {header.symbols} symbols")
     arrays = {"symbols": np.asarray(symbols, dtype=np.complex64), "n0": np.asarray(n0, dtype=np.float32)}
-    return Pdu({"op": "decode", **header_meta(header)}, arrays)
+    behind: dict[str, Scalar] = {"receiver": receiver} if receiver else {}
+    return Pdu({"op": "decode", **header_meta(header), **behind}, arrays)
 
 
 def carry_request(image: NDArray[np.uint8], *, codec: str, ratio: float, esno_db: float, realisation: int = 0) -> Pdu:
@@ -147,11 +169,35 @@ def decoded_reply(image: NDArray[np.uint8], *, failed: bool, codec: str) -> Pdu:
     return Pdu({"op": "decoded", "height": height, "width": width, "failed": failed, "codec": codec}, {"image": image})
 
 
+def classified_reply(logits: NDArray[np.float32], *, failed: bool, codec: str, classes: Sequence[str] = ()) -> Pdu:
+    """The answer to `decode_request` where logits (k,) are what is delivered; `classes` are their names, if known."""
+    odds = np.exp(logits.astype(np.float64) - logits.max())
+    label = int(np.argmax(logits))
+    named = {"name": classes[label] if classes else ""}
+    confidence = float(odds[label] / odds.sum())
+    told: dict[str, Scalar] = {"op": "classified", "class": label, **named, "confidence": confidence}
+    return Pdu({**told, "failed": failed, "codec": codec}, {"logits": logits})
+
+
+def shown_reply(shown: NDArray[Any], *, failed: bool, codec: str, classes: Sequence[str] = ()) -> Pdu:
+    """The answer to `decode_request`: of an image (h, w, 3), or of logits (k,), whose `classes` may have names."""
+    if shown.ndim == 1:
+        return classified_reply(shown, failed=failed, codec=codec, classes=classes)
+    return decoded_reply(shown, failed=failed, codec=codec)
+
+
 def carried_reply(
-    image: NDArray[np.uint8], *, failed: bool, codec: str, slot: int, encoded_hit: bool, result_hit: bool
+    shown: NDArray[Any],
+    *,
+    failed: bool,
+    codec: str,
+    slot: int,
+    encoded_hit: bool,
+    result_hit: bool,
+    classes: Sequence[str] = (),
 ) -> Pdu:
-    """The answer to `carry_request`."""
-    decoded = decoded_reply(image, failed=failed, codec=codec)
+    """The answer to `carry_request`, of an image (h, w, 3) or logits (k,)."""
+    decoded = shown_reply(shown, failed=failed, codec=codec, classes=classes)
     own: dict[str, Scalar] = {"slot": slot, "encoded_hit": encoded_hit, "result_hit": result_hit}
     return replace(decoded, meta={**decoded.meta, "op": "carried", **own})
 
@@ -217,6 +263,22 @@ def read_decoded(pdu: Pdu) -> DecodedImage:
     shape = read_value(pdu.meta, "height", int), read_value(pdu.meta, "width", int), 3
     pixels = read_array(pdu, "image", np.uint8, shape)
     return DecodedImage(pixels, read_value(pdu.meta, "failed", bool), read_value(pdu.meta, "codec", str))
+
+
+def read_classified(pdu: Pdu) -> DecodedClass:
+    """The answer to `decode_request` or `carry_request` where a class is delivered.
+
+    Raises:
+        ValueError: it is another one, an image say, or lacks something; or a class that the logits do not have.
+    """
+    if pdu.meta.get("op") != "carried":
+        _check_op(pdu, "classified")
+    logits, label = read_array(pdu, "logits", np.float32, (None,)), read_value(pdu.meta, "class", int)
+    name, confidence = read_value(pdu.meta, "name", str), read_value(pdu.meta, "confidence", float)
+    if not 0 <= label < len(logits) or not 0 <= confidence <= 1:
+        raise ValueError(f"class={label}, confidence={confidence:g}: there are {len(logits)} classes, and shares to 1")
+    failed, codec = read_value(pdu.meta, "failed", bool), read_value(pdu.meta, "codec", str)
+    return DecodedClass(label, name, confidence, logits, failed, codec)
 
 
 def read_carried(pdu: Pdu) -> CarriedImage:

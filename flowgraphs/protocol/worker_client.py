@@ -19,6 +19,7 @@ from semlink.flowgraphs.protocol.keys import Keys
 from semlink.flowgraphs.protocol.meetings import Meetings
 from semlink.flowgraphs.protocol.messages import (
     CarriedImage,
+    DecodedClass,
     DecodedImage,
     EncodedImage,
     cancel_request,
@@ -28,6 +29,7 @@ from semlink.flowgraphs.protocol.messages import (
     encode_request,
     error_reply,
     read_carried,
+    read_classified,
     read_decoded,
     read_encoded,
     status_request,
@@ -176,6 +178,17 @@ class WorkerClient:
         found = read_decoded(self.call(decode_request(header, symbols, n0)))
         check_answered("image", found.image.shape[:2], (header.height, header.width))
         return found
+
+    def classify(
+        self, header: BurstHeader, symbols: NDArray[Any], n0: NDArray[Any], *, receiver: str = ""
+    ) -> DecodedClass:
+        """The class of a frame, as `decode`; of a codec of images by a `receiver` such as "classify:tiniest".
+
+        Raises:
+            WorkerError: as `call`.
+            ValueError: as `decode`, or the answer is an image.
+        """
+        return read_classified(self.call(decode_request(header, symbols, n0, receiver=receiver)))
 
     def carry(
         self, image: NDArray[np.uint8], *, codec: str, esno_db: float, ratio: float = 1 / 6, realisation: int = 0

@@ -12,20 +12,22 @@ from gnuradio import gr
 from semlink.flowgraphs.protocol import (
     ADDRESS,
     DIGITAL,
+    TASKS,
     Pdu,
     codec_name,
     decode_request,
     encode_request,
+    read_classified,
     read_decoded,
     read_encoded,
     split_name,
 )
 from semlink.flowgraphs.radio.errands import MOST, Errands
-from semlink.flowgraphs.radio.pmt_pdus import Meta, frame_pdu, guarded, image_of, image_pdu, received_of, warn
+from semlink.flowgraphs.radio.pmt_pdus import Meta, frame_pdu, guarded, image_of, image_pdu, received_of, to_pdu, warn
 from semlink.flowgraphs.radio.stations import describe_frame
 from semlink.phy.waveform import BurstHeader
 
-_IMAGES, _FRAMES = pmt.intern("images"), pmt.intern("frames")
+_IMAGES, _FRAMES, _CLASSES = pmt.intern("images"), pmt.intern("frames"), pmt.intern("classes")
 
 
 class _Coder(gr.basic_block):
@@ -98,21 +100,30 @@ class _Encoder(_Coder):
 
 
 class _Decoder(_Coder):
-    def __init__(self, name: str, address: str, keys: str, *, digital: bool) -> None:
+    def __init__(self, name: str, address: str, receiver: str, keys: str, *, digital: bool) -> None:
         super().__init__(name, address, keys)
-        self._digital = digital
+        self.receiver, self._digital = receiver, digital
         self.message_port_register_in(_FRAMES)
         self.message_port_register_out(_IMAGES)
+        self.message_port_register_out(_CLASSES)
         self.set_msg_handler(_FRAMES, self._take)
 
     @guarded
     def _take(self, message: Any) -> None:  # noqa: ANN401
         frame = received_of(message)
         codec_name(frame.header.codec)  # which checks it
-        if (frame.header.codec in DIGITAL) == self._digital:
-            self.errands.ask(decode_request(frame.header, frame.symbols, frame.n0), describe_frame(frame))
+        judged = self.receiver and frame.header.codec in TASKS  # a class already: no receiver takes it
+        if (frame.header.codec in DIGITAL) == self._digital and not judged:
+            request = decode_request(frame.header, frame.symbols, frame.n0, receiver=self.receiver)
+            self.errands.ask(request, describe_frame(frame))
 
     def _publish(self, answer: Pdu, context: Meta) -> None:
+        if answer.meta["op"] == "classified":
+            got = read_classified(answer)
+            told = {"class": got.label, "name": got.name, "confidence": got.confidence}
+            meta = {**context, **told, "codec": got.codec, "failed": got.failed}
+            self.message_port_pub(_CLASSES, to_pdu(meta, got.logits))
+            return
         decoded = read_decoded(answer)
         self.message_port_pub(
             _IMAGES, image_pdu(decoded.image, {**context, "codec": decoded.codec, "failed": decoded.failed})
@@ -190,23 +201,26 @@ class chain_encoder(_Encoder):  # noqa: N801
 class jscc_decoder(_Decoder):  # noqa: N801
     """Received frames of neural codecs to images; others are left alone.
 
-    Message ports: `frames` in, `images` out, with the frame's `transmission`, `sequence`, `sender`, `codec`,
-    `failed`, `lost` segments and `esno_db`. What the worker needs to know is in the frame.
+    Message ports: `frames` in; `images` out, with the frame's `transmission`, `sequence`, `sender`, `codec`,
+    `failed`, `lost` segments and `esno_db`; `classes` out, of codecs that classify, with the same, the `class`, its
+    `name` and the `confidence` in it, and the logits as the vector. What the worker needs to know is in the frame.
 
     Args:
         address: of `semlink worker`, or "in-process".
+        receiver: behind codecs of images, such as "sft", or "classify:tiniest" for a class instead of the image;
+            frames of codecs that classify are then left alone.
         keys: as of `jscc_encoder`.
 
     Raises:
         ValueError: an address that cannot be, or a file that has no keys.
     """
 
-    def __init__(self, *, address: str = ADDRESS, keys: str = "") -> None:
-        super().__init__("jscc_decoder", address, keys, digital=False)
+    def __init__(self, *, address: str = ADDRESS, receiver: str = "", keys: str = "") -> None:
+        super().__init__("jscc_decoder", address, receiver, keys, digital=False)
 
 
 class chain_decoder(_Decoder):  # noqa: N801
-    """Received frames of the digital chain to images; others are left alone. Ports and parameters as `jscc_decoder`."""
+    """Received frames of the digital chain to images, as `jscc_decoder` those of neural codecs."""
 
-    def __init__(self, *, address: str = ADDRESS, keys: str = "") -> None:
-        super().__init__("chain_decoder", address, keys, digital=True)
+    def __init__(self, *, address: str = ADDRESS, receiver: str = "", keys: str = "") -> None:
+        super().__init__("chain_decoder", address, receiver, keys, digital=True)

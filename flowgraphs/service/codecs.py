@@ -10,8 +10,10 @@ from semlink.baselines.mcs import NR_SCHEMES
 from semlink.baselines.separate import SeparateCodec, separate_codec
 from semlink.flowgraphs.protocol import codebook
 from semlink.flowgraphs.service.kept import Kept, Lately
-from semlink.flowgraphs.specs import JOINT, receive_with, split_codec
+from semlink.flowgraphs.service.task_links import TaskLinks
+from semlink.flowgraphs.specs import CLASSIFY, JOINT, receive_with, split_codec
 from semlink.neural import zoo
+from semlink.neural.classifiers import TEACHERS
 from semlink.neural.diffusion import ReceiverCard, Refiner, SymbolDenoiser, find_receiver, read_receiver
 from semlink.neural.models import Network
 from semlink.neural.zoo import Card
@@ -43,12 +45,13 @@ class Shelf:
         self._own = dict(own)
         self._channel = channel
         self._codecs, self._receivers = Kept[Network](KEPT), Kept[Refiner | SymbolDenoiser](KEPT)
+        self._tasks = TaskLinks()
         self._cards, self._receiver_cards = Lately[Card](LOOK_S), Lately[ReceiverCard](LOOK_S)
 
     @property
     def loads(self) -> int:
         """Codecs and receivers that were loaded for the thread that asks this."""
-        return self._codecs.loads + self._receivers.loads
+        return self._codecs.loads + self._receivers.loads + self._tasks.loads
 
     def encoder(self, name: str, ratio: float) -> Codec:
         """The codec of a request to encode.
@@ -61,6 +64,8 @@ class Shelf:
             return separate_codec(source=_source(stem), mcs=scheme, ratio=ratio, fading=self._channel)
         if stem in codebook.NEURAL.values():
             return self._load(self._card(stem, ratio), ratio)
+        if stem in codebook.TASKS.values():
+            return self._tasks.within(stem, ratio)
         return self._find_own(stem)
 
     def decoder(self, header: BurstHeader) -> Codec:
@@ -74,6 +79,8 @@ class Shelf:
             return SeparateCodec(source=_source(name), mcs=codebook.scheme_name(header.mcs), ratio=ratio)
         if header.codec in codebook.USER:
             return self._find_own(name)
+        if header.codec in codebook.TASKS:
+            return self._tasks.of_uses(name, header.symbols)
         card = _card_of(header)
         return self._load(card, card.ratio)
 
@@ -82,6 +89,8 @@ class Shelf:
         stem, scheme = codebook.split_name(name)
         if not scheme and stem in codebook.NEURAL.values():
             self._card(stem, ratio)
+        elif stem in codebook.TASKS.values():
+            self._tasks.sha256(stem)
         elif not scheme:
             self._find_own(stem)
         self._cards_behind(name, receiver)
@@ -91,6 +100,8 @@ class Shelf:
         name = codebook.codec_name(header.codec)
         if header.codec in codebook.USER:
             self._find_own(name)
+        elif header.codec in codebook.TASKS:
+            self._tasks.sha256(name)
         elif header.codec not in codebook.DIGITAL:
             _card_of(header)
         self._cards_behind(name, receiver)
@@ -104,7 +115,7 @@ class Shelf:
         if not receiver:
             return codec
         specs = split_codec(f"{name}{JOINT}{receiver}")[1]
-        return cast(Codec, receive_with(codec, specs, name=name, read=self._read))
+        return cast(Codec, receive_with(codec, specs, name=name, read=self._read, teach=self._tasks.teacher))
 
     def weights(self, name: str, ratio: float, receiver: str = "") -> str:
         """What tells the weights of a codec and its receivers from others: hashes, "" where there are none.
@@ -113,9 +124,12 @@ class Shelf:
             ValueError: one that is not there.
         """
         stem = codebook.split_name(name)[0]
+        if stem in codebook.TASKS.values():
+            return self._tasks.sha256(stem)
         neural = stem in codebook.NEURAL.values()
         hashes = [self._card(stem, ratio).sha256 if neural else ""]
-        return ",".join([*hashes, *(card.sha256 for card in self._cards_behind(name, receiver))])
+        hashes += [card.sha256 for card in self._cards_behind(name, receiver)]
+        return ",".join([*hashes, *(TEACHERS[one].sha256 for one in _teachers_in(receiver))])
 
     def usual_ratio(self, name: str) -> float:
         """1/6, or for a neural codec that has not got it, one that it has."""
@@ -126,9 +140,15 @@ class Shelf:
         return self._cards.get((stem, ratio), lambda: zoo.find_card(stem, ratio=ratio))
 
     def _cards_behind(self, name: str, receiver: str) -> list[ReceiverCard]:
-        """Those of the receivers behind a codec."""
+        """Those of the receivers behind a codec, but for teachers, which have none.
+
+        Raises:
+            ValueError: a receiver that is not there, or one behind a codec that delivers a class.
+        """
         specs = split_codec(f"{name}{JOINT}{receiver}")[1] if receiver else []
-        return [self._receiver_card(spec.name, name) for spec in specs]
+        if specs and name in codebook.TASKS.values():
+            raise ValueError(f"receiver {specs[0].name}: takes images; {name} delivers a class")
+        return [self._receiver_card(spec.name, name) for spec in specs if not spec.name.startswith(CLASSIFY)]
 
     def _receiver_card(self, receiver: str, name: str) -> ReceiverCard:
         return self._receiver_cards.get((receiver, name), lambda: find_receiver(receiver, codec=name)[0])
@@ -145,6 +165,11 @@ class Shelf:
         if name not in self._own:
             raise ValueError(f"codec {name!r}: this worker has {', '.join(self._own) or 'no codec of a user'}")
         return self._own[name]
+
+
+def _teachers_in(receiver: str) -> list[str]:
+    """The teachers among receivers."""
+    return [one.removeprefix(CLASSIFY) for one in receiver.split(JOINT) if one.startswith(CLASSIFY)]
 
 
 def scheme_numbers(name: str, frame: Frame) -> list[int]:

@@ -14,6 +14,7 @@ from semlink.flowgraphs.service.service import Service
 from semlink.flowgraphs.service.worker import Worker, tell
 from semlink.flowgraphs.specs import check_count
 from semlink.neural import zoo
+from semlink.neural.classifiers import load_task, read_task_card
 from semlink.phy.link import Codec
 
 
@@ -87,9 +88,18 @@ def split_own(codecs: Sequence[str]) -> tuple[dict[str, Codec], list[str]]:
     for text in codecs:
         if match := re.fullmatch(r"(user:\d+)=(.+)", text):
             path = Path(match[2])
-            own[match[1]] = zoo.load_run(path.parent, path.name.removesuffix(".safetensors"))
+            own[match[1]] = _load_own(path.with_name(f"{path.name.removesuffix('.safetensors')}.safetensors"))
         names.append(match[1] if match else text)
     return own, names
+
+
+def _load_own(path: Path) -> Codec:
+    """A codec of images, or a task codec, as its card says."""
+    try:
+        read_task_card(path.with_suffix(".json"))
+    except ValueError:
+        return zoo.load_run(path.parent, path.stem)
+    return load_task(path)
 
 
 def _stop_on_signals(worker: Worker) -> None:

@@ -22,11 +22,12 @@ from semlink.flowgraphs.protocol import (
     read_array,
     read_header,
     read_value,
+    shown_reply,
     with_id,
 )
 from semlink.flowgraphs.specs import JOINT, split_codec
 from semlink.phy.link import Received, channel_uses
-from semlink.phy.sources import MAX_PIXELS
+from semlink.phy.sources import CIFAR10_CLASSES, MAX_PIXELS
 from semlink.phy.waveform import FIELDS, BurstHeader
 
 MAX_SYMBOLS = (1 << FIELDS["symbols"]) - 1
@@ -155,12 +156,13 @@ class Trip:
     result_hit: bool = False
     result_key: bytes | None = None
 
-    def reply(self, image: NDArray[np.uint8], id: Scalar | None) -> Pdu:
-        """The answer, once all is done."""
+    def reply(self, shown: NDArray[Any], id: Scalar | None) -> Pdu:
+        """The answer, once all is done, of an image (h, w, 3) or logits (k,)."""
         hits = {"encoded_hit": self.encoded_hit, "result_hit": self.result_hit}
-        pdu = carried_reply(image, failed=self.failed, codec=self.label, slot=self.slot, **hits)
+        said = {"failed": self.failed, "codec": self.label, "slot": self.slot}
+        pdu = carried_reply(shown, classes=_classes(self.label), **said, **hits)
         if self.op == "decode":
-            pdu = replace(pdu, meta={**pdu.meta, "op": "decoded"})
+            pdu = replace(pdu, meta={**pdu.meta, "op": "classified" if shown.ndim == 1 else "decoded"})
         return with_id(pdu, id)
 
 
@@ -203,6 +205,16 @@ class Job(NamedTuple):
     def size(self) -> int:
         """Bytes of the arrays."""
         return sum(array.nbytes for array in self.arrays)
+
+
+def answer(shown: NDArray[Any], *, failed: bool, codec: str) -> Pdu:
+    """To a request to decode."""
+    return shown_reply(shown, failed=failed, codec=codec, classes=_classes(codec))
+
+
+def _classes(codec: str) -> tuple[str, ...]:
+    """The names of the classes: all that this package has tells those of CIFAR-10 apart; of a user's own, none."""
+    return () if codec.startswith("user:") else CIFAR10_CLASSES
 
 
 def read_job(request: Pdu) -> Job:

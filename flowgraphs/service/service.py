@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from semlink.flowgraphs.comparison import BATCH_PIXELS
 from semlink.flowgraphs.protocol import (
+    DecodedClass,
     DecodedImage,
     EncodedImage,
     Pdu,
@@ -21,6 +22,7 @@ from semlink.flowgraphs.protocol import (
     decode_request,
     encode_request,
     error_reply,
+    read_classified,
     read_decoded,
     read_encoded,
     with_id,
@@ -29,7 +31,7 @@ from semlink.flowgraphs.service.codecs import Shelf
 from semlink.flowgraphs.service.jobs import Decoding, Encoding, Job, choose
 from semlink.flowgraphs.service.record import Record
 from semlink.flowgraphs.service.stages import Stages
-from semlink.flowgraphs.service.trips import read_request
+from semlink.flowgraphs.service.trips import read_request, split_name
 from semlink.phy.impairments import Medium
 from semlink.phy.link import Codec
 from semlink.phy.parallel import cores
@@ -162,6 +164,16 @@ class Service:
         """
         return read_decoded(self._ask(decode_request(header, symbols, n0)))
 
+    def classify(
+        self, header: BurstHeader, symbols: NDArray[Any], n0: NDArray[Any], *, receiver: str = ""
+    ) -> DecodedClass:
+        """The class of a frame, as `decode`; of a codec of images by a `receiver` such as "classify:tiniest".
+
+        Raises:
+            ValueError: as `decode`, or what is decoded is an image.
+        """
+        return read_classified(self._ask(decode_request(header, symbols, n0, receiver=receiver)))
+
     def warm(self, codec: str, esno_db: float = 10.0) -> None:
         """Load a codec with its receivers and carry a small image, so that the first user finds everything in place.
 
@@ -175,13 +187,14 @@ class Service:
         self.stages.forget()
 
     def preload(self, codec: str) -> None:
-        """Load a codec and send a small image through it, so that the first request finds everything in place.
+        """Load a codec with its receivers and send a small image through them, so that all is in place.
 
         Raises:
-            ValueError: no such codec.
+            ValueError: no such codec or receiver.
         """
-        sent = self.encode(_ramp(), codec=codec, ratio=self._shelf.usual_ratio(codec), esno_db=10)
-        self.decode(sent.header, sent.symbols, np.full(len(sent.symbols), 0.1))
+        name, receiver = split_name(codec)
+        sent = self.encode(_ramp(), codec=name, ratio=self._shelf.usual_ratio(name), esno_db=10)
+        self._ask(decode_request(sent.header, sent.symbols, np.full(len(sent.symbols), 0.1), receiver=receiver))
         self.record = Record()
 
     @property

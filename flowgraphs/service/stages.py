@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semlink.baselines.separate import to_uint8
-from semlink.flowgraphs.protocol import Pdu, Scalar, codebook, decoded_reply, encoded_reply
+from semlink.flowgraphs.protocol import Pdu, Scalar, codebook, encoded_reply
 from semlink.flowgraphs.service.cache import ENTRY_BYTES, Cache, digest
 from semlink.flowgraphs.service.codecs import Shelf, scheme_numbers
-from semlink.flowgraphs.service.jobs import Arriving, Crossing, Decoding, Encoding, Job, Restoring, Trip
+from semlink.flowgraphs.service.jobs import Arriving, Crossing, Decoding, Encoding, Job, Restoring, Trip, answer
 from semlink.flowgraphs.service.uplink import as_images, cross, joined, users_of
 from semlink.flowgraphs.specs import JOINT
 from semlink.neural.diffusion import Refined
@@ -33,9 +33,9 @@ class _Encoded(NamedTuple):
 
 
 class _Shown(NamedTuple):
-    """What is received: pixels (h, w, 3), and whether they are a fallback."""
+    """What is received: pixels (h, w, 3) or logits (k,), and whether they are a fallback."""
 
-    image: NDArray[np.uint8]
+    image: NDArray[Any]
     failed: bool
 
 
@@ -134,7 +134,7 @@ class Stages:
         if not kind.receiver:
             decoded = _run_codec(codec, _reception(kind, jobs))
             name = codebook.name_of(kind.header)
-            return [decoded_reply(image, failed=lost, codec=name) for image, lost in _shown(decoded)]
+            return [answer(image, failed=lost, codec=name) for image, lost in _shown(decoded)]
         name, ratio = codebook.name_of(kind.header), codebook.ratio_of(kind.header)
         codec = self._shelf.behind(codec, name, kind.receiver)
         restored = Restoring(name, kind.receiver, ratio, kind.height, kind.width)
@@ -254,7 +254,8 @@ def _failures(decoded: Decoded) -> list[bool]:
 
 
 def _shown(decoded: Decoded) -> list[_Shown]:
-    return [_Shown(*each) for each in zip(to_uint8(decoded.image), _failures(decoded), strict=True)]
+    shown = decoded.image.float().numpy() if decoded.image.ndim == 2 else to_uint8(decoded.image)
+    return [_Shown(*each) for each in zip(shown, _failures(decoded), strict=True)]
 
 
 def _finish(job: Job, shown: _Shown, *, hit: bool) -> Pdu:

@@ -8,12 +8,15 @@ from dataclasses import replace
 
 from semlink.flowgraphs.protocol import Pdu, Scalar, read_value
 from semlink.flowgraphs.service.jobs import Decoding, Job, Trip, read_decoding, read_encoding, read_job
-from semlink.flowgraphs.specs import JOINT, split_codec
+from semlink.flowgraphs.specs import CLASSIFY, JOINT, split_codec
+from semlink.neural.classifiers import TEACHERS
 
 MAX_REALISATION = (1 << 31) - 1
 OUTAGE = "outage"
 """The scheme that needs to know the channel's statistics, beside those of `codebook`."""
-_RECEIVER = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(:[a-z]+=[a-z0-9]+(,[a-z]+=[a-z0-9]+)*)?")
+_RECEIVER = re.compile(
+    rf"[a-z0-9]+(-[a-z0-9]+)*(:[a-z]+=[a-z0-9]+(,[a-z]+=[a-z0-9]+)*)?|{CLASSIFY}({'|'.join(TEACHERS)})"
+)
 
 
 def read_request(request: Pdu, *, carries: bool) -> Job:
@@ -86,4 +89,5 @@ def check_receivers(text: str) -> None:
     """Raise ValueError unless receivers are named as this package names them: never by a file of this machine."""
     for one in text.split(JOINT):
         if not _RECEIVER.fullmatch(one):
-            raise ValueError(f"receiver {one[:60]!r} must be one of `semlink zoo` by name, such as sft or sft:steps=1")
+            offer = f"one of `semlink zoo` by name, such as sft or sft:steps=1, or {_TEACHERS}"
+            raise ValueError(f"receiver {one[:60]!r} must be {offer}")

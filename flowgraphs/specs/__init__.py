@@ -28,17 +28,20 @@ from semlink.flowgraphs.specs.own_blocks import (
     own_names,
     source_files,
 )
+from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.receivers import JOINT, receive_with, split_codec
 from semlink.flowgraphs.specs.secrecy import listened_to, parse_eavesdropper, split_listener, with_eavesdropper
-from semlink.flowgraphs.specs.teachers import CLASSIFY, LABEL, block_of, make_teacher
+from semlink.flowgraphs.specs.teachers import CLASSIFY, FEATURES, LABEL, block_of, make_teacher
 
 __all__ = [
     "CLASSIFY",
     "DEFAULT_MCS",
+    "FEATURES",
     "FORM",
     "JOINT",
     "LABEL",
     "LABELLED",
+    "PRINTED",
     "PUBLISHED",
     "CodecGroup",
     "Kind",

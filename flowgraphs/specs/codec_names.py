@@ -11,8 +11,11 @@ from semlink.baselines.blocks import CODES
 from semlink.baselines.ideal import BOUNDS
 from semlink.baselines.mcs import MCS_TABLE, NR_TABLE_1, NR_TABLE_2
 from semlink.baselines.sources import SOURCES
+from semlink.flowgraphs.specs.feature_link import FEATURES_FORM
 from semlink.flowgraphs.specs.own_blocks import own_names, register_sources
+from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.receivers import FORM
+from semlink.flowgraphs.specs.teachers import FEATURES
 from semlink.neural import zoo
 from semlink.neural.classifiers import TEACHERS, task_cards
 from semlink.neural.diffusion import receiver_cards
@@ -97,6 +100,8 @@ def _ceilings() -> CodecGroup:
 
 def _published() -> CodecGroup:
     named = {f"{PUBLISHED}{name}": "rate-distortion curve, on the set kodak over awgn" for name in kodak_rd.names()}
+    printed = {name: f"accuracy on {one.images} over awgn: {one.preparation}" for name, one in PRINTED.items()}
+    named |= {f"{PUBLISHED}{name}": said for name, said in printed.items()}
     return CodecGroup("published curves, beside another codec", "", named)
 
 
@@ -113,10 +118,15 @@ def _tasks() -> CodecGroup:
         f"label:{name}": f"the class that {name} sees at the transmitter ({one.accuracy})"
         for name, one in TEACHERS.items()
     }
+    named |= {
+        f"{FEATURES}:adaptive,teacher={name}": f"the features of {name} by a quantiser, 5G LDPC and QAM"
+        for name in TEACHERS
+    }
     named |= {f"CODEC+classify:{name}": f"{name} looks at what CODEC shows" for name in TEACHERS}
     named |= {name: f"made for the task, distilled from {card.teacher}" for name, card in task_cards().items()}
     form = (
-        "label:TEACHER[:uses=N], CODEC+classify:TEACHER, TASK[:uses=N]; TEACHER may be MODULE:NAME of a torch.nn.Module"
+        f"label:TEACHER[:uses=N], {FEATURES_FORM}, CODEC+classify:TEACHER, TASK[:uses=N]; TEACHER may be a task codec, "
+        "for its student, or MODULE:NAME of a torch.nn.Module"
     )
     return CodecGroup("links that deliver a class: images need labels", form, named)
 

@@ -23,8 +23,10 @@ from semlink.baselines.ideal import BOUNDS, CapacityCodec
 from semlink.baselines.separate import separate_codec
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs import receivers as receiver_specs
+from semlink.flowgraphs.specs.feature_link import FEATURES_FORM, make_feature_link
 from semlink.flowgraphs.specs.labels import class_folders, numbered
 from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, own_names, register_sources
+from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.secrecy import EAVESDROPPER_FORM, KEYED_FORM, overhear, sealed_source, split_listener
 from semlink.flowgraphs.specs.teachers import FORM as TEACHER_FORM
 from semlink.flowgraphs.specs.teachers import make_task_link
@@ -196,9 +198,9 @@ def codec_forms() -> str:
         f"SOURCE-capacity[:{'|'.join(BOUNDS)}]; "
         f"SOURCE-ldpc-qam:all for "
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
-        f"{'|'.join(kodak_rd.names())}; {receiver_specs.FORM} with RECEIVER "
-        f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; {KEYED_FORM}; "
-        f"CODEC+classify:TEACHER, label:TEACHER[:uses=N], where {TEACHER_FORM}; {'|'.join(task_cards())}[:uses=N]; "
+        f"{'|'.join([*kodak_rd.names(), *PRINTED])}; {receiver_specs.FORM} with RECEIVER "
+        f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; {KEYED_FORM}; CODEC+classify:TEACHER, "
+        f"label:TEACHER[:uses=N], {FEATURES_FORM}, where {TEACHER_FORM}; {'|'.join(task_cards())}[:uses=N]; "
         f"CODEC@{EAVESDROPPER_FORM} for what an eavesdropper gets of it; MODULE:NAME for a codec of one's own"
         + "".join(f", {name}" for name in own_names("codecs"))
     )
@@ -265,7 +267,7 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
     if name in zoo_codecs():
         return zoo.load(name, ratio=ratio)
     try:
-        if link := make_task_link(name):
+        if link := make_feature_link(name, channel) or make_task_link(name):
             return link
     except ValueError as error:
         raise ValueError(f"--codec {name}: {error}") from error
@@ -283,7 +285,7 @@ def frozen_codec(settings: Settings) -> Codec | None:
         ValueError: an unknown one, or one that needs to know the fades.
     """
     name = settings.codec
-    if settings.task == "codec" or name.startswith("zoo:") or name.endswith(".safetensors"):
+    if not name or name.startswith("zoo:") or name.endswith(".safetensors"):  # only receivers name one
         return None
     codec = make_codecs([name], ratio=1 / 6, mcs=DEFAULT_MCS, channel=AWGN())[name]
     if isinstance(codec, InformedCodec) or not isinstance(codec, Codec):
@@ -292,17 +294,18 @@ def frozen_codec(settings: Settings) -> Codec | None:
 
 
 def published_curves(names: Sequence[str], words: Sequence[str], *, channel: Channel) -> list[str]:
-    """The names of published rate-distortion curves among the codecs.
+    """The names of published curves among the codecs: of rate and distortion, or printed accuracies.
 
     Raises:
         ValueError: an unknown one, or conditions for which none is published.
     """
     curves = [name.removeprefix(PUBLISHED) for name in names if name.startswith(PUBLISHED)]
     for curve in curves:
-        if curve not in kodak_rd.names():
-            raise ValueError(f"--codec {PUBLISHED}{curve}: must be one of: {', '.join(kodak_rd.names())}")
-        if list(words) != ["kodak"] or not isinstance(channel, AWGN):
-            raise ValueError(f"--codec {PUBLISHED}{curve}: published for the set kodak, and drawn on awgn alone")
+        if curve not in (*kodak_rd.names(), *PRINTED):
+            raise ValueError(f"--codec {PUBLISHED}{curve}: must be one of: {', '.join([*kodak_rd.names(), *PRINTED])}")
+        images = PRINTED[curve].images if curve in PRINTED else "kodak"
+        if {word.partition(":")[0] for word in words} != {images} or not isinstance(channel, AWGN):
+            raise ValueError(f"--codec {PUBLISHED}{curve}: published for the set {images}, and drawn on awgn alone")
     return curves
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semlink.flowgraphs.specs.secrecy import KEYED, hide
-from semlink.flowgraphs.specs.teachers import CLASSIFY, classify_with
+from semlink.flowgraphs.specs.teachers import CLASSIFY, make_teacher
+from semlink.neural.classifiers import Classified, Teacher
 from semlink.neural.diffusion import (
     SFT,
     Denoised,
@@ -76,6 +77,7 @@ def receive_with(
     *,
     name: str,
     read: Callable[[ReceiverCard, Path], Refiner | SymbolDenoiser] = read_receiver,
+    teach: Callable[[str], Teacher] = make_teacher,
 ) -> AnyCodec:
     """The codec with its receivers, each loaded, checked against it and noted.
 
@@ -84,6 +86,7 @@ def receive_with(
         receivers: as `split_codec` gives them.
         name: the codec's own, by which a short name of a receiver is completed: "sft" is "sft-gsc" behind "swin-gsc".
         read: gives the network of a card and its weights file; it is left as it is.
+        teach: gives the teacher of a name.
 
     Raises:
         ValueError: an unknown receiver, one that the codec cannot have, or an option that it lacks or cannot take.
@@ -95,7 +98,7 @@ def receive_with(
             codec = hide(codec, spec.options)
             continue
         if spec.name.startswith(CLASSIFY):
-            codec = classify_with(codec, spec.name)
+            codec = Classified(codec, teach(spec.name.removeprefix(CLASSIFY)))
             continue
         card, path = find_receiver(spec.name, codec=name)
         codec = _with(codec, spec, name, card, read(card, path))

@@ -9,50 +9,41 @@ from torch import nn
 from semlink.flowgraphs.specs.own_blocks import Kind, is_own, make_own
 from semlink.neural.classifiers import (
     TEACHERS,
-    Classified,
     LabelCodec,
-    TaskCodec,
+    TaskLink,
     Teacher,
+    find_teacher,
     load_task,
-    load_teacher,
     task_cards,
 )
-from semlink.phy.link import Codec, InformedCodec
 
 CLASSIFY = "classify:"
 """How the name of a teacher behind a codec begins."""
 LABEL = "label:"
 """How the name of a codec that sends labels begins."""
-FORM = "TEACHER is tiniest, resnet20, resnet56 or MODULE:NAME of a torch.nn.Module"
+FEATURES = "features-ldpc-qam"
+"""How the name of the digital feature link begins."""
+FORM = "TEACHER is tiniest, resnet20, resnet56, task or FILE.safetensors, or MODULE:NAME of a torch.nn.Module"
 
 
 def make_teacher(name: str) -> Teacher:
-    """The teacher of this name, or a module of one's own: MODULE:NAME, or the entry point of `semlink.classifiers`.
+    """The teacher of this name, the student of a task codec, or a module of one's own.
 
-    One's own takes images in [0, 1] and gives logits (b, k), or features and logits. It may say by an attribute `side`
-    what images it takes, in pixels a side.
+    One's own is MODULE:NAME, or the entry point of `semlink.classifiers`; it takes images in [0, 1] and gives logits
+    (b, k), or features and logits. It may say by an attribute `side` what images it takes, in pixels a side.
 
     Raises:
         ValueError: an unknown name, a file that is not to be had, or a module that cannot be made or is no classifier.
     """
     if name in TEACHERS or not is_own(name, "classifiers"):
-        return load_teacher(name)
+        return find_teacher(name)
     made = make_own(name, "classifiers")
     if not isinstance(made, nn.Module):
         raise ValueError(f"{name} is a {type(made).__name__}; a teacher must be a torch.nn.Module")
     return Teacher(name, made, side=getattr(made, "side", None))
 
 
-def classify_with(codec: Codec | InformedCodec, receiver: str) -> Classified:
-    """The codec with the teacher of "classify:TEACHER" behind it.
-
-    Raises:
-        ValueError: as `make_teacher`, or a codec that gives logits.
-    """
-    return Classified(codec, make_teacher(receiver.removeprefix(CLASSIFY)))
-
-
-def make_task_link(name: str) -> LabelCodec | TaskCodec | None:
+def make_task_link(name: str) -> LabelCodec | TaskLink | None:
     """The codec of label:TEACHER[:uses=N], or of a task codec that ships or was trained; None for any other name.
 
     Raises:
@@ -70,7 +61,9 @@ def make_task_link(name: str) -> LabelCodec | TaskCodec | None:
 
 
 def block_of(part: str) -> tuple[str, Kind]:
-    """What of one's own may stand in a part of a codec's name: a teacher after classify: or label:, or a codec."""
+    """What of one's own may stand in a part of a codec's name: a teacher, or a codec."""
+    if named := re.fullmatch(rf"{FEATURES}:.*?,teacher=([^,]+).*", part):
+        return named[1], "classifiers"
     for prefix in (CLASSIFY, LABEL):
         if part.startswith(prefix):
             return re.sub(r":uses=.*$", "", part.removeprefix(prefix)), "classifiers"

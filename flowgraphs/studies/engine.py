@@ -31,6 +31,7 @@ from semlink.flowgraphs.comparison import (
     worker_bytes,
 )
 from semlink.flowgraphs.specs import (
+    FEATURES,
     JOINT,
     load_images,
     load_labels,
@@ -254,11 +255,20 @@ class Engine:
         if key not in self._codecs:
             made = make_codecs([point.codec], ratio=point.ratio, mcs=self.study.mcs, channel=channel)[point.codec]
             same = (one for (name, ratio, _), one in self._codecs.items() if (name, ratio) == key[:2])
-            # A receiver behind it, a key or somebody who listens changes nothing.
-            scheme = split_listener(point.codec)[0].partition(JOINT)[0].rpartition(":")[2].partition(",")[0]
+            scheme = scheme_of(point.codec)
             heeds = not {scheme, self.study.mcs}.isdisjoint(("outage", "genie"))
             self._codecs[key] = made if heeds else next(same, made)
         return self._codecs[key]
+
+
+def scheme_of(codec: str) -> str:
+    """What a name has as its scheme, "" of a codec without any.
+
+    A receiver behind it, a key or somebody who listens changes nothing.
+    """
+    own = split_listener(codec)[0].partition(JOINT)[0]
+    stem, _, said = own.partition(":")
+    return (said if stem == FEATURES else own.rpartition(":")[2]).partition(",")[0]
 
 
 def _row(tally: Tally, point: Point) -> dict[str, Any]:

@@ -53,30 +53,32 @@ class Curve(NamedTuple):
 class Stop:
     """When a point is known well enough. A rule of 0 is none; without one, `Plan.realisations` are sent.
 
-    No rule heeds accuracy: where a codec classifies, only `block_errors` may end a point before `most`.
-
     Attributes:
         psnr_ci_db: half the width of the 95 % interval of the PSNR in dB, and of what outages that were not seen yet
             could make of it.
         block_errors: code blocks in error.
         most: realisations at most.
+        accuracy_ci: half the width of the exact 95 % interval of the accuracy, as a share.
     """
 
     psnr_ci_db: float = 0.0
     block_errors: int = 0
     most: int = 100
+    accuracy_ci: float = 0.0
 
     def __post_init__(self) -> None:
         _make_plain(self)
         if not _is_number(self.psnr_ci_db) or self.psnr_ci_db < 0:
             raise ValueError(f"stop.psnr_ci_db={self.psnr_ci_db!r} must be a number of dB from 0")
+        if not _is_number(self.accuracy_ci) or not 0 <= self.accuracy_ci < 1:
+            raise ValueError(f"stop.accuracy_ci={self.accuracy_ci!r} must be a share from 0 to below 1")
         _check_count("stop.block_errors", self.block_errors, 0)
         _check_count("stop.most", self.most, 1)
 
     @property
     def is_set(self) -> bool:
         """Whether there is a rule at all."""
-        return self.psnr_ci_db > 0 or self.block_errors > 0
+        return self.psnr_ci_db > 0 or self.block_errors > 0 or self.accuracy_ci > 0
 
     def is_met(self, row: Mapping[str, Any], *, lost: float = 1.0) -> bool:
         """Whether one of the rules holds for a row of the table.
@@ -89,7 +91,8 @@ class Stop:
         enough = row["images"] * max(1, row["realisations"] - 1) >= FEW
         narrow = self.psnr_ci_db > 0 and enough and width <= self.psnr_ci_db  # never of an unknown (NaN) interval
         narrow = narrow and unseen_db(row, lost) <= self.psnr_ci_db
-        return bool(narrow or 0 < self.block_errors <= row["block_errors"])
+        sure = self.accuracy_ci > 0 and (row["accuracy_high"] - row["accuracy_low"]) / 2 <= self.accuracy_ci
+        return bool(narrow or sure or 0 < self.block_errors <= row["block_errors"])
 
 
 def unseen_db(row: Mapping[str, Any], lost: float) -> float:

@@ -16,7 +16,7 @@ from torch import Tensor
 from semlink.neural.classifiers.teachers import Teacher
 from semlink.phy.link import Decoded, Frame, Received, check_image
 
-USES = 32
+LABEL_USES = 32
 """Channel uses of a label where nothing is said, or as many as its code needs."""
 
 
@@ -25,7 +25,7 @@ class LabelCodec:
 
     Args:
         teacher: looks at the image before it is sent.
-        uses: complex channel uses of an image; None for `USES`, or as many as the code needs.
+        uses: complex channel uses of an image; None for `LABEL_USES`, or as many as the code needs.
 
     Raises:
         ValueError: fewer channel uses than the simplex of so many classes has dimensions for.
@@ -40,7 +40,7 @@ class LabelCodec:
     def __init__(self, teacher: Teacher, *, uses: int | None = None) -> None:
         self.teacher, self.classes = teacher, teacher.classes
         least = least_uses(self.classes)
-        self.uses = max(USES, least) if uses is None else uses
+        self.uses = max(LABEL_USES, least) if uses is None else uses
         if self.uses < least:
             raise ValueError(f"uses={uses} must be at least {least}: a simplex of {self.classes} labels needs them")
         self.words = simplex_words(self.classes, self.uses)

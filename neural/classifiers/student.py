@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -11,6 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semlink.neural.inference import channels_last
+
+USUAL = "dw3e2"
+"""The kind of a block where nothing is said."""
+CELLS = "dwKeE (K 3, 5 or 7, E 1 to 4), full3, full5 or skip"
+"""The kinds of blocks, in words."""
 
 
 class ConvBlock(nn.Module):
@@ -29,25 +35,66 @@ class ConvBlock(nn.Module):
         return x + y
 
 
+class FullBlock(nn.Module):
+    """A convolution over all features, after ReLU, beside a shortcut."""
+
+    def __init__(self, width: int, *, kernel: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, kernel, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Features of the same shape."""
+        y: Tensor = self.norm(self.conv(F.relu(x)))
+        return x + y
+
+
+def make_cell(kind: str, width: int) -> nn.Module:
+    """A block of a student by its kind.
+
+    Args:
+        kind: dwKeE, a depthwise convolution of K×K and two 1×1 ones of E times the width between them; fullK, one over
+            all features; or skip, nothing.
+        width: features at both ends.
+
+    Raises:
+        ValueError: another kind.
+    """
+    depthwise, full = re.fullmatch("dw([357])e([1-4])", kind), re.fullmatch("full([35])", kind)
+    if depthwise:
+        return ConvBlock(width, kernel=int(depthwise[1]), expansion=int(depthwise[2]))
+    if full:
+        return FullBlock(width, kernel=int(full[1]))
+    if kind != "skip":
+        raise ValueError(f"cell {kind[:40]!r} must be {CELLS}")
+    return nn.Identity()
+
+
 class Student(nn.Module):
     """Pixels in [0, 1] to a map of features, at half the resolution first and half of that at each further stage.
 
     Args:
         widths: features of the stages.
         depths: blocks of the stages.
-        kernel: of the depthwise convolutions, odd.
-        expansion: features within a block for each one of its ends.
+        cells: the kind of each block, of all stages one after the other; `USUAL` for all where it is empty.
+
+    Raises:
+        ValueError: stages, or cells, that make no network.
     """
 
-    def __init__(self, widths: Sequence[int], depths: Sequence[int], *, kernel: int = 3, expansion: int = 2) -> None:
+    def __init__(self, widths: Sequence[int], depths: Sequence[int], *, cells: Sequence[str] = ()) -> None:
         super().__init__()
+        _check_stages(widths, depths, cells)
+        kinds = iter(cells or [USUAL] * sum(depths))
         layers: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(12, widths[0], 3, padding=1, bias=False)]
         for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             if i:
                 layers.append(nn.Conv2d(widths[i - 1], width, 2, stride=2, bias=False))
             layers.append(nn.BatchNorm2d(width))
-            layers += [ConvBlock(width, kernel=kernel, expansion=expansion) for _ in range(depth)]
+            layers += [make_cell(next(kinds), width) for _ in range(depth)]
         self.layers = nn.Sequential(*layers)
+        self.width = widths[-1]
+        """Features of a place of the map."""
         self.cell = 2 ** len(widths)
         """Pixels a side of a place of the map."""
 
@@ -55,6 +102,13 @@ class Student(nn.Module):
         """The map of features."""
         x: Tensor = self.layers(channels_last(4 * image - 2))
         return x
+
+
+def _check_stages(widths: Sequence[int], blocks: Sequence[int], cells: Sequence[str]) -> None:
+    if len(widths) != len(blocks) or not 1 <= len(widths) <= 4 or min(*widths, *blocks) < 1:
+        raise ValueError(f"widths={tuple(widths)}, blocks={tuple(blocks)} must be 1 to 4 stages, each from 1")
+    if cells and (isinstance(cells, str) or len(cells) != sum(blocks)):
+        raise ValueError(f"{len(cells)} cells must be one for each of the {sum(blocks)} blocks={tuple(blocks)}")
 
 
 class Attention(nn.Module):

@@ -16,17 +16,13 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from semlink.neural.classifiers.seen import Seen
-from semlink.neural.classifiers.student import Student, TokenBlock, drawn, hidden_kernels
-from semlink.neural.classifiers.teachers import multiply_adds
-from semlink.neural.inference import at_home
-from semlink.neural.networks import Limits, as_pairs, as_symbols, within
-from semlink.phy.link import Decoded, Frame, Received, check_image, normalise_power
-
-SIDE = 32  # pixels a side of the images
-SHARE = 4  # the least part of the tokens that is sent is one in so many
+from semlink.neural.classifiers.student import Student, TokenBlock, drawn
+from semlink.neural.classifiers.task_link import SIDE, TaskLink
+from semlink.neural.networks import as_pairs, as_symbols, within
+from semlink.phy.link import Received, normalise_power
 
 
-class TaskCodec(Limits, nn.Module):
+class TaskCodec(TaskLink):
     """A `Codec` of 32×32 RGB images whose `decode` gives logits.
 
     Args:
@@ -40,6 +36,8 @@ class TaskCodec(Limits, nn.Module):
         heads: of their attention.
         widths: features of the student's stages.
         blocks: of the student's stages.
+        cells: the kind of each of them, one after the other, as `semlink.neural.classifiers.student.make_cell` has
+            them; the usual one where it is empty.
         told: whether both ends make use of the noise level: the transmitter of the average, the receiver of that of
             each token, after fading its own. Without, the receiver still weighs the symbols of an image against each
             other, or a symbol of a deep fade would drown all others.
@@ -64,14 +62,13 @@ class TaskCodec(Limits, nn.Module):
         heads: int = 4,
         widths: Sequence[int] = (24, 48, 96),
         blocks: Sequence[int] = (2, 2, 2),
+        cells: Sequence[str] = (),
         told: bool = True,
     ) -> None:
-        super().__init__()
-        _check_sizes(tokens, token_symbols, {"width": width, "seen_width": seen_width}, heads, widths, blocks)
-        self.classes, self.tokens, self.token_symbols, self.told = classes, tokens, token_symbols, told
-        self.sent_tokens = tokens
-        self.student = Student(widths, blocks)
-        self.to_features, self.head = nn.Linear(widths[-1], features), nn.Linear(features, classes)
+        _check_sizes({"width": width, "seen_width": seen_width}, heads)
+        student = Student(widths, blocks, cells=cells)
+        shape: dict[str, int] = {"classes": classes, "features": features}
+        super().__init__(student, **shape, tokens=tokens, token_symbols=token_symbols, told=told)
         self.enter, self.places = nn.Linear(widths[-1], width), drawn((SIDE // self.student.cell) ** 2, width)
         self.queries, self.query_level = drawn(tokens, width), nn.Linear(1, width)
         self.encoder = nn.ModuleList([TokenBlock(width, heads=heads) for _ in range(depths[0])])
@@ -88,72 +85,6 @@ class TaskCodec(Limits, nn.Module):
         for last in (self.to_symbols[1], self.to_received[1]):  # what is added to the linear path is small at first
             assert isinstance(last, nn.Linear)
             nn.init.normal_(last.weight, std=0.02)
-
-    @property
-    def uses(self) -> int:
-        """Complex channel uses of an image."""
-        return self.sent_tokens * self.token_symbols
-
-    @property
-    def least_uses(self) -> int:
-        """Those of the shortest transmission."""
-        return self.tokens // SHARE * self.token_symbols
-
-    @property
-    def ratio(self) -> float:
-        """Complex channel uses / (c·h·w)."""
-        return self.uses / (3 * SIDE**2)
-
-    @property
-    def ignores_n0(self) -> bool:
-        """Whether an image is sent as the same symbols at every Es/N0."""
-        return not self.told
-
-    @property
-    def multiply_adds(self) -> dict[str, int]:
-        """Of an image, at the "student", the whole "transmitter" and the "receiver"."""
-        image, n = torch.zeros(1, 3, SIDE, SIDE), self.uses
-        received = Received(torch.zeros(1, n, dtype=torch.complex64), torch.ones(1, n))
-        return {
-            "student": multiply_adds(self.student, image),
-            "transmitter": multiply_adds(self.symbols, image, torch.ones(1)),
-            "receiver": multiply_adds(self.see_received, received),
-        }
-
-    def send(self, uses: int) -> TaskCodec:
-        """Itself, to send so many channel uses from now on.
-
-        Raises:
-            ValueError: no whole number of tokens, fewer than a quarter of them, or more than there are.
-        """
-        step = self.token_symbols
-        if uses % step or not self.least_uses <= uses <= self.tokens * step:
-            allowed = f"a multiple of {step}, its token, from {self.least_uses} to {self.tokens * step}"
-            raise ValueError(f"uses={uses} must be, for a task codec of {self.tokens} tokens, {allowed}")
-        self.sent_tokens = uses // step
-        return self
-
-    @at_home
-    def encode(self, image: Float[Tensor, "b 3 32 32"], n0: float) -> Frame:
-        """What the tokens become, normalised to unit mean energy for each image.
-
-        Raises:
-            ValueError: images that are not RGB of 32×32 pixels in [0, 1].
-        """
-        check_image(image)
-        if image.shape[1:] != (3, SIDE, SIDE):
-            c, h, w = image.shape[1:]
-            raise ValueError(f"image of {w}x{h} with {c} channels: a task codec takes RGB of {SIDE}x{SIDE} pixels")
-        with torch.no_grad():
-            symbols = self.symbols(image.float(), torch.full((len(image),), n0, device=image.device))
-        notes = {"transmitter": "average Es/N0 known"} if self.told else {}
-        return Frame(symbols, {"payload": symbols.shape[1]}, power="exact", notes=notes)
-
-    @at_home
-    def decode(self, received: Received) -> Decoded:
-        """Logits (b, classes)."""
-        with torch.no_grad():
-            return Decoded(self.see_received(received.unbiased()).logits)
 
     def symbols(self, image: Float[Tensor, "b 3 h w"], n0: Float[Tensor, " b"]) -> Complex[Tensor, "b n"]:
         """What `encode` sends, differentiable and with an average noise variance for each image."""
@@ -175,10 +106,7 @@ class TaskCodec(Limits, nn.Module):
         Raises:
             ValueError: another number of symbols than of whole tokens that can be sent.
         """
-        n = received.symbols.shape[1]
-        count = n // self.token_symbols
-        if n % self.token_symbols or not 1 <= count <= self.tokens:
-            raise ValueError(f"{n} symbols received: they must be 1 to {self.tokens} tokens of {self.token_symbols}")
+        count = self.received_tokens(received)
         weight = 1 / (1 + received.n0)
         if not self.told:
             weight = weight / weight.amax(dim=1, keepdim=True)
@@ -196,36 +124,13 @@ class TaskCodec(Limits, nn.Module):
         )
         return self._judged(self.to_received(x[:, 0]) + direct)
 
-    def see_image(self, image: Float[Tensor, "b 3 h w"]) -> Seen:
-        """What the student makes of images without a channel: the first stage of the training."""
-        return self._judged(self._features(self.student(image)))
-
-    def hidden_weights(self) -> list[nn.Parameter]:
-        """What Muon is to train."""
-        return list(hidden_kernels(self))
-
-    def _features(self, seen: Float[Tensor, "b d rows columns"]) -> Float[Tensor, "b f"]:
-        features: Tensor = self.to_features(seen.mean(dim=(2, 3)))
-        return features
-
-    def _judged(self, features: Tensor) -> Seen:
-        return Seen(features.float(), self.head(features).float())
-
 
 def _level(n0: Float[Tensor, "b t s"]) -> Float[Tensor, "b t 1"]:
     """Mean Es/N0 of each token in units of 10 dB, each symbol's limited to −20 … 30 dB."""
     return -torch.log10(n0.clamp(1e-3, 1e2)).mean(dim=2, keepdim=True)
 
 
-def _check_sizes(
-    tokens: int, token_symbols: int, sizes: dict[str, int], heads: int, widths: Sequence[int], blocks: Sequence[int]
-) -> None:
-    if tokens < SHARE or tokens % SHARE:
-        raise ValueError(f"tokens={tokens} must be a multiple of {SHARE}, so that a quarter of them is whole")
-    if token_symbols < 1:
-        raise ValueError(f"token_symbols={token_symbols} must be at least 1")
+def _check_sizes(sizes: dict[str, int], heads: int) -> None:
     for name, size in sizes.items():
         if size < heads or size % heads:
             raise ValueError(f"{name}={size} must be a multiple of heads={heads}")
-    if len(widths) != len(blocks) or not 1 <= len(widths) <= 4 or min(*widths, *blocks) < 1:
-        raise ValueError(f"widths={tuple(widths)}, blocks={tuple(blocks)} must be 1 to 4 stages, each from 1")

@@ -10,7 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from semlink.neural import zoo
 from semlink.neural.card_files import (
@@ -23,13 +24,17 @@ from semlink.neural.card_files import (
     is_text,
     read_fields,
 )
+from semlink.neural.classifiers.paper_codec import PaperTaskCodec
+from semlink.neural.classifiers.seen import Seen
 from semlink.neural.classifiers.task import TaskCodec
+from semlink.neural.classifiers.task_link import SIDE, TaskLink
+from semlink.neural.classifiers.teachers import TEACHERS, Teacher, load_teacher
 from semlink.neural.models import build_of
 from semlink.phy.devices import chosen_device
 from semlink.phy.documents import write_whole
 
 PACKAGE = "semlink.neural.weights.tasks"
-TASK_MODELS: Mapping[str, Callable[..., nn.Module]] = {"task": TaskCodec}
+TASK_MODELS: Mapping[str, Callable[..., nn.Module]] = {"task": TaskCodec, "task-paper": PaperTaskCodec}
 """The networks that the tasks "distil" and "robust" of a recipe train, by name."""
 
 
@@ -79,13 +84,13 @@ CHECKS: Mapping[str, Check] = {
 """What the fields of a card may be."""
 
 
-def build_task(model: str, network: Mapping[str, Any]) -> TaskCodec:
+def build_task(model: str, network: Mapping[str, Any]) -> TaskLink:
     """The network `model` with random weights and the arguments `network`; lists count as tuples.
 
     Raises:
         ValueError: an unknown model, an image codec among them, or an argument that it lacks or cannot take.
     """
-    return cast(TaskCodec, build_of(TASK_MODELS, model, network))
+    return cast(TaskLink, build_of(TASK_MODELS, model, network))
 
 
 def task_cards() -> dict[str, TaskCard]:
@@ -94,7 +99,7 @@ def task_cards() -> dict[str, TaskCard]:
         return {path.stem: read_task_card(path) for path in sorted(folder.glob("*.json"))}
 
 
-def load_task(name_or_path: str | Path) -> TaskCodec:
+def load_task(name_or_path: str | Path) -> TaskLink:
     """A trained task codec, ready to use on `chosen_device()`: one that ships, or a weights file with a card beside it.
 
     Raises:
@@ -109,6 +114,29 @@ def load_task(name_or_path: str | Path) -> TaskCodec:
             said = f"one of: {offer}; or" if offer else "(this version ships none)"
             raise ValueError(f"task codec {str(path)!r} must be {said} a weights file NAME.safetensors with its card")
         return _load(folder / f"{path}.safetensors")
+
+
+class StudentAlone(nn.Module):
+    """The student of a task codec: images to features and logits, without a channel."""
+
+    def __init__(self, codec: TaskLink) -> None:
+        super().__init__()
+        self.codec = codec
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Seen:
+        """What the student makes of them."""
+        return self.codec.see_image(image)
+
+
+def find_teacher(name: str) -> Teacher:
+    """A teacher by name, or the student of a task codec, one that ships or a weights file with its card beside it.
+
+    Raises:
+        ValueError: as `load_teacher` and `load_task`.
+    """
+    if name in TEACHERS or not (name.endswith(".safetensors") or name in task_cards()):
+        return load_teacher(name)
+    return Teacher(name, StudentAlone(load_task(name)), side=SIDE)
 
 
 def read_task_card(path: Path) -> TaskCard:
@@ -130,7 +158,7 @@ def write_task_card(card: TaskCard, folder: Path) -> None:
     write_whole(folder / f"{card.name}.json", json.dumps(asdict(card), indent=2) + "\n")
 
 
-def _load(path: Path) -> TaskCodec:
+def _load(path: Path) -> TaskLink:
     card = read_task_card(path.with_suffix(".json"))
     if path.is_file() and zoo.sha256(path) != card.sha256:
         raise ValueError(f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version")

@@ -135,6 +135,22 @@ class Teacher:
             both = by_parts(self._joined, image.float().to(self._mean.device), size=PARTS).to(image.device)
         return Seen(both[:, : -self._width], both[:, -self._width :])
 
+    @property
+    def head(self) -> nn.Linear:
+        """The last layer: features to logits, for a receiver that has the features alone.
+
+        Raises:
+            ValueError: the network has no linear layer that makes its logits of its features.
+        """
+        probe = torch.linspace(0, 1, 3 * (self.side or SIDE) ** 2).reshape(1, 3, self.side or SIDE, self.side or SIDE)
+        seen = self(probe)
+        for part in self.network.modules():
+            if not isinstance(part, nn.Linear) or part.in_features != self.features:
+                continue
+            if torch.allclose(part(seen.features), seen.logits, rtol=1e-3, atol=1e-3):
+                return part
+        raise ValueError(f"teacher {self.name}: has no linear layer that makes its logits of its features")
+
     def check_image(self, image: Float[Tensor, "b c h w"]) -> None:
         """Raise ValueError for images of a shape that it was not made for."""
         c, h, w = image.shape[1:]

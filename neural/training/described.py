@@ -13,7 +13,8 @@ def describe_data(settings: Settings, contents: Contents) -> str:
     parts = []
     if settings.cifar10:
         kept = f" without its last {settings.validation:,}" if settings.validation else ""
-        parts.append(f"CIFAR-10 training set{kept}")
+        name = "CIFAR-100 training set (AVIF at 42 dB)" if settings.labelled == "cifar100" else "CIFAR-10 training set"
+        parts.append(f"{name}{kept}")
     if settings.task not in STAGES and (settings.photographs or settings.large_photographs):
         source = _folder(settings, contents) if settings.images else "1,000 photographs of ImageNet"
         source += f" without the last {settings.large_validation}" if settings.large_validation else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,12 +14,37 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn import functional as F
 
-from semlink.neural.classifiers import Seen, Teacher, build_task, load_teacher
+from semlink.neural.classifiers import Seen, Teacher, build_task, find_teacher
 from semlink.neural.training.recipe import Settings
 from semlink.phy.documents import write_whole
 from semlink.phy.progress import progress_of
-from semlink.phy.sources import DataError, cifar10_bytes, cifar10_labels
+from semlink.phy.sources import (
+    CIFAR10_CLASSES,
+    DataError,
+    cifar10_bytes,
+    cifar10_labels,
+    cifar100_bytes,
+    cifar100_labels,
+)
 
+
+class _Set(NamedTuple):
+    """Labelled images: what they are called, their classes, and how they are read."""
+
+    name: str
+    classes: Callable[[], Sequence[str]]
+    read: Callable[[], tuple[Tensor, Tensor]]
+
+
+LABELLED: Mapping[str, _Set] = {
+    "cifar10": _Set("CIFAR-10", lambda: CIFAR10_CLASSES, lambda: (cifar10_bytes("train"), cifar10_labels("train"))),
+    "cifar100": _Set(
+        "CIFAR-100",
+        lambda: cifar100_labels("train")[1],
+        lambda: (cifar100_bytes("train"), cifar100_labels("train")[0]),
+    ),
+}
+"""The training images that task codecs learn from."""
 KEPT = "teacher.safetensors"
 """The teacher's answers, in the folder of a run."""
 ASKED_AT_ONCE = 500
@@ -57,20 +82,26 @@ class Lesson(NamedTuple):
 
 
 def task_lessons(settings: Settings, out: Path) -> Lessons:
-    """CIFAR-10's training images, and the teacher's answers from `out/teacher.safetensors`, or computed and kept there.
+    """Labelled training images, and the teacher's answers from `out/teacher.safetensors`, or computed and kept there.
 
     Raises:
-        ValueError: an unknown teacher, one of other classes or features than the network's, or more images to be
-            kept than there are.
+        ValueError: an unknown teacher, one of other classes or features than the network's, a network of other classes
+            than the images, or more images to be kept than there are.
         DataError: data or teacher are not to be had.
     """
-    images, labels = cifar10_bytes("train"), cifar10_labels("train")
+    classes, head = len(LABELLED[settings.labelled].classes()), build_task(settings.model, settings.network).head
+    if not settings.teacher and head.out_features != classes:
+        raise ValueError(f"network: classes={head.out_features} must be {classes}: labelled={settings.labelled!r}")
+    images, labels = LABELLED[settings.labelled].read()
     if settings.validation >= len(images):
         raise DataError(f"validation={settings.validation} must be below {len(images)}")
-    fits = partial(_check_teacher, settings, int(labels.max()) + 1)
-    features, logits = answers(settings.teacher, images, out / KEPT, fits=fits)
+    contents = {settings.labelled: {"training set": _digest(images)}}
+    features = logits = torch.zeros(2, len(images), 0)  # where labels alone teach
+    if settings.teacher:
+        fits = partial(_check_teacher, settings, classes)
+        features, logits = answers(settings.teacher, images, out / KEPT, fits=fits)
+        contents["teacher"] = {settings.teacher: _digest(logits)}
     used = len(images) - settings.validation
-    contents = {"cifar10": {"training set": _digest(images)}, "teacher": {settings.teacher: _digest(logits)}}
     parts = images[:used], labels[:used], features[:, :used], logits[:, :used]
     return Lessons(*parts, images[used:], labels[used:], contents)
 
@@ -79,7 +110,8 @@ def _check_teacher(settings: Settings, classes: int, features: int, told: int) -
     """Refuse a teacher of so many features and classes `told` for images of `classes`, or for the settings' network."""
     head, teacher = build_task(settings.model, settings.network).head, f"teacher={settings.teacher!r}"
     if told != classes:
-        raise ValueError(f"{teacher} tells {told} classes apart; CIFAR-10 has {classes}")
+        name = LABELLED[settings.labelled].name
+        raise ValueError(f"{teacher} tells {told} classes apart; {name} has {classes}")
     if told != head.out_features:
         raise ValueError(f"{teacher} tells {told} classes apart; network: classes={head.out_features} must be as many")
     if settings.loss.get("features") and features != head.in_features:
@@ -116,7 +148,7 @@ def answers(
         if found:
             fits(found[0].shape[2], found[1].shape[2])
             return found[0], found[1]
-    teacher = load_teacher(name)
+    teacher = find_teacher(name)
     fits(teacher.features, teacher.classes)
     features, logits = _ask(teacher, images)
     write_whole(path, save({f"features {of}": features.half(), f"logits {of}": logits.half()}))

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from semlink.neural import zoo
-from semlink.neural.classifiers import TaskCodec, build_task
+from semlink.neural.classifiers import TaskLink, build_task
 from semlink.neural.diffusion import SFT, build_receiver, load_codec
 from semlink.neural.models import Fitted, Network, RateAdaptive, build
 from semlink.neural.training.data import Data, draw_batch, training_images
@@ -188,7 +188,7 @@ class Run:
         """PSNR in dB by Es/N0, of a receiver beside the codec alone, and a picture in `samples/`; or the accuracy."""
         images, model, codec = data.validation, self.averaged().to(self.device), self.codec
         if isinstance(data, Lessons):
-            return {"accuracy": accuracies(cast(TaskCodec, model), images, data.validation_labels, self.levels)}
+            return {"accuracy": accuracies(cast(TaskLink, model), images, data.validation_labels, self.levels)}
         receive = over_awgn(cast(Network, model)) if codec is None else receive_by(model, codec, self.settings)
         save_pictures(receive, images, self.out / "samples" / f"{self.step:07d}.png")
         figures = {"psnr_db": validate(receive, images)}
@@ -221,7 +221,7 @@ class Run:
 
     def _loss(self, data: Data | Lessons, rng: torch.Generator) -> Tensor:
         if isinstance(data, Lessons):
-            return task_loss(cast(TaskCodec, self.model), data, self.settings, rng, share=self.world)
+            return task_loss(cast(TaskLink, self.model), data, self.settings, rng, share=self.world)
         image = draw_batch(data, self.settings, rng, share=self.world)
         if self.codec is None:
             return batch_loss(self.network, image, self.settings, rng)

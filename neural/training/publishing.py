@@ -8,7 +8,7 @@ from typing import cast
 from torch import nn
 
 from semlink.neural import zoo
-from semlink.neural.classifiers import TaskCard, TaskCodec, write_task_card
+from semlink.neural.classifiers import TaskCard, TaskLink, write_task_card
 from semlink.neural.diffusion import ReceiverCard, write_receiver_card
 from semlink.neural.models import Network, parameters
 from semlink.neural.training.described import describe_channels, describe_data
@@ -34,7 +34,7 @@ def publish(settings: Settings, model: nn.Module, out: Path, contents: Contents,
     if settings.task == "codec":
         zoo.write_card(_codec_card(settings, cast(Network, model), contents, weights, command), out)
     elif settings.task in STAGES:
-        write_task_card(_task_card(settings, cast(TaskCodec, model), contents, weights, command), out)
+        write_task_card(_task_card(settings, cast(TaskLink, model), contents, weights, command), out)
     else:
         write_receiver_card(_receiver_card(settings, model, contents, weights, command), out)
     return weights
@@ -75,14 +75,14 @@ def _codec_card(settings: Settings, model: Network, contents: Contents, weights:
     )
 
 
-def _task_card(settings: Settings, model: TaskCodec, contents: Contents, weights: Path, command: str) -> TaskCard:
+def _task_card(settings: Settings, model: TaskLink, contents: Contents, weights: Path, command: str) -> TaskCard:
     return TaskCard(
         name=settings.name,
         model=settings.model,
         network=dict(settings.network),
         parameters=parameters(model),
         multiply_adds=model.multiply_adds,
-        teacher=settings.teacher,
+        teacher=settings.teacher or "none",
         data=describe_data(settings, contents),
         channel="none" if settings.task == "distil" else describe_channels(settings),
         command=command,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from semlink.neural.classifiers import TASK_MODELS, build_task
+from semlink.neural.classifiers import TASK_MODELS, build_task, read_architecture
 from semlink.neural.diffusion import TASKS, build_receiver
 from semlink.neural.models import RateAdaptive, build
 from semlink.phy.channels import AWGN, Rayleigh, parse_channel
@@ -40,6 +40,7 @@ CHOICES = {
     "schedule": ("cosine", "constant", "drop"),
     "precision": ("float32", "bf16"),
     "device": ("cpu", "cuda"),
+    "labelled": ("cifar10", "cifar100"),
 }
 
 
@@ -87,7 +88,8 @@ class Settings:
     validate_every: int = 2_000
     task: str = "codec"  # what is trained: a codec, or a receiver behind a frozen one: see `TASKS`
     codec: str = ""  # the frozen one: zoo:NAME, or a weights file with its card beside it, or any name if it is given
-    teacher: str = ""  # of a task codec: see `semlink.neural.classifiers.TEACHERS`
+    teacher: str = ""  # of a task codec: see `semlink.neural.classifiers.find_teacher`; none where labels alone teach
+    labelled: str = "cifar10"  # the images that a task codec learns from, or cifar100
     temperature: float = 4.0  # at which the teacher's logits are learnt
     shift: int = 0  # pixels that an image to be classified is moved by at most, each way
 
@@ -172,8 +174,8 @@ def _check_stage(settings: Settings) -> None:
         said = f"it must be one of: {', '.join(TASK_MODELS)}: other codecs give images, not logits"
         raise ValueError(f"model={settings.model!r} with task={settings.task!r}: {said}")
     build_task(settings.model, settings.network)
-    if not settings.teacher:
-        raise ValueError(f"teacher='' must name a teacher: task={settings.task!r} learns from one")
+    if not settings.teacher and any(settings.loss.get(part) for part in ("features", "logits")):
+        raise ValueError("teacher='' must name a teacher: loss has weights of its features or logits")
     if settings.codec or settings.rates:
         raise ValueError(f"codec and rates must be empty with task={settings.task!r}")
     if settings.precision != "float32":
@@ -250,6 +252,9 @@ def defaults() -> dict[str, Any]:
 def read_recipe(path: str | Path, changes: Mapping[str, Any] = {}) -> Settings:
     """The settings in a TOML file, with some fields changed.
 
+    Beside the fields of `Settings` it may have `architecture`, the path of a file of `read_architecture`, seen from the
+    working folder, in place of the network's widths, blocks and cells.
+
     Raises:
         ValueError: the file is missing or no TOML, it has a field that `Settings` lacks or lacks one it needs, or a
             value is out of range.
@@ -258,13 +263,25 @@ def read_recipe(path: str | Path, changes: Mapping[str, Any] = {}) -> Settings:
         values = {**read_toml(Path(path)), **changes}
     except (OSError, ValueError) as error:
         raise ValueError(f"recipe {path}: {error}") from error
-    allowed = [field.name for field in fields(Settings)]
+    allowed = [*(field.name for field in fields(Settings)), "architecture"]
     if unknown := set(values) - set(allowed):
         raise ValueError(f"recipe {path}: {', '.join(sorted(unknown))} must be among: {', '.join(allowed)}")
     if "name" not in values:
         raise ValueError(f"recipe {path}: lacks name")
     given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     try:
+        if "architecture" in given:
+            given["network"] = _with_architecture(given.get("network", {}), given.pop("architecture"))
         return Settings(**given)
     except ValueError as error:
         raise ValueError(f"recipe {path}: {error}") from error
+
+
+def _with_architecture(network: object, path: object) -> dict[str, Any]:
+    """The arguments of a network, those of the student from a file."""
+    if not isinstance(path, str) or not isinstance(network, Mapping):
+        raise ValueError(f"architecture={path!r} must be a path, and network a table")
+    own = asdict(read_architecture(Path(path)))
+    if twice := sorted(own.keys() & network.keys()):
+        raise ValueError(f"architecture={path!r} says {', '.join(own)}; network must not say {', '.join(twice)}")
+    return {**network, **own}

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from semlink.neural.classifiers import Seen, TaskCodec
+from semlink.neural.classifiers import Seen, TaskLink
 from semlink.neural.training.lessons import Lesson, Lessons, draw_lesson
 from semlink.neural.training.losses import carry, draw_conditions
 from semlink.neural.training.recipe import Settings
@@ -33,7 +33,7 @@ def levels_of(settings: Settings) -> tuple[float, ...]:
 
 
 def task_loss(
-    model: TaskCodec, lessons: Lessons, settings: Settings, rng: torch.Generator, *, share: int = 1
+    model: TaskLink, lessons: Lessons, settings: Settings, rng: torch.Generator, *, share: int = 1
 ) -> Float[Tensor, ""]:
     """Mean loss of a batch for the settings' stage; `rng` is one of the CPU."""
     lesson = draw_lesson(lessons, settings, rng, share=share)
@@ -70,28 +70,28 @@ def taught_loss(seen: Seen, lesson: Lesson, settings: Settings) -> Float[Tensor,
     return torch.stack([weight * parts[name]() for name, weight in settings.loss.items() if weight]).sum()
 
 
-def drawn_tokens(model: TaskCodec, rng: torch.Generator) -> int:
+def drawn_tokens(model: TaskLink, rng: torch.Generator) -> int:
     """How many tokens a batch sends: all of them every other time, else any number from the fewest."""
     fewest = model.least_uses // model.token_symbols
     some = fewest + int(torch.randint(model.tokens - fewest + 1, (), generator=rng))
     return model.tokens if torch.rand((), generator=rng) < 0.5 else some
 
 
-def sent_over(model: TaskCodec, image: Float[Tensor, "b 3 h w"], settings: Settings, rng: torch.Generator) -> Received:
+def sent_over(model: TaskLink, image: Float[Tensor, "b 3 h w"], settings: Settings, rng: torch.Generator) -> Received:
     """What arrives of images, group by group over a channel and at an Es/N0 of its own, without bias."""
     conditions = draw_conditions(len(image), settings, rng)
     return carry(model.symbols(image, conditions.of_images(len(image)).to(image.device)), conditions, rng)
 
 
 def accuracies(
-    model: TaskCodec, images: UInt8[Tensor, "v 3 h w"], labels: Int[Tensor, " v"], levels: tuple[float, ...]
+    model: TaskLink, images: UInt8[Tensor, "v 3 h w"], labels: Int[Tensor, " v"], levels: tuple[float, ...]
 ) -> dict[float, float]:
     """The share of images that are classified right, by Es/N0 in dB over AWGN; at infinity by the student alone."""
     with torch.no_grad():
         return {level: _accuracy(model, images, labels, level) for level in levels}
 
 
-def _accuracy(model: TaskCodec, images: Tensor, labels: Tensor, esno_db: float) -> float:
+def _accuracy(model: TaskLink, images: Tensor, labels: Tensor, esno_db: float) -> float:
     right, rng = 0, torch.Generator().manual_seed(0)
     for part, label in zip(torch.split(images, AT_ONCE), torch.split(labels, AT_ONCE), strict=True):
         image = part.float() / 255

@@ -169,3 +169,9 @@ def test_the_command_trains_behind_a_digital_link(run_semlink: Command, picture:
     status, printed, error = run_semlink(*words)
     assert status == 0, error
     assert "behind (sft, prior sampled in 1 of 4 steps by 'ddim'; trained behind jpeg-ldpc-qam:adaptive)" in printed
+
+
+def test_a_task_codec_needs_no_frozen_codec() -> None:
+    """`semlink train` asks for one before every training."""
+    settings = Settings("x", "task", task="distil", teacher="tiniest", loss={"labels": 1.0})
+    assert frozen_codec(settings) is None

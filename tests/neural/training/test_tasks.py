@@ -170,7 +170,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         names.append(name)
         return Bright()
 
-    monkeypatch.setattr(lessons, "load_teacher", load)
+    monkeypatch.setattr(lessons, "find_teacher", load)
     return names
 
 
@@ -205,7 +205,8 @@ def test_a_teacher_of_other_classes_is_refused(
     ("text", "said"),
     [
         ("model = 'deepjscc'\nnetwork = {cell_symbols = 8}", "other codecs give images, not logits"),
-        ("model = 'task'", "teacher='' must name a teacher"),
+        ("model = 'task'\nloss = {features = 1}", "teacher='' must name a teacher"),
+        ("model = 'task'\nlabelled = 'mnist'", "labelled='mnist' must be one of: cifar10, cifar100"),
         ("model = 'task'\nteacher = 'tiniest'\nnetwork = {tokens = 5}", "tokens=5 must be a multiple of 4"),
         ("model = 'task'\nteacher = 'tiniest'\nrates = [8]", "codec and rates must be empty"),
         ("model = 'task'\nteacher = 'tiniest'\ncifar10 = false", "cifar10=False must be true"),

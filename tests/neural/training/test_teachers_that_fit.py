@@ -32,7 +32,7 @@ class Ten:
 @pytest.fixture
 def teacher(monkeypatch: pytest.MonkeyPatch) -> Ten:
     made = Ten()
-    monkeypatch.setattr(lessons, "load_teacher", lambda name: made)
+    monkeypatch.setattr(lessons, "find_teacher", lambda name: made)
     monkeypatch.setattr(lessons, "cifar10_bytes", lambda split: torch.zeros(20, 3, 32, 32, dtype=torch.uint8))
     monkeypatch.setattr(lessons, "cifar10_labels", lambda split: torch.arange(20) % 10)
     return made
