@@ -40,6 +40,13 @@ FolderOfKeys = Annotated[
 Batch = Annotated[int, typer.Option(help="Requests that are served at once, at most.")]
 Queue = Annotated[int, typer.Option(help="Requests that wait, at most; more are refused.")]
 Threads = Annotated[int | None, typer.Option(help="Of the processor.", show_default="as many as cores")]
+Processes = Annotated[
+    int,
+    typer.Option(
+        help="Compute in so many processes instead of threads: each has codecs and some 300 MB of its own, none waits "
+        "for another, and one that ends is started again while what it had is done by the others."
+    ),
+]
 Codecs = Annotated[
     list[str] | None,
     typer.Option(
@@ -120,6 +127,7 @@ def worker(
     batch: Batch = 16,
     queue: Queue = 64,
     threads: Threads = None,
+    processes: Processes = 0,
     codec: Codecs = None,
     report: Report = None,
 ) -> None:
@@ -132,6 +140,7 @@ def worker(
         batch=batch,
         queue=queue,
         threads=threads,
+        processes=processes,
         codecs=codec or [],
         report_s=report,
         insecure=insecure,
@@ -150,6 +159,7 @@ def serve(
     batch: Batch = 16,
     queue: Queue = 1024,
     threads: Threads = None,
+    processes: Processes = 0,
     codec: Codecs = None,
     report: Report = None,
     page: Page = None,
@@ -172,6 +182,7 @@ def serve(
         batch=batch,
         queue=queue,
         threads=threads,
+        processes=processes,
         codecs=codec or [],
         report_s=report,
         insecure=insecure,
