@@ -60,7 +60,6 @@ Report = Annotated[
     float | None, typer.Option(help="Seconds from one report on standard error to the next.", show_default="none")
 ]
 
-# Of what serve alone has.
 Channel = Annotated[
     str,
     typer.Option(
@@ -86,6 +85,15 @@ Page = Annotated[
     typer.Option(
         help="Port of a page that shows users, queue, throughput, latency and the latest images, on 127.0.0.1 alone, "
         "and of /metrics for Prometheus; 0 for one that is free. Who has an account on this machine can look.",
+        show_default="none",
+    ),
+]
+
+Nodes = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Address of a `semlink node` that computes for this service as well: ADDRESS, or ADDRESS=FILE with the "
+        "keys of a user of that node, which one on another machine must have. May be repeated.",
         show_default="none",
     ),
 ]
@@ -130,6 +138,7 @@ def worker(
     processes: Processes = 0,
     codec: Codecs = None,
     report: Report = None,
+    page: Page = None,
 ) -> None:
     """Encode and decode for flowgraphs of GNU Radio, over ZeroMQ; SIGTERM or Ctrl-C ends it when it has answered."""
     spare_the_cores()
@@ -145,6 +154,40 @@ def worker(
         report_s=report,
         insecure=insecure,
         keys=keys,
+        page=page,
+    )
+
+
+def node(
+    address: Annotated[str, typer.Option(help="Where to listen, as for worker.")] = "tcp://127.0.0.1:5556",
+    keys: FolderOfKeys = None,
+    insecure: Insecure = False,
+    queue: Queue = 64,
+    threads: Threads = None,
+    processes: Processes = 0,
+    codec: Codecs = None,
+    report: Report = None,
+    page: Page = None,
+) -> None:
+    """Compute for a `semlink serve --node ADDRESS=FILE` on another machine: encode, decode and restore what it sends.
+
+    It has no channel: images cross that where they are served. What `semlink worker` does is done as well.
+    """
+    spare_the_cores()
+    from semlink.flowgraphs.service import run_worker
+
+    run_worker(
+        address=address,
+        batch=16,
+        queue=queue,
+        threads=threads,
+        processes=processes,
+        codecs=codec or [],
+        report_s=report,
+        insecure=insecure,
+        keys=keys,
+        page=page,
+        makes=True,
     )
 
 
@@ -160,6 +203,7 @@ def serve(
     queue: Queue = 1024,
     threads: Threads = None,
     processes: Processes = 0,
+    node: Nodes = None,
     codec: Codecs = None,
     report: Report = None,
     page: Page = None,
@@ -183,6 +227,7 @@ def serve(
         queue=queue,
         threads=threads,
         processes=processes,
+        nodes=node or [],
         codecs=codec or [],
         report_s=report,
         insecure=insecure,

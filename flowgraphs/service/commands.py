@@ -6,11 +6,14 @@ import os
 import re
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
 
+from semlink.flowgraphs.service.board import Board
 from semlink.flowgraphs.service.lanes import Process, Setup, load_own
+from semlink.flowgraphs.service.nodes import Node, meet, read_place
+from semlink.flowgraphs.service.page import Page
 from semlink.flowgraphs.service.service import Service
 from semlink.flowgraphs.service.waiting import JOB_S
 from semlink.flowgraphs.service.worker import Worker, tell
@@ -30,24 +33,44 @@ def run_worker(
     insecure: bool = False,
     keys: Path | None = None,
     processes: int = 0,
+    page: int | None = None,
+    makes: bool = False,
 ) -> None:
-    """`semlink worker`.
+    """`semlink worker`, and with `makes` `semlink node`, which computes for other services as well.
 
     Raises:
-        ValueError: an option that cannot be, keys that are none, or an address that is in use or, without `keys` or
-            `insecure`, that others reach.
+        ValueError: an option that cannot be, keys that are none, a port of the page or an address that is in use or,
+            without `keys` or `insecure`, that others reach.
     """
     check_limits(batch=batch, queue=queue, threads=threads, report_s=report_s, processes=processes)
     own, named = split_own(codecs)
-    codecs_of_own = load_own(own)
+    known = load_own(own)
     lanes = [Process(Setup(own=own), JOB_S) for _ in range(processes)]
-    service = Service(batch=batch, threads=threads, own=codecs_of_own, lanes=lanes)
+    service = Service(batch=batch, threads=threads, own=known, lanes=lanes, makes=makes)
+    board, name = None if page is None else Board(), f"semlink {'node' if makes else 'worker'}"
     with closing_unless_open(service):
-        worker = Worker(service, address, queue=queue, insecure=insecure, keys=keys)
-    with closing_on_error(worker, "--codec "):
-        for name in named:
-            service.preload(name)
-    run_until_signal(worker, "semlink worker", insecure=insecure, report_s=report_s)
+        worker = Worker(service, address, queue=queue, insecure=insecure, keys=keys, board=board)
+    with shown(worker, board, page) as where:
+        with closing_on_error(worker, "--codec "):
+            for codec in named:
+                service.preload(codec)
+        run_until_signal(worker, name, insecure=insecure, report_s=report_s, page=where)
+
+
+@contextmanager
+def shown(worker: Worker, board: Board | None, port: int | None) -> Iterator[str | None]:
+    """The page of a worker meanwhile, if there is to be one: its address, or None.
+
+    Raises:
+        ValueError: a port that is in use or cannot be, or what it needs is not installed.
+    """
+    if board is None or port is None:
+        yield None
+        return
+    with closing_on_error(worker, ""):
+        page = Page(board, port)
+    with closing(page):
+        yield page.address
 
 
 def check_limits(*, batch: int, queue: int, threads: int | None, report_s: float | None, processes: int) -> None:
@@ -58,6 +81,18 @@ def check_limits(*, batch: int, queue: int, threads: int | None, report_s: float
         raise ValueError(f"--processes {processes} must be from 0, for threads of one process, to {MOST_PROCESSES}")
     if report_s is not None and not 0.1 <= report_s <= 1e6:
         raise ValueError(f"--report {report_s:g} must be from 0.1 to 1e6 seconds")
+
+
+def join_nodes(service: Service, nodes: Sequence[str], *, insecure: bool) -> None:
+    """Have nodes, each ADDRESS or ADDRESS=FILE with the keys of a user of it, compute for a service as well.
+
+    Raises:
+        ValueError: a node that is not there, is none, has other weights or versions, or is of another machine and
+            without keys, unless `insecure`.
+    """
+    for place in [read_place(text, insecure=insecure) for text in nodes]:
+        for _ in range(meet(place, service.build)):
+            service.join([Node(place, service.build, JOB_S, tell)])
 
 
 @contextmanager

@@ -38,11 +38,19 @@ _PROGRAM = "from semlink.flowgraphs.service.lanes import run_process; run_proces
 
 
 class LostError(RuntimeError):
-    """Whoever had a task is gone, and so is what became of it."""
+    """Whoever had a task is gone, and so is what became of it.
+
+    Attributes:
+        begun: whether the task had been given.
+    """
 
     def __init__(self, message: str, *, begun: bool = True) -> None:
         super().__init__(message)
         self.begun = begun
+
+
+class StaysError(RuntimeError):
+    """A task that is to be done in this process."""
 
 
 class Lane(Protocol):
@@ -65,6 +73,7 @@ class Lane(Protocol):
 
         Raises:
             LostError: it is not known, since whoever had it is gone.
+            StaysError: it is to be done in this process.
             ValueError: what cannot be done; and whatever a codec raises.
         """
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
 from pathlib import Path
 
 from semlink.flowgraphs.protocol import ADDRESS
@@ -13,11 +12,12 @@ from semlink.flowgraphs.service.commands import (
     check_limits,
     closing_on_error,
     closing_unless_open,
+    join_nodes,
     run_until_signal,
+    shown,
     split_own,
 )
 from semlink.flowgraphs.service.lanes import Process, Setup, load_own
-from semlink.flowgraphs.service.page import Page
 from semlink.flowgraphs.service.service import BATCH, Service
 from semlink.flowgraphs.service.waiting import JOB_S
 from semlink.flowgraphs.service.worker import Worker
@@ -51,12 +51,14 @@ def run_serve(
     keys: Path | None = None,
     page: int | None = None,
     processes: int = 0,
+    nodes: Sequence[str] = (),
 ) -> None:
     """`semlink serve`.
 
     Raises:
         ValueError: an option that cannot be, keys that are none, a port of the page or an address that is in use or,
-            without `keys` or `insecure`, that others reach, or a latency below what one image takes.
+            without `keys` or `insecure`, that others reach, a node that is not there, or a latency below what one image
+            takes.
     """
     check_limits(batch=batch, queue=queue, threads=threads, report_s=report_s, processes=processes)
     _check(latency_ms=latency_ms, backlog_s=backlog_s, cache_mib=cache_mib, seed=seed)
@@ -67,7 +69,7 @@ def run_serve(
     service = Service(
         batch=batch,
         threads=threads,
-        own=codecs_of_own,
+        own=known,
         channel=medium,
         seed=seed,
         cache_bytes=cache_mib << 20,
@@ -75,6 +77,7 @@ def run_serve(
     )
     board = None if page is None else Board()
     with closing_unless_open(service):
+        join_nodes(service, nodes, insecure=insecure)
         worker = Worker(
             service,
             address,
@@ -85,11 +88,7 @@ def run_serve(
             latency_s=latency_ms / 1e3,
             board=board,
         )
-    with ExitStack() as ends:
-        where = None
-        if board is not None and page is not None:
-            with closing_on_error(worker, ""):
-                where = ends.enter_context(closing(Page(board, page))).address
+    with shown(worker, board, page) as where:
         _warm(service, worker, [*named, *(name for name in codecs if not name.startswith("user:"))], latency_ms)
         run_until_signal(worker, "semlink serve", insecure=insecure, report_s=report_s, page=where)
 

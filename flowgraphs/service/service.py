@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -27,13 +30,15 @@ from semlink.flowgraphs.protocol import (
     with_id,
 )
 from semlink.flowgraphs.service.codecs import Shelf
-from semlink.flowgraphs.service.jobs import Decoding, Encoding, Job, choose
-from semlink.flowgraphs.service.lanes import Here, Lane, LostError, said
+from semlink.flowgraphs.service.jobs import Decoding, Encoding, Job, Made, Task, choose
+from semlink.flowgraphs.service.lanes import Here, Lane, LostError, StaysError, said
 from semlink.flowgraphs.service.making import Maker
 from semlink.flowgraphs.service.record import Record
 from semlink.flowgraphs.service.stages import Stages
 from semlink.flowgraphs.service.trips import read_request
 from semlink.flowgraphs.service.uplink import users_of
+from semlink.neural import zoo
+from semlink.neural.diffusion import receiver_cards
 from semlink.phy.impairments import Medium
 from semlink.phy.link import Codec
 from semlink.phy.parallel import cores
@@ -94,13 +99,18 @@ class Service:
         self.carries, self.makes = channel is not None, makes
         self.stages = Stages(self._shelf, 1 if channel is None else users_of(channel), cache_bytes)
         self.here = Here(Maker(self._shelf, channel, seed))
-        self._elsewhere = list(lanes)
-        self.lanes: list[Lane] = self._elsewhere or [self.here] * self.threads
+        self.lanes: list[Lane] = list(lanes) or [self.here] * self.threads
         self.concurrent, self._busy, self._lock = False, 0, threading.Lock()
         # Images are shared out between these, each on one core: PyTorch's own threads gain less from a batch.
         self._pool = ThreadPoolExecutor(
-            self.threads, thread_name_prefix="semlink-service", initializer=torch.set_num_threads, initargs=(1,)
+            self._here_threads, thread_name_prefix="semlink-service", initializer=torch.set_num_threads, initargs=(1,)
         )
+
+    def join(self, lanes: Sequence[Lane]) -> None:
+        """Have others compute beside those who do, each for one more thread of a worker that is still to be made."""
+        self.lanes += lanes
+        self.threads = len(self.lanes)
+        self.pixels = self.threads * BATCH_PIXELS
 
     def handle(self, requests: Sequence[Pdu], lane: Lane | None = None) -> list[Pdu]:
         """The replies, in the order of the requests. One that cannot be served gets an "error", alone.
@@ -228,25 +238,32 @@ class Service:
 
         self._everywhere(send)
 
+    @cached_property
+    def build(self) -> str:
+        """What makes the numbers that come out: another one with other weights, or versions of semlink or PyTorch."""
+        every = [*zoo.cards().values(), *receiver_cards().values()]
+        weights = sorted(f"{card.name} {card.sha256}" for card in every)
+        return hashlib.sha256("\n".join([_version(), torch.__version__, *weights]).encode()).hexdigest()
+
     @property
     def cpu_s(self) -> float:
         """Processor time of this process and of those of its lanes, in seconds."""
-        return time.process_time() + sum(lane.cpu_s for lane in self._elsewhere)
+        return time.process_time() + sum(lane.cpu_s for lane in dict.fromkeys(self.lanes))
 
     @property
     def memory_bytes(self) -> int:
         """Of this process and of those of its lanes; what they share is counted for each."""
-        return resident_bytes() + sum(lane.memory_bytes for lane in self._elsewhere)
+        return resident_bytes() + sum(lane.memory_bytes for lane in dict.fromkeys(self.lanes))
 
     def close(self) -> None:
         """Let the threads and lanes go."""
         self._pool.shutdown()
-        for lane in self._elsewhere:
+        for lane in dict.fromkeys(self.lanes):
             lane.close()
 
     def _everywhere(self, do: Callable[[Lane, int], None]) -> None:
         """By every process at once, since each has codecs of its own; in this one once."""
-        lanes = self._elsewhere or [self.here]
+        lanes = list(dict.fromkeys(self.lanes))
         with ThreadPoolExecutor(len(lanes)) as pool:
             list(pool.map(do, lanes, range(len(lanes))))
         self._start_anew()
@@ -283,12 +300,30 @@ class Service:
         """The stage, by all threads: one image by those of PyTorch, several shared out between ours."""
         if self.concurrent or lane is not self.here:
             alone = len(jobs) == 1 and self._busy == 1 and jobs[0].pixels >= LARGE
-            return self.stages.run(jobs, lane.make, self._here_threads if alone else 1)
-        if self.threads == 1 or len(jobs) == 1:
-            return self.stages.run(jobs, lane.make, self.threads)
-        size = -(-len(jobs) // self.threads)
+            return self.stages.run(jobs, self._by(lane), self._here_threads if alone else 1)
+        if self._here_threads == 1 or len(jobs) == 1:
+            return self.stages.run(jobs, lane.make, self._here_threads)
+        size = -(-len(jobs) // self._here_threads)
         parts = [jobs[i : i + size] for i in range(0, len(jobs), size)]
         return [one for each in self._pool.map(lambda part: self.stages.run(part, lane.make, 1), parts) for one in each]
+
+    def _by(self, lane: Lane) -> Callable[[Task], Made]:
+        """Does tasks by a lane, and by this thread what is not for that."""
+
+        def make(task: Task) -> Made:
+            try:
+                return lane.make(task)
+            except StaysError:
+                return self.here.make(task)
+
+        return make
+
+
+def _version() -> str:
+    try:
+        return version("semlink")
+    except PackageNotFoundError:
+        return "from a tree that is not installed"
 
 
 def _ramp(i: int) -> NDArray[np.uint8]:

@@ -188,6 +188,8 @@ class Worker:
             "under_way": self._waiting.under_way,
             "users": self._waiting.users,
             "threads": self._service.threads,
+            "makes": self._service.makes,
+            "build": self._service.build,
             "cpu_s": self._service.cpu_s,
             "memory_bytes": self._service.memory_bytes,
         }
