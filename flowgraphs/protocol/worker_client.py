@@ -283,7 +283,9 @@ class WorkerClient:
         was_up = self._meetings.is_up
         meets_again, why = self._meetings.look()
         if not self._again and (meets_again or (was_up and not self._meetings.is_up)):
-            self._answer(set(self._pending.copy()), f"the line to the worker at {self.address} was lost", "away")
+            unsent = set(self._outbox.copy()) if meets_again else set()
+            lost = set(self._pending.copy()) - unsent
+            self._answer(lost, f"the line to the worker at {self.address} was lost", "away")
         if meets_again:
             self._socket.getsockopt(self._zmq.EVENTS)  # has libzmq put the old line away
             waiting = set(self._outbox.copy())
