@@ -177,12 +177,13 @@ class Worker:
         return f"{self._service.record.line()}; {len(self._waiting)} waiting"
 
     def status(self, user: User | None = None) -> dict[str, Scalar]:
-        """How it does, by name; "cpu_s" is processor time, in seconds, "memory_bytes" memory, with the processes that
-        compute for it.
+        """How it does, by name; "cpu_s" is processor time, in seconds, "memory_bytes" memory, with the processes of its
+        socket and of those who compute for it on this machine; what they share is counted for each.
 
         "by_user" is JSON, a list of what `semlink.flowgraphs.service.ledger.Figures` has, of the last `TOLD` users who
         asked, or of one user alone.
         """
+        front_s, front_bytes = self._door.use()
         now = {
             "queue": len(self._waiting),
             "under_way": self._waiting.under_way,
@@ -190,8 +191,8 @@ class Worker:
             "threads": self._service.threads,
             "makes": self._service.makes,
             "build": self._service.build,
-            "cpu_s": self._service.cpu_s,
-            "memory_bytes": self._service.memory_bytes,
+            "cpu_s": self._service.cpu_s + front_s,
+            "memory_bytes": self._service.memory_bytes + front_bytes,
         }
         users = json.dumps(self._ledger.rows(self._waiting.held, user)[:TOLD])
         return {**now, **self._service.record.summary(), **self._service.stages.summary(), "by_user": users}
