@@ -255,7 +255,8 @@ def endurance_lines(one: Overload | Endurance | Locked) -> list[str]:
         return [
             f"endurance: {one.asked_per_s:.1f} requests/s of {one.users} users for {one.minutes:.1f} minutes, "
             f"{LOAD:.0%} of what it serves one after another",
-            f"  {one.served} served, {one.refused} refused, {one.unanswered} without an answer; p95 {one.p95_ms:.0f} ms",
+            f"  {one.served} served, {one.refused} refused, {one.unanswered} without an answer; "
+            f"p95 {one.p95_ms:.0f} ms",
             f"  memory {one.memory_mib[0][1]:.0f} MiB at first, {one.memory_mib[-1][1]:.0f} MiB at last, {slope} after "
             f"the first {WARM:.0%}",
         ]
