@@ -76,15 +76,9 @@ class Maker:
     def _cross(self, kind: Crossing, task: Task) -> Made:
         if self._channel is None:
             raise ValueError("there is no channel to carry images over")
-        names = ("symbols", "others", "image")
-        received = cross(
-            self._channel,
-            self._seed,
-            kind.esno_db,
-            *(torch.from_numpy(task.arrays[name]) for name in names[:2]),
-            as_images(task.arrays["image"]),
-            [int(one or 0) for one in task.rows["realisation"]],
-        )
+        symbols, others = (torch.from_numpy(task.arrays[name]) for name in ("symbols", "others"))
+        images, realisations = as_images(task.arrays["image"]), [int(one or 0) for one in task.rows["realisation"]]
+        received = cross(self._channel, self._seed, kind.esno_db, symbols, others, images, realisations)
         seen = received.spatial
         found = {name: getattr(received, name) for name in ("symbols", "n0", "gain", "bias")}
         found |= {} if seen is None else {"observed": seen.observed, "h": seen.h, "noise": seen.n0}

@@ -241,8 +241,9 @@ class Service:
     @cached_property
     def build(self) -> str:
         """What makes the numbers that come out: another one with other weights, or versions of semlink or PyTorch."""
-        every = [*zoo.cards().values(), *receiver_cards().values()]
-        weights = sorted(f"{card.name} {card.sha256}" for card in every)
+        networks = [f"{card.name} {card.sha256}" for card in zoo.cards().values()]
+        receivers = [f"{card.name} {card.sha256}" for card in receiver_cards().values()]
+        weights = sorted([*networks, *receivers])
         return hashlib.sha256("\n".join([_version(), torch.__version__, *weights]).encode()).hexdigest()
 
     @property

@@ -243,10 +243,10 @@ _Made = Callable[[Mapping[str, NDArray[Any]], Mapping[str, Sequence[Value]]], Ma
 
 def _cross(kind: Crossing, jobs: Sequence[Job], made: _Made) -> list[Pdu | Job]:
     trips = [_trip(job) for job in jobs]
-    images = [trip.image for trip in trips]
+    images = [trip.image for trip in trips if trip.image is not None]
     arrays = {"symbols": _stacked(jobs, 0), "others": _others(jobs, kind.symbols), "image": np.stack(images)}
     got = made(arrays, {"realisation": [trip.realisation for trip in trips]})
-    onward = []
+    onward: list[Pdu | Job] = []
     for i, (job, trip) in enumerate(zip(jobs, trips, strict=True)):
         arrived, width = {name: array[i] for name, array in got.arrays.items()}, got.rows["width"][i]
         trip = replace(trip, arrived=arrived, width=width, slot=len(job.arrays))

@@ -46,7 +46,7 @@ _Kind = Encoding | Crossing | Arriving | Decoding | Restoring
 _KINDS: Mapping[str, type[Encoding | Crossing | Arriving | Restoring]] = {
     one.__name__: one for one in (Encoding, Crossing, Arriving, Restoring)
 }
-_TYPES: Mapping[str, type[str] | type[int] | type[float]] = {"str": str, "int": int, "float": float}
+_TYPES: Mapping[str, Any] = {"str": str, "int": int, "float": float}
 _RECEIVED: Mapping[str, tuple[type[np.generic], Shape]] = {
     "symbols": (np.complex64, (None,)),
     "n0": (np.float32, (None,)),
@@ -145,8 +145,8 @@ def _asked(kind: _Kind) -> tuple[Mapping[str, tuple[type[np.generic], Shape]], S
     if isinstance(kind, Restoring):
         return {"image": (np.float32, (3, kind.height, kind.width)), "level": (np.float32, (1,))}, ["failed"]
     if isinstance(kind, Decoding):
-        return _RECEIVED | {"symbols": (np.complex64, (kind.header.symbols,))}, ("header", "width")
-    return _RECEIVED | {"symbols": (np.complex64, (kind.symbols,))}, ("header", "width")
+        return {**_RECEIVED, "symbols": (np.complex64, (kind.header.symbols,))}, ("header", "width")
+    return {**_RECEIVED, "symbols": (np.complex64, (kind.symbols,))}, ("header", "width")
 
 
 def _answered(task: Task, *, restored: bool) -> tuple[Mapping[str, tuple[type[np.generic], Shape]], Sequence[str]]:

@@ -52,8 +52,7 @@ def cross(
         images: what is sent, in [0, 1].
         realisations: of fades and noise of each.
     """
-    every = zip(images.split(1), realisations, strict=True)
-    rngs = [image_rngs(seed, image, realisation=realisation)[0] for image, realisation in every]
+    rngs = [image_rngs(seed, images[i : i + 1], realisation=one)[0] for i, one in enumerate(realisations)]
     array = _array(channel)
     if array is not None and array.detector != "sic":
         channel = _occupied(channel, array, functional.pad(others, (0, array.users - 1 - others.shape[2])))

@@ -184,7 +184,7 @@ class Worker:
         asked, or of one user alone.
         """
         front_s, front_bytes = self._door.use()
-        now = {
+        now: dict[str, Scalar] = {
             "queue": len(self._waiting),
             "under_way": self._waiting.under_way,
             "users": self._waiting.users,

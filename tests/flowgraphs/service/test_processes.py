@@ -73,6 +73,7 @@ def _killed_under_way(service: Service, lane: Process) -> None:
     pictures = images(many)
     service.record = Record()
     with running(Worker(service, "tcp://127.0.0.1:*")) as worker, WorkerClient(worker.address, timeout_s=240) as client:
+        client.status()  # the line is up
         os.kill(first, signal.SIGSTOP)
         numbers = {client.submit(asked(0, image)): image for image in pictures}
         while not worker._waiting.under_way:
