@@ -5,6 +5,7 @@ from semlink.flowgraphs.bench.against import run_against
 from semlink.flowgraphs.bench.bler import run_bler
 from semlink.flowgraphs.bench.channels import run_channels
 from semlink.flowgraphs.bench.codes import run_codes
+from semlink.flowgraphs.bench.endurance import run_endurance
 from semlink.flowgraphs.bench.everything import run_bench
 from semlink.flowgraphs.bench.gsc import GSC_WAYS, gsc_lines, gsc_table, measure_gsc_table, run_gsc_table
 from semlink.flowgraphs.bench.heads import HEAD_LINKS, heads_table, run_heads
@@ -34,6 +35,7 @@ __all__ = [
     "run_bler",
     "run_channels",
     "run_codes",
+    "run_endurance",
     "run_gsc_table",
     "run_heads",
     "run_neural",

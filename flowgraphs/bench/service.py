@@ -59,6 +59,7 @@ class ServiceSpeed:
         batch_mean: images in a batch of a stage.
         slot_mean: users in a slot.
         cores: processor seconds of the service a second.
+        cpu_ms: processor time of the service an image, which hardly depends on what else the machine does.
         half_p95_ms: from request to reply where as many users ask at random times for half of `images_per_s` in all,
             with the most users; NaN else.
         half_times: that over the p95 of one user.
@@ -75,12 +76,19 @@ class ServiceSpeed:
     batch_mean: float
     slot_mean: float
     cores: float
+    cpu_ms: float
     half_p95_ms: float = math.nan
     half_times: float = math.nan
 
 
 def run_service(
-    *, codecs: Sequence[str], users: Sequence[int], seconds: float, rounds: int, threads: int | None, as_json: bool
+    *,
+    codecs: Sequence[str],
+    users: Sequence[int],
+    seconds: float,
+    rounds: int,
+    serving: Sequence[str],
+    as_json: bool,
 ) -> None:
     """`semlink bench service`.
 
@@ -90,7 +98,7 @@ def run_service(
     if not 0.5 <= seconds <= 600 or not 1 <= rounds <= 100:
         raise ValueError(f"--seconds {seconds:g} must be from 0.5 to 600, --rounds {rounds} from 1 to 100")
     found = [
-        speed for codec in codecs or CODECS for speed in measure_service(codec, users, seconds, rounds, threads=threads)
+        speed for codec in codecs or CODECS for speed in measure_service(codec, users, seconds, rounds, serving=serving)
     ]
     if as_json:
         rows = [for_json(asdict(one)) for one in found]
@@ -100,16 +108,22 @@ def run_service(
 
 
 def measure_service(
-    codec: str, users: Sequence[int], seconds: float, rounds: int, *, threads: int | None = None
+    codec: str, users: Sequence[int], seconds: float, rounds: int, *, serving: Sequence[str] = ()
 ) -> list[ServiceSpeed]:
     """One codec, all in turn in every round, so that what else the machine does meets all alike.
+
+    Args:
+        codec: its name, with the receiver behind it.
+        users: how many at once, in turn.
+        seconds: of each measurement.
+        rounds: of all of them.
+        serving: further options of `semlink serve`.
 
     Raises:
         ValueError: a codec that is not there.
     """
     pictures, alone = textures(4096, SIDE, 0), _one_after_another(codec)
-    options = [f"--channel={CHANNEL}", "--cache=0", f"--codec={codec}"]
-    options += [] if threads is None else [f"--threads={threads}"]
+    options = [f"--channel={CHANNEL}", "--cache=0", f"--codec={codec}", *serving]
     counts = [1, *(count for count in users if count != 1)]
     most = max(counts)
     rates: dict[int, list[float]] = {count: [] for count in counts}
@@ -141,7 +155,7 @@ def measure_service(
     ]
 
 
-MEDIANS = ("p95_ms", "batch_mean", "slot_mean", "cpu_cores")
+MEDIANS = ("p95_ms", "batch_mean", "slot_mean", "cpu_cores", "cpu_ms")
 
 
 def print_service(speeds: Sequence[ServiceSpeed]) -> None:
@@ -167,6 +181,7 @@ def _speed(one: ServiceSpeed) -> dict[str, str]:
         "images in a batch": f"{one.batch_mean:.1f}",
         "users in a slot": f"{one.slot_mean:.1f}",
         "CPU, cores": f"{one.cores:.2f}",
+        "CPU, ms an image": f"{one.cpu_ms:.1f}",
     }
 
 
@@ -216,6 +231,7 @@ def load_figures(users: int, told: Told) -> dict[str, Any]:
         "unanswered": told.unanswered,
         "failed": told.failed,
         "cpu_cores": cpu / told.seconds,
+        "cpu_ms": 1e3 * cpu / max(1, len(told.latencies_s)),
         "memory_mib": float(told.after["memory_bytes"]) / (1 << 20),
     }
 
@@ -238,6 +254,7 @@ def _told(row: dict[str, Any]) -> dict[str, str]:
         "unanswered": str(row["unanswered"]),
         "failed": str(row["failed"]),
         "CPU, cores": f"{row['cpu_cores']:.2f}",
+        "CPU, ms an image": f"{row['cpu_ms']:.1f}",
         "memory, MiB": f"{row['memory_mib']:.0f}",
     }
 

@@ -337,7 +337,7 @@ def radio(context: typer.Context) -> None:
     run(context.args, name="semlink radio")
 
 
-for command in (gsc, search, serving.worker, serving.serve, serving.keys, serving.user, serving.load):
+for command in (gsc, search, serving.worker, serving.serve, serving.node, serving.keys, serving.user, serving.load):
     app.command()(command)
 
 

@@ -134,18 +134,49 @@ def service(
     seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 5.0,
     rounds: Annotated[int, typer.Option(help="Of all measurements in turn; medians are told.")] = 3,
     threads: Threads = None,
+    processes: Annotated[int, typer.Option(help="Of the service, as for serve.")] = 0,
+    overload: Annotated[
+        float | None,
+        typer.Option(
+            help="Instead: ask for 10 times what is served, for so many seconds; 60, say.", show_default="none"
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Instead: ask for 80 % of what is served for so many minutes, 20, say, and tell how the memory grows.",
+            show_default="none",
+        ),
+    ] = None,
+    with_keys: Annotated[
+        bool, typer.Option("--with-keys", help="Instead: a service with keys and one without in turn.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Users of a service over a 3x3 uplink against one request after another, in one run: about two minutes."""
-    from semlink.flowgraphs.bench import run_service
+    from semlink.flowgraphs.bench import run_endurance, run_service
     from semlink.flowgraphs.cli.users import user_counts
 
-    run_service(
-        codecs=codec or [],
-        users=user_counts(users),
+    serving = [*([] if threads is None else [f"--threads={threads}"]), f"--processes={processes}"]
+    if overload is None and minutes is None and not with_keys:
+        run_service(
+            codecs=codec or [],
+            users=user_counts(users),
+            seconds=seconds,
+            rounds=rounds,
+            serving=serving,
+            as_json=json,
+        )
+        return
+    run_endurance(
+        codec=(codec or ["swin"])[0],
+        users=max(user_counts(users)),
         seconds=seconds,
         rounds=rounds,
-        threads=threads,
+        overload_s=overload,
+        minutes=minutes,
+        with_keys=with_keys,
+        options=serving,
         as_json=json,
     )
 

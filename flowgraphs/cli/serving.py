@@ -41,6 +41,13 @@ FolderOfKeys = Annotated[
 ]
 Batch = Annotated[int, typer.Option(help="Requests that are served at once, at most.")]
 Queue = Annotated[int, typer.Option(help="Requests that wait, at most; more are refused.")]
+Processes = Annotated[
+    int,
+    typer.Option(
+        help="Compute in so many processes instead of threads: each has codecs and some 300 MB of its own, none waits "
+        "for another, and one that ends is started again while what it had is done by the others."
+    ),
+]
 Codecs = Annotated[
     list[str] | None,
     typer.Option(
@@ -54,7 +61,6 @@ Report = Annotated[
     float | None, typer.Option(help="Seconds from one report on standard error to the next.", show_default="none")
 ]
 
-# Of what serve alone has.
 Channel = Annotated[
     str,
     typer.Option(
@@ -80,6 +86,15 @@ Page = Annotated[
     typer.Option(
         help="Port of a page that shows users, queue, throughput, latency and the latest images, on 127.0.0.1 alone, "
         "and of /metrics for Prometheus; 0 for one that is free. Who has an account on this machine can look.",
+        show_default="none",
+    ),
+]
+
+Nodes = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Address of a `semlink node` that computes for this service as well: ADDRESS, or ADDRESS=FILE with the "
+        "keys of a user of that node, which one on another machine must have. May be repeated.",
         show_default="none",
     ),
 ]
@@ -122,8 +137,10 @@ def worker(
     batch: Batch = 16,
     queue: Queue = 64,
     threads: Threads = None,
+    processes: Processes = 0,
     codec: Codecs = None,
     report: Report = None,
+    page: Page = None,
 ) -> None:
     """Encode and decode for flowgraphs of GNU Radio, over ZeroMQ; SIGTERM or Ctrl-C ends it when it has answered."""
     spare_the_cores()
@@ -134,10 +151,45 @@ def worker(
         batch=batch,
         queue=queue,
         threads=threads,
+        processes=processes,
         codecs=codec or [],
         report_s=report,
         insecure=insecure,
         keys=keys,
+        page=page,
+    )
+
+
+def node(
+    address: Annotated[str, typer.Option(help="Where to listen, as for worker.")] = "tcp://127.0.0.1:5556",
+    keys: FolderOfKeys = None,
+    insecure: Insecure = False,
+    queue: Queue = 64,
+    threads: Threads = None,
+    processes: Processes = 0,
+    codec: Codecs = None,
+    report: Report = None,
+    page: Page = None,
+) -> None:
+    """Compute for a `semlink serve --node ADDRESS=FILE` on another machine: encode, decode and restore what it sends.
+
+    It has no channel: images cross that where they are served. What `semlink worker` does is done as well.
+    """
+    spare_the_cores()
+    from semlink.flowgraphs.service import run_worker
+
+    run_worker(
+        address=address,
+        batch=16,
+        queue=queue,
+        threads=threads,
+        processes=processes,
+        codecs=codec or [],
+        report_s=report,
+        insecure=insecure,
+        keys=keys,
+        page=page,
+        makes=True,
     )
 
 
@@ -153,6 +205,8 @@ def serve(
     batch: Batch = 16,
     queue: Queue = 1024,
     threads: Threads = None,
+    processes: Processes = 0,
+    node: Nodes = None,
     codec: Codecs = None,
     report: Report = None,
     page: Page = None,
@@ -175,6 +229,8 @@ def serve(
         batch=batch,
         queue=queue,
         threads=threads,
+        processes=processes,
+        nodes=node or [],
         codecs=codec or [],
         report_s=report,
         insecure=insecure,

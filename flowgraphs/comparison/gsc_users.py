@@ -62,6 +62,8 @@ ALONE = "1 user, 1 antenna"
 ON_ARRAY = f"1 user, {ANTENNAS} antennas"
 CLOSE_DB = 1.0
 """What we take "close to 35" and "trends similarly" to leave room for, in dB; the paper gives no figure."""
+RESOLUTION = 0.01
+"""Of what is told, in dB or percentage points: what is closer to a claim is neither beyond it nor short of it."""
 AT_15_DB = 35.0
 """PSNR of MU-GSC at Es/N0 of 15 dB in dB, as the paper says of figures 4c and 4d."""
 
@@ -164,8 +166,10 @@ class UsersVerdict:
 
     def line(self) -> str:
         """For people."""
-        how = f"met, by {self.by:.2f}" if self.holds else f"not met, {-self.by:.2f} {self.unit} short"
-        return f"fig. {self.figure}, {self.detector}: {self.claim}: {how}{f' {self.unit}' * self.holds}; {self.found}"
+        how = f"met, by {self.by:.2f} {self.unit}" if self.holds else f"not met, {-self.by:.2f} {self.unit} short"
+        if abs(self.by) < RESOLUTION / 2:
+            how = f"equal, to within {RESOLUTION:g} {self.unit}"
+        return f"fig. {self.figure}, {self.detector}: {self.claim}: {how}; {self.found}"
 
 
 def judge_users(figure: str, done: Mapping[str, Comparison], gsc: str) -> list[UsersVerdict]:

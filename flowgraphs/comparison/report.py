@@ -332,7 +332,7 @@ def by_codec(outcome: Comparison, title: str, cell: Callable[[pd.Series], str]) 
     table.add_column("Es/N0 (dB)", justify="right")
     rows_of = dict(list(outcome.table.groupby("codec", sort=False)))
     for codec in rows_of:
-        table.add_column(str(codec), justify="right")
+        table.add_column(str(codec), justify="right", overflow="fold")  # on a narrow screen a name is not cut off
     for level in sorted(set(outcome.table["esno_db"])):
         cells = [cell(rows[rows["esno_db"] == level].iloc[0]) for rows in rows_of.values()]
         table.add_row(f"{level:g}", *cells)

@@ -27,7 +27,7 @@ MAX_PART = 1 << 27
 """Bytes of an array at most."""
 MAX_ID = 256
 """Characters of an "id" at most, so that a reply has room for it."""
-MAX_ARRAYS = 4
+MAX_ARRAYS = 8
 MAX_AXES = 4
 _INTEGERS = 1 << 63
 
@@ -57,8 +57,8 @@ class Pdu:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def pack(pdu: Pdu) -> list[bytes]:
-    """The parts of a message.
+def pack(pdu: Pdu, *, finite: bool = True) -> list[bytes]:
+    """The parts of a message; values that are not finite pass where `finite` is False, for a process of one's own.
 
     Raises:
         MalformedPduError: a name that is no string, a value of another kind, arrays of another dtype or too many, too
@@ -71,7 +71,8 @@ def pack(pdu: Pdu) -> list[bytes]:
         raise MalformedPduError(f"{len(arrays)} arrays; a PDU has at most {MAX_ARRAYS}")
     for name, array in arrays.items():
         _check_array(name, array.dtype.name, list(array.shape))
-        _check_finite(name, array)
+        if finite:
+            _check_finite(name, array)
     listed = [{"name": name, "dtype": one.dtype.name, "shape": list(one.shape)} for name, one in arrays.items()]
     head = json.dumps({"semlink": VERSION, "meta": meta, "arrays": listed}).encode()
     if len(head) > MAX_HEADER:
@@ -79,8 +80,8 @@ def pack(pdu: Pdu) -> list[bytes]:
     return [head, *(one.astype(DTYPES[one.dtype.name], copy=False).tobytes() for one in arrays.values())]
 
 
-def unpack(parts: Sequence[bytes | memoryview]) -> Pdu:
-    """The PDU of a message. Its arrays lie in the message's own memory and cannot be written to.
+def unpack(parts: Sequence[bytes | memoryview], *, finite: bool = True) -> Pdu:
+    """The PDU of a message, as `pack` made it. Its arrays lie in the message's own memory and cannot be written to.
 
     Raises:
         MalformedPduError: anything that `pack` would not make of a PDU. Nothing is allocated by what the message says
@@ -92,7 +93,7 @@ def unpack(parts: Sequence[bytes | memoryview]) -> Pdu:
         _check_meta(meta)
         if not isinstance(listed, list) or len(listed) != len(parts) - 1:
             raise MalformedPduError(f"arrays={_short(listed)} must be a list with an entry for each further part")
-        arrays = dict(_read_array(entry, part) for entry, part in zip(listed, parts[1:], strict=True))
+        arrays = dict(_read_array(entry, part, finite) for entry, part in zip(listed, parts[1:], strict=True))
         if len(arrays) < len(listed):
             raise MalformedPduError("two arrays have the same name")
     except MalformedPduError as error:
@@ -117,7 +118,7 @@ def _read_head(parts: Sequence[bytes | memoryview]) -> dict[str, Any]:
     return head
 
 
-def _read_array(entry: object, part: bytes | memoryview) -> tuple[str, NDArray[Any]]:
+def _read_array(entry: object, part: bytes | memoryview, finite: bool) -> tuple[str, NDArray[Any]]:
     if not isinstance(entry, dict) or set(entry) != {"name", "dtype", "shape"}:
         raise MalformedPduError(f'array {_short(entry)} must have "name", "dtype" and "shape", and no more')
     name, dtype, shape = entry["name"], entry["dtype"], entry["shape"]
@@ -127,7 +128,8 @@ def _read_array(entry: object, part: bytes | memoryview) -> tuple[str, NDArray[A
     if declared != len(part):
         raise MalformedPduError(f"array {name}: {dtype} {tuple(shape)} is {declared} bytes; its part has {len(part)}")
     array = np.frombuffer(part, dtype=wire).reshape(shape).astype(dtype, copy=False)
-    _check_finite(name, array)
+    if finite:
+        _check_finite(name, array)
     return name, array
 
 

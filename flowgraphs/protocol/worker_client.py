@@ -73,19 +73,27 @@ class WorkerClient:
             request, if it has one.
         most: requests that wait for an answer at most.
         keys: of the user, for a worker that has keys.
+        again: ask again for what was not answered when the line was lost; else it is answered by an error at once, with
+            "away" set, for who has somebody else to ask.
 
     Raises:
         ValueError: an address that cannot be, a limit that is not positive, or pyzmq is not installed.
     """
 
     def __init__(
-        self, address: str = ADDRESS, *, timeout_s: float = 10.0, most: int = 64, keys: Keys | None = None
+        self,
+        address: str = ADDRESS,
+        *,
+        timeout_s: float = 10.0,
+        most: int = 64,
+        keys: Keys | None = None,
+        again: bool = True,
     ) -> None:
         if not 0 < timeout_s < math.inf:
             raise ValueError(f"timeout_s={timeout_s!r} must be a positive number of seconds")
         if most < 1:
             raise ValueError(f"most={most!r} must be 1 or more")
-        self.address, self.timeout_s, self.most = address, timeout_s, most
+        self.address, self.timeout_s, self.most, self._again = address, timeout_s, most, again
         self._zmq = import_zmq()
         self._context = self._zmq.Context()
         self._socket, self._meetings = self._connect(keys)
@@ -97,6 +105,11 @@ class WorkerClient:
         self._bell, self._ears = socket.socketpair()
         for end in (self._bell, self._ears):
             end.setblocking(False)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the worker is there, as far as `poll` has noticed."""
+        return self._meetings.is_up
 
     def submit(self, pdu: Pdu) -> int:
         """Send a request, without waiting for anything: while the line is down it stays here, for `poll` to send.
@@ -280,7 +293,12 @@ class WorkerClient:
 
         Not when the line is lost: what is sent then may still go into the old one. The caller has the turn.
         """
+        was_up = self._meetings.is_up
         meets_again, why = self._meetings.look()
+        if not self._again and (meets_again or (was_up and not self._meetings.is_up)):
+            unsent = set(self._outbox.copy()) if meets_again else set()
+            lost = set(self._pending.copy()) - unsent
+            self._answer(lost, f"the line to the worker at {self.address} was lost", "away")
         if meets_again:
             self._socket.getsockopt(self._zmq.EVENTS)  # has libzmq put the old line away
             waiting = set(self._outbox.copy())

@@ -106,6 +106,18 @@ class Shelf:
             _card_of(header)
         self._cards_behind(name, receiver)
 
+    def ratio_of(self, header: BurstHeader) -> float:
+        """At which `encoder` has the codec of a header; nothing is loaded for it.
+
+        Raises:
+            ValueError: one that is not there.
+        """
+        told = codebook.ratio_of(header)
+        if header.codec in codebook.USER:
+            return float(getattr(self._find_own(codebook.codec_name(header.codec)), "ratio", told))
+        cardless = header.codec in codebook.DIGITAL or header.codec in codebook.TASKS
+        return told if cardless else _card_of(header).ratio
+
     def behind(self, codec: Codec, name: str, receiver: str) -> Codec:
         """A codec of this name with receivers behind it, "" for none.
 

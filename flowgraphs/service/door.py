@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -67,6 +68,10 @@ class Door:
     def is_open(self) -> bool:
         """Whether there is a front, as far as has been noticed."""
         return self._stream.is_open
+
+    def use(self) -> tuple[float, int]:
+        """Processor time in seconds and memory in bytes of the process that has the socket; 0 where nobody tells."""
+        return use_of(self._process.pid)
 
     def fileno(self) -> int:
         """For a selector; another one after a start."""
@@ -169,6 +174,16 @@ class Door:
         if status == TOO_MANY:
             return f"a message had more than {self._limits.parts} parts"
         return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+
+
+def use_of(pid: int) -> tuple[float, int]:
+    """Processor time in seconds and memory in bytes of a process, as Linux has them; 0 where nobody tells."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0, 0
+    user, system, pages = int(told[11]), int(told[12]), int(told[21])
+    return (user + system) / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def check_local(address: str) -> None:

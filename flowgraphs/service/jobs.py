@@ -6,7 +6,7 @@ channel, is decoded where it arrives and, behind a receiver, restored; what a st
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -26,15 +26,17 @@ from semlink.flowgraphs.protocol import (
     with_id,
 )
 from semlink.flowgraphs.specs import JOINT, split_codec
-from semlink.phy.link import Received, channel_uses
+from semlink.phy.link import channel_uses
 from semlink.phy.sources import CIFAR10_CLASSES, MAX_PIXELS
 from semlink.phy.waveform import FIELDS, BurstHeader
 
 MAX_SYMBOLS = (1 << FIELDS["symbols"]) - 1
 MAX_SIDE = (1 << FIELDS["height"]) - 1
 MAX_ESNO_DB = 100.0
-OPS = ("encode", "decode", "carry", "cancel", "status")
-"""What may be asked for; "carry" of a service with a channel alone."""
+OPS = ("encode", "decode", "carry", "make", "cancel", "status")
+"""What may be asked for; "carry" of a service with a channel alone, "make" of a node alone."""
+Value = int | bool | None
+"""What is told of a job beside its arrays."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,47 @@ class Restoring:
     width: int
 
 
-Kind = Encoding | Decoding | Crossing | Arriving | Restoring
+class Task(NamedTuple):
+    """What is computed for jobs of one kind at once: arrays and values, so that it may be done anywhere.
+
+    Attributes:
+        kind: that the jobs have in common.
+        arrays: by name, one row a job; see `semlink.flowgraphs.service.tasks`.
+        rows: values by name, one a job.
+        threads: of PyTorch.
+    """
+
+    kind: Encoding | Decoding | Crossing | Arriving | Restoring
+    arrays: Mapping[str, NDArray[Any]]
+    rows: Mapping[str, Sequence[Value]]
+    threads: int = 1
+
+
+class Made(NamedTuple):
+    """What became of a task: arrays and values by name, one row a job."""
+
+    arrays: Mapping[str, NDArray[Any]]
+    rows: Mapping[str, Sequence[Value]]
+
+
+@dataclass(frozen=True, eq=False)
+class Making:
+    """A task of another service, which is a batch already: it shares one with nothing."""
+
+    task: Task
+
+    @property
+    def height(self) -> int:
+        """Pixels of all images together over the width of one."""
+        return len(next(iter(self.task.arrays.values()))) * self.task.kind.height
+
+    @property
+    def width(self) -> int:
+        """Of an image in pixels."""
+        return self.task.kind.width
+
+
+Kind = Encoding | Decoding | Crossing | Arriving | Restoring | Making
 """A stage, and what its jobs have in common."""
 STAGES = ("encode", "uplink", "decode", "refine")
 """What is done to an image on its way, by name; over a channel of one user, "uplink" is that channel."""
@@ -131,8 +173,8 @@ class Trip:
         image: what is sent, uint8 (h, w, 3); None of a decode request.
         label: what the frame's header says of codec and scheme.
         header: what the codec put into the header of this frame.
-        received: what arrived, of a batch of 1.
-        restorer: the codec with the receiver that is to restore the image.
+        arrived: what did, by name, without the axis of the batch.
+        width: of the search for what several antennas received, as `semlink.phy.link.Spatial` has it; None without.
         failed: whether the image is a fallback.
         slot: users of the slot that it went in; 0 where there was no uplink.
         encoded_hit, result_hit: whether the symbols, or the image received, were found in the cache.
@@ -147,9 +189,9 @@ class Trip:
     realisation: int = 0
     image: NDArray[np.uint8] | None = None
     label: str = ""
-    header: object = None
-    received: Received | None = field(default=None, compare=False)
-    restorer: object = field(default=None, compare=False)
+    header: Value = None
+    arrived: Mapping[str, NDArray[Any]] | None = field(default=None, compare=False)
+    width: int | None = None
     failed: bool = False
     slot: int = 0
     encoded_hit: bool = False
@@ -174,7 +216,7 @@ class Job(NamedTuple):
         arrays: of an encoding the image, uint8 (h, w, 3); of a decoding symbols, complex64 (n,), and the noise
             variance of each, float32 (n,); of a crossing the symbols, and those of the others in the slot; of an
             arrival symbols and noise variances; of an image to be restored its values, float32 (3, h, w), and the
-            level of the noise.
+            level of the noise; of a task all of its arrays.
         id: of the request.
         trip: of a request that goes through several stages, what it is and what became of it so far.
     """
@@ -186,15 +228,18 @@ class Job(NamedTuple):
 
     @property
     def op(self) -> str:
-        """The request's: carry, encode or decode."""
+        """The request's: carry, encode, decode or make."""
         if self.trip is not None:
             return self.trip.op
+        if isinstance(self.kind, Making):
+            return "make"
         return "encode" if isinstance(self.kind, Encoding) else "decode"
 
     @property
     def stage(self) -> str:
         """The one that the job waits for, of `STAGES`."""
-        return _STAGE[type(self.kind)]
+        kind = self.kind
+        return _STAGE[type(kind.task.kind if isinstance(kind, Making) else kind)]
 
     @property
     def pixels(self) -> int:
@@ -234,6 +279,8 @@ def read_job(request: Pdu) -> Job:
 def route_of(job: Job) -> Hashable:
     """What tells how long a request takes: op, codec, receivers and the size of the image, rounded up."""
     kind, pixels = job.kind, (job.pixels - 1).bit_length()
+    if isinstance(kind, Making):
+        return job.op, job.stage, getattr(kind.task.kind, "codec", ""), pixels
     receiver = _timed(job.trip.receiver) if job.trip else ""
     if isinstance(kind, Decoding):
         return job.op, kind.header.codec, receiver, pixels
@@ -281,7 +328,7 @@ def read_encoding(request: Pdu, id: Scalar | None, *, schemes: tuple[str, ...] =
         parse_mcs(scheme)
     image = read_array(request, "image", np.uint8, (None, None, 3))
     height, width, _ = image.shape
-    _check_size(height, width)
+    check_size(height, width)
     if not 0 < ratio <= 1 or not 1 <= channel_uses((3, height, width), ratio) <= MAX_SYMBOLS:
         raise ValueError(f"ratio={ratio:g} must be above 0 and up to 1, and make 1 to {MAX_SYMBOLS} symbols")
     if not -MAX_ESNO_DB <= esno_db <= MAX_ESNO_DB:
@@ -297,7 +344,7 @@ def read_decoding(request: Pdu, id: Scalar | None) -> Job:
     """
     header = read_header(request.meta)
     codebook.name_of(header)
-    _check_size(header.height, header.width)
+    check_size(header.height, header.width)
     most = channel_uses((3, header.height, header.width), 1.0)  # as of an encoding
     if not 1 <= header.symbols <= most:
         raise ValueError(
@@ -311,7 +358,8 @@ def read_decoding(request: Pdu, id: Scalar | None) -> Job:
     return Job(Decoding(alike), (symbols, n0), id)
 
 
-def _check_size(height: int, width: int) -> None:
+def check_size(height: int, width: int) -> None:
+    """Raise ValueError unless an image may have such sides."""
     if not (min(height, width) >= 1 and max(height, width) <= MAX_SIDE and height * width <= MAX_PIXELS):
         raise ValueError(
             f"image of {width}x{height} pixels; sides must be from 1 to {MAX_SIDE} and their product up to {MAX_PIXELS}"

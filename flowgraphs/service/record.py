@@ -13,8 +13,8 @@ import numpy as np
 from semlink.flowgraphs.protocol import Scalar
 from semlink.flowgraphs.service.jobs import STAGES
 
-OPS = ("encode", "decode", "carry")
-COUNTS = ("served", "refused", "undelivered", "dropped", "replayed", "late_or_cancelled", "reopened")
+OPS = ("encode", "decode", "carry", "make")
+COUNTS = ("served", "refused", "undelivered", "dropped", "replayed", "late_or_cancelled", "reopened", "lost")
 LATEST = 1000
 """Requests and batches that latencies and sizes are taken over."""
 
@@ -66,6 +66,7 @@ class Record:
         replayed: requests that came again while they had no answer yet, and were not done twice.
         late_or_cancelled: requests that were answered without being done, since nobody wanted them any more.
         reopened: how often the socket had to be opened again.
+        lost: batches that were lost with the process that had them, and done again or answered by an error.
         latencies_s: of the latest requests served, by op, from arrival to reply.
         cached: requests served of which symbols or image came from a cache.
         cached_s, fresh_s: latencies of the latest with and without, whatever the op; apart, for they are never alike.
@@ -81,6 +82,7 @@ class Record:
     replayed: int = 0
     late_or_cancelled: int = 0
     reopened: int = 0
+    lost: int = 0
     latencies_s: dict[str, deque[float]] = field(default_factory=lambda: {op: _latest() for op in OPS})
     cached: int = 0
     cached_s: deque[float] = field(default_factory=_latest)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
 from pathlib import Path
 
 from semlink.flowgraphs.protocol import ADDRESS
 from semlink.flowgraphs.service.board import Board
-from semlink.flowgraphs.service.commands import check_limits, closing_on_error, run_until_signal, split_own
-from semlink.flowgraphs.service.page import Page
+from semlink.flowgraphs.service.commands import (
+    check_limits,
+    closing_on_error,
+    closing_unless_open,
+    join_nodes,
+    run_until_signal,
+    shown,
+    split_own,
+)
+from semlink.flowgraphs.service.lanes import Process, Setup, load_own
 from semlink.flowgraphs.service.service import BATCH, Service
+from semlink.flowgraphs.service.waiting import JOB_S
 from semlink.flowgraphs.service.worker import Worker
 from semlink.flowgraphs.specs import make_channel
 
@@ -43,34 +50,45 @@ def run_serve(
     insecure: bool = False,
     keys: Path | None = None,
     page: int | None = None,
+    processes: int = 0,
+    nodes: Sequence[str] = (),
 ) -> None:
     """`semlink serve`.
 
     Raises:
         ValueError: an option that cannot be, keys that are none, a port of the page or an address that is in use or,
-            without `keys` or `insecure`, that others reach, or a latency below what one image takes.
+            without `keys` or `insecure`, that others reach, a node that is not there, or a latency below what one image
+            takes.
     """
-    check_limits(batch=batch, queue=queue, threads=threads, report_s=report_s)
+    check_limits(batch=batch, queue=queue, threads=threads, report_s=report_s, processes=processes)
     _check(latency_ms=latency_ms, backlog_s=backlog_s, cache_mib=cache_mib, seed=seed)
     medium = make_channel(channel, coherence=None, csi=None, equaliser=None)
     own, named = split_own([name for name in codecs if "=" in name and name.startswith("user:")])
-    service = Service(batch=batch, threads=threads, own=own, channel=medium, seed=seed, cache_bytes=cache_mib << 20)
-    board = None if page is None else Board()
-    worker = Worker(
-        service,
-        address,
-        queue=queue,
-        insecure=insecure,
-        keys=keys,
-        seconds=backlog_s * service.threads,
-        latency_s=latency_ms / 1e3,
-        board=board,
+    known = load_own(own)
+    lanes = [Process(Setup(channel, seed, own), JOB_S) for _ in range(processes)]
+    service = Service(
+        batch=batch,
+        threads=threads,
+        own=known,
+        channel=medium,
+        seed=seed,
+        cache_bytes=cache_mib << 20,
+        lanes=lanes,
     )
-    with ExitStack() as ends:
-        where = None
-        if board is not None and page is not None:
-            with closing_on_error(worker, ""):
-                where = ends.enter_context(closing(Page(board, page))).address
+    board = None if page is None else Board()
+    with closing_unless_open(service):
+        join_nodes(service, nodes, insecure=insecure)
+        worker = Worker(
+            service,
+            address,
+            queue=queue,
+            insecure=insecure,
+            keys=keys,
+            seconds=backlog_s * service.threads,
+            latency_s=latency_ms / 1e3,
+            board=board,
+        )
+    with shown(worker, board, page) as where:
         _warm(service, worker, [*named, *(name for name in codecs if not name.startswith("user:"))], latency_ms)
         run_until_signal(worker, "semlink serve", insecure=insecure, report_s=report_s, page=where)
 
@@ -87,12 +105,7 @@ def _warm(service: Service, worker: Worker, codecs: Sequence[str], latency_ms: f
 def _one_image_ms(service: Service, codec: str) -> float:
     """What a small image takes when there is no other, everything in place."""
     service.warm(codec)
-    taken = []
-    for _ in range(3):
-        began = time.perf_counter()
-        service.warm(codec)
-        taken.append(1e3 * (time.perf_counter() - began))
-    return min(taken)
+    return 1e3 * service.one_image_s(codec)
 
 
 def _check(*, latency_ms: float, backlog_s: float, cache_mib: int, seed: int) -> None:

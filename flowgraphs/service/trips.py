@@ -7,7 +7,18 @@ import re
 from dataclasses import replace
 
 from semlink.flowgraphs.protocol import Pdu, Scalar, read_value
-from semlink.flowgraphs.service.jobs import Decoding, Job, Trip, read_decoding, read_encoding, read_job
+from semlink.flowgraphs.service.jobs import (
+    Crossing,
+    Decoding,
+    Encoding,
+    Job,
+    Making,
+    Trip,
+    read_decoding,
+    read_encoding,
+    read_job,
+)
+from semlink.flowgraphs.service.tasks import read_task
 from semlink.flowgraphs.specs import CLASSIFY, JOINT, split_codec
 from semlink.neural.classifiers import TEACHERS
 
@@ -19,12 +30,13 @@ _RECEIVER = re.compile(
 )
 
 
-def read_request(request: Pdu, *, carries: bool) -> Job:
+def read_request(request: Pdu, *, carries: bool, makes: bool = False) -> Job:
     """The first job of a request.
 
     Args:
-        request: to encode, decode or carry.
+        request: to encode, decode, carry or make.
         carries: whether there is a channel.
+        makes: whether tasks of other services are done.
 
     Raises:
         ValueError: an op that is none, something missing, or a value that makes no sense.
@@ -34,6 +46,10 @@ def read_request(request: Pdu, *, carries: bool) -> Job:
         if not carries:
             raise ValueError("op='carry': this service has no channel; `semlink serve` has one")
         return _read_carrying(request, id)
+    if op == "make":
+        if not makes:
+            raise ValueError("op='make': this service does nothing for other services; `semlink node` does")
+        return _read_making(request, id)
     if op == "decode" and "receiver" in request.meta:
         return _read_restored(request, id)
     return read_job(request)
@@ -72,6 +88,16 @@ def _read_restored(request: Pdu, id: Scalar | None) -> Job:
     return job._replace(kind=replace(job.kind, receiver=receiver), trip=Trip("decode", "", receiver, 0.0, 0.0))
 
 
+def _read_making(request: Pdu, id: Scalar | None) -> Job:
+    task = read_task(request)
+    if isinstance(task.kind, Crossing):
+        raise ValueError("stage='Crossing': a node has no channel")
+    receiver = "" if isinstance(task.kind, Encoding) else task.kind.receiver
+    if receiver:
+        check_receivers(receiver)
+    return Job(Making(task), tuple(task.arrays.values()), id)
+
+
 def split_name(text: str) -> tuple[str, str]:
     """The codec of "swin+sft:steps=1", and the receivers behind it as one text.
 
@@ -89,5 +115,5 @@ def check_receivers(text: str) -> None:
     """Raise ValueError unless receivers are named as this package names them: never by a file of this machine."""
     for one in text.split(JOINT):
         if not _RECEIVER.fullmatch(one):
-            offer = f"one of `semlink zoo` by name, such as sft or sft:steps=1, or {_TEACHERS}"
+            offer = f"one of `semlink zoo` by name, such as sft or sft:steps=1, or {CLASSIFY} with one of {', '.join(TEACHERS)}"
             raise ValueError(f"receiver {one[:60]!r} must be {offer}")

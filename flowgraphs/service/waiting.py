@@ -48,6 +48,7 @@ class Request(NamedTuple):
         spent: seconds of work so far.
         usual: whether that is how long such a request takes: not where a codec was loaded for it.
         name: of the user where there are keys, else "".
+        lost: whether it was under way already, and whoever had it was gone before it was done.
     """
 
     client: bytes
@@ -62,6 +63,7 @@ class Request(NamedTuple):
     spent: float = 0.0
     usual: bool = True
     name: str = ""
+    lost: bool = False
 
     @property
     def user(self) -> User:
@@ -223,6 +225,31 @@ class Waiting:
                     done.append((moved, outcome))
             return done  # who was served asks for what is next, and wakes others if that is more than one can do
 
+    def put_back(self, batch: Sequence[Request], why: str, *, begun: bool = True) -> list[tuple[Request, Pdu]]:
+        """Whoever had a batch is gone: what was not lost before waits again, each for a batch of its own, since one of
+        them may be why; what was lost before is handed back with an error.
+
+        Args:
+            batch: as `next_batch` gave it.
+            why: for those who asked.
+            begun: whether it was under way; else it just waits again.
+        """
+        with self._changed:
+            self._let_go(batch)
+            done = []
+            for request in batch:
+                if request.key in self._gone:
+                    self._gone.discard(request.key)
+                elif request.key in self._cancelled:
+                    done.append(self._end(request, CANCELLED))
+                elif request.lost and begun:
+                    done.append(self._end(request, f"lost twice while it was being done; {why}"))
+                else:
+                    self._enter(request._replace(lost=request.lost or begun))
+                    self._onward[request.key] = None
+            self._changed.notify_all()
+            return done
+
     def cancel(self, client: bytes, id: Scalar) -> bool:
         """Take back a client's own request: it is answered by an error. Tells whether there was one to take back."""
         with self._changed:
@@ -346,6 +373,9 @@ class Waiting:
         """This thread's share of what may go in one batch; none where there is no room for it."""
         keys = choose(jobs)
         first = jobs[keys[0]]
+        if self._requests[keys[0]].lost:
+            return self._begin(keys[:1])
+        keys = [key for key in keys if not self._requests[key].lost]
         return self._begin(keys[: self._share(sum(job.kind == first.kind for job in jobs.values()), first)])
 
     def _begin(self, keys: Sequence[int]) -> list[Request]:
@@ -366,9 +396,12 @@ class Waiting:
             del self._busy[request.key], self._since[request.key], self._batch[request.key]
             self._room.under_way.add(request.size, request.cost, -1)
 
-    def _go_on(self, request: Request) -> None:
+    def _enter(self, request: Request) -> None:
         self._requests[request.key] = request
         self._room.enter(request.user, request.size, request.cost)
+
+    def _go_on(self, request: Request) -> None:
+        self._enter(request)
         kind = request.job.kind
         if isinstance(kind, Crossing) and self._slots.users > 1:
             self._slots.add(request.key, request.user, kind.esno_db, self._due(request))

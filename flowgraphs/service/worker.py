@@ -33,12 +33,12 @@ from semlink.flowgraphs.protocol import (
     pack,
     read_allowed,
     read_service,
-    resident_bytes,
     unpack,
     with_id,
 )
 from semlink.flowgraphs.service.board import Board
 from semlink.flowgraphs.service.door import Door, check_kind, check_local
+from semlink.flowgraphs.service.lanes import Lane, LostError
 from semlink.flowgraphs.service.ledger import NOBODY, Ledger, User
 from semlink.flowgraphs.service.service import Service
 from semlink.flowgraphs.service.trips import read_deadline
@@ -135,9 +135,9 @@ class Worker:
             report: is told how the worker does, and when the socket had to be opened again.
         """
         self._service.concurrent = True
-        count = self._service.threads
         computing = [
-            threading.Thread(target=self._compute, name=f"semlink-compute-{i}", daemon=True) for i in range(count)
+            threading.Thread(target=self._compute, args=[lane], name=f"semlink-compute-{i}", daemon=True)
+            for i, lane in enumerate(self._service.lanes)
         ]
         for thread in computing:
             thread.start()
@@ -177,17 +177,22 @@ class Worker:
         return f"{self._service.record.line()}; {len(self._waiting)} waiting"
 
     def status(self, user: User | None = None) -> dict[str, Scalar]:
-        """How it does, by name; "cpu_s" is processor time of this process, in seconds, "memory_bytes" its memory.
+        """How it does, by name; "cpu_s" is processor time, in seconds, "memory_bytes" memory, with the processes of its
+        socket and of those who compute for it on this machine; what they share is counted for each.
 
         "by_user" is JSON, a list of what `semlink.flowgraphs.service.ledger.Figures` has, of the last `TOLD` users who
         asked, or of one user alone.
         """
-        now = {
+        front_s, front_bytes = self._door.use()
+        now: dict[str, Scalar] = {
             "queue": len(self._waiting),
             "under_way": self._waiting.under_way,
             "users": self._waiting.users,
-            "cpu_s": time.process_time(),
-            "memory_bytes": resident_bytes(),
+            "threads": self._service.threads,
+            "makes": self._service.makes,
+            "build": self._service.build,
+            "cpu_s": self._service.cpu_s + front_s,
+            "memory_bytes": self._service.memory_bytes + front_bytes,
         }
         users = json.dumps(self._ledger.rows(self._waiting.held, user)[:TOLD])
         return {**now, **self._service.record.summary(), **self._service.stages.summary(), "by_user": users}
@@ -319,16 +324,28 @@ class Worker:
     def _is_through(self) -> bool:
         return self._waiting.stopping and self._waiting.is_empty() and not self._done
 
-    def _compute(self) -> None:
+    def _compute(self, lane: Lane) -> None:
         while batch := self._waiting.next_batch(self._service.choose, lambda: self._door.waiting < OUT_BYTES):
-            began, loads = time.perf_counter(), self._service.loads
-            outcomes = self._service.run([request.job for request in batch])
-            usual = self._service.loads == loads
+            began, loads = time.perf_counter(), lane.loads
+            try:
+                outcomes = self._service.run([request.job for request in batch], lane)
+            except LostError as error:
+                self._is_lost(batch, error, lane)
+                continue
+            usual = lane.loads == loads
             replies = self._waiting.finish(batch, outcomes, time.perf_counter() - began, usual=usual)
             self._done.append((len(batch), [_reply(*pair) for pair in replies]))
             if replies or any(math.isfinite(request.deadline) for request in batch):
                 self._ring()  # to hand on what there is, or to wait no longer than until a deadline
         self._ring()  # what was last to wait may have been too late, which is no batch
+
+    def _is_lost(self, batch: Sequence[Request], error: LostError, lane: Lane) -> None:
+        """Have a batch done again, by others at once, since this lane has to be renewed first."""
+        self._service.record.lost += error.begun
+        replies = self._waiting.put_back(batch, str(error), begun=error.begun)
+        self._done.append((0, [_reply(*pair) for pair in replies]))
+        self._ring()
+        lane.renew(lambda: not self._is_through())
 
     def _ring(self) -> None:
         with suppress(OSError):  # it rings already, or the worker has stopped

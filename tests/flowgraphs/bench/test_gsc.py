@@ -78,6 +78,21 @@ def row(way: str, users: int, times: float) -> gsc.GscTime:
     return gsc.GscTime(way, users, 0.1 / times, times, 10.0, dict.fromkeys(STAGES, 0.25), 0.05, 0.9, 0.5)
 
 
+def test_a_narrow_screen_cuts_nothing_off(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = [row(gsc.SEQUENTIAL, 0, 1.0), *(row(way, 32, 9.87) for way in gsc.GSC_WAYS)]
+    make_console().print(gsc_table("swin-gsc+sft-gsc", rows))
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    for one in (gsc.SEQUENTIAL, *gsc.GSC_WAYS, "10.1", "9.87", "25 25 25 25", *STAGES):
+        assert one in printed
+
+
+def test_what_is_as_good_is_not_short() -> None:
+    rows = [row(gsc.SEQUENTIAL, 0, 1.0), row("asynchronous", 3, gsc.PAPER - 0.001)]
+    assert gsc.gsc_lines(rows)[-1] == "here with 3 users: asynchronous 1.77 times, equal, to within 0.01"
+
+
 def test_the_papers_ratio_stands_beside() -> None:
     rows = [row(gsc.SEQUENTIAL, 0, 1.0), row("asynchronous", 1, 3.0), row("asynchronous", 3, 1.5)]
     lines = gsc.gsc_lines([*rows, row(gsc.CACHED, 3, 2.0), row(gsc.CACHED, 32, 9.0)])

@@ -15,6 +15,7 @@ import pytest
 from semlink.flowgraphs.protocol import Pdu, encode_request, encoded_reply, pack, unpack, with_deadline, with_id
 from semlink.flowgraphs.service import Service, Worker
 from semlink.flowgraphs.service.jobs import Crossing, Job, choose, read_job
+from semlink.flowgraphs.service.lanes import Lane
 from semlink.flowgraphs.service.waiting import Request, Waiting
 from semlink.phy.waveform import BurstHeader
 
@@ -61,9 +62,9 @@ def test_a_service_tells_when_it_loaded_a_codec() -> None:
     asked = encode_request(np.zeros((16, 16, 3), np.uint8), codec="deepjscc", ratio=1 / 6, esno_db=10)
     service, loads = Service(threads=1), []
     for _ in range(2):
-        before = service.loads
+        before = service.here.loads
         service.run([read_job(asked)])
-        loads.append(service.loads - before)
+        loads.append(service.here.loads - before)
     service.close()
     assert loads == [1, 0]
 
@@ -170,7 +171,7 @@ class Held(Service):
         super().__init__(threads=1)
         self.begun, self.let = threading.Event(), threading.Event()
 
-    def run(self, jobs: Sequence[Job]) -> list[Pdu]:
+    def run(self, jobs: Sequence[Job], lane: Lane | None = None) -> list[Pdu]:
         self.begun.set()
         assert self.let.wait(60)
         return [with_id(done(), job.id) for job in jobs]

@@ -77,7 +77,7 @@ def test_what_is_not_there_is_refused_before_it_waits(service: Service, changed:
     asked = carry_request(np.zeros((16, 16, 3), np.uint8), codec="swin", ratio=1 / 6, esno_db=10)
     with pytest.raises(ValueError, match=said):
         service.read(replace(asked, meta={**asked.meta, **changed}))
-    assert service.loads == 0
+    assert service.here.loads == 0
 
 
 def test_receptions_of_what_is_not_there_are_refused_as_well(service: Service) -> None:
@@ -93,4 +93,4 @@ def test_receptions_of_what_is_not_there_are_refused_as_well(service: Service) -
     ]:
         with pytest.raises(ValueError, match=said):
             service.read(pdu)
-    assert service.loads == 0
+    assert service.here.loads == 0

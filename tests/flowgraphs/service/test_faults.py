@@ -25,6 +25,7 @@ from semlink.flowgraphs.protocol import (
 )
 from semlink.flowgraphs.service import Service, Worker
 from semlink.flowgraphs.service.jobs import Job
+from semlink.flowgraphs.service.lanes import Lane
 
 pytest.importorskip("zmq", reason="pyzmq is not installed")
 
@@ -72,7 +73,7 @@ class Held(Service):
         super().__init__(threads=1)
         self.begun, self.let = threading.Event(), threading.Event()
 
-    def run(self, jobs: Sequence[Job]) -> list[Pdu]:
+    def run(self, jobs: Sequence[Job], lane: Lane | None = None) -> list[Pdu]:
         self.begun.set()
         assert self.let.wait(60)
         return [with_id(error_reply("done"), job.id) for job in jobs]

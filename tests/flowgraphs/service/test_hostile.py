@@ -33,6 +33,7 @@ from semlink.flowgraphs.protocol import (
 )
 from semlink.flowgraphs.service import Service, Worker
 from semlink.flowgraphs.service.jobs import Job
+from semlink.flowgraphs.service.lanes import Lane
 from semlink.phy.waveform import BurstHeader
 
 zmq = pytest.importorskip("zmq", reason="pyzmq is not installed")
@@ -51,7 +52,7 @@ class Echo(Service):
         self.open, self.begun, self.symbols = threading.Event(), threading.Event(), 8
         self.open.set()
 
-    def run(self, jobs: Sequence[Job]) -> list[Pdu]:
+    def run(self, jobs: Sequence[Job], lane: Lane | None = None) -> list[Pdu]:
         self.begun.set()
         assert self.open.wait(TIMEOUT_S)
         header = BurstHeader(codec=1, height=8, width=8, symbols=self.symbols)

@@ -31,6 +31,7 @@ from semlink.flowgraphs.protocol import (
 )
 from semlink.flowgraphs.service import Service, Worker
 from semlink.flowgraphs.service.jobs import Job
+from semlink.flowgraphs.service.lanes import Lane
 
 zmq = pytest.importorskip("zmq", reason="pyzmq is not installed")
 BOUND_S = 10.0
@@ -45,7 +46,7 @@ class Echo(Service):
         self.let = threading.Event()
         self.let.set()
 
-    def run(self, jobs: Sequence[Job]) -> list[Pdu]:
+    def run(self, jobs: Sequence[Job], lane: Lane | None = None) -> list[Pdu]:
         assert self.let.wait(60)
         return [with_id(error_reply(f"echo {job.arrays[0].flat[0]}"), job.id) for job in jobs]
 

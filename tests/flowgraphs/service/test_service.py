@@ -29,6 +29,7 @@ from semlink.flowgraphs.protocol.messages import status_request
 from semlink.flowgraphs.service import Service
 from semlink.flowgraphs.service import codecs as service_codecs
 from semlink.flowgraphs.service.commands import split_own
+from semlink.flowgraphs.service.lanes import load_own
 from semlink.neural import zoo
 from semlink.phy.link import Frame, Received, channel_uses, esno_to_n0, normalise_power
 from semlink.phy.metrics import psnr
@@ -314,7 +315,7 @@ def test_a_codec_of_ones_own(tmp_path: Path) -> None:
         shutil.copy(weights / f"deepjscc-6{suffix}", tmp_path / f"deepjscc-6{suffix}")
     own, names = split_own([f"user:50={tmp_path}/deepjscc-6", "swin"])
     assert names == ["user:50", "swin"]
-    service = Service(threads=1, own=own)
+    service = Service(threads=1, own=load_own(own))
     (photograph,) = photographs(1, 32, 32)
     mine, theirs = (service.encode(photograph, codec=name, esno_db=10) for name in ("user:50", "deepjscc"))
     assert (mine.header.codec, theirs.header.codec) == (50, 1)

@@ -14,6 +14,7 @@ from semlink.flowgraphs.service import Worker, codecs
 from semlink.flowgraphs.service.codecs import Shelf
 from semlink.flowgraphs.service.jobs import choose
 from semlink.flowgraphs.service.kept import MANY, Lately
+from semlink.flowgraphs.service.lanes import Lane
 from semlink.flowgraphs.service.waiting import Request, Waiting
 from semlink.neural import zoo
 from semlink.neural.networks import sent_indices
@@ -107,14 +108,14 @@ def test_between_stages_the_door_is_not_told(told_clock: Any, carried: Carried, 
 
     outcomes = iter([lambda job: job, lambda _: Pdu({"op": "carried"})])  # of the first stage, and of the last
 
-    def run(jobs: list[Any]) -> list[Any]:
+    def run(jobs: list[Any], lane: object) -> list[Any]:
         return list(map(next(outcomes), jobs))
 
-    service = SimpleNamespace(loads=0, run=run, choose=lambda jobs: list(jobs))
+    service = SimpleNamespace(run=run, choose=lambda jobs: list(jobs))
     door = SimpleNamespace(waiting=0)
     done: list[Any] = []
     worker = SimpleNamespace(_waiting=waiting, _service=service, _door=door, _done=done, _ring=lambda: rung.append(1))
-    Worker._compute(cast(Worker, worker))
+    Worker._compute(cast(Worker, worker), cast(Lane, SimpleNamespace(loads=0)))
     assert [(size, len(replies)) for size, replies in done] == [(1, 0), (1, 1)]
     assert len(rung) == rings + 1
 

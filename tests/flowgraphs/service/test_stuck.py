@@ -15,6 +15,7 @@ from semlink.flowgraphs.protocol import Pdu, WorkerClient, WorkerError, encode_r
 from semlink.flowgraphs.service import Service, Worker
 from semlink.flowgraphs.service import worker as workers
 from semlink.flowgraphs.service.jobs import Job, choose
+from semlink.flowgraphs.service.lanes import Lane
 from semlink.flowgraphs.service.waiting import STUCK, Request, Waiting
 
 pytest.importorskip("zmq", reason="pyzmq is not installed")
@@ -70,7 +71,7 @@ def test_a_service_stops_whatever_its_threads_are_at(monkeypatch: pytest.MonkeyP
     free = threading.Event()
 
     class Stuck(Service):
-        def run(self, jobs: Sequence[Job]) -> list[Pdu]:
+        def run(self, jobs: Sequence[Job], lane: Lane | None = None) -> list[Pdu]:
             free.wait(60)
             return super().run(jobs)
 

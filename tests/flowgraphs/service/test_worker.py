@@ -37,6 +37,7 @@ from semlink.flowgraphs.protocol.messages import status_request
 from semlink.flowgraphs.protocol.worker_client import WorkerAwayError
 from semlink.flowgraphs.service import Service, Worker, run_worker
 from semlink.flowgraphs.service.jobs import Job
+from semlink.flowgraphs.service.lanes import Lane
 from semlink.neural import zoo
 from semlink.phy.sources import sample_images
 
@@ -306,7 +307,7 @@ class Gate(Service):
         super().__init__(threads=1, batch=2)
         self.open, self.begun = threading.Event(), threading.Event()
 
-    def run(self, jobs: Sequence[Job]) -> list[Pdu]:
+    def run(self, jobs: Sequence[Job], lane: Lane | None = None) -> list[Pdu]:
         self.begun.set()
         assert self.open.wait(TIMEOUT_S)
         return [with_id(error_reply("done"), job.id) for job in jobs]

@@ -1,0 +1,179 @@
+"""Other machines that compute for a service: each lane has a line to a `semlink node`, and all that crosses it is PDUs.
+
+A node is a worker that does tasks. Its line is ZeroMQ's, with keys encrypted and known at both ends; nothing that
+arrives is unpickled, at either. When a node is gone in the middle of a task, that task is lost, and whoever gave it is
+told at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from semlink.flowgraphs.protocol import (
+    Keys,
+    MalformedPduError,
+    Pdu,
+    WorkerClient,
+    WorkerError,
+    codebook,
+    read_keys,
+    status_request,
+)
+from semlink.flowgraphs.service.door import check_kind, check_local
+from semlink.flowgraphs.service.jobs import Crossing, Decoding, Made, Task
+from semlink.flowgraphs.service.lanes import LostError, StaysError
+from semlink.flowgraphs.service.tasks import read_made, task_pdu
+from semlink.flowgraphs.service.trips import OUTAGE
+
+START_S = 30.0
+"""How long a node may take to say what it is."""
+PAUSE_S = 0.5
+"""From one look for a node that is away to the next."""
+
+
+class Place(NamedTuple):
+    """Where a node is, and the keys that it knows this service by; None for none."""
+
+    address: str
+    keys: Keys | None
+
+
+class Node:
+    """One of the threads of a node. One thread at a time.
+
+    What needs the channel, or codecs of one's own, stays where it is, as does what the node refuses.
+
+    Args:
+        place: of the node.
+        build: weights and versions that it must have, as `Service.build` has it.
+        most_s: of a task; one that takes longer is lost.
+        report: is told in a line what is wrong with a node, once for each.
+    """
+
+    cpu_s, memory_bytes = 0.0, 0
+
+    def __init__(self, place: Place, build: str, most_s: float, report: Callable[[str], object]) -> None:
+        self._place, self._build, self._report = place, build, report
+        self._client = WorkerClient(place.address, timeout_s=most_s, most=1, keys=place.keys, again=False)
+        self._seen: set[object] = set()
+        self._told = ""
+        self._closed, self.loads, self._fits = False, 0, True
+
+    def make(self, task: Task) -> Made:
+        """As `Lane` has it.
+
+        Raises:
+            LostError: the node is gone.
+            StaysError: the task is not for a node, or it does not do it.
+        """
+        if _stays(task):
+            raise StaysError
+        self._client.poll()
+        if not self._client.is_up:
+            raise LostError(f"node {self._place.address} is away", begun=False)
+        kind = task.kind
+        self.loads += (codec := (type(kind), getattr(kind, "codec", kind))) not in self._seen
+        self._seen.add(codec)
+        answer = self._ask(task_pdu(task))
+        if answer.meta.get("away") or answer.meta.get("locked"):
+            raise LostError(f"node {self._place.address}: {answer.meta['message']}")
+        try:
+            return read_made(answer, task)
+        except ValueError as error:
+            self._say(str(answer.meta.get("message", error)))
+            raise StaysError from None
+
+    def renew(self, wanted: Callable[[], bool]) -> None:
+        """As `Lane` has it."""
+        while wanted() and not self._closed:
+            answer = self._ask(status_request(), wanted)
+            if answer.meta.get("op") == "status" and not (why := _unfit(answer, self._build)):
+                self._say("it is there again")
+                return
+            self._say(why if answer.meta.get("op") == "status" else str(answer.meta["message"]))
+            time.sleep(PAUSE_S)
+
+    def close(self) -> None:
+        """As `Lane` has it."""
+        if not self._closed:
+            self._closed = True
+            self._client.close()
+
+    def _ask(self, asked: Pdu, wanted: Callable[[], bool] = lambda: True) -> Pdu:
+        """The answer, which may be one that was made here; another one where it is not `wanted` any more."""
+        try:
+            number = self._client.submit(asked)
+        except MalformedPduError:  # values that are not finite, say
+            raise StaysError from None
+        while wanted() and not self._closed:
+            answer = self._client.poll(PAUSE_S)
+            if answer is not None and answer.meta.get("id") == number:
+                return answer
+        return Pdu({"op": "error", "message": "the service is about to stop", "away": True})
+
+    def _say(self, line: str) -> None:
+        if line != self._told:
+            self._told = line
+            self._report(f"node {self._place.address}: {line}")
+
+
+def read_place(text: str, *, insecure: bool) -> Place:
+    """Where a node is, from ADDRESS or ADDRESS=FILE.
+
+    Raises:
+        ValueError: an address that cannot be, keys that are none, or a node of another machine without keys, unless
+            `insecure`.
+    """
+    address, _, file = text.partition("=")
+    try:
+        check_kind(address)
+    except ValueError as error:
+        raise ValueError(f"--node {text}: {error}") from None
+    if file:
+        return Place(address, read_keys(Path(file)))
+    try:
+        check_local(address)
+    except ValueError:
+        if not insecure:
+            raise ValueError(
+                f"--node {text}: what crosses the network there could be read and forged: ADDRESS=FILE gives keys that "
+                f"`semlink keys` wrote for a user of that node, --insecure none"
+            ) from None
+    return Place(address, None)
+
+
+def meet(place: Place, build: str) -> int:
+    """Threads of a node.
+
+    Raises:
+        ValueError: it is not there, does not let in this service, is no node, or has other weights or versions.
+    """
+    with WorkerClient(place.address, timeout_s=START_S, keys=place.keys) as client:
+        try:
+            answer = Pdu({"op": "status", **client.status()})
+        except WorkerError as error:
+            raise ValueError(f"--node {place.address}: {error}") from None
+    if why := _unfit(answer, build):
+        raise ValueError(f"--node {place.address}: {why}")
+    return max(1, int(answer.meta.get("threads", 1)))
+
+
+def _unfit(answer: Pdu, build: str) -> str:
+    """Why what answers is no node for this service, "" where it is."""
+    if not answer.meta.get("makes"):
+        return "it is no `semlink node`"
+    return "" if answer.meta.get("build") == build else "it has other weights, or another version of semlink or PyTorch"
+
+
+def _stays(task: Task) -> bool:
+    kind = task.kind
+    if isinstance(kind, Crossing):
+        return True
+    if isinstance(kind, Decoding):
+        return kind.header.codec in codebook.USER
+    stem, scheme = codebook.split_name(kind.codec)
+    own = {codebook.codec_name(number) for number in codebook.USER}
+    return stem in own or scheme == OUTAGE
