@@ -19,6 +19,7 @@ import typer
 from semlink.flowgraphs.cli import bench as bench_commands
 from semlink.flowgraphs.cli import serving, told
 from semlink.flowgraphs.cli.gsc import gsc
+from semlink.flowgraphs.cli.optimise import optimise
 
 # In a help text a bracket before a small letter is escaped: rich would take it for markup and leave it out.
 # The heavy imports (PyTorch, Sionna) wait until a command runs: `semlink --help` answers at once.
@@ -347,7 +348,7 @@ def radio(context: typer.Context) -> None:
     run(context.args, name="semlink radio")
 
 
-for command in (gsc, serving.worker, serving.serve, serving.keys, serving.user, serving.load):
+for command in (gsc, optimise, serving.worker, serving.serve, serving.keys, serving.user, serving.load):
     app.command()(command)
 
 
