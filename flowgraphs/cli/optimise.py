@@ -31,7 +31,7 @@ def optimise(
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="How many trainings of each policy, from seed 0.")] = 5,
-    updates: Annotated[int, typer.Option(help="Of a training.")] = 1500,
+    updates: Annotated[int, typer.Option(help="Of a training.")] = 1200,
     csi: Annotated[
         str,
         typer.Option(help="Of a covert link: perfect, or partial: gains known from earlier, the warden by a guess."),

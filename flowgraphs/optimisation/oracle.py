@@ -76,14 +76,15 @@ def _at(environment: Covert, world: Tensor, steps: int) -> Optimum | None:
         return None
     margin = 0.0
     if environment.csi == "partial":
-        margin = minimize_scalar(
+        found = minimize_scalar(
             lambda one: -_worth(environment, world, steps, _powers(world, left, one)),
             bounds=(0.0, MOST_MARGIN_DB),
             method="bounded",
             options={"xatol": 1e-4},
-        ).x
+        )
+        margin = float(found.x)
     powers = _powers(world, left, margin)
-    return Optimum(steps, *powers, float(margin), _worth(environment, world, steps, powers))
+    return Optimum(steps, *powers, margin, _worth(environment, world, steps, powers))
 
 
 def _powers(world: Tensor, left: float, margin_db: float) -> tuple[float, float]:

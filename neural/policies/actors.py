@@ -23,13 +23,14 @@ from semlink.neural.diffusion import Schedule
 DENOISING_STEPS = 6
 TIME = 16
 """Numbers of the embedding of the time."""
-WIDTH = 128
+WIDTH = 64
+"""Of the hidden layers."""
 
 
 def mlp(inputs: int, outputs: int, width: int) -> nn.Sequential:
-    """Two hidden layers of `width`, with Mish, as in GDMOPT."""
+    """Two hidden layers of `width`, with SiLU; GDMOPT has Mish, which takes twice as long and does no better."""
     return nn.Sequential(
-        nn.Linear(inputs, width), nn.Mish(), nn.Linear(width, width), nn.Mish(), nn.Linear(width, outputs)
+        nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, outputs)
     )
 
 

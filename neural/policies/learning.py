@@ -26,6 +26,10 @@ through the objective's gradient."""
 WEIGHT_DECAY = 1e-4
 RISE = 50
 """Updates over which the learning rates rise."""
+DELAY = 2
+"""Updates of the critics to one of the actor (TD3, Fujimoto et al., ICML 2018)."""
+TOGETHER = 4
+"""Updates whose episodes are met at once."""
 
 
 class Environment(Protocol):
@@ -78,8 +82,8 @@ class PolicySettings:
     Attributes:
         policy: one of `POLICIES`.
         seed: of weights, episodes and exploration.
-        updates: of actor and critics.
-        episodes: new ones before each update.
+        updates: of the critics; every `DELAY`-th is one of the actor too.
+        episodes: new ones an update.
         warm_up: episodes before the first update.
         batch: episodes of an update.
         lr: of AdamW for actor and critics; it rises over `RISE` updates and falls as a cosine.
@@ -95,11 +99,11 @@ class PolicySettings:
 
     policy: str
     seed: int = 0
-    updates: int = 1500
+    updates: int = 1200
     episodes: int = 16
     warm_up: int = 256
     batch: int = 128
-    lr: float = 1e-3
+    lr: float = 3e-3
     width: int = WIDTH
     exploration: float = 2.0
     chance: float = 1.0
@@ -228,19 +232,27 @@ class Learner:
         return float(loss.detach())
 
     def _by_critics(self) -> float:
-        self._meet(self.settings.episodes if self.met else self.settings.warm_up)
+        if not self.met:
+            self._meet(self.settings.warm_up)
+        if self.step % TOGETHER == 0:
+            self._meet(self.settings.episodes * min(TOGETHER, self.settings.updates - self.step))
         rows = torch.randint(self.met, (self.settings.batch,), generator=self.rng)
         world, observation = self.worlds[rows], self.environment.observe(self.worlds[rows])
         expected = self.critic(observation, self.actions[rows])
         error = (expected - self._standard(self.rewards[rows, None])).square().mean()
         _descend(error, self.optimisers[1])
+        if self.step % DELAY == 0:
+            self._improve(world, observation)
+        return float(error.detach())
+
+    def _improve(self, world: Tensor, observation: Tensor) -> None:
+        """One update of the actor."""
         action = self.actor.shares(self.actor.prefer(observation, self.rng))
         loss = -self.critic(observation, action).min(dim=1).values.mean()
         if weight := self.settings.cloning:
             expert = self.environment.best(world)
             loss = (1 - weight) * loss + weight * self.actor.cloning_loss(observation, expert, self.rng)
         _descend(loss, self.optimisers[0])
-        return float(error.detach())
 
     def _standard(self, reward: Tensor) -> Tensor:
         """Of zero mean and unit variance over the warm-up, so that units do not matter."""

@@ -12,7 +12,7 @@ import pytest
 from semlink.flowgraphs.optimisation import trials
 
 Command = Callable[..., tuple[int, str, str]]
-SHORT = ("--seeds=2", "--updates=4")
+SHORT = ("--seeds=2", "--updates=4", "--quiet")
 
 
 @pytest.mark.parametrize("environment", ["water-filling", "covert"])
@@ -42,7 +42,7 @@ def test_partial_csi_has_more_to_be_measured_against(run_semlink: Command, tmp_p
 
 def test_a_run_that_was_stopped_goes_on(run_semlink: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(folder: str) -> tuple[int, str]:
-        words = ("--environment=water-filling", "--policy=gdm", *SHORT, "--quiet")
+        words = ("--environment=water-filling", "--policy=gdm", *SHORT)
         status, _, error = run_semlink("optimise", *words, f"--out={tmp_path / folder}")
         return status, error
 
@@ -61,7 +61,7 @@ def test_a_run_that_was_stopped_goes_on(run_semlink: Command, tmp_path: Path, mo
     whole, stopped = ((tmp_path / name / "curves.csv").read_text() for name in ("whole", "stopped"))
     assert whole == stopped
     status, _, error = run_semlink(
-        *("optimise", "--environment=water-filling", "--policy=gdm", "--seeds=1", "--updates=5"),
+        *("optimise", "--environment=water-filling", "--policy=gdm", "--seeds=1", "--updates=5", "--quiet"),
         f"--out={tmp_path / 'whole'}",
     )
     assert status == 2

@@ -48,16 +48,16 @@ def learned(settings: PolicySettings, *, broken: bool = False) -> float:
 
 @pytest.mark.parametrize("policy", ["gdm", "mlp", "gradient"])
 def test_policies_learn(policy: str) -> None:
-    assert learned(replace(QUICK, policy=policy)) > -0.5
+    assert learned(replace(QUICK, policy=policy)) > -3
 
 
 def test_a_policy_does_not_learn_of_critics_that_do_not() -> None:
-    assert learned(QUICK, broken=True) < -3
+    assert learned(QUICK, broken=True) < -5
 
 
 def test_cloning_counts() -> None:
     """With all of the weight on the expert, broken critics do not matter."""
-    assert learned(replace(QUICK, cloning=1.0), broken=True) > -0.5
+    assert learned(replace(QUICK, cloning=1.0), broken=True) > -3
 
 
 @pytest.mark.parametrize("policy", POLICIES)
