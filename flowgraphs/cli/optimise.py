@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -70,16 +71,21 @@ def optimise(
     """
     from semlink.flowgraphs.optimisation import run_optimise
 
-    run_optimise(
-        environment=environment,
-        csi=csi,
-        policies=policy or [],
-        seeds=seeds,
-        updates=updates,
-        given=given or [],
-        cloning=cloning,
-        surface=surface,
-        measure=measure_surface,
-        out=out,
-        as_json=json,
-    )
+    try:
+        run_optimise(
+            environment=environment,
+            csi=csi,
+            policies=policy or [],
+            seeds=seeds,
+            updates=updates,
+            given=given or [],
+            cloning=cloning,
+            surface=surface,
+            measure=measure_surface,
+            out=out,
+            as_json=json,
+        )
+    except KeyboardInterrupt:
+        if any(out.glob("*.pt")):
+            print(f"semlink: {out}: checkpoints are kept; the same command goes on from there", file=sys.stderr)
+        raise

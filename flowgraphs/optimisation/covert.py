@@ -104,12 +104,7 @@ class Covert:
     def name(self) -> str:
         """With all that training depends on."""
         said = "".join(f",{name}={value!r}" for name, value in sorted((self.fixed or {}).items()))
-        return f"covert:csi={self.csi}{said},surface={self.surface.codec}"
-
-    @property
-    def hidden(self) -> bool:
-        """Whether the reward depends on what nobody sees."""
-        return self.csi == "partial"
+        return f"covert:csi={self.csi}{said},surface={self.surface.codec}/{self.surface.digest}"
 
     def draw(self, count: int, rng: torch.Generator) -> Float[Tensor, "count 9"]:
         """Worlds; the last three columns are standard normal: the errors of g and λ, and the image."""

@@ -223,6 +223,8 @@ def _write(
 
 
 def _nested_for_json(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, Mapping):
+        return {key: _nested_for_json(one) for key, one in value.items()}
     return [_nested_for_json(one) for one in value] if isinstance(value, list) else for_json(value)
 
 

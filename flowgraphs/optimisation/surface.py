@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,6 +51,13 @@ class QualitySurface:
     esno_db: tuple[float, ...]
     psnr_db: Float[Tensor, "k e"]
     spread_db: Float[Tensor, "k e"]
+
+    @property
+    def digest(self) -> str:
+        """By which a surface is known again."""
+        return hashlib.sha256(
+            repr([self.esno_db, self.psnr_db.tolist(), self.spread_db.tolist()]).encode()
+        ).hexdigest()[:8]
 
     def quality(self, esno_db: Float[Tensor, "*b"], steps: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         """Mean PSNR in dB, differentiable in both; steps between whole numbers are mixtures."""

@@ -133,7 +133,7 @@ def references(environment: Problem) -> Mapping[str, Float[Tensor, " b"]]:
         fixed = {name: environment.value(aside, shares.expand(len(aside), -1)) for name, shares in equal.items()}
         return {"water-filling": environment.value(aside, environment.best(aside)), **fixed}
     found = {"oracle": environment.value(aside, environment.best(aside))}
-    if environment.hidden:
+    if environment.csi == "partial":
         found |= {"oracle that takes its CSI for true": _with_margin(environment, aside, 0.0)}
         margins = [_with_margin(environment, aside, margin) for margin in MARGINS_DB]
         found |= {"the same with the best margin for all": max(margins, key=lambda one: float(one.mean()))}

@@ -45,7 +45,7 @@ def water_fill(gains: Float[Tensor, "b n"], power: float) -> Float[Tensor, "b n"
 class WaterFilling:
     """The environment; see the module. Nothing is hidden, so reward and objective are the same."""
 
-    name, observed, shares, hidden = "water-filling", CHANNELS, CHANNELS, False
+    name, observed, shares = "water-filling", CHANNELS, CHANNELS
 
     def draw(self, count: int, rng: torch.Generator) -> Float[Tensor, "count 10"]:
         """Gains of the ten channels; never 0 itself."""

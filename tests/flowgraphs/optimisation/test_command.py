@@ -43,8 +43,8 @@ def test_partial_csi_has_more_to_be_measured_against(run_semlink: Command, tmp_p
 def test_a_run_that_was_stopped_goes_on(run_semlink: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(folder: str) -> tuple[int, str]:
         words = ("--environment=water-filling", "--policy=gdm", *SHORT)
-        status, _, error = run_semlink("optimise", *words, f"--out={tmp_path / folder}")
-        return status, error
+        code, _, said = run_semlink("optimise", *words, f"--out={tmp_path / folder}")
+        return code, said
 
     assert run("whole") == (0, "")
     advance, count = trials.Learner.advance, iter(range(100))
@@ -55,7 +55,9 @@ def test_a_run_that_was_stopped_goes_on(run_semlink: Command, tmp_path: Path, mo
         return advance(learner)
 
     monkeypatch.setattr(trials.Learner, "advance", interrupted)
-    assert run("stopped")[0] == 130
+    status, error = run("stopped")
+    assert status == 130
+    assert "checkpoints are kept; the same command goes on from there" in error
     monkeypatch.setattr(trials.Learner, "advance", advance)
     assert run("stopped") == (0, "")
     whole, stopped = ((tmp_path / name / "curves.csv").read_text() for name in ("whole", "stopped"))
