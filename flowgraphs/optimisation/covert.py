@@ -163,7 +163,7 @@ class Covert:
         nodes, weights = _normal_quadrature()
         esno_db = self.esno_db(world, done)[:, None] + GAIN_ERROR_DB * nodes  # (b, nodes)
         spread = Decision(*(one[:, None].expand_as(esno_db) for one in done))
-        covert = torch.special.ndtr(margin_db(world, done) / WARDEN_ERROR_DB)
+        covert: Tensor = torch.special.ndtr(margin_db(world, done) / WARDEN_ERROR_DB)
         return covert * (self._received(spread, esno_db) * weights).sum(dim=1)
 
     def esno_db(self, world: Float[Tensor, "b 9"], done: Decision) -> Float[Tensor, " b"]:

@@ -49,17 +49,21 @@ def draw_learning(
     """
     table = pd.DataFrame(rows)
     optimum = next(iter(known.values()))
-    shown = (lambda value: optimum - value) if falls_short else (lambda value: value)
+    base, sign = (optimum, -1) if falls_short else (0.0, 1)
     for i, (policy, one) in enumerate(table.groupby("policy", sort=False)):
         seeds = one.groupby("episodes")["value"]
         episodes, mean = np.array(list(seeds.groups)), seeds.mean().to_numpy()
-        axes.plot(episodes, shown(mean), color=COLOURS[i], label=f"{policy}, {one['seed'].nunique()} seeds")
+        axes.plot(episodes, base + sign * mean, color=COLOURS[i], label=f"{policy}, {one['seed'].nunique()} seeds")
         axes.fill_between(
-            episodes, shown(seeds.min().to_numpy()), shown(seeds.max().to_numpy()), color=COLOURS[i], alpha=0.2
+            episodes,
+            base + sign * seeds.min().to_numpy(),
+            base + sign * seeds.max().to_numpy(),
+            color=COLOURS[i],
+            alpha=0.2,
         )
     for style, (name, value) in zip(("-", "--", ":", "-."), known.items(), strict=False):
         if not falls_short or value < optimum:
-            axes.axhline(shown(value), color="black", linestyle=style, linewidth=1, label=name)
+            axes.axhline(base + sign * value, color="black", linestyle=style, linewidth=1, label=name)
     if falls_short:
         axes.set_yscale("log")
     axes.set_xscale("symlog", linthresh=100)

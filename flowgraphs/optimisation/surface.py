@@ -111,7 +111,7 @@ def parse_surface(text: str) -> QualitySurface:
     """
     rows = list(csv.DictReader(io.StringIO(text)))
     points = {(int(row["steps"]), float(row["esno_db"])): row for row in rows}
-    steps, levels = (tuple(sorted(one)) for one in ({k for k, _ in points}, {level for _, level in points}))
+    steps, levels = tuple(sorted({k for k, _ in points})), tuple(sorted({level for _, level in points}))
     if len(points) != len(steps) * len(levels) or len(rows) != len(points) or len(steps) < 2 or len(levels) < 2:
         raise ValueError("its rows are no full grid of two or more steps and Es/N0, each once")
     gaps = [b - a for a, b in pairwise(levels)]
@@ -120,7 +120,7 @@ def parse_surface(text: str) -> QualitySurface:
     tables = [torch.tensor([[float(points[k, e][name]) for e in levels] for k in steps]) for name in COLUMNS[3:5]]
     if not all(bool(one.isfinite().all()) for one in tables):
         raise ValueError("a number is not finite")
-    return QualitySurface(rows[0]["codec"], tuple(map(int, steps)), tuple(map(float, levels)), *tables)
+    return QualitySurface(rows[0]["codec"], steps, levels, *tables)
 
 
 def measure_surface(

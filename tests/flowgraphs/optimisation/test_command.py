@@ -34,10 +34,11 @@ def test_it_tells_every_seed(environment: str, run_semlink: Command, tmp_path: P
 
 
 def test_partial_csi_has_more_to_be_measured_against(run_semlink: Command, tmp_path: Path) -> None:
-    status, out, _ = run_semlink("optimise", "--csi=partial", "--policy=oracle", f"--out={tmp_path}")
+    status, out, _ = run_semlink("optimise", "--csi=partial", "--policy=oracle", f"--out={tmp_path}", "--json")
     assert status == 0
-    assert "oracle that takes its CSI for true" in out
-    assert "best margin for all" in out
+    values = {name: row["value"] for name, row in json.loads(out)["references"].items()}
+    believing, careful = values["oracle that takes its CSI for true"], values["the same with the best margin for all"]
+    assert believing < 0.6 * values["oracle"] < 0.98 * values["oracle"] < careful < values["oracle"]
 
 
 def test_a_run_that_was_stopped_goes_on(run_semlink: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
