@@ -18,6 +18,7 @@ from semlink.flowgraphs.cli import bench as bench_commands
 from semlink.flowgraphs.cli import serving, told
 from semlink.flowgraphs.cli.computing import computes, on_device
 from semlink.flowgraphs.cli.gsc import gsc
+from semlink.flowgraphs.cli.optimise import optimise
 from semlink.flowgraphs.cli.search import search
 from semlink.flowgraphs.cli.train import train
 
@@ -337,7 +338,17 @@ def radio(context: typer.Context) -> None:
     run(context.args, name="semlink radio")
 
 
-for command in (gsc, search, serving.worker, serving.serve, serving.node, serving.keys, serving.user, serving.load):
+for command in (
+    gsc,
+    optimise,
+    search,
+    serving.worker,
+    serving.serve,
+    serving.node,
+    serving.keys,
+    serving.user,
+    serving.load,
+):
     app.command()(command)
 
 

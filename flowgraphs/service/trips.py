@@ -115,5 +115,5 @@ def check_receivers(text: str) -> None:
     """Raise ValueError unless receivers are named as this package names them: never by a file of this machine."""
     for one in text.split(JOINT):
         if not _RECEIVER.fullmatch(one):
-            offer = f"one of `semlink zoo` by name, such as sft or sft:steps=1, or {CLASSIFY} with one of {', '.join(TEACHERS)}"
+            offer = f"one of `semlink zoo` by name, such as sft or sft:steps=1, or {CLASSIFY}{'|'.join(TEACHERS)}"
             raise ValueError(f"receiver {one[:60]!r} must be {offer}")
