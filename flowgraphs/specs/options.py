@@ -274,7 +274,7 @@ def frozen_codec(settings: Settings) -> Codec | None:
         ValueError: an unknown one, or one that needs to know the fades.
     """
     name = settings.codec
-    if settings.task == "codec" or name.startswith("zoo:") or name.endswith(".safetensors"):
+    if not name or name.startswith("zoo:") or name.endswith(".safetensors"):  # only receivers name one
         return None
     codec = make_codecs([name], ratio=1 / 6, mcs=DEFAULT_MCS, channel=AWGN())[name]
     if isinstance(codec, InformedCodec) or not isinstance(codec, Codec):

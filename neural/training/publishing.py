@@ -12,12 +12,13 @@ from semlink.neural import zoo
 from semlink.neural.classifiers import TaskCard, TaskCodec, write_task_card
 from semlink.neural.diffusion import ReceiverCard, write_receiver_card
 from semlink.neural.models import Network, parameters
+from semlink.neural.prompts import PromptCard, write_prompt_card
 from semlink.neural.training.described import describe_channels, describe_data
 from semlink.neural.training.inputs import Contents
-from semlink.neural.training.recipe import STAGES, Settings
+from semlink.neural.training.recipe import PROMPTS, STAGES, Settings
 
 
-def publish(settings: Settings, model: nn.Module, out: Path, contents: Contents) -> Path:
+def publish(settings: Settings, model: nn.Module, out: Path, contents: Contents, step: int) -> Path:
     """Write the weights and their card, as `neural/weights/` and its folders hold them.
 
     Args:
@@ -25,6 +26,7 @@ def publish(settings: Settings, model: nn.Module, out: Path, contents: Contents)
         model: the network.
         out: the folder.
         contents: what it was trained on.
+        step: how many steps were taken.
 
     Returns:
         the path of the weights.
@@ -35,6 +37,8 @@ def publish(settings: Settings, model: nn.Module, out: Path, contents: Contents)
         zoo.write_card(_codec_card(settings, cast(Network, model), contents, weights), out)
     elif settings.task in STAGES:
         write_task_card(_task_card(settings, cast(TaskCodec, model), contents, weights), out)
+    elif settings.task == PROMPTS:
+        write_prompt_card(_prompt_card(settings, model, contents, weights, step), out)
     else:
         write_receiver_card(_receiver_card(settings, model, contents, weights), out)
     return weights
@@ -84,6 +88,19 @@ def _task_card(settings: Settings, model: TaskCodec, contents: Contents, weights
         command=command_of(settings),
         sha256=zoo.sha256(weights),
         esno_db=None if settings.task == "distil" else _range_of(settings),
+    )
+
+
+def _prompt_card(settings: Settings, model: nn.Module, contents: Contents, weights: Path, step: int) -> PromptCard:
+    return PromptCard(
+        name=settings.name,
+        model=settings.model,
+        network=dict(settings.network),
+        parameters=parameters(model),
+        steps=f"{step:,} of {settings.steps:,}, {settings.batch} tiles each",
+        data=describe_data(settings, contents),
+        command=command_of(settings),
+        sha256=zoo.sha256(weights),
     )
 
 
