@@ -10,6 +10,7 @@ tile and sketch, in units of its `spread`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
@@ -22,7 +23,7 @@ from semlink.neural.prompts.unet import Block, UNet, waves
 SCHEDULE = Schedule(1000, "linear", 1e-4, 0.02)
 """The noise of the published models: T = 1000, β from 10⁻⁴ to 0.02 (Ho et al., 2020)."""
 STEPS = 32
-"""Sizes of a quantiser's step: from 1/4 (of the components of a tile in [−1, 1]) on, four to an octave."""
+"""Sizes of a quantiser's step: from 1/8 (of the components of a tile in [−1, 1]) on, four to an octave."""
 SPREADS = 64
 """Spreads that a prompt can tell, eight to an octave."""
 DEAD = 0.4
@@ -35,7 +36,7 @@ SCALES = 8
 
 def step_size(step: int | Tensor) -> float | Tensor:
     """The size Δ of quantiser step number `step`, 0 … STEPS − 1."""
-    return 0.25 * 2.0 ** (step / 4)
+    return 0.125 * 2.0 ** (step / 4)
 
 
 def spread_of(index: int | Tensor) -> float | Tensor:
@@ -86,8 +87,8 @@ class PromptAutoencoder(nn.Module):
         *,
         side: int = 32,
         fold: int = 2,
-        widths: tuple[int, ...] = (32, 64, 96),
-        components: int = 512,
+        widths: tuple[int, ...] = (24, 48, 64),
+        components: int = 1024,
         first: int = 64,
         semantic: int = 32,
         embed: int = 128,
@@ -147,7 +148,7 @@ class PromptAutoencoder(nn.Module):
         return components[:, : self.first] * torch.exp2(-self.scale[: self.first] / SCALES)
 
     def velocity(self, x: Float[Tensor, "n 3 s s"], t: Int[Tensor, " n"], known: Condition) -> Float[Tensor, "n 3 s s"]:
-        """√ᾱ·noise − √(1 − ᾱ)·x₀ within x_t, in units of the spread (Salimans and Ho, "Progressive Distillation", 2022)."""
+        """√ᾱ·noise − √(1 − ᾱ)·x₀ within x_t, in units of the spread (Salimans and Ho, ICLR 2022, appendix D)."""
         time = self.time(waves(t, self.embed) + waves(1000 + 100 * known.spread.log2(), self.embed))
         code = self.code(torch.cat([known.first, known.learned / LEVELS], dim=1))
         folded = F.pixel_unshuffle(torch.cat([x, 2 * known.sketch], dim=1), self.fold)
@@ -168,7 +169,7 @@ def quantise(components: Float[Tensor, "n k"], size: Float[Tensor, "n 1"] | floa
 
 def _encoder(pixels: int, widths: tuple[int, ...], semantic: int) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Conv2d(pixels, widths[0], 3, padding=1)]
-    for before, width in zip(widths, widths[1:], strict=False):
+    for before, width in pairwise(widths):
         layers += [Block(before, width), nn.AvgPool2d(2)]
     last = widths[-1]
     ends = [nn.GroupNorm(8, last), nn.SiLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * last, semantic)]

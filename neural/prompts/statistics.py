@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from semlink.neural.prompts.range_coder import FREQUENCY_BITS
 
@@ -95,11 +95,12 @@ def table_numbers(values: Int[np.ndarray, "n k"], scale: Int[np.ndarray, " k"]) 
     return pick(scale + moved(before, np.broadcast_to(np.cumsum(hoped) - hoped, before.shape)))
 
 
-def cost_bits(values: Int[np.ndarray, "n k"], numbers: Int[np.ndarray, "n k"]) -> float:
-    """What an ideal coder would need."""
+def cost_bits(values: Int[np.ndarray, "n k"], numbers: Int[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+    """What an ideal coder would need for each."""
     flat, zeros = flat_tables()
     at = zeros[numbers] + values
-    return float(np.sum(FREQUENCY_BITS - np.log2(flat[at + 1] - flat[at])))
+    found: np.ndarray = FREQUENCY_BITS - np.log2(flat[at + 1] - flat[at])
+    return found
 
 
 def within_reach(values: Int[np.ndarray, "n k"], scale: Int[np.ndarray, " k"]) -> Int[np.ndarray, "n k"]:
