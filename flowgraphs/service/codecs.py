@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from semlink.baselines.layered import digital_codec
 from semlink.baselines.mcs import NR_SCHEMES
-from semlink.baselines.separate import SeparateCodec, separate_codec
 from semlink.flowgraphs.protocol import codebook
 from semlink.flowgraphs.service.kept import Kept, Lately
-from semlink.flowgraphs.specs import JOINT, receive_with, split_codec
+from semlink.flowgraphs.specs import JOINT, receive_with, register_sources, split_codec
 from semlink.neural import zoo
 from semlink.neural.diffusion import ReceiverCard, Refiner, SymbolDenoiser, find_receiver, read_receiver
 from semlink.neural.models import Network
@@ -40,6 +40,7 @@ class Shelf:
             if codebook.codec_number(name) not in codebook.USER:
                 low, high = codebook.USER[0], codebook.USER[-1]
                 raise ValueError(f"own codec {name!r} must be named user:{low} to user:{high}")
+        register_sources()
         self._own = dict(own)
         self._channel = channel
         self._codecs, self._receivers = Kept[Network](KEPT), Kept[Refiner | SymbolDenoiser](KEPT)
@@ -58,7 +59,7 @@ class Shelf:
         """
         stem, scheme = codebook.split_name(name)
         if scheme:
-            return separate_codec(source=_source(stem), mcs=scheme, ratio=ratio, fading=self._channel)
+            return digital_codec(source=_source(stem), mcs=scheme, ratio=ratio, fading=self._channel)
         if stem in codebook.NEURAL.values():
             return self._load(self._card(stem, ratio), ratio)
         return self._find_own(stem)
@@ -71,7 +72,7 @@ class Shelf:
         """
         name, ratio = codebook.codec_name(header.codec), codebook.ratio_of(header)
         if header.codec in codebook.DIGITAL:
-            return SeparateCodec(source=_source(name), mcs=codebook.scheme_name(header.mcs), ratio=ratio)
+            return digital_codec(source=_source(name), mcs=codebook.scheme_name(header.mcs), ratio=ratio)
         if header.codec in codebook.USER:
             return self._find_own(name)
         card = _card_of(header)

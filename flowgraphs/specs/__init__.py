@@ -26,8 +26,10 @@ from semlink.flowgraphs.specs.own_blocks import (
     lives_here,
     make_own,
     own_names,
+    register_sources,
     source_files,
 )
+from semlink.flowgraphs.specs.prompts import prompt_coder
 from semlink.flowgraphs.specs.receivers import JOINT, receive_with, split_codec
 from semlink.flowgraphs.specs.teachers import CLASSIFY, LABEL, block_of, make_teacher
 
@@ -62,8 +64,10 @@ __all__ = [
     "parse_labels",
     "parse_metrics",
     "parse_ratio",
+    "prompt_coder",
     "published_curves",
     "receive_with",
+    "register_sources",
     "source_files",
     "split_codec",
 ]

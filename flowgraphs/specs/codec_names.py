@@ -12,6 +12,7 @@ from semlink.baselines.ideal import BOUNDS
 from semlink.baselines.mcs import MCS_TABLE, NR_TABLE_1, NR_TABLE_2
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs.own_blocks import own_names, register_sources
+from semlink.flowgraphs.specs.prompts import ANALOGUE
 from semlink.flowgraphs.specs.receivers import FORM
 from semlink.neural import zoo
 from semlink.neural.classifiers import TEACHERS, task_cards
@@ -61,6 +62,7 @@ def _neural() -> CodecGroup:
     named |= {
         name: f"the {card.codec} of ratio {card.offer}" for name, card in zoo.cards().items() if name not in named
     }
+    named[ANALOGUE] = "a prompt's components as amplitudes; prompt-ldpc-qam sends its code in bits"
     return CodecGroup("networks, trained: see `semlink zoo`", "", named)
 
 

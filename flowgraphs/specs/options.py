@@ -20,16 +20,18 @@ from semlink.baselines import kodak_rd
 from semlink.baselines.adaptation import MODES
 from semlink.baselines.blocks import CODES
 from semlink.baselines.ideal import BOUNDS, CapacityCodec
-from semlink.baselines.separate import separate_codec
+from semlink.baselines.layered import digital_codec
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs import receivers as receiver_specs
 from semlink.flowgraphs.specs.labels import class_folders, numbered
 from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, own_names, register_sources
+from semlink.flowgraphs.specs.prompts import ANALOGUE
 from semlink.flowgraphs.specs.teachers import FORM as TEACHER_FORM
 from semlink.flowgraphs.specs.teachers import make_task_link
 from semlink.neural import zoo
 from semlink.neural.classifiers import task_cards
 from semlink.neural.diffusion import receiver_names
+from semlink.neural.prompts import PromptAnalogue
 from semlink.neural.training import Settings
 from semlink.phy.channels import AWGN, CHANNELS, Rayleigh, parse_channel, with_options
 from semlink.phy.impairments import Medium
@@ -196,7 +198,7 @@ def codec_forms() -> str:
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
         f"{'|'.join(kodak_rd.names())}; {receiver_specs.FORM} with RECEIVER "
         f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; CODEC+classify:TEACHER, label:TEACHER[:uses=N], "
-        f"where {TEACHER_FORM}; {'|'.join(task_cards())}[:uses=N]; "
+        f"where {TEACHER_FORM}; {ANALOGUE}; {'|'.join(task_cards())}[:uses=N]; "
         f"MODULE:NAME for a codec of one's own" + "".join(f", {name}" for name in own_names("codecs"))
     )
 
@@ -248,9 +250,11 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
     try:
         if digital:
             source, code, scheme = digital.groups()
-            return separate_codec(source=source, mcs=scheme or mcs, ratio=ratio, code=code, fading=channel)
+            return digital_codec(source=source, mcs=scheme or mcs, ratio=ratio, code=code, fading=channel)
         if ideal:
             return CapacityCodec(source=ideal[1], ratio=ratio, bound=ideal[2])
+        if name == ANALOGUE:
+            return PromptAnalogue(ratio=ratio)
     except ValueError as error:
         raise ValueError(f"--codec {name}: {error}") from error
     if name in zoo_codecs():

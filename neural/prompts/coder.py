@@ -36,6 +36,9 @@ class PromptCoder:
         seed: of the noise that a rendering begins with, where the code asks for any; known to both ends.
     """
 
+    layered = True
+    """Whether every beginning of a code is an image, and the first bytes are worth most."""
+
     def __init__(self, model: PromptAutoencoder | str = DEFAULT, *, seed: int = 0) -> None:
         self.model = model if isinstance(model, PromptAutoencoder) else load_prompt_model(model)[0]
         self.book, self.renderer, self.seed = CodeBook(self.model), Renderer(self.model), seed
@@ -77,7 +80,7 @@ class PromptCoder:
             code = self.code_at(image, budget, shrink, learned=learned)
             if code is None:
                 continue
-            sketch = _as_large(self.scene(code, *image.shape[-2:]).sketch, image)
+            sketch = enlarged(self.scene(code, *image.shape[-2:]).sketch, *image.shape[-2:])
             error = float((sketch.clamp(-1, 1) - image).square().mean())
             if error < least:
                 best, least = code, error
@@ -89,7 +92,7 @@ class PromptCoder:
         self, image: Float[Tensor, "1 3 h w"], budget: int, shrink: int, *, learned: bool = False
     ) -> Code | None:
         """The code of an image in [−1, 1] made smaller by 2^shrink, with the spread of what it lacks."""
-        small = _smaller(image, shrink)
+        small = smaller(image, shrink)
         tiles = Grid(small.shape[-2], small.shape[-1], self.model.side).cut(small)
         with torch.no_grad():
             numbers = self.model.learn(tiles).round().long().numpy() if learned else None
@@ -103,7 +106,7 @@ class PromptCoder:
         """How many tiles an image has, by how much smaller it is made; down to one tile."""
         found: list[int] = []
         for shrink in range(SHRINKS):
-            size = _shrunk(height, shrink), _shrunk(width, shrink)
+            size = shrunk(height, shrink), shrunk(width, shrink)
             found.append(Grid(*size, self.model.side).tiles)
             if found[-1] == 1:
                 break
@@ -111,7 +114,7 @@ class PromptCoder:
 
     def scene(self, code: Code, height: int, width: int) -> Scene:
         """What a code says, at the size that it was made at."""
-        grid = Grid(_shrunk(height, code.shrink), _shrunk(width, code.shrink), self.model.side)
+        grid = Grid(shrunk(height, code.shrink), shrunk(width, code.shrink), self.model.side)
         tiles, first, learned = self.book.draw(code)
         spread = torch.tensor([self.book.spread(code)])
         return Scene(grid.blend(tiles), spread, first, learned)
@@ -120,7 +123,7 @@ class PromptCoder:
         """The image in [−1, 1] that a code stands for."""
         scene = self.scene(code, height, width)
         image = render_as_told(self.renderer, scene, NOISES[code.noise], self.seed if seed is None else seed)
-        return _as_large(image, torch.empty(1, 3, height, width))
+        return enlarged(image, height, width)
 
 
 def render_as_told(renderer: Renderer, scene: Scene, temperature: float, seed: int) -> Float[Tensor, "b 3 h w"]:
@@ -149,16 +152,19 @@ def to_pixels(image: Float[Tensor, "b c h w"]) -> UInt8[np.ndarray, "b h w c"]:
     return found
 
 
-def _shrunk(length: int, shrink: int) -> int:
+def shrunk(length: int, shrink: int) -> int:
+    """A side after it was made smaller by 2^shrink."""
     return -(-length // (1 << shrink))
 
 
-def _smaller(image: Tensor, shrink: int) -> Tensor:
-    size = _shrunk(image.shape[-2], shrink), _shrunk(image.shape[-1], shrink)
+def smaller(image: Float[Tensor, "b c h w"], shrink: int) -> Float[Tensor, "b c p q"]:
+    """Images made smaller by 2^shrink."""
+    size = shrunk(image.shape[-2], shrink), shrunk(image.shape[-1], shrink)
     return image if not shrink else F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
 
 
-def _as_large(image: Tensor, like: Tensor) -> Tensor:
-    if image.shape[-2:] == like.shape[-2:]:
+def enlarged(image: Float[Tensor, "b c p q"], height: int, width: int) -> Float[Tensor, "b c h w"]:
+    """Images as large as they were before they were made smaller."""
+    if image.shape[-2:] == (height, width):
         return image
-    return F.interpolate(image, like.shape[-2:], mode="bicubic", align_corners=False)
+    return F.interpolate(image, (height, width), mode="bicubic", align_corners=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -55,7 +56,7 @@ def expected() -> Int[np.ndarray, " scales"]:
     found = []
     for table in tables():
         reach = len(table) // 2 - 1
-        sizes = [abs(i - reach) * (high - low) for i, (low, high) in enumerate(zip(table, table[1:], strict=False))]
+        sizes = [abs(i - reach) * (high - low) for i, (low, high) in enumerate(pairwise(table))]
         found.append(max(1, round(UNIT * sum(sizes) / (1 << FREQUENCY_BITS))))
     return np.array(found)
 

@@ -24,7 +24,8 @@ SHOWN = 8  # validation images in a picture
 class Log:
     """`log.csv`: step, mean loss since the row before, and PSNR in dB at each of `levels` where it was measured.
 
-    Of a model of prompts the levels are numbers of quantiser steps. Of a receiver there is also that of the codec alone, `codec_psnr_db_at_…`; of a task codec its accuracy instead.
+    Of a receiver there is also that of the codec alone, `codec_psnr_db_at_…`; of a task codec its accuracy instead. Of
+    a model of prompts the levels are numbers of quantiser steps.
     """
 
     def __init__(

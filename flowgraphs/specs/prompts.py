@@ -1,0 +1,22 @@
+"""Prompts among the codecs: their code as a source coder of the digital link, and as amplitudes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from semlink.neural.prompts import PromptCoder
+
+PROMPT = "prompt"
+"""The source coder's name, as in prompt-ldpc-qam."""
+ANALOGUE = "prompt-analogue"
+"""The codec that sends a prompt's components as amplitudes."""
+
+
+@lru_cache(1)
+def prompt_coder() -> PromptCoder:
+    """The coder with the weights that ship, one for all, so that its codings are made once.
+
+    Raises:
+        ValueError: this version ships no weights.
+    """
+    return PromptCoder()
