@@ -64,7 +64,7 @@ class PromptAnalogue:
         power = symbols.abs().square().mean(dim=1, keepdim=True)
         uses = {"payload": plan.symbols - plan.side, "side": plan.side}
         notes = {
-            "receiver": "knows the image size and the decoder's weights, with the principal components and their variances",
+            "receiver": "knows image size and decoder's weights, with the principal components and their variances",
             "components": f"{plan.count} of each of {plan.grid.tiles} tiles",
         }
         return Frame((symbols / power.sqrt()).to(image.device), uses, power="exact", notes=notes)

@@ -142,7 +142,7 @@ def to_signed(image: Pixels) -> Float[Tensor, "1 3 h w"]:
     """
     if image.ndim != 3 or image.shape[2] not in (1, 3) or not 1 <= image.shape[0] * image.shape[1] <= MOST_PIXELS:
         raise ValueError(f"image has shape {image.shape}; a prompt takes (h, w, c), up to 2^24 pixels, c of 1 or 3")
-    found = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    found = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 127.5 - 1
     return found.expand(1, 3, -1, -1).contiguous()
 
 

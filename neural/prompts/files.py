@@ -16,8 +16,8 @@ from __future__ import annotations
 import binascii
 from dataclasses import dataclass, field
 
-from semlink.neural.prompts.codes import HEAD, SHRINKS
 from semlink.neural.prompts.coder import MOST_PIXELS
+from semlink.neural.prompts.codes import HEAD, SHRINKS
 
 MAGIC, VERSION = b"SLP", 1
 MOST_BYTES = 1 << 24

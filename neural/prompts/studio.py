@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from semlink.neural.prompts.autoencoder import spread_index, spread_of
-from semlink.neural.prompts.codes import NOISES, SHRINKS, Code
 from semlink.neural.prompts.coder import RENDER_STEPS, PromptCoder, enlarged, shrunk, smaller, to_pixels, to_signed
+from semlink.neural.prompts.codes import NOISES, SHRINKS, Code
 from semlink.neural.prompts.files import (
     THUMBNAILS,
     Prompt,
@@ -133,7 +133,7 @@ class Studio:
         room = budget - overhead(empty)
         if budget < (least := least_budget(empty)):
             raise ValueError(f"budget={budget} must be at least {least} bytes for this image and text")
-        tried = [*self._codes(signed, empty, room), *self._thumbnails(image, signed, empty, room)]
+        tried = [*self._codes(signed, empty, room), *self._thumbnails(signed, empty, room)]
         if max(image.shape[:2]) <= PLAIN_SIDE:
             tried += self._begun(signed, empty, room)
         tried = [one for one in tried if len(write_prompt(one)) <= budget]
@@ -216,7 +216,7 @@ class Studio:
         packed = [self.coder.book.pack_within(one, room) for one in found if one is not None]
         return [replace(empty, code=data) for data in packed]
 
-    def _thumbnails(self, image: UInt8[np.ndarray, "h w c"], signed: Tensor, empty: Prompt, room: int) -> list[Prompt]:
+    def _thumbnails(self, signed: Tensor, empty: Prompt, room: int) -> list[Prompt]:
         found = []
         for shrink in range(SHRINKS):
             pixels = to_pixels(smaller(signed, shrink))[0]
