@@ -8,6 +8,13 @@ from semlink.flowgraphs.bench.everything import run_bench
 from semlink.flowgraphs.bench.gsc import GSC_WAYS, gsc_lines, gsc_table, measure_gsc_table, run_gsc_table
 from semlink.flowgraphs.bench.neural import run_neural
 from semlink.flowgraphs.bench.peers import run_peers
+from semlink.flowgraphs.bench.prompts import (
+    Worth,
+    measure_prompts,
+    rendering_seconds,
+    run_prompts,
+    worth_table,
+)
 from semlink.flowgraphs.bench.radio import run_radio
 from semlink.flowgraphs.bench.receivers import measure_quality, run_receivers
 from semlink.flowgraphs.bench.service import asker, load_figures, load_table, run_service, textures
@@ -15,13 +22,16 @@ from semlink.flowgraphs.bench.studies import run_studies
 
 __all__ = [
     "GSC_WAYS",
+    "Worth",
     "asker",
     "gsc_lines",
     "gsc_table",
     "load_figures",
     "load_table",
     "measure_gsc_table",
+    "measure_prompts",
     "measure_quality",
+    "rendering_seconds",
     "run_against",
     "run_bench",
     "run_bler",
@@ -30,9 +40,11 @@ __all__ = [
     "run_gsc_table",
     "run_neural",
     "run_peers",
+    "run_prompts",
     "run_radio",
     "run_receivers",
     "run_service",
     "run_studies",
     "textures",
+    "worth_table",
 ]

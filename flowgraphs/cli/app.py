@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from semlink.flowgraphs.cli import bench as bench_commands
+from semlink.flowgraphs.cli import prompt as prompt_commands
 from semlink.flowgraphs.cli import serving, told
 from semlink.flowgraphs.cli.gsc import gsc
 
@@ -32,6 +33,7 @@ app = typer.Typer(
     "per image value (channels x height x width).",
 )
 app.add_typer(bench_commands.app, name="bench")
+app.add_typer(prompt_commands.app, name="prompt")
 
 
 @app.callback()

@@ -121,15 +121,19 @@ class PromptAutoencoder(nn.Module):
         return [p for p in self.parameters() if p.ndim == 4 and id(p) not in ends]
 
     def fit(self, images: Float[Tensor, "b 3 s s"]) -> None:
-        """Take the principal components of tiles in [0, 1] and of their mirror images."""
+        """Take the principal components of tiles in [0, 1] and of their mirror images.
+
+        Raises:
+            ValueError: fewer of these than components.
+        """
         flat = torch.cat([images, images.flip(3)]).flatten(1) * 2 - 1
+        if len(flat) < self.components:
+            raise ValueError(f"{len(images)} images must be at least {-(-self.components // 2)}, half the components")
         mean = flat.mean(dim=0)
-        covariance = (flat - mean).T @ (flat - mean) / len(flat)
-        values, vectors = torch.linalg.eigh(covariance)
-        order = values.argsort(descending=True)[: self.components]
+        values, vectors = _principal(flat - mean)
         self.mean.copy_(mean)
-        self.basis.copy_(vectors[:, order].T)
-        self.scale.copy_((SCALES / 2 * values[order].clamp(min=1e-9).log2()).round())
+        self.basis.copy_(vectors[: self.components])
+        self.scale.copy_((SCALES / 2 * values[: self.components].clamp(min=1e-9).log2()).round())
 
     def project(self, tiles: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n k"]:
         """The components of tiles in [−1, 1]."""
@@ -165,6 +169,15 @@ def quantise(components: Float[Tensor, "n k"], size: Float[Tensor, "n 1"] | floa
     """Components in whole steps, small ones to 0 a little more readily than to the nearest."""
     steps = components / size
     return steps.sign() * (steps.abs() + DEAD).floor()
+
+
+def _principal(rows: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " k"], Float[Tensor, "k d"]]:
+    """Variances and directions, the largest first; by the smaller of the two matrices of products."""
+    if len(rows) < rows.shape[1]:
+        _, sizes, directions = torch.linalg.svd(rows, full_matrices=False)
+        return sizes.square() / len(rows), directions
+    values, vectors = torch.linalg.eigh(rows.T @ rows / len(rows))
+    return values.flip(0), vectors.T.flip(0)
 
 
 def _encoder(pixels: int, widths: tuple[int, ...], semantic: int) -> nn.Sequential:
