@@ -109,13 +109,9 @@ def test_the_first_thing_that_differs_is_named(
         load_published(checkpoint(tmp_path / "last.ckpt", changed), SMALL)
 
 
-class Callback:
-    """What Lightning keeps by its class."""
-
-
 def test_what_is_no_tensor_is_named_and_not_run(tmp_path: Path, weights: dict[str, Tensor]) -> None:
     path = checkpoint(tmp_path / "last.ckpt", weights, hyper_parameters=argparse.Namespace(lr=1e-4))
-    with pytest.raises(ValueError, match="beside tensors it holds argparse.Namespace, which cannot be read without"):
+    with pytest.raises(ValueError, match=r"beside tensors it holds argparse\.Namespace, which cannot be read without"):
         load_published(path, SMALL)
     (tmp_path / "none.ckpt").write_bytes(b"PK\x03\x04 no checkpoint")
     with pytest.raises(ValueError, match="no checkpoint, or a damaged one"):

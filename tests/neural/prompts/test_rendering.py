@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -44,7 +45,7 @@ def test_tiles_blend_to_what_they_were_cut_of(height: int, width: int) -> None:
 def test_neighbouring_tiles_overlap() -> None:
     tops = sorted({top for top, _ in Grid(100, 16, 16).places})
     assert tops[-1] == 84
-    assert max(b - a for a, b in zip(tops, tops[1:], strict=False)) <= 12
+    assert max(b - a for a, b in pairwise(tops)) <= 12
 
 
 def test_inversion_and_rendering_undo_each_other(gaussian: Gaussian) -> None:
