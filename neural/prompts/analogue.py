@@ -126,4 +126,4 @@ class _Plan:
 
 def _even(values: Float[Tensor, "b n"]) -> Float[Tensor, "b m 2"]:
     """In pairs, with a zero more where they are odd in number."""
-    return F.pad(values, (0, values.shape[1] % 2)).unflatten(1, (-1, 2))
+    return F.pad(values, (0, values.shape[1] % 2)).reshape(len(values), -1, 2)

@@ -94,7 +94,7 @@ class AttentionBlock(nn.Module):
 class Row(nn.Sequential):
     """Layers in a row, of which residual blocks are told time and code."""
 
-    def forward(self, x: Tensor, time: Tensor | None = None, code: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, time: Tensor | None = None, code: Tensor | None = None) -> Tensor:
         """What the last of them makes."""
         for layer in self:
             x = layer(x, time, code) if isinstance(layer, ResBlock) else layer(x)

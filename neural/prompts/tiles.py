@@ -46,7 +46,7 @@ class Grid:
 
     def blend(self, tiles: Float[Tensor, "n c s s"]) -> Float[Tensor, "b c h w"]:
         """The images of which these are the tiles; where they overlap, each counts the less the nearer its edge is."""
-        parts = tiles.unflatten(0, (-1, self.tiles)) * self._window.to(tiles)
+        parts = tiles.reshape(-1, self.tiles, *tiles.shape[1:]) * self._window.to(tiles)
         whole = tiles.new_zeros(len(parts), tiles.shape[1], *self._size)
         for i, (top, left) in enumerate(self.places):
             whole[:, :, top : top + self.side, left : left + self.side] += parts[:, i]

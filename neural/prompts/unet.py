@@ -62,7 +62,8 @@ class Attention(nn.Module):
         """Features for features."""
         seen = self.norm(x).flatten(2).transpose(1, 2)  # (b, h·w, c)
         query, key, value = self.mix(seen).chunk(3, dim=2)
-        return x + self.out(F.scaled_dot_product_attention(query, key, value)).transpose(1, 2).reshape(x.shape)
+        added: Tensor = self.out(F.scaled_dot_product_attention(query, key, value))
+        return x + added.transpose(1, 2).reshape(x.shape)
 
 
 class UNet(nn.Module):
