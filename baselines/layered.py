@@ -176,10 +176,7 @@ class AdaptiveLayeredCodec(LayeredCodec):
         """
         if received.header is None:
             raise ValueError("header=None: an adaptive link needs the burst header that tells the scheme")
-        for index in received.header:
-            if not isinstance(index, int) or not 0 <= index < len(NR_SCHEMES):
-                raise ValueError(f"header tells scheme {index!r}; it must be 0 … {len(NR_SCHEMES) - 1}")
-        return self.receive(received, [NR_SCHEMES[index] for index in received.header])  # type: ignore[index]
+        return self.receive(received, [_scheme(index) for index in received.header])
 
     def _best(self, pixels: Pixels, esno_db: float) -> MCS:
         """The scheme of least expected squared error, found as `semlink.baselines.adaptation.best_scheme` finds it."""
@@ -265,6 +262,12 @@ def plan_layers(symbols: int, mcs: MCS) -> list[Plan]:
         return [first, plan_blocks(symbols - symbols // SHARE, mcs)]
     except ValueError:  # too short, or no scheme is so robust
         return [plan_blocks(symbols, mcs)]
+
+
+def _scheme(index: object) -> MCS:
+    if not isinstance(index, int) or not 0 <= index < len(NR_SCHEMES):
+        raise ValueError(f"header tells scheme {index!r}; it must be 0 … {len(NR_SCHEMES) - 1}")
+    return NR_SCHEMES[index]
 
 
 def _sent(data: bytes, layers: Sequence[Plan]) -> Complex[Tensor, " n"]:

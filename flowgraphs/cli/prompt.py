@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from semlink.neural.prompts import Distance, Prompt, Studio
@@ -243,12 +244,12 @@ def _told(prompt: Prompt) -> dict[str, object]:
     }
 
 
-def _psnr(image: torch.Tensor, pixels: object) -> float:
+def _psnr(image: torch.Tensor, pixels: np.ndarray) -> float:
     import torch
 
     from semlink.phy.metrics import psnr
 
-    meant = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255  # type: ignore[arg-type]
+    meant = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
     return float(psnr(image, meant))
 
 

@@ -9,6 +9,7 @@ tile and sketch, in units of its `spread`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -162,7 +163,7 @@ class PromptAutoencoder(nn.Module):
         """The x₀ that the denoiser sees in x_t, in units of the spread; at t = T the mean of all there could be."""
         kept = SCHEDULE.alpha_bars[t]
         seen = self.velocity(x, torch.full((len(x),), t, device=x.device), known)
-        return kept**0.5 * x - (1 - kept) ** 0.5 * seen
+        return math.sqrt(kept) * x - math.sqrt(1 - kept) * seen
 
 
 def quantise(components: Float[Tensor, "n k"], size: Float[Tensor, "n 1"] | float) -> Float[Tensor, "n k"]:

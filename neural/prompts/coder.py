@@ -58,7 +58,8 @@ class PromptCoder:
         if code is None:
             return None
         image = self.render(code, shape[0], shape[1])
-        return to_pixels(image)[0] if shape[2] == 3 else to_pixels(image.mean(dim=1, keepdim=True))[0]
+        pixels: Pixels = to_pixels(image if shape[2] == 3 else image.mean(dim=1, keepdim=True))[0]
+        return pixels
 
     def note(self, shape: tuple[int, int, int]) -> str:
         """One sentence on the bytes that are counted for an image (h, w, c)."""

@@ -80,7 +80,7 @@ class Code:
     @property
     def whole(self) -> bool:
         """Whether all of it arrived."""
-        return self.arrived == self.components.shape[1]
+        return bool(self.arrived == self.components.shape[1])
 
 
 class CodeBook:
@@ -136,7 +136,8 @@ class CodeBook:
         if sent:
             _put(encoder, code.learned, table_numbers(code.learned, self._learned))
         _put(encoder, code.components, table_numbers(code.components, self._scales(code.step)[:count]))
-        return head + (2048 * code.shrink + count).to_bytes(2, "big") + encoder.finish()
+        data: bytes = head + (2048 * code.shrink + count).to_bytes(2, "big") + encoder.finish()
+        return data
 
     def pack_within(self, code: Code, budget: int) -> bytes:
         """The bytes of a code, the last components left out that would be too many."""
