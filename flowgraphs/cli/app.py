@@ -62,11 +62,12 @@ def compare(
             help="A model of `semlink zoo`, such as swin; SOURCE-CODE-qam[:SCHEME], such as jpeg-ldpc-qam, "
             "webp-ldpc-qam:adaptive, jpeg-conv-qam:nr1-13; SOURCE-capacity, its ceiling; SOURCE-ldpc-qam:all for "
             "fixed, adaptive, outage, genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, "
-            "heic. CODE: ldpc, gallager, conv, uncoded. Any of them, but published ones, +RECEIVER[:steps=N,"
+            "heic, prompt. CODE: ldpc, gallager, conv, uncoded. Any of them, but published ones, +RECEIVER[:steps=N,"
             "sampler=ddim|mean|ancestral,seed=N]: a receiver of `semlink zoo` or the path of its weights, such as "
             "swin+sft:steps=1. Behind what shows images, +classify:TEACHER; label:TEACHER[:uses=N] sends the "
             "class that TEACHER sees: tiniest, resnet20, resnet56 (in SEMLINK_DATA/teachers) or MODULE:NAME of a "
-            "torch.nn.Module; task[:uses=N], 8 to 32, is made for CIFAR-10's classes. MODULE:NAME is a codec of "
+            "torch.nn.Module; task[:uses=N], 8 to 32, is made for CIFAR-10's classes. prompt-analogue sends a prompt's "
+            "components as amplitudes. MODULE:NAME is a codec of "
             "your own. `semlink codecs` lists them all. May be repeated.",
             show_default="jpeg-ldpc-qam, jpeg-ldpc-qam:adaptive (:outage where the channel fades), deepjscc and swin",
         ),

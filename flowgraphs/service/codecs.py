@@ -10,7 +10,7 @@ from semlink.baselines.layered import digital_codec
 from semlink.baselines.mcs import NR_SCHEMES
 from semlink.flowgraphs.protocol import codebook
 from semlink.flowgraphs.service.kept import Kept, Lately
-from semlink.flowgraphs.specs import JOINT, receive_with, register_sources, split_codec
+from semlink.flowgraphs.specs import JOINT, prompt_sha256, receive_with, register_sources, split_codec
 from semlink.neural import zoo
 from semlink.neural.diffusion import ReceiverCard, Refiner, SymbolDenoiser, find_receiver, read_receiver
 from semlink.neural.models import Network
@@ -20,6 +20,8 @@ from semlink.phy.waveform import BurstHeader
 
 KEPT = 8
 """Networks that stay in memory, and as many receivers; of more, the one that was not asked for the longest goes."""
+PROMPTS = "prompt-ldpc-qam"
+"""The digital codec that has weights."""
 LOOK_S = 1.0
 """For which a card that was found is not looked for again: a look takes 0.2 ms, and an image needs several."""
 
@@ -115,7 +117,8 @@ class Shelf:
         """
         stem = codebook.split_name(name)[0]
         neural = stem in codebook.NEURAL.values()
-        hashes = [self._card(stem, ratio).sha256 if neural else ""]
+        prompts = prompt_sha256() if stem == PROMPTS else ""
+        hashes = [self._card(stem, ratio).sha256 if neural else prompts]
         return ",".join([*hashes, *(card.sha256 for card in self._cards_behind(name, receiver))])
 
     def usual_ratio(self, name: str) -> float:

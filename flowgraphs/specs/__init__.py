@@ -29,7 +29,7 @@ from semlink.flowgraphs.specs.own_blocks import (
     register_sources,
     source_files,
 )
-from semlink.flowgraphs.specs.prompts import prompt_coder
+from semlink.flowgraphs.specs.prompts import prompt_coder, prompt_sha256
 from semlink.flowgraphs.specs.receivers import JOINT, receive_with, split_codec
 from semlink.flowgraphs.specs.teachers import CLASSIFY, LABEL, block_of, make_teacher
 
@@ -65,6 +65,7 @@ __all__ = [
     "parse_metrics",
     "parse_ratio",
     "prompt_coder",
+    "prompt_sha256",
     "published_curves",
     "receive_with",
     "register_sources",

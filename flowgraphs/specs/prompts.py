@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from semlink.neural.prompts import PromptCoder
+from semlink.neural.prompts import PromptCoder, load_prompt_model
 
 PROMPT = "prompt"
 """The source coder's name, as in prompt-ldpc-qam."""
@@ -20,3 +20,13 @@ def prompt_coder() -> PromptCoder:
         ValueError: this version ships no weights.
     """
     return PromptCoder()
+
+
+@lru_cache(1)
+def prompt_sha256() -> str:
+    """SHA-256 of these weights.
+
+    Raises:
+        ValueError: as `prompt_coder`.
+    """
+    return load_prompt_model()[1].sha256

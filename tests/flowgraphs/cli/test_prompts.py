@@ -9,13 +9,15 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from semlink.baselines.mcs import NR_SCHEMES
 from semlink.flowgraphs.cli.app import app
 from semlink.flowgraphs.cli.prompt import DEFAULT_MODEL, parse_budget
 from semlink.flowgraphs.protocol import codebook
+from semlink.flowgraphs.service.codecs import Shelf
 from semlink.flowgraphs.specs import codec_groups, make_codecs, prompt_coder
 from semlink.neural.prompts import Renderer, load_prompt_model, prompt_cards
 from semlink.phy.channels import AWGN
-from semlink.phy.link import Link
+from semlink.phy.link import Link, Received
 from semlink.phy.sources import sample_images
 
 RUN = CliRunner()
@@ -123,6 +125,22 @@ def test_prompts_are_codecs_like_others() -> None:
     listed = [name for group in codec_groups() for name in group.names]
     assert {"prompt-ldpc-qam", "prompt-analogue"} <= set(listed)
     assert codebook.codec_number("prompt-ldpc-qam:adaptive") == 37
+
+
+def test_a_worker_has_them_by_number() -> None:
+    """What a request to encode sends, a decoder that knows the header alone reads."""
+    shelf = Shelf({})
+    shelf.check("prompt-ldpc-qam:adaptive", 1 / 6)
+    frame = shelf.encoder("prompt-ldpc-qam:adaptive", 1 / 6).encode(sample_images()[:1, :, 96:128, 96:128], 0.1)
+    assert frame.header is not None
+    mcs = codebook.SCHEMES.index(NR_SCHEMES[frame.header[0]])  # type: ignore[index, call-overload]
+    name = f"prompt-ldpc-qam:{codebook.scheme_name(mcs)}"
+    decoded = shelf.encoder(name, 1 / 6).decode(
+        Received(frame.symbols, torch.full(frame.symbols.shape, 0.01), image_shape=(3, 32, 32))
+    )
+    error = (decoded.image - sample_images()[:1, :, 96:128, 96:128]).square().mean()  # type: ignore[union-attr]
+    assert float(error) < 0.01
+    assert shelf.weights("prompt-ldpc-qam", 1 / 6) == load_prompt_model()[1].sha256
 
 
 def test_a_rendering_takes_a_second_at_most() -> None:
