@@ -11,6 +11,13 @@ from semlink.flowgraphs.bench.gsc import GSC_WAYS, gsc_lines, gsc_table, measure
 from semlink.flowgraphs.bench.heads import HEAD_LINKS, heads_table, run_heads
 from semlink.flowgraphs.bench.neural import run_neural
 from semlink.flowgraphs.bench.peers import run_peers
+from semlink.flowgraphs.bench.prompts import (
+    Worth,
+    measure_prompts,
+    rendering_seconds,
+    run_prompts,
+    worth_table,
+)
 from semlink.flowgraphs.bench.radio import run_radio
 from semlink.flowgraphs.bench.receivers import measure_quality, run_receivers
 from semlink.flowgraphs.bench.security import run_security
@@ -20,6 +27,7 @@ from semlink.flowgraphs.bench.studies import run_studies
 __all__ = [
     "GSC_WAYS",
     "HEAD_LINKS",
+    "Worth",
     "ablation_table",
     "asker",
     "gsc_lines",
@@ -28,7 +36,9 @@ __all__ = [
     "load_figures",
     "load_table",
     "measure_gsc_table",
+    "measure_prompts",
     "measure_quality",
+    "rendering_seconds",
     "run_ablations",
     "run_against",
     "run_bench",
@@ -40,10 +50,12 @@ __all__ = [
     "run_heads",
     "run_neural",
     "run_peers",
+    "run_prompts",
     "run_radio",
     "run_receivers",
     "run_security",
     "run_service",
     "run_studies",
     "textures",
+    "worth_table",
 ]

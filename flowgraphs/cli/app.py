@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from semlink.flowgraphs.cli import bench as bench_commands
+from semlink.flowgraphs.cli import prompt as prompt_commands
 from semlink.flowgraphs.cli import serving, told
 from semlink.flowgraphs.cli.computing import computes, on_device
 from semlink.flowgraphs.cli.gsc import gsc
@@ -34,6 +35,7 @@ app = typer.Typer(
     "per image value (channels x height x width).",
 )
 app.add_typer(bench_commands.app, name="bench")
+app.add_typer(prompt_commands.app, name="prompt")
 
 
 @app.callback()
@@ -63,11 +65,12 @@ def compare(
             help="A model of `semlink zoo`, such as swin; SOURCE-CODE-qam[:SCHEME], such as jpeg-ldpc-qam, "
             "webp-ldpc-qam:adaptive, jpeg-conv-qam:nr1-13; SOURCE-capacity, its ceiling; SOURCE-ldpc-qam:all for "
             "fixed, adaptive, outage, genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, "
-            "heic. CODE: ldpc, nr, gallager, conv, uncoded. Any of them, but published ones, +RECEIVER[:steps=N,"
+            "heic, prompt. CODE: ldpc, nr, gallager, conv, uncoded. Any of them, but published ones, +RECEIVER[:steps=N,"
             "sampler=ddim|mean|ancestral,seed=N]: a receiver of `semlink zoo` or the path of its weights, such as "
             "swin+sft:steps=1. Behind what shows images, +classify:TEACHER; label:TEACHER[:uses=N] sends the "
             "class that TEACHER sees: tiniest, resnet20, resnet56 (in SEMLINK_DATA/teachers) or MODULE:NAME of a "
-            "torch.nn.Module; task[:uses=N], 8 to 32, is made for CIFAR-10's classes. MODULE:NAME is a codec of "
+            "torch.nn.Module; task[:uses=N], 8 to 32, is made for CIFAR-10's classes. prompt-analogue sends a prompt's "
+            "components as amplitudes. MODULE:NAME is a codec of "
             "your own. `semlink codecs` lists them all. May be repeated.",
             show_default="jpeg-ldpc-qam, jpeg-ldpc-qam:adaptive (:outage where the channel fades), deepjscc and swin",
         ),

@@ -24,7 +24,14 @@ NEURAL = {
 """Codecs by number, under the names that `semlink zoo` has or will have for them; their MCS number is 0."""
 TASKS = {16: "task", 17: "label:tiniest", 18: "label:resnet20", 19: "label:resnet56"}
 """Codecs that deliver a class, by number; the channel uses are the symbols of the header."""
-DIGITAL = {32: "jpeg-ldpc-qam", 33: "jpeg2000-ldpc-qam", 34: "webp-ldpc-qam", 35: "avif-ldpc-qam", 36: "heic-ldpc-qam"}
+DIGITAL = {
+    32: "jpeg-ldpc-qam",
+    33: "jpeg2000-ldpc-qam",
+    34: "webp-ldpc-qam",
+    35: "avif-ldpc-qam",
+    36: "heic-ldpc-qam",
+    37: "prompt-ldpc-qam",
+}
 """Digital chains by number: source coder, 5G LDPC, QAM; the scheme is in the MCS number."""
 USER = range(48, 64)
 """Numbers that no codec of this package will ever have, called "user:48" to "user:63"."""

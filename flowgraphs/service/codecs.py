@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from semlink.baselines.layered import digital_codec
 from semlink.baselines.mcs import NR_SCHEMES
-from semlink.baselines.separate import SeparateCodec, separate_codec
 from semlink.flowgraphs.protocol import codebook
 from semlink.flowgraphs.service.kept import Kept, Lately
 from semlink.flowgraphs.service.task_links import TaskLinks
-from semlink.flowgraphs.specs import CLASSIFY, JOINT, receive_with, split_codec
+from semlink.flowgraphs.specs import CLASSIFY, JOINT, prompt_sha256, receive_with, register_sources, split_codec
 from semlink.neural import zoo
 from semlink.neural.classifiers import TEACHERS
 from semlink.neural.diffusion import ReceiverCard, Refiner, SymbolDenoiser, find_receiver, read_receiver
@@ -22,6 +22,8 @@ from semlink.phy.waveform import BurstHeader
 
 KEPT = 8
 """Networks that stay in memory, and as many receivers; of more, the one that was not asked for the longest goes."""
+PROMPTS = "prompt-ldpc-qam"
+"""The digital codec that has weights."""
 LOOK_S = 1.0
 """For which a card that was found is not looked for again: a look takes 0.2 ms, and an image needs several."""
 
@@ -42,6 +44,7 @@ class Shelf:
             if codebook.codec_number(name) not in codebook.USER:
                 low, high = codebook.USER[0], codebook.USER[-1]
                 raise ValueError(f"own codec {name!r} must be named user:{low} to user:{high}")
+        register_sources()
         self._own = dict(own)
         self._channel = channel
         self._codecs, self._receivers = Kept[Network](KEPT), Kept[Refiner | SymbolDenoiser](KEPT)
@@ -61,7 +64,7 @@ class Shelf:
         """
         stem, scheme = codebook.split_name(name)
         if scheme:
-            return separate_codec(source=_source(stem), mcs=scheme, ratio=ratio, fading=self._channel)
+            return digital_codec(source=_source(stem), mcs=scheme, ratio=ratio, fading=self._channel)
         if stem in codebook.NEURAL.values():
             return self._load(self._card(stem, ratio), ratio)
         if stem in codebook.TASKS.values():
@@ -76,7 +79,7 @@ class Shelf:
         """
         name, ratio = codebook.codec_name(header.codec), codebook.ratio_of(header)
         if header.codec in codebook.DIGITAL:
-            return SeparateCodec(source=_source(name), mcs=codebook.scheme_name(header.mcs), ratio=ratio)
+            return digital_codec(source=_source(name), mcs=codebook.scheme_name(header.mcs), ratio=ratio)
         if header.codec in codebook.USER:
             return self._find_own(name)
         if header.codec in codebook.TASKS:
@@ -139,7 +142,8 @@ class Shelf:
         if stem in codebook.TASKS.values():
             return self._tasks.sha256(stem)
         neural = stem in codebook.NEURAL.values()
-        hashes = [self._card(stem, ratio).sha256 if neural else ""]
+        prompts = prompt_sha256() if stem == PROMPTS else ""
+        hashes = [self._card(stem, ratio).sha256 if neural else prompts]
         hashes += [card.sha256 for card in self._cards_behind(name, receiver)]
         return ",".join([*hashes, *(TEACHERS[one].sha256 for one in _teachers_in(receiver))])
 

@@ -26,9 +26,11 @@ from semlink.flowgraphs.specs.own_blocks import (
     lives_here,
     make_own,
     own_names,
+    register_sources,
     source_files,
 )
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
+from semlink.flowgraphs.specs.prompts import prompt_coder, prompt_sha256
 from semlink.flowgraphs.specs.receivers import JOINT, receive_with, split_codec
 from semlink.flowgraphs.specs.secrecy import listened_to, parse_eavesdropper, split_listener, with_eavesdropper
 from semlink.flowgraphs.specs.teachers import CLASSIFY, FEATURES, LABEL, block_of, make_teacher
@@ -68,8 +70,11 @@ __all__ = [
     "parse_labels",
     "parse_metrics",
     "parse_ratio",
+    "prompt_coder",
+    "prompt_sha256",
     "published_curves",
     "receive_with",
+    "register_sources",
     "source_files",
     "split_codec",
     "split_listener",

@@ -14,6 +14,7 @@ from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs.feature_link import FEATURES_FORM
 from semlink.flowgraphs.specs.own_blocks import own_names, register_sources
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
+from semlink.flowgraphs.specs.prompts import ANALOGUE
 from semlink.flowgraphs.specs.receivers import FORM
 from semlink.flowgraphs.specs.teachers import FEATURES
 from semlink.neural import zoo
@@ -65,6 +66,7 @@ def _neural() -> CodecGroup:
     named |= {
         name: f"the {card.codec} of ratio {card.offer}" for name, card in zoo.cards().items() if name not in named
     }
+    named[ANALOGUE] = "a prompt's components as amplitudes; prompt-ldpc-qam sends its code in bits"
     return CodecGroup("networks, trained: see `semlink zoo`", "", named)
 
 

@@ -20,19 +20,21 @@ from semlink.baselines import kodak_rd
 from semlink.baselines.adaptation import MODES
 from semlink.baselines.blocks import CODES
 from semlink.baselines.ideal import BOUNDS, CapacityCodec
-from semlink.baselines.separate import separate_codec
+from semlink.baselines.layered import digital_codec
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs import receivers as receiver_specs
 from semlink.flowgraphs.specs.feature_link import FEATURES_FORM, make_feature_link
 from semlink.flowgraphs.specs.labels import class_folders, numbered
 from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, own_names, register_sources
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
+from semlink.flowgraphs.specs.prompts import ANALOGUE
 from semlink.flowgraphs.specs.secrecy import EAVESDROPPER_FORM, KEYED_FORM, overhear, sealed_source, split_listener
 from semlink.flowgraphs.specs.teachers import FORM as TEACHER_FORM
 from semlink.flowgraphs.specs.teachers import make_task_link
 from semlink.neural import zoo
 from semlink.neural.classifiers import task_cards
 from semlink.neural.diffusion import receiver_names
+from semlink.neural.prompts import PromptAnalogue
 from semlink.neural.training import Settings
 from semlink.phy.channels import AWGN, CHANNELS, Rayleigh, parse_channel, with_options
 from semlink.phy.impairments import Medium
@@ -200,7 +202,7 @@ def codec_forms() -> str:
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
         f"{'|'.join([*kodak_rd.names(), *PRINTED])}; {receiver_specs.FORM} with RECEIVER "
         f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; {KEYED_FORM}; CODEC+classify:TEACHER, "
-        f"label:TEACHER[:uses=N], {FEATURES_FORM}, where {TEACHER_FORM}; {'|'.join(task_cards())}[:uses=N]; "
+        f"label:TEACHER[:uses=N], {FEATURES_FORM}, where {TEACHER_FORM}; {ANALOGUE}; {'|'.join(task_cards())}[:uses=N]; "
         f"CODEC@{EAVESDROPPER_FORM} for what an eavesdropper gets of it; MODULE:NAME for a codec of one's own"
         + "".join(f", {name}" for name in own_names("codecs"))
     )
@@ -259,9 +261,11 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
         if digital:
             source, code, scheme = digital.groups()
             source, scheme = sealed_source(source, scheme)
-            return separate_codec(source=source, mcs=scheme or mcs, ratio=ratio, code=code, fading=channel)
+            return digital_codec(source=source, mcs=scheme or mcs, ratio=ratio, code=code, fading=channel)
         if ideal:
             return CapacityCodec(source=ideal[1], ratio=ratio, bound=ideal[2])
+        if name == ANALOGUE:
+            return PromptAnalogue(ratio=ratio)
     except ValueError as error:
         raise ValueError(f"--codec {name}: {error}") from error
     if name in zoo_codecs():

@@ -23,6 +23,7 @@ from types import CodeType
 from typing import Any, Literal
 
 from semlink.baselines.sources import SOURCES, register_source
+from semlink.flowgraphs.specs.prompts import PROMPT, prompt_coder
 
 Kind = Literal["codecs", "channels", "sources", "classifiers"]
 """What a block of one's own may be; with `semlink.` before it, the group of its entry point."""
@@ -128,11 +129,13 @@ def _told(value: object) -> str:
 
 
 def register_sources() -> None:
-    """Have the source coders that installed packages offer.
+    """Have the source coders that installed packages offer, and that of prompts.
 
     Raises:
         ValueError: a name that is taken or that no --codec can have, or a module that cannot be imported.
     """
+    if PROMPT not in SOURCES:
+        register_source(PROMPT, prompt_coder)
     for name in own_names("sources"):
         if name not in SOURCES:
             register_source(name, load_own(name, "sources"))

@@ -12,11 +12,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from semlink.neural.training.recipe import Settings
+from semlink.neural.training.recipe import SMALL, Settings
 from semlink.phy.metrics import to_levels
 from semlink.phy.sources import DataError, cifar10_bytes, data_folder, find_images, load_image
-
-SMALL = 32  # pixels a side, as CIFAR-10's
 
 
 class Data(NamedTuple):

@@ -25,14 +25,16 @@ from semlink.neural import zoo
 from semlink.neural.classifiers import TaskLink, build_task
 from semlink.neural.diffusion import SFT, build_receiver, load_codec
 from semlink.neural.models import Fitted, Network, RateAdaptive, build
+from semlink.neural.prompts import PromptAutoencoder, build_prompt_model
 from semlink.neural.training.data import Data, draw_batch, training_images
 from semlink.neural.training.inputs import changed_contents, changed_settings, contents_of
 from semlink.neural.training.lessons import Lessons, task_lessons
 from semlink.neural.training.losses import batch_loss
 from semlink.neural.training.muon import Muon
+from semlink.neural.training.prompts import LEVELS, SERIES, fit_prompt_model, prompt_figures, prompt_loss
 from semlink.neural.training.publishing import publish
 from semlink.neural.training.receivers import over_awgn, receive_by, receiver_loss
-from semlink.neural.training.recipe import STAGES, Settings, defaults
+from semlink.neural.training.recipe import PROMPTS, STAGES, Settings, defaults
 from semlink.neural.training.runlog import ESNO_DB, Log, save_pictures, validate
 from semlink.neural.training.tasks import accuracies, levels_of, task_loss
 from semlink.phy.link import Codec
@@ -137,8 +139,11 @@ class Run:
         """Let a network that begins with random weights take from the images what it takes from images."""
         if self.step or self.settings.init or not isinstance(self.model, Fitted) or isinstance(data, Lessons):
             return
-        images = data.large if len(data.large) else data.small
-        self.model.fit(images[:: -(-len(images) // FIT_IMAGES)].float() / 255)
+        if isinstance(self.model, PromptAutoencoder):
+            fit_prompt_model(self.model, data)
+        else:
+            images = data.large if len(data.large) else data.small
+            self.model.fit(images[:: -(-len(images) // FIT_IMAGES)].float() / 255)
         state = self.model.state_dict()
         self.average = {key: state[key].clone() for key in self.average}
 
@@ -177,18 +182,29 @@ class Run:
         """What `validate` measures."""
         if self.settings.task in STAGES:
             return ("accuracy",)
+        if self.settings.task == PROMPTS:
+            return SERIES
         return ("psnr_db",) if self.codec is None else ("psnr_db", "codec_psnr_db")
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """Es/N0 in dB of it."""
+        """Es/N0 in dB of it; of a model of prompts, numbers of quantiser steps."""
+        if self.settings.task == PROMPTS:
+            return LEVELS
         return levels_of(self.settings) if self.settings.task in STAGES else ESNO_DB
+
+    @property
+    def unit(self) -> str:
+        """What the levels are, as the columns of the log call it."""
+        return "step" if self.settings.task == PROMPTS else "db"
 
     def validate(self, data: Data | Lessons) -> dict[str, dict[float, float]]:
         """PSNR in dB by Es/N0, of a receiver beside the codec alone, and a picture in `samples/`; or the accuracy."""
         images, model, codec = data.validation, self.averaged().to(self.device), self.codec
         if isinstance(data, Lessons):
             return {"accuracy": accuracies(cast(TaskLink, model), images, data.validation_labels, self.levels)}
+        if isinstance(model, PromptAutoencoder):
+            return {name: dict(row) for name, row in prompt_figures(model, images).items()}
         receive = over_awgn(cast(Network, model)) if codec is None else receive_by(model, codec, self.settings)
         save_pictures(receive, images, self.out / "samples" / f"{self.step:07d}.png")
         figures = {"psnr_db": validate(receive, images)}
@@ -203,6 +219,8 @@ class Run:
             return build(settings.model, settings.network)
         if settings.task in STAGES:
             return build_task(settings.model, settings.network)
+        if settings.task == PROMPTS:
+            return build_prompt_model(settings.model, settings.network)
         model = build_receiver(settings.model, settings.network)
         if settings.task == "sft-2":
             cast(SFT, model).oracle.requires_grad_(False)
@@ -210,7 +228,7 @@ class Run:
 
     def _frozen(self, codec: Codec | None) -> Codec | None:
         """The codec in front of a receiver: the given one, or that of the settings."""
-        if self.settings.task in ("codec", *STAGES):
+        if self.settings.task in ("codec", *STAGES, PROMPTS):
             return None
         codec = load_codec(self.settings.codec) if codec is None else codec
         if self.settings.rates and not isinstance(codec, RateAdaptive):
@@ -223,6 +241,8 @@ class Run:
         if isinstance(data, Lessons):
             return task_loss(cast(TaskLink, self.model), data, self.settings, rng, share=self.world)
         image = draw_batch(data, self.settings, rng, share=self.world)
+        if isinstance(self.model, PromptAutoencoder):
+            return prompt_loss(self.model, image, rng)
         if self.codec is None:
             return batch_loss(self.network, image, self.settings, rng)
         return receiver_loss(self.model, self.codec, image, self.settings, rng)
@@ -295,7 +315,7 @@ def train(
         run.fit(data)
         _loop(run, data, time.monotonic() + 60 * minutes)
         return (
-            publish(settings, run.averaged(), run.out, run.contents, command=command)
+            publish(settings, run.averaged(), run.out, run.contents, run.step, command=command)
             if run.rank == 0
             else out / f"{settings.name}.safetensors"
         )
@@ -311,7 +331,11 @@ def _data(settings: Settings, out: Path) -> Data | Lessons:
 
 def _loop(run: Run, data: Data | Lessons, deadline: float) -> None:
     settings = run.settings
-    log = Log(run.out / "log.csv", run.step, series=run.series, levels=run.levels) if run.rank == 0 else None
+    log = (
+        Log(run.out / "log.csv", run.step, series=run.series, levels=run.levels, unit=run.unit)
+        if run.rank == 0
+        else None
+    )
     losses: list[float] = []
     for loss in _steps(run, data):
         losses.append(loss)

@@ -11,12 +11,15 @@ from semlink.neural import zoo
 from semlink.neural.classifiers import TaskCard, TaskLink, write_task_card
 from semlink.neural.diffusion import ReceiverCard, write_receiver_card
 from semlink.neural.models import Network, parameters
+from semlink.neural.prompts import PromptCard, write_prompt_card
 from semlink.neural.training.described import describe_channels, describe_data
 from semlink.neural.training.inputs import Contents
-from semlink.neural.training.recipe import STAGES, Settings, defaults
+from semlink.neural.training.recipe import PROMPTS, STAGES, Settings, defaults
 
 
-def publish(settings: Settings, model: nn.Module, out: Path, contents: Contents, *, command: str = "") -> Path:
+def publish(
+    settings: Settings, model: nn.Module, out: Path, contents: Contents, step: int, *, command: str = ""
+) -> Path:
     """Write the weights and their card, as `neural/weights/` and its folders hold them.
 
     Args:
@@ -24,6 +27,7 @@ def publish(settings: Settings, model: nn.Module, out: Path, contents: Contents,
         model: the network.
         out: the folder.
         contents: what it was trained on.
+        step: how many steps were taken.
         command: that was run; "" where Python has called `train`.
 
     Returns:
@@ -35,6 +39,8 @@ def publish(settings: Settings, model: nn.Module, out: Path, contents: Contents,
         zoo.write_card(_codec_card(settings, cast(Network, model), contents, weights, command), out)
     elif settings.task in STAGES:
         write_task_card(_task_card(settings, cast(TaskLink, model), contents, weights, command), out)
+    elif settings.task == PROMPTS:
+        write_prompt_card(_prompt_card(settings, model, contents, weights, step, command), out)
     else:
         write_receiver_card(_receiver_card(settings, model, contents, weights, command), out)
     return weights
@@ -88,6 +94,21 @@ def _task_card(settings: Settings, model: TaskLink, contents: Contents, weights:
         command=command,
         sha256=zoo.sha256(weights),
         esno_db=None if settings.task == "distil" else _range_of(settings),
+    )
+
+
+def _prompt_card(
+    settings: Settings, model: nn.Module, contents: Contents, weights: Path, step: int, command: str
+) -> PromptCard:
+    return PromptCard(
+        name=settings.name,
+        model=settings.model,
+        network=dict(settings.network),
+        parameters=parameters(model),
+        steps=f"{step:,} of {settings.steps:,}, {settings.batch} tiles each",
+        data=describe_data(settings, contents),
+        command=command,
+        sha256=zoo.sha256(weights),
     )
 
 

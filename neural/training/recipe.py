@@ -15,6 +15,7 @@ from torch import nn
 from semlink.neural.classifiers import TASK_MODELS, build_task, read_architecture
 from semlink.neural.diffusion import TASKS, build_receiver
 from semlink.neural.models import RateAdaptive, build
+from semlink.neural.prompts import PROMPT_MODELS, build_prompt_model
 from semlink.phy.channels import AWGN, Rayleigh, parse_channel
 from semlink.phy.documents import read_toml
 from semlink.phy.link import Channel
@@ -29,13 +30,15 @@ CHANNELS: Mapping[str, Channel] = {
 }
 """Channels that a recipe may name in short; any other is a specification, as `--channel` of `semlink compare` takes."""
 MOST_COUNT = 2**32 - 1  # of steps, images and the like, and the largest seed
+SMALL = 32  # pixels a side, as CIFAR-10's
 UNIT = 48  # pixel values for which `rates` counts the symbols
 MOST_DB = 100  # of Es/N0, either way: far beyond what the networks tell apart
 LOSSES = ("mse", "ms-ssim", "st-lpips", "l1")
 STAGES = ("distil", "robust")  # of the training of a task codec
+PROMPTS = "prompts"  # the training of a model of prompts
 TASK_LOSSES = ("features", "logits", "labels")
 CHOICES = {
-    "task": ("codec", *TASKS, *STAGES),
+    "task": ("codec", *TASKS, *STAGES, PROMPTS),
     "optimiser": ("muon", "adam"),
     "schedule": ("cosine", "constant", "drop"),
     "precision": ("float32", "bf16"),
@@ -104,6 +107,9 @@ class Settings:
         _check(self)
         if self.task in STAGES:
             _check_stage(self)
+            return
+        if self.task == PROMPTS:
+            _check_prompts(self)
             return
         if self.task != "codec":
             _check_receiver(self)
@@ -182,6 +188,18 @@ def _check_stage(settings: Settings) -> None:
         raise ValueError(f"precision={settings.precision!r} must be float32 with task={settings.task!r}")
     if not settings.cifar10:
         raise ValueError("cifar10=False must be true: a task codec learns from its labelled images")
+
+
+def _check_prompts(settings: Settings) -> None:
+    _one_of("model", settings.model, tuple(PROMPT_MODELS))
+    model = build_prompt_model(settings.model, settings.network)
+    if model.side != SMALL:
+        raise ValueError(f"network: side={model.side} must be {SMALL}, as the training images")
+    for name in ("codec", "teacher", "rates"):
+        if getattr(settings, name):
+            raise ValueError(f"{name}={getattr(settings, name)!r} must be empty with task={PROMPTS!r}")
+    if settings.large_share:
+        raise ValueError(f"large_share={settings.large_share!r} must be 0 with task={PROMPTS!r}: it learns from tiles")
 
 
 def _check_lists(settings: Settings) -> None:

@@ -24,15 +24,22 @@ SHOWN = 8  # validation images in a picture
 class Log:
     """`log.csv`: step, mean loss since the row before, and PSNR in dB at each of `levels` where it was measured.
 
-    Of a receiver there is also that of the codec alone, `codec_psnr_db_at_…`; of a task codec its accuracy instead.
+    Of a receiver there is also that of the codec alone, `codec_psnr_db_at_…`; of a task codec its accuracy instead. Of
+    a model of prompts the levels are numbers of quantiser steps.
     """
 
     def __init__(
-        self, path: Path, step: int, *, series: Sequence[str] = ("psnr_db",), levels: Sequence[float] = ESNO_DB
+        self,
+        path: Path,
+        step: int,
+        *,
+        series: Sequence[str] = ("psnr_db",),
+        levels: Sequence[float] = ESNO_DB,
+        unit: str = "db",
     ) -> None:
         """Open or begin it; rows of steps after `step`, which a killed run had logged and not kept, are dropped."""
         self.path, self.series, self.levels = path, tuple(series), tuple(levels)
-        self.columns = ("step", "loss", *(f"{name}_at_{level:g}_db" for name in series for level in levels))
+        self.columns = ("step", "loss", *(f"{name}_at_{level:g}_{unit}" for name in series for level in levels))
         rows = list(csv.reader(path.read_text().splitlines()))[1:] if path.is_file() else []
         kept = [row for row in rows if row and row[0].isdecimal() and int(row[0]) <= step]
         text = io.StringIO()

@@ -16,7 +16,7 @@ FOLDERS = ("phy", "neural", "baselines", "flowgraphs")
 DATA = {
     "semlink.phy.samples",
     "semlink.neural.weights",
-    *(f"semlink.neural.weights.{one}" for one in ("receivers", "tasks", "teachers")),
+    *(f"semlink.neural.weights.{one}" for one in ("prompts", "receivers", "tasks", "teachers")),
 }
 
 

@@ -1,0 +1,263 @@
+"""From an image to a prompt in a budget of bytes, and from a prompt to images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+
+from semlink.neural.prompts.autoencoder import spread_index, spread_of
+from semlink.neural.prompts.coder import RENDER_STEPS, PromptCoder, enlarged, shrunk, smaller, to_pixels, to_signed
+from semlink.neural.prompts.codes import NOISES, SHRINKS, Code
+from semlink.neural.prompts.files import (
+    THUMBNAILS,
+    Prompt,
+    PromptError,
+    Thumbnail,
+    least_budget,
+    overhead,
+    write_prompt,
+)
+from semlink.neural.prompts.noise import PARTS, noise_bytes, pack_noise, unpack_noise
+from semlink.neural.prompts.rendering import Scene, draw_noise
+from semlink.neural.prompts.tiles import Grid
+
+RENDERED = 3
+"""Candidates that are rendered and measured: those with the best sketches."""
+NOISE_SHARES = (0.3, 0.6)
+"""Of the budget, for the beginning of x_T, where that is tried."""
+PLAIN_SIDE = 96
+"""Up to this side the beginning of x_T is tried: inverting a large image takes long."""
+
+Distance = Callable[[Float[Tensor, "1 3 h w"], Float[Tensor, "1 3 h w"]], float]
+"""What a budget is spent to lower, between images in [0, 1]."""
+
+
+class Thumbnailer(Protocol):
+    """A source coder of thumbnails; those of `semlink.baselines.sources` are such."""
+
+    def encode(self, image: UInt8[np.ndarray, "h w c"], budget: int) -> bytes | None:
+        """The best coding in at most `budget` bytes; None if none fits."""
+        ...
+
+    def decode(self, data: bytes, shape: tuple[int, int, int], *, complete: bool) -> UInt8[np.ndarray, "h w c"] | None:
+        """The image (h, w, c); None when nothing comes out. Never raises for the content of `data`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a prompt shows.
+
+    Attributes:
+        image: in [0, 1].
+        failed: whether a part of the prompt is missing or damaged.
+    """
+
+    image: Float[Tensor, "1 3 h w"]
+    failed: bool
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Several renderings of one prompt, which differ where it leaves open what is there.
+
+    Attributes:
+        images: in [0, 1], one a seed.
+        mean: of them.
+        spread: standard deviation at every pixel, over the colours too.
+    """
+
+    images: Float[Tensor, "n 3 h w"]
+    mean: Float[Tensor, "1 3 h w"]
+    spread: Float[Tensor, "h w"]
+
+    def worst(self, image: Float[Tensor, "1 3 h w"]) -> int:
+        """Which of them is furthest from the image that was meant, by squared error."""
+        return int((self.images - image).square().flatten(1).mean(dim=1).argmax())
+
+
+def squared(a: Float[Tensor, "1 3 h w"], b: Float[Tensor, "1 3 h w"]) -> float:
+    """The mean squared error: what PSNR is made of."""
+    return float((a - b).square().mean())
+
+
+class Studio:
+    """Makes and shows prompts with one model.
+
+    Args:
+        coder: with the model.
+        mark: of the model, as its card says.
+        thumbnailers: source coders by the names of `THUMBNAILS`.
+    """
+
+    def __init__(self, coder: PromptCoder, mark: int, thumbnailers: Mapping[str, Thumbnailer]) -> None:
+        self.coder, self.mark, self.thumbnailers = coder, mark, dict(thumbnailers)
+
+    def encode(
+        self,
+        image: UInt8[np.ndarray, "h w c"],
+        budget: int,
+        *,
+        distance: Distance = squared,
+        noisy: bool = False,
+        text: str = "",
+        seed: int = 0,
+    ) -> Prompt:
+        """The prompt in at most `budget` bytes whose rendering is least distant from the image.
+
+        Tried are codes with and without learned numbers and thumbnails by every coder, each of the image as it is and
+        made smaller, and, of small images, codes with the beginning of x_T. The best of them by their sketches are
+        rendered and measured.
+
+        Args:
+            image: pixels.
+            budget: in bytes, of the whole file.
+            distance: between the image and a rendering.
+            noisy: whether renderings from noise are measured too; squared error never gains by them.
+            text: goes into the file as it is.
+            seed: of the noise.
+
+        Raises:
+            ValueError: an image that no prompt can hold, or a budget below the least, which the message tells.
+        """
+        signed = to_signed(image)
+        empty = Prompt(self.mark, image.shape[1], image.shape[0], seed, text=text)
+        room = budget - overhead(empty)
+        if budget < (least := least_budget(empty)):
+            raise ValueError(f"budget={budget} must be at least {least} bytes for this image and text")
+        tried = [*self._codes(signed, empty, room), *self._thumbnails(signed, empty, room)]
+        if max(image.shape[:2]) <= PLAIN_SIDE:
+            tried += self._begun(signed, empty, room)
+        tried = [one for one in tried if len(write_prompt(one)) <= budget]
+        sketches = sorted(tried, key=lambda one: self._sketch_error(one, signed))
+        chosen = sketches[:RENDERED] + [one for one in sketches[RENDERED:] if one.noise]
+        if noisy:
+            chosen = [with_rendering(one, noise) for one in chosen for noise in range(len(NOISES))]
+        meant = (signed + 1) / 2
+        return min(chosen, key=lambda one: distance(self.render(one).image, meant))
+
+    def render(self, prompt: Prompt, *, seed: int | None = None, temperature: float | None = None) -> Rendered:
+        """The image of a prompt, the same for the same seed on the same kind of machine.
+
+        Args:
+            prompt: what is left of one, too.
+            seed: another than the prompt's.
+            temperature: of the noise, another than the prompt's.
+
+        Raises:
+            PromptError: a prompt of another model.
+        """
+        if prompt.mark != self.mark:
+            raise PromptError(f"of the model {prompt.mark:04x}; this one is {self.mark:04x}: choose it by --model")
+        scene, told, whole = self._scene(prompt)
+        heat, start = NOISES[told] if temperature is None else temperature, prompt.seed if seed is None else seed
+        noise, steps = torch.zeros_like(scene.sketch), 1
+        if heat or prompt.noise:
+            noise, steps = draw_noise(scene.sketch.shape[1:], [start], heat), RENDER_STEPS
+        if prompt.noise:
+            begun = unpack_noise(prompt.noise, noise[0])
+            noise, whole = (noise, False) if begun is None else (begun[None], whole)
+        image = enlarged(self.coder.renderer.render(scene, noise, steps=steps), prompt.height, prompt.width)
+        shown = torch.from_numpy(to_pixels(image)).permute(0, 3, 1, 2).float() / 255
+        return Rendered(shown, bool(prompt.damage) or not whole)
+
+    def samples(self, prompt: Prompt, count: int, *, temperature: float = 1.0) -> Samples:
+        """Renderings from the prompt's seed and those after it.
+
+        Raises:
+            PromptError: a prompt of another model.
+        """
+        seeds = range(prompt.seed, prompt.seed + count)
+        images = torch.cat([self.render(prompt, seed=seed, temperature=temperature).image for seed in seeds])
+        spread = images.var(dim=0, unbiased=False).mean(dim=0).sqrt()
+        return Samples(images, images.mean(dim=0, keepdim=True), spread)
+
+    def _scene(self, prompt: Prompt) -> tuple[Scene, int, bool]:
+        """What a prompt says, the number of its rendering, and whether all of it could be read."""
+        tiles = self.coder.tiles_of(prompt.height, prompt.width)
+        code = self.coder.book.unpack(prompt.code, tiles, complete=prompt.code_whole) if prompt.code else None
+        whole = not prompt.code or (code is not None and code.whole)
+        small = prompt.thumbnail
+        if small is not None and (shown := self._shown(prompt, small)) is not None:
+            scene = self._small_scene(prompt, small, shown, code)
+            return scene, small.noise, whole and small.whole
+        whole = whole and small is None
+        if code is None:
+            many, whole = tiles[0], False
+            code = Code(31, 0, 0, 0, np.zeros((many, 0), np.int64), np.zeros((many, 0), np.int64), 0)
+        return self.coder.scene(code, prompt.height, prompt.width), code.noise, whole
+
+    def _small_scene(self, prompt: Prompt, small: Thumbnail, shown: Tensor, code: Code | None) -> Scene:
+        sketch = enlarged(shown, prompt.height, prompt.width).clamp(-1, 1)
+        many = Grid(prompt.height, prompt.width, self.coder.model.side).tiles
+        learned = torch.zeros(many, self.coder.model.semantic)
+        if code is not None and code.shrink == 0:
+            learned = self.coder.book.draw(code)[2]
+        spread = torch.tensor([float(spread_of(small.spread))])
+        first = torch.zeros(many, self.coder.model.first)
+        return Scene(sketch, spread, first, learned, shown if small.shrink else None)
+
+    def _shown(self, prompt: Prompt, small: Thumbnail) -> Float[Tensor, "1 3 p q"] | None:
+        shape = shrunk(prompt.height, small.shrink), shrunk(prompt.width, small.shrink), 3
+        coder = self.thumbnailers.get(small.coder)
+        pixels = None if coder is None else coder.decode(small.data, shape, complete=small.whole)
+        return None if pixels is None else to_signed(pixels)
+
+    def _codes(self, signed: Tensor, empty: Prompt, room: int) -> list[Prompt]:
+        found = [self.coder.best_code(signed, room, learned=learned) for learned in (False, True)]
+        packed = [self.coder.book.pack_within(one, room) for one in found if one is not None]
+        return [replace(empty, code=data) for data in packed]
+
+    def _thumbnails(self, signed: Tensor, empty: Prompt, room: int) -> list[Prompt]:
+        found = []
+        for shrink in range(SHRINKS):
+            pixels = to_pixels(smaller(signed, shrink))[0]
+            if min(pixels.shape[:2]) < 8 and shrink:
+                break
+            for name in THUMBNAILS.values():
+                coder = self.thumbnailers.get(name)
+                data = None if coder is None else coder.encode(pixels, room - 3)
+                if data:
+                    prompt = replace(empty, thumbnail=Thumbnail(name, shrink, 0, 0, data))
+                    lacks = signed - self._scene(prompt)[0].sketch
+                    told = int(spread_index(lacks.square().mean().sqrt()[None]))
+                    found.append(replace(empty, thumbnail=Thumbnail(name, shrink, 0, told, data)))
+        return found
+
+    def _begun(self, signed: Tensor, empty: Prompt, room: int) -> list[Prompt]:
+        """Codes in a part of the budget, and the beginning of the x_T that would render the image in the rest."""
+        found = []
+        for share in NOISE_SHARES:
+            code = self.coder.best_code(signed, int(room * (1 - share)))
+            if code is None or code.shrink:
+                continue
+            data = self.coder.book.pack_within(code, int(room * (1 - share)))
+            left, size = room - len(data) - 4, signed.shape[-2:]
+            fits = partial(noise_bytes, *size, bits=1)
+            part = max((one for one in range(1, PARTS + 1) if fits(part=one) <= left), default=0)
+            if not part:
+                continue
+            scene = self.coder.scene(code, *size)
+            noise = self.coder.renderer.invert(scene, signed, steps=RENDER_STEPS)
+            found.append(replace(empty, code=data, noise=pack_noise(noise[0], bits=1, part=part)))
+        return found
+
+    def _sketch_error(self, prompt: Prompt, signed: Tensor) -> float:
+        scene = self._scene(prompt)[0]
+        sketch = enlarged(scene.sketch, prompt.height, prompt.width)
+        return float(F.mse_loss(sketch.clamp(-1, 1), signed))
+
+
+def with_rendering(prompt: Prompt, noise: int) -> Prompt:
+    """The prompt with another number of its rendering."""
+    if prompt.thumbnail is not None:
+        return replace(prompt, thumbnail=replace(prompt.thumbnail, noise=noise))
+    return replace(prompt, code=prompt.code[:1] + bytes([64 * noise + prompt.code[1] % 64]) + prompt.code[2:])
