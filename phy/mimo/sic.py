@@ -145,11 +145,11 @@ def _plan(
 ) -> tuple[int, float]:
     """The filters, on matched-filter outputs, of the users up to user 0, and the bias that user 0 ends up with.
 
-    Beside them the second moments of x, of ν = H^H n and between them are kept, where x holds the symbol of each user
+    Beside them the second moments E[x x^H] (`power`) and E[x ν^H] (`cross`), ν = H^H n, are kept, where x holds the symbol of each user
     still there, and of each that was subtracted its decision's error.
     """
     users = len(gram)
-    power, cross = np.zeros((users, users), np.complex128), np.zeros((users, users), np.complex128)  # E[x x^H], E[x ν^H]
+    power, cross = np.zeros((users, users), np.complex128), np.zeros((users, users), np.complex128)
     with_x, with_noise = np.zeros(users, np.complex128), np.zeros(users, np.complex128)
     left = np.ones(users, np.bool_)
     for i in range(users):

@@ -32,10 +32,10 @@ class Machines:
     """A scheduler and two workers, as programs of their own."""
 
     def __init__(self, folder: Path, port: int) -> None:
-        self.address = f"tcp://127.0.0.1:{port}"
+        self.folder, self.address = folder, f"tcp://127.0.0.1:{port}"
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.scheduler = self._start(["dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"])
-        self.folder, self.workers = folder, [self._worker("--resources", "GPU=1"), self._worker()]
+        self.workers = [self._worker("--resources", "GPU=1"), self._worker()]
 
     def _start(self, arguments: list[str]) -> subprocess.Popen[bytes]:
         module, *rest = arguments
