@@ -62,7 +62,8 @@ def search(
                 for p in range(alive):
                     parent, x = index[p] // branches, index[p] % branches
                     kept[p], kept_rest[p] = child[index[p]], rest[parent]
-                    other[p, k:] = chosen[parent, k:]
+                    for j in range(k, streams):
+                        other[p, j, 0], other[p, j, 1] = chosen[parent, j, 0], chosen[parent, j, 1]
                     other[p, k, axis] = x
                 metric, kept = kept, metric
                 rest, kept_rest = kept_rest, rest
@@ -88,9 +89,8 @@ def _decompose(
     rx, streams = h.shape
     rows = rx + streams
     for i in range(streams):
-        columns[i] = 0.0
-        for a in range(rx):
-            columns[i, a] = h[a, i]
+        for a in range(rows):
+            columns[i, a] = h[a, i] if a < rx else 0.0
         columns[i, rx + i] = math.sqrt(variance)
         order[i] = i
     for k in range(streams):

@@ -220,7 +220,8 @@ def _decompose(h: Complex[Array, "g rx tx"], values: Float[Array, "g k"], v: Com
         for k in range(values.shape[1]):
             i = np.argmax(length)
             values[g, k] = math.sqrt(length[i])
-            v[g, :, k] = a[i, rx:]
+            for j in range(tx):
+                v[g, j, k] = a[i, rx + j]
             length[i] = -1.0
 
 

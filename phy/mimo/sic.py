@@ -97,15 +97,17 @@ def _cancel(
                 combined[r] = 0.0
                 for i in range(users):
                     combined[r] += filters[stages, i] * np.conj(channel[r, i])
-        w[at], offset[at], bias[at], n0[at] = combined, 0.0, known_bias, known_bias * (1.0 - known_bias)
-        if known_bias * ERASED <= 1.0:
-            w[at], bias[at], n0[at] = 0.0, 1.0, ERASED
+        lost = known_bias * ERASED <= 1.0
+        for r in range(rx):
+            w[at, r] = 0.0 if lost else combined[r]
+        offset[at], bias[at], n0[at] = 0.0, known_bias, known_bias * (1.0 - known_bias)
+        if lost:
+            bias[at], n0[at] = 1.0, ERASED
             continue
         for i in range(users):
             matched[i] = 0.0
             for r in range(rx):
                 matched[i] += np.conj(channel[r, i]) * observed[at, r]
-        decided[:] = 0.0
         for stage in range(stages + 1):
             soft = 0j
             for i in range(users):
@@ -143,38 +145,66 @@ def _plan(
 ) -> tuple[int, float]:
     """The filters, on matched-filter outputs, of the users up to user 0, and the bias that user 0 ends up with.
 
-    Beside them the second moments of x, of ν = H^H n and between them are kept, where x holds the symbol of each user
+    Beside them the second moments E[x x^H] (`power`) and E[x ν^H] (`cross`), ν = H^H n, are kept, where x holds the symbol of each user
     still there, and of each that was subtracted its decision's error.
     """
     users = len(gram)
-    power, cross = np.eye(users, dtype=np.complex128), np.zeros((users, users), np.complex128)  # E[x x^H], E[x ν^H]
+    power, cross = np.zeros((users, users), np.complex128), np.zeros((users, users), np.complex128)
+    with_x, with_noise = np.zeros(users, np.complex128), np.zeros(users, np.complex128)
     left = np.ones(users, np.bool_)
+    for i in range(users):
+        power[i, i] = 1.0
     for stage in range(users):
-        k = _best_user(gram, noise, left, filters[stage])
-        order[stage] = k
         f = filters[stage]
-        # u = f (G x + ν), and its correlations with x and ν.
-        through = f @ gram
-        with_x = through @ power + f @ np.conj(cross).T
-        with_noise = through @ cross + noise * through
-        energy = (np.sum(with_x * np.conj(through)) + np.sum(with_noise * np.conj(f))).real
+        k = _best_user(gram, noise, left, f)
+        order[stage] = k
+        energy = _correlate_output(f, gram, noise, power, cross, with_x, with_noise)
         gain = with_x[k]
+        size = abs(gain)
         if energy <= 0.0 or gain == 0.0:
-            f[:] = 0.0
+            for i in range(users):
+                f[i] = 0.0
             if k == 0:
                 return stage, 0.0
             left[k] = False
             continue
-        share = (gain.real**2 + gain.imag**2) / energy  # what a linear estimate of s_k from u explains
+        # Of user 0 the estimate of least error: gain* / energy of the filter's output. A decision is taken with the
+        # phase that is left on s_k removed.
+        turn = np.conj(gain) / (energy if k == 0 else size)
+        for i in range(users):
+            f[i], with_x[i], with_noise[i] = f[i] * turn, with_x[i] * turn, with_noise[i] * turn
         if k == 0:
-            # The estimate of least error: gain* / energy of the filter's output.
-            f *= np.conj(gain) / energy
-            return stage, min(share, 1.0)
-        f *= np.conj(gain) / abs(gain)  # the decision is taken with the phase that is left on s_k removed
-        turned = np.conj(gain) / abs(gain)
-        _decide(power, cross, k, abs(gain), energy, with_x * turned, with_noise * turned)
+            return stage, min(size * size / energy, 1.0)  # what a linear estimate of s_k from u explains
+        _decide(power, cross, k, size, energy, with_x, with_noise)
         left[k] = False
     return users - 1, 0.0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+@no_type_check
+def _correlate_output(
+    f: Complex[Array, " users"],
+    gram: Complex[Array, "users users"],
+    noise: float,
+    power: Complex[Array, "users users"],
+    cross: Complex[Array, "users users"],
+    with_x: Complex[Array, " users"],
+    with_noise: Complex[Array, " users"],
+) -> float:
+    """The energy of u = f (G x + ν), and its correlations with x and with ν."""
+    users, energy = len(gram), 0.0
+    through = np.zeros(users, np.complex128)  # f G
+    for i in range(users):
+        for j in range(users):
+            through[i] += f[j] * gram[j, i]
+    for i in range(users):
+        x, nu = 0j, noise * through[i]
+        for j in range(users):
+            x += through[j] * power[j, i] + f[j] * np.conj(cross[i, j])
+            nu += through[j] * cross[j, i]
+        with_x[i], with_noise[i] = x, nu
+        energy += (x * np.conj(through[i]) + nu * np.conj(f[i])).real
+    return energy
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -182,24 +212,29 @@ def _plan(
 def _best_user(gram: Complex[Array, "users users"], noise: float, left: np.ndarray, f: Complex[Array, " users"]) -> int:
     """The user of greatest SINR among those left, and its row of (H^H H + N0 I)^-1 in `f`."""
     users = len(gram)
-    index = np.flatnonzero(left)
+    index, count = np.zeros(users, np.int64), 0
+    for i in range(users):
+        if left[i]:
+            index[count] = i
+            count += 1
     a = np.zeros((users, users), np.complex128)
-    for i in range(len(index)):
+    for i in range(count):
         for j in range(i + 1):
             a[i, j] = gram[index[i], index[j]]
         ridge = max(noise, 1e-13 * a[i, i].real)
         a[i, i] = a[i, i] + ridge if a[i, i].real + ridge > 0.0 else 1.0
-    invert_cholesky(a, len(index))
+    invert_cholesky(a, count)
     best, least = 0, np.inf
-    for i in range(len(index)):
+    for i in range(count):
         error = 0.0
-        for k in range(i, len(index)):
+        for k in range(i, count):
             error += a[k, i].real ** 2 + a[k, i].imag ** 2
         if error < least:
             best, least = i, error
-    f[:] = 0.0
-    for j in range(len(index)):
-        for k in range(max(best, j), len(index)):
+    for i in range(users):
+        f[i] = 0.0
+    for j in range(count):
+        for k in range(max(best, j), count):
             f[index[j]] += np.conj(a[k, best]) * a[k, j]
     return index[best]
 
@@ -225,9 +260,10 @@ def _decide(
     sinr = gain * gain / variance
     wrong = 0.5 * math.erfc(math.sqrt(0.5 * sinr))
     along = math.sqrt(2.0 / (math.pi * variance)) * math.exp(-0.5 * sinr)
+    certain = 1.0 - 2.0 * wrong
     # E[d q*] for each q: with v = u - gain s_k, whose correlation with q is that of u less gain times that of s_k.
-    d_x = (1.0 - 2.0 * wrong) * power[k] + along * (with_x - gain * power[k])
-    d_noise = (1.0 - 2.0 * wrong) * cross[k] + along * (with_noise - gain * cross[k])
-    power[k], cross[k] = power[k] - d_x, cross[k] - d_noise
-    power[:, k] = np.conj(power[k])
+    for q in range(len(power)):
+        power[k, q] -= certain * power[k, q] + along * (with_x[q] - gain * power[k, q])
+        cross[k, q] -= certain * cross[k, q] + along * (with_noise[q] - gain * cross[k, q])
+        power[q, k] = np.conj(power[k, q])
     power[k, k] = 4.0 * wrong

@@ -14,7 +14,7 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-@pytest.fixture(name="free_port")
+@pytest.fixture(name="free_port", scope="session")
 def give_free_port() -> Callable[[], int]:
     """A port that nobody listens at, each time it is called."""
     return free_port

@@ -351,8 +351,10 @@ def test_images_of_one_name_keep_their_pictures_apart(
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "semlink.flowgraphs", "compare", "--out", "out"]
+def test_ctrl_c_leaves_nothing(tmp_path: Path, pictures: list[str]) -> None:
+    """In the middle of far more work than is waited for, in short steps."""
+    work = [pictures[0], "--codec", "deepjscc", "--realisations", "100000", "--out", "out"]
+    command = [sys.executable, "-m", "semlink.flowgraphs", "compare", *work]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         for _ in range(600):
             time.sleep(0.1)

@@ -32,18 +32,26 @@ class Machines:
     """A scheduler and two workers, as programs of their own."""
 
     def __init__(self, folder: Path, port: int) -> None:
-        self.address = f"tcp://127.0.0.1:{port}"
+        self.folder, self.address = folder, f"tcp://127.0.0.1:{port}"
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.scheduler = self._start(["dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"])
-        # Without a nanny, so that a killed worker stays dead.
-        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder)]
-        offers = ["--resources", "GPU=1"], []
-        self.workers = [self._start(["dask_worker", self.address, *options, *offer]) for offer in offers]
+        self.workers = [self._worker("--resources", "GPU=1"), self._worker()]
 
     def _start(self, arguments: list[str]) -> subprocess.Popen[bytes]:
         module, *rest = arguments
         program = [sys.executable, "-m", f"distributed.cli.{module}", *rest]
         return subprocess.Popen(program, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def _worker(self, *offer: str) -> subprocess.Popen[bytes]:
+        """Without a nanny, so that a killed worker stays dead."""
+        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self.folder)]
+        return self._start(["dask_worker", self.address, *options, *offer])
+
+    def mend(self) -> None:
+        """Start another in the place of the first worker, which offers a GPU, if a test before killed it."""
+        if self.workers[0].poll() is not None:
+            self.workers[0] = self._worker("--resources", "GPU=1")
+        self.wait()
 
     def wait(self) -> None:
         """Until all are there: a slow machine takes its time to start Python thrice."""
@@ -59,15 +67,37 @@ class Machines:
             process.wait()
 
 
-@pytest.fixture
-def machines(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Machines]:
-    """Of one test."""
-    started = Machines(tmp_path, free_port())
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Machines]:
+    """Of all tests of this file: to start Python thrice, and PyTorch in two of them, takes longer than a test."""
+    machines = Machines(tmp_path_factory.mktemp("machines"), free_port())
     try:
-        started.wait()
-        yield started
+        yield machines
     finally:
-        started.stop()
+        machines.stop()
+
+
+@pytest.fixture
+def machines(started: Machines) -> Machines:
+    """All of them there."""
+    started.mend()
+    return started
+
+
+@pytest.mark.slow
+def test_points_go_to_workers_that_offer_what_they_need(machines: Machines) -> None:
+    with Cluster(STUDY, machines.address, resources={"GPU": 1}) as cluster:
+        cluster.submit(STUDY.points()[:4])
+        assert len(list(cluster.finished())) == 4
+        loaded = cluster._client.run(studies_loaded)
+    assert sorted(loaded.values()) == [0, 1]
+
+
+def studies_loaded() -> int:
+    """Of how many studies a worker has sent points, of those whose images it takes on trust as this test has it."""
+    from semlink.flowgraphs.studies import cluster
+
+    return sum(known.startswith("None ") for known in cluster._engines)
 
 
 @pytest.mark.slow
@@ -87,22 +117,6 @@ def test_a_worker_that_is_killed_loses_and_doubles_nothing(
     same(table, local)
     lines = (tmp_path / "out" / "points.jsonl").read_text().splitlines()
     assert len(lines) == len(read_rows(tmp_path / "out")) == len(table) > STUDY.size
-
-
-@pytest.mark.slow
-def test_points_go_to_workers_that_offer_what_they_need(machines: Machines) -> None:
-    with Cluster(STUDY, machines.address, resources={"GPU": 1}) as cluster:
-        cluster.submit(STUDY.points()[:4])
-        assert len(list(cluster.finished())) == 4
-        loaded = cluster._client.run(studies_loaded)
-    assert sorted(loaded.values()) == [0, 1]
-
-
-def studies_loaded() -> int:
-    """Of how many studies a worker has sent points."""
-    from semlink.flowgraphs.studies import cluster
-
-    return len(cluster._engines)
 
 
 def test_a_worker_with_other_images_is_refused() -> None:
