@@ -65,7 +65,7 @@ def compare(
             help="A model of `semlink zoo`, such as swin; SOURCE-CODE-qam[:SCHEME], such as jpeg-ldpc-qam, "
             "webp-ldpc-qam:adaptive, jpeg-conv-qam:nr1-13; SOURCE-capacity, its ceiling; SOURCE-ldpc-qam:all for "
             "fixed, adaptive, outage, genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, "
-            "heic, prompt. CODE: ldpc, nr, gallager, conv, uncoded. Any of them, but published ones, +RECEIVER[:steps=N,"
+            "heic, prompt. CODE: ldpc, nr, gallager, conv, uncoded. Any but published ones, +RECEIVER[:steps=N,"
             "sampler=ddim|mean|ancestral,seed=N]: a receiver of `semlink zoo` or the path of its weights, such as "
             "swin+sft:steps=1. Behind what shows images, +classify:TEACHER; label:TEACHER[:uses=N] sends the "
             "class that TEACHER sees: tiniest, resnet20, resnet56 (in SEMLINK_DATA/teachers) or MODULE:NAME of a "
