@@ -139,15 +139,6 @@ def split_own(codecs: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     return own, names
 
 
-def _load_own(path: Path) -> Codec:
-    """A codec of images, or a task codec, as its card says."""
-    try:
-        read_task_card(path.with_suffix(".json"))
-    except ValueError:
-        return zoo.load_run(path.parent, path.stem)
-    return load_task(path)
-
-
 def _stop_on_signals(worker: Worker) -> None:
     """The first signal lets the worker finish what it has; the second ends the process."""
     asked = False
