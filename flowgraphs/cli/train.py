@@ -100,7 +100,7 @@ def read_changes(texts: Sequence[str]) -> dict[str, Any]:
         try:
             changes[name] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError as error:
-            if not re.fullmatch(r"[A-Za-z][\w.:/+-]*", value.strip()):
+            if not re.fullmatch(r"[A-Za-z][\w.:/+=,-]*", value.strip()):
                 raise ValueError(f"--set {text!r}: no value of TOML ({error})") from error
             changes[name] = value.strip()
     return changes

@@ -115,13 +115,23 @@ def test_what_cannot_be_is_one_line(
 
 
 def test_values_are_those_of_toml() -> None:
-    found = read_changes(["lr=1e-3", "rates = [8, 2]", "network={widths=[4, 6]}", "name=mine-2", "cifar10=false"])
+    found = read_changes(
+        [
+            "lr=1e-3",
+            "rates = [8, 2]",
+            "network={widths=[4, 6]}",
+            "name=mine-2",
+            "cifar10=false",
+            "channels=tdl-b:ds=300ns,v=3+rapp:ibo=6",
+        ]
+    )
     assert found == {
         "lr": 1e-3,
         "rates": [8, 2],
         "network": {"widths": [4, 6]},
         "name": "mine-2",
         "cifar10": False,
+        "channels": "tdl-b:ds=300ns,v=3+rapp:ibo=6",
     }
 
 
