@@ -16,6 +16,7 @@ from semlink.flowgraphs.specs.own_blocks import own_names, register_sources
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.prompts import ANALOGUE
 from semlink.flowgraphs.specs.receivers import FORM
+from semlink.flowgraphs.specs.secrecy import AT, EAVESDROPPER_FORM
 from semlink.flowgraphs.specs.teachers import FEATURES
 from semlink.neural import zoo
 from semlink.neural.classifiers import TEACHERS, task_cards
@@ -58,7 +59,7 @@ def codec_groups() -> list[CodecGroup]:
         ValueError: a package offers a source coder whose name is taken, or that cannot be imported.
     """
     register_sources()
-    return [_neural(), *_digital(), _ceilings(), _published(), _receivers(), _tasks(), _own()]
+    return [_neural(), *_digital(), _ceilings(), _published(), _receivers(), _secret(), _tasks(), _own()]
 
 
 def _neural() -> CodecGroup:
@@ -113,6 +114,15 @@ def _receivers() -> CodecGroup:
         for name, card in receiver_cards().items()
     }
     return CodecGroup("trained receivers behind a codec", f"{FORM}, or +FILE.safetensors", named)
+
+
+def _secret() -> CodecGroup:
+    named = {
+        "CODEC+keyed:key=FILE": "symbols permuted and turned by a key; env=NAME for a key in the environment",
+        "SOURCE-CODE-qam:SCHEME,key=FILE": "the source coding encrypted, AES-256-GCM; env=NAME likewise",
+        f"CODEC{AT}{EAVESDROPPER_FORM}": "what an eavesdropper gets over a channel of her own",
+    }
+    return CodecGroup("keys, and who else listens", "", named)
 
 
 def _tasks() -> CodecGroup:

@@ -50,6 +50,7 @@ EXTRAS = (
     "pillow_heif",
     "stlpips_pytorch",
     "torchmetrics",
+    "cryptography",
 )
 """What no face needs: extras, and what takes seconds to import."""
 COMPILED = {"semlink.phy.fec", "semlink.baselines.sources"}
