@@ -116,7 +116,7 @@ def _nearest(values: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArra
 def _to_counts(seen: Float[NDArray[np.float64], "f k"]) -> Int[NDArray[np.int64], "f k"]:
     """Shares as whole numbers from 1 that add up to 2^PRECISION in each row."""
     whole = 1 << PRECISION
-    counts = np.maximum(1, np.floor(seen / seen.sum(axis=1, keepdims=True) * whole)).astype(np.int64)
+    counts: NDArray[np.int64] = np.maximum(1, np.floor(seen / seen.sum(axis=1, keepdims=True) * whole)).astype(np.int64)
     rows = np.arange(len(counts))
     counts[rows, counts.argmax(axis=1)] += whole - counts.sum(axis=1)
     return counts
