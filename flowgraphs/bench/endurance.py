@@ -139,21 +139,21 @@ def run_endurance(
         raise ValueError(f"--overload {overload_s:g} must be from 1 to 3600 seconds")
     if minutes is not None and not 0.1 <= minutes <= 1440:
         raise ValueError(f"--minutes {minutes:g} must be from 0.1 to 1440")
-    found: dict[str, Overload | Endurance | Locked] = {}
+    wanted: dict[str, Callable[[], Overload | Endurance | Locked]] = {}
     if overload_s is not None:
-        found["overload"] = measure_overload(codec, users, overload_s, options)
+        wanted["overload"] = lambda: measure_overload(codec, users, overload_s, options)
     if minutes is not None:
-        found["endurance"] = measure_endurance(codec, users, minutes, options)
+        wanted["endurance"] = lambda: measure_endurance(codec, users, minutes, options)
     if with_keys:
-        found["keys"] = measure_keys(codec, users, seconds, rounds, options)
+        wanted["keys"] = lambda: measure_keys(codec, users, seconds, rounds, options)
     if as_json:
-        told = {name: for_json(asdict(one)) for name, one in found.items()}
+        told = {name: for_json(asdict(measure())) for name, measure in wanted.items()}
         print(json.dumps({"cores": cores(), **told}, indent=2, allow_nan=False))
         return
     console = make_console()
     console.print(f"{codec}, {SIDE}x{SIDE}, {CHANNEL}, {cores()} cores, nothing from a cache", soft_wrap=True)
-    for one in found.values():
-        for line in endurance_lines(one):
+    for measure in wanted.values():  # each is told when it is there: the next may take long
+        for line in endurance_lines(measure()):
             console.print(line, soft_wrap=True)
 
 

@@ -166,7 +166,7 @@ class Process:
             self.close()
             self._closed, self._gone_s = False, self.cpu_s
             self._failures += 1
-            with suppress(OSError, LostError):  # too many processes just now; or it ended at once
+            with suppress(OSError, LostError, ValueError):  # too many just now; it ended at once, or has not got all
                 self._start()
                 self._await()
                 self._failures = 0

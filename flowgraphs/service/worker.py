@@ -309,7 +309,7 @@ class Worker:
 
     def _show(self, board: Board, reply: _Reply, taken: float) -> None:
         board.answered(taken, refused=reply.refused)
-        if reply.pdu is not None and "image" in reply.pdu.arrays:
+        if reply.pdu is not None and "image" in reply.pdu.arrays and reply.request.job.op != "make":
             sent = reply.request.job.trip.image if reply.request.job.trip else None
             failed, codec = bool(reply.pdu.meta.get("failed")), str(reply.pdu.meta.get("codec", ""))
             user = self._ledger.label(reply.request.user)

@@ -27,6 +27,7 @@ from semlink.flowgraphs.protocol import (
     with_id,
 )
 from semlink.flowgraphs.service import Service, Worker
+from semlink.flowgraphs.service.board import Board
 from semlink.flowgraphs.service.commands import join_nodes
 from semlink.flowgraphs.service.jobs import Encoding, Task
 from semlink.flowgraphs.service.lanes import LostError, StaysError
@@ -67,7 +68,7 @@ def running(service: Service, **options: Any) -> Iterator[Worker]:  # noqa: ANN4
 def test_a_node_gives_the_same_behind_keys(tmp_path: Path) -> None:
     make_keys(tmp_path / "keys", ["service"])
     node, service = Service(threads=1, makes=True), serving()
-    with running(node, keys=tmp_path / "keys") as there:
+    with running(node, keys=tmp_path / "keys", board=Board()) as there:  # whose page shows no batches
         join_nodes(service, [f"{there.address}={tmp_path}/keys/users/service.json"], insecure=False)
         assert service.threads == len(service.lanes) == 2
         requests = [asked(i, image, codec) for i, (codec, image) in enumerate(zip(CODECS * 2, images(4), strict=True))]
