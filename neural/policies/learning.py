@@ -30,6 +30,11 @@ DELAY = 2
 """Updates of the critics to one of the actor (TD3, Fujimoto et al., ICML 2018)."""
 TOGETHER = 4
 """Updates whose episodes are met at once."""
+CRITICS_FIRST = 100
+"""Updates before the actor's first: critics that know nothing would send it into a corner."""
+REACH = 5.0
+"""How far preferences may lie from their mean before it costs: at e^-10 a share is as good as 0, and beyond that
+softmax has no gradient left. A pull, and not a clamp, leads back."""
 
 
 class Environment(Protocol):
@@ -101,7 +106,7 @@ class PolicySettings:
     seed: int = 0
     updates: int = 1200
     episodes: int = 16
-    warm_up: int = 256
+    warm_up: int = 512
     batch: int = 128
     lr: float = 3e-3
     width: int = WIDTH
@@ -226,8 +231,8 @@ class Learner:
 
     def _by_gradient(self) -> float:
         world = self.environment.draw(self.settings.batch, self.rng)
-        action = self.actor.shares(self.actor.prefer(self.environment.observe(world), self.rng))
-        loss = -self.environment.objective(world, action).mean()
+        preference = self.actor.prefer(self.environment.observe(world), self.rng)
+        loss = -self.environment.objective(world, self.actor.shares(preference)).mean() + _overreach(preference)
         _descend(loss, self.optimisers[0])
         return float(loss.detach())
 
@@ -241,14 +246,16 @@ class Learner:
         expected = self.critic(observation, self.actions[rows])
         error = (expected - self._standard(self.rewards[rows, None])).square().mean()
         _descend(error, self.optimisers[1])
-        if self.step % DELAY == 0:
+        if self.step % DELAY == 0 and self.step >= min(CRITICS_FIRST, self.settings.updates // 4):
             self._improve(world, observation)
         return float(error.detach())
 
     def _improve(self, world: Tensor, observation: Tensor) -> None:
         """One update of the actor."""
-        action = self.actor.shares(self.actor.prefer(observation, self.rng))
-        loss = -self.critic(observation, action).min(dim=1).values.mean()
+        preference = self.actor.prefer(observation, self.rng)
+        loss = -self.critic(observation, self.actor.shares(preference)).min(dim=1).values.mean() + _overreach(
+            preference
+        )
         if weight := self.settings.cloning:
             expert = self.environment.best(world)
             loss = (1 - weight) * loss + weight * self.actor.cloning_loss(observation, expert, self.rng)
@@ -279,6 +286,12 @@ def _adamw(network: nn.Module, settings: PolicySettings) -> torch.optim.AdamW:
 
 def _share_of_rate(step: int, updates: int) -> float:
     return min(1.0, (step + 1) / RISE) * 0.5 * (1 + math.cos(math.pi * step / updates))
+
+
+def _overreach(preference: Tensor) -> Tensor:
+    """What preferences beyond `REACH` of their mean cost."""
+    beyond = (preference - preference.mean(dim=1, keepdim=True)).abs() - REACH
+    return beyond.clamp(min=0).square().mean()
 
 
 def _descend(loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
