@@ -245,12 +245,10 @@ def _told(prompt: Prompt) -> dict[str, object]:
 
 
 def _psnr(image: torch.Tensor, pixels: np.ndarray) -> float:
-    import torch
-
+    from semlink.neural.prompts import to_signed
     from semlink.phy.metrics import psnr
 
-    meant = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-    return float(psnr(image, meant))
+    return float(psnr(image, (to_signed(pixels) + 1) / 2))
 
 
 def _save(path: Path, image: torch.Tensor) -> None:

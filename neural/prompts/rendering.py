@@ -88,7 +88,8 @@ class Renderer:
         seen = [self._tiles(t, *part) for part in zip(*(torch.split(one, TILES_AT_ONCE) for one in parts), strict=True)]
         image = scene.sketch + _wide(scene) * grid.blend(torch.cat(seen))
         if scene.thumbnail is not None:
-            lacks = scene.thumbnail - F.adaptive_avg_pool2d(image, tuple(scene.thumbnail.shape[-2:]))
+            height, width = scene.thumbnail.shape[-2:]
+            lacks = scene.thumbnail - F.adaptive_avg_pool2d(image, (height, width))
             image = image + F.interpolate(lacks, image.shape[-2:], mode="bilinear", align_corners=False)
         return (image.clamp(-1, 1) - scene.sketch) / _wide(scene)
 
