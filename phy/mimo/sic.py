@@ -145,8 +145,8 @@ def _plan(
 ) -> tuple[int, float]:
     """The filters, on matched-filter outputs, of the users up to user 0, and the bias that user 0 ends up with.
 
-    Beside them the second moments E[x x^H] (`power`) and E[x ν^H] (`cross`), ν = H^H n, are kept, where x holds the symbol of each user
-    still there, and of each that was subtracted its decision's error.
+    Beside them the second moments E[x x^H] (`power`) and E[x ν^H] (`cross`), ν = H^H n, are kept, where x holds the
+    symbol of each user still there, and of each that was subtracted its decision's error.
     """
     users = len(gram)
     power, cross = np.zeros((users, users), np.complex128), np.zeros((users, users), np.complex128)
