@@ -204,8 +204,7 @@ def codec_forms() -> str:
         f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; {KEYED_FORM}; CODEC+classify:TEACHER, "
         f"label:TEACHER[:uses=N], {FEATURES_FORM}, where {TEACHER_FORM}; {ANALOGUE}; "
         f"{'|'.join(task_cards())}[:uses=N]; CODEC@{EAVESDROPPER_FORM} for what an eavesdropper gets of it; "
-        f"MODULE:NAME for a codec of one's own"
-        + "".join(f", {name}" for name in own_names("codecs"))
+        f"MODULE:NAME for a codec of one's own" + "".join(f", {name}" for name in own_names("codecs"))
     )
 
 

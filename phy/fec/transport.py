@@ -184,7 +184,7 @@ class TransportBlock:
         bits, start = torch.empty(len(llr), self.blocks, self.k, dtype=torch.uint8), 0
         for at, count, n in self._runs:
             # (b, versions, count, n) to a row of all versions for each code block.
-            part = per_version[:, :, start : start + count * n].unflatten(2, (count, n)).transpose(1, 2)
+            part = per_version[:, :, start : start + count * n].reshape(len(llr), -1, count, n).transpose(1, 2)
             decode = _decoder(self._code(n, tuple(versions)))
             values = decode(part.reshape(-1, len(versions) * n).contiguous().numpy(), iterations).values
             bits[:, at : at + count] = torch.from_numpy(values).to(torch.uint8).reshape(len(llr), count, self.k)
