@@ -117,7 +117,7 @@ def run_compare(
     repeats = realisations or max(usual_realisations(one, len(images)) for one in listeners)
     shown = plots.some(levels)
     with writable(out) as folder:
-        with count_of("sending images", len(chosen) * len(levels) * len(images) * repeats) as advance:
+        with count_of("sending", len(chosen) * len(levels) * len(images) * repeats) as advance:
             outcome = compare(
                 images,
                 chosen,
