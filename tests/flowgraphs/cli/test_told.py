@@ -39,7 +39,7 @@ def test_a_shell_completes_commands(shell: str, run_semlink: Command, monkeypatc
 def test_every_codec_that_is_told_is_taken() -> None:
     """One of each kind, and each of the names that are all there are."""
     groups = {one.title: one for one in codec_groups()}
-    networks, digital, schemes, ceilings, published, receivers, tasks, _ = groups.values()
+    networks, digital, schemes, ceilings, published, receivers, secret, tasks, _ = groups.values()
     for name, said in networks.names.items():
         ratio = 1 / float(said.rpartition("1/")[2])
         assert list(make_codecs([name], ratio=ratio, mcs="16qam-1/2", channel=AWGN())) == [name]
@@ -51,6 +51,7 @@ def test_every_codec_that_is_told_is_taken() -> None:
         assert list(make_codecs([name], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())) == [name]
     assert {"label:resnet56", "CODEC+classify:resnet20", "task"} <= set(tasks.names)
     assert "webp-capacity" in ceilings.names
+    assert {name.partition("key=")[2] for name in secret.names if "key=FILE" in name} == {"FILE"}
     assert {":adaptive", ":outage", ":genie", ":all", ":16qam-1/2", ":nr1-0", ":nr2-27"} <= set(schemes.names)
     assert all(name.startswith(TAKEN) for name in published.names)
     for name in published.names:
