@@ -46,7 +46,7 @@ def run_search(recipe: Path, out: Path, *, steps: int | None, penalty: float, se
     settings = read_recipe(recipe)
     if settings.task != "distil":
         raise ValueError(f"recipe {recipe}: task={settings.task!r} must be 'distil': the search learns from a teacher")
-    settings = replace(settings, seed=seed, **({} if steps is None else {"steps": steps}))
+    settings = replace(settings, seed=seed, steps=settings.steps if steps is None else steps)
     out.mkdir(parents=True, exist_ok=True)
     one = search_student(task_lessons(settings, out), settings, penalty=penalty).architecture
     fixed = Architecture(one.widths, one.blocks, (USUAL,) * len(one.cells))

@@ -158,9 +158,15 @@ class Trip:
 
     def reply(self, shown: NDArray[Any], id: Scalar | None) -> Pdu:
         """The answer, once all is done, of an image (h, w, 3) or logits (k,)."""
-        hits = {"encoded_hit": self.encoded_hit, "result_hit": self.result_hit}
-        said = {"failed": self.failed, "codec": self.label, "slot": self.slot}
-        pdu = carried_reply(shown, classes=_classes(self.label), **said, **hits)
+        pdu = carried_reply(
+            shown,
+            failed=self.failed,
+            codec=self.label,
+            slot=self.slot,
+            encoded_hit=self.encoded_hit,
+            result_hit=self.result_hit,
+            classes=_classes(self.label),
+        )
         if self.op == "decode":
             pdu = replace(pdu, meta={**pdu.meta, "op": "classified" if shown.ndim == 1 else "decoded"})
         return with_id(pdu, id)

@@ -124,6 +124,7 @@ class PaperTaskCodec(TaskLink):
     def _by(self, layer: nn.Module, x: Float[Tensor, "b f"], count: int) -> Float[Tensor, "b f"]:
         """A layer; attention among the first `count` tokens, the others stay."""
         if isinstance(layer, FeatureMLP):
-            return layer(x)
+            whole: Tensor = layer(x)
+            return whole
         tokens = x.reshape(len(x), self.tokens, -1)
         return torch.cat([layer(tokens[:, :count]), tokens[:, count:]], dim=1).flatten(1)
