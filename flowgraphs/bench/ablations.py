@@ -14,8 +14,8 @@ from rich.table import Table
 
 from semlink.flowgraphs.bench.timing import one_by_one
 from semlink.flowgraphs.comparison import make_console
-from semlink.flowgraphs.specs import make_codecs
-from semlink.neural.classifiers import TaskLink, load_task
+from semlink.flowgraphs.specs import FeatureLink, make_codecs
+from semlink.neural.classifiers import LabelCodec, TaskLink, load_task
 from semlink.neural.training import KEPT, Settings, read_recipe, train
 from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.documents import write_whole
@@ -161,8 +161,10 @@ def _rows_of(
         yield _measured(arm.name, link, link.uses, link.multiply_adds["transmitter"], seed, images)
     student = load_task(distilled).multiply_adds["student"]
     names = {form.format(distilled): form.format("STUDENT") for form in OPPONENTS}
-    for name, codec in make_codecs(list(names), ratio=1 / 6, mcs="", channel=AWGN()).items():
-        yield _measured(names[name], codec, int(codec.uses), student, seed, images)  # type: ignore[union-attr]
+    links = make_codecs(list(names), ratio=1 / 6, mcs="", channel=AWGN())
+    for name, link in links.items():
+        assert isinstance(link, LabelCodec | FeatureLink)
+        yield _measured(names[name], link, link.uses, student, seed, images)
 
 
 def _settings(recipe: Settings, changed: Mapping[str, Any], steps: int, seed: int) -> Settings:

@@ -25,9 +25,8 @@ from semlink.neural.classifiers import TEACHERS
 MAX_REALISATION = (1 << 31) - 1
 OUTAGE = "outage"
 """The scheme that needs to know the channel's statistics, beside those of `codebook`."""
-_RECEIVER = re.compile(
-    rf"[a-z0-9]+(-[a-z0-9]+)*(:[a-z]+=[a-z0-9]+(,[a-z]+=[a-z0-9]+)*)?|{CLASSIFY}({'|'.join(TEACHERS)})"
-)
+_TEACHERS = f"{CLASSIFY}({'|'.join(TEACHERS)})"
+_RECEIVER = re.compile(rf"[a-z0-9]+(-[a-z0-9]+)*(:[a-z]+=[a-z0-9]+(,[a-z]+=[a-z0-9]+)*)?|{_TEACHERS}")
 
 
 def read_request(request: Pdu, *, carries: bool, makes: bool = False) -> Job:

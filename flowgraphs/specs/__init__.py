@@ -1,6 +1,7 @@
 """From words to blocks: the options of the command line, receivers behind codecs, blocks of one's own."""
 
 from semlink.flowgraphs.specs.codec_names import CodecGroup, codec_groups
+from semlink.flowgraphs.specs.feature_link import FeatureLink
 from semlink.flowgraphs.specs.labels import LABELLED, Labels, load_labels
 from semlink.flowgraphs.specs.options import (
     DEFAULT_MCS,
@@ -46,6 +47,7 @@ __all__ = [
     "PRINTED",
     "PUBLISHED",
     "CodecGroup",
+    "FeatureLink",
     "Kind",
     "Labels",
     "block_of",
