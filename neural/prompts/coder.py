@@ -25,7 +25,7 @@ MOST_PIXELS = 1 << 24
 RENDER_STEPS = 10
 """Of a rendering that begins with noise."""
 CLOSE = 1.5
-"""An image is made smaller where its code is at most so much worse in its best sketch than the next."""
+"""The search for how much smaller an image is made ends where the squared error has risen by this factor."""
 
 
 class PromptCoder:

@@ -216,11 +216,6 @@ class CodeBook:
         return found
 
 
-def told(code: Code, *, spread: int, noise: int) -> Code:
-    """The code with its spread and its rendering."""
-    return replace(code, spread=spread, noise=noise)
-
-
 def _put(encoder: RangeEncoder, values: Int[np.ndarray, "n k"], numbers: Int[np.ndarray, "n k"]) -> None:
     flat, zeros = flat_tables()
     at = (zeros[numbers] + values).T.ravel()  # the first number of all tiles, then the second
