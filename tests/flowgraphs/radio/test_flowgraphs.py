@@ -215,7 +215,7 @@ def test_a_flowgraph_of_a_radio_starts_as_far_as_the_radio(
 
 
 def test_every_example_has_its_picture() -> None:
-    assert len(EXAMPLES) == 12
+    assert len(EXAMPLES) == 13
     for path in EXAMPLES:
         picture = RADIO / "pictures" / f"{path.stem}.png"
         assert 1000 < picture.stat().st_size < 80_000
