@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
+from semlink.flowgraphs.cli.computing import uses_threads
 from semlink.flowgraphs.cli.told import can_be_quiet
 
 # As in app.py, heavy imports wait until a command runs.
 
 
 @can_be_quiet
+@uses_threads
 def optimise(
     environment: Annotated[
         str,

@@ -40,6 +40,7 @@ DEFAULT_MODEL = "prompt-32"
 
 
 @app.command()
+@uses_threads
 def encode(
     image: Annotated[Path, typer.Argument(help="A picture.")],
     budget: Annotated[str, typer.Option(help="Bytes of the whole file: 800B, 2kB.")] = "800B",
@@ -70,6 +71,7 @@ def encode(
 
 
 @app.command()
+@uses_threads
 def decode(
     prompt: Annotated[Path, typer.Argument(help="A file of `semlink prompt encode`.")],
     out: Annotated[Path | None, typer.Option(help="The picture.", show_default="PROMPT.png")] = None,
@@ -131,6 +133,7 @@ def show(
 
 
 @app.command()
+@uses_threads
 def published(
     checkpoint: Annotated[Path, typer.Argument(help="Your own last.ckpt of ffhq256_autoenc (phizaz/diffae).")],
     image: Annotated[Path, typer.Argument(help="A picture; it is made 256x256, its sides as they come.")],

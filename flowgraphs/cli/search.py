@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from semlink.flowgraphs.cli.computing import uses_threads
 from semlink.flowgraphs.cli.told import Quiet, silence
 
 
+@uses_threads
 def search(
     out: Annotated[Path, typer.Option(help="Folder for found.toml, fixed.toml and random.toml.")],
     recipe: Annotated[Path, typer.Option(help="Of task distil: stages, teacher, loss and batch.")] = Path(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TypeVar
 
 import torch
 from jaxtyping import Complex, Float
@@ -15,6 +15,7 @@ from semlink.neural.inference import at_home
 from semlink.neural.networks import Limits
 from semlink.phy.link import Decoded, Frame, Received, check_image
 
+L = TypeVar("L", bound="TaskLink")
 SIDE = 32  # pixels a side of the images
 SHARE = 4  # the least part of the tokens that is sent is one in so many
 
@@ -80,7 +81,7 @@ class TaskLink(Limits, nn.Module):
             "receiver": multiply_adds(self.see_received, received),
         }
 
-    def send(self, uses: int) -> Self:
+    def send(self: L, uses: int) -> L:
         """Itself, to send so many channel uses from now on.
 
         Raises:

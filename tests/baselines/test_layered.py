@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor
@@ -36,10 +38,11 @@ class Rows:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def rows() -> None:
-    if "rows" not in SOURCES:
-        coder = Rows()
-        register_source("rows", lambda: coder)
+def rows() -> Iterator[None]:
+    coder = Rows()
+    register_source("rows", lambda: coder)
+    yield
+    del SOURCES["rows"]
 
 
 @pytest.fixture

@@ -17,17 +17,24 @@ from semlink.flowgraphs.cli.computing import computes, on_device, uses_threads
 from semlink.phy.devices import chosen_device
 from semlink.phy.parallel import cores
 
-NOTHING = {"report", "figure", "export", "channels", "codecs", "radio", "keys", "user", "load"}
+NOTHING = {"report", "figure", "export", "channels", "codecs", "radio", "keys", "user", "load", "prompt", "prompt show"}
 """What runs no network here: pictures and lists, a trace for files, the radio side, and those who ask a service."""
 OWN = {"sweep": {"--device", "--workers"}, "train": {"--device", "--threads", "--set"}}
-PROCESSOR = {"ldpc", "channels", "bler", "neural"}
-"""Benches that are of the processor alone."""
+PROCESSOR = {
+    *(f"bench {name}" for name in ("ldpc", "channels", "bler", "neural", "security", "task", "heads", "prompts")),
+    *(f"prompt {name}" for name in ("encode", "decode", "published")),
+    "search",
+    "optimise",
+}
+"""What is of the processor alone."""
 
 
 def commands() -> dict[str, Any]:
     group = get_command(app_module.app)
-    bench = group.commands["bench"]  # type: ignore[attr-defined]
-    return {**group.commands, **{f"bench {name}": one for name, one in bench.commands.items()}}  # type: ignore[attr-defined]
+    found = dict(group.commands)  # type: ignore[attr-defined]
+    for whole in ("bench", "prompt"):
+        found |= {f"{whole} {name}": one for name, one in found[whole].commands.items()}
+    return found
 
 
 def options_of(command: Any) -> set[str]:  # noqa: ANN401 - of click, which typer has within
@@ -37,10 +44,9 @@ def options_of(command: Any) -> set[str]:  # noqa: ANN401 - of click, which type
 @pytest.mark.parametrize("name", commands())
 def test_every_command_that_computes_says_on_what(name: str) -> None:
     has = options_of(commands()[name])
-    bench = name.removeprefix("bench ") if name.startswith("bench ") else None
     if name in NOTHING:
         assert "--threads" not in has
-    elif bench in PROCESSOR:
+    elif name in PROCESSOR:
         assert "--threads" in has
         assert "--device" not in has
     else:

@@ -15,7 +15,9 @@ def test_numbers_that_were_given_out_keep_their_meaning() -> None:
     """They are on the air and in recordings."""
     plain = {5: "deepjscc-plain-4", 6: "deepjscc-plain-10", 7: "deepjscc-plain-16"}
     assert {1: "deepjscc", 2: "swin", 3: "swin-gsc", 4: "adjscc", **plain, 8: "swin-photo"} == codebook.NEURAL
-    digital = ("jpeg", "jpeg2000", "webp", "avif", "heic")
+    tasks = {16: "task", 17: "label:tiniest", 18: "label:resnet20", 19: "label:resnet56"}
+    assert tasks == codebook.TASKS
+    digital = ("jpeg", "jpeg2000", "webp", "avif", "heic", "prompt")
     assert {32 + i: f"{source}-ldpc-qam" for i, source in enumerate(digital)} == codebook.DIGITAL
     assert (codebook.USER[0], codebook.USER[-1]) == (48, 63)
     schemes = {0: "4qam-120/1024", 13: "16qam-490/1024", 36: "256qam-948/1024", 39: "16qam-1/2", 48: "256qam-5/6"}
@@ -23,7 +25,9 @@ def test_numbers_that_were_given_out_keep_their_meaning() -> None:
 
 
 def test_every_codec_and_scheme_of_the_package_has_a_number() -> None:
-    for name in {*zoo.names(), *(f"{source}-ldpc-qam" for source in SOURCES)}:
+    sources = {"jpeg", "jpeg2000", "webp", "avif", "heic", "prompt"}  # and not those that other tests have registered
+    assert sources - {"prompt"} <= set(SOURCES)
+    for name in {*zoo.names(), *(f"{source}-ldpc-qam" for source in sources)}:
         assert codebook.codec_name(codebook.codec_number(name)) == name
     assert set(codebook.SCHEMES) == {*NR_SCHEMES, *MCS_TABLE.values()}
     for number, mcs in enumerate(codebook.SCHEMES):
@@ -35,7 +39,7 @@ def test_every_codec_and_scheme_of_the_package_has_a_number() -> None:
 
 
 def test_numbers_fit_the_header_and_none_is_given_out_twice() -> None:
-    numbers = [*codebook.NEURAL, *codebook.DIGITAL, *codebook.USER]
+    numbers = [*codebook.NEURAL, *codebook.TASKS, *codebook.DIGITAL, *codebook.USER]
     assert len(set(numbers)) == len(numbers)
     assert min(numbers) > 0  # a header that was not filled in has 0
     assert max(numbers) < 1 << FIELDS["codec"]
@@ -60,7 +64,7 @@ def test_a_header_tells_codec_scheme_and_ratio() -> None:
     assert codebook.name_of(BurstHeader(codec=63)) == "user:63"
 
 
-@pytest.mark.parametrize(("codec", "mcs"), [(0, 0), (9, 0), (31, 0), (37, 0), (47, 0), (32, 49), (32, 63)])
+@pytest.mark.parametrize(("codec", "mcs"), [(0, 0), (9, 0), (31, 0), (38, 0), (47, 0), (32, 49), (32, 63)])
 def test_numbers_without_a_meaning_are_refused(codec: int, mcs: int) -> None:
     with pytest.raises(ValueError, match="mcs=" if codec == 32 else "codec="):
         codebook.name_of(BurstHeader(codec=codec, mcs=mcs))

@@ -168,7 +168,7 @@ def test_the_paths_that_gnuradio_needs(capsys: pytest.CaptureFixture[str]) -> No
     apps.main(["grc-path"])
     apps.main(["examples-path"])
     blocks, examples = (Path(line) for line in capsys.readouterr().out.splitlines())
-    assert len(list(blocks.glob("semlink_*.block.yml"))) == 14
+    assert len(list(blocks.glob("semlink_*.block.yml"))) == 15
     assert "loopback_single_carrier.grc" in {path.name for path in examples.iterdir()}
 
 
@@ -177,7 +177,7 @@ def test_the_guide_names_what_there_is() -> None:
     folder = Path(apps.grc_path()).parent
     guide = (folder / "README.md").read_text()
     commands = re.findall(r"(?:semlink radio|-m semlink\.flowgraphs\.radio) ((?:transmit|receive) [^&\n]*)", guide)
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         assert apps._parser("semlink radio").parse_args(command.split()).command in (apps.transmit, apps.receive)
     for path in folder.glob("grc/semlink_*.yml"):

@@ -54,7 +54,7 @@ def test_of_infinitely_many_samples_she_has_the_closed_forms() -> None:
         least = Warden(INF, 1e-6, fading="rayleigh").least_error_sum(ratio, FADED)
         assert least == pytest.approx(float(theory.rayleigh_least_error_sum(ratio)), abs=1e-6)
         least = Warden(INF, 1e-6).least_error_sum(ratio, jammer(1.0, power="uniform"))
-        assert least == pytest.approx(float(theory.uniform_jamming_least_error_sum(ratio)), abs=1e-6)
+        assert least == pytest.approx(float(theory.uniform_jamming_least_error_sum(ratio)), abs=3e-6)
     for snr in (0.05, 0.3):
         least = Warden(INF, noise_uncertainty_db=1.0).least_error_sum(snr)
         assert least == pytest.approx(float(theory.noise_uncertainty_least_error_sum(snr, 1.0)), abs=1 / 200)
