@@ -90,6 +90,7 @@ def channels(json: AsJson = False) -> None:
 
 @app.command("security")
 @can_be_quiet
+@computes
 def security(json: AsJson = False) -> None:
     """The radiometer's simulation in samples a second, and how many known images break keyed symbols: a minute."""
     from semlink.flowgraphs.bench import run_security
@@ -224,6 +225,7 @@ def receivers(
 
 @app.command("task")
 @can_be_quiet
+@computes
 def task(
     out: Annotated[Path, typer.Option(help="Folder of the trainings; what is there already is not trained again.")],
     first: Annotated[Path, typer.Option(help="Recipe of the first stage.")] = Path("neural/recipes/task-distil.toml"),
@@ -246,6 +248,7 @@ def task(
 
 @app.command("heads")
 @can_be_quiet
+@computes
 def heads(
     codec: Annotated[
         list[str] | None,
@@ -297,6 +300,7 @@ def bler(
 
 @app.command("prompts")
 @can_be_quiet
+@computes
 def prompts(
     count: Annotated[int, typer.Option(min=1, help="Of CIFAR-10's first test images.")] = 100,
     budgets: Annotated[str, typer.Option(help="Bytes an image, A,B,C.")] = "50,100,200,300,500,1000,2000,8000",

@@ -160,6 +160,7 @@ def worker(
     )
 
 
+@computes
 def node(
     address: Annotated[str, typer.Option(help="Where to listen, as for worker.")] = "tcp://127.0.0.1:5556",
     keys: FolderOfKeys = None,
