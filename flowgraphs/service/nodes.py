@@ -193,7 +193,8 @@ def _checked(made: Made, task: Task) -> Made:
         ValueError: symbols that no codec makes.
     """
     if isinstance(task.kind, Encoding):
-        check_frame(Frame(torch.from_numpy(made.arrays["symbols"])), len(task.arrays["image"]))
+        symbols = torch.from_numpy(made.arrays["symbols"])
+        check_frame(Frame(symbols, {"payload": symbols.shape[1]}, power="constellation"), len(symbols))
     return made
 
 
