@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from semlink.flowgraphs.protocol import PartsStream, Pdu, error_reply, pack, resident_bytes, unpack
+from semlink.flowgraphs.protocol import MalformedPduError, PartsStream, Pdu, error_reply, pack, resident_bytes, unpack
 from semlink.flowgraphs.service.codecs import Shelf
 from semlink.flowgraphs.service.jobs import Made, Task
 from semlink.flowgraphs.service.making import Maker
@@ -149,11 +149,17 @@ class Process:
 
     def make(self, task: Task) -> Made:
         """As `Lane` has it."""
+        try:
+            asked = pack(task_pdu(task), finite=False)
+        except MalformedPduError:  # too large to be sent, which is not too large to be done
+            raise StaysError from None
         if not self._is_there():
             raise LostError(f"its process ended before: {self._fate()}", begun=False)
-        self._stream.put(pack(task_pdu(task), finite=False))
+        self._stream.put(asked)
         answer = self._next(time.monotonic() + self._most_s)
         self._note(answer)
+        if answer.meta.get("stays"):
+            raise StaysError
         if answer.meta["op"] == "error":
             raise ValueError(str(answer.meta["message"]))
         return read_made(answer, task)
@@ -163,8 +169,10 @@ class Process:
         while not self._is_there() and wanted() and not self._closed:
             pause = min(PAUSE_S[1], PAUSE_S[0] * 2 ** min(self._failures, 8)) if self._failures else 0.0
             time.sleep(pause)
-            self.close()
-            self._closed, self._gone_s = False, self.cpu_s
+            if not wanted() or self._closed:  # any more
+                return
+            self._end()
+            self._gone_s = self.cpu_s
             self._failures += 1
             with suppress(OSError, LostError, ValueError):  # too many just now; it ended at once, or has not got all
                 self._start()
@@ -174,6 +182,9 @@ class Process:
     def close(self) -> None:
         """As `Lane` has it."""
         self._closed = True
+        self._end()
+
+    def _end(self) -> None:
         self._stream.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(1)
@@ -229,6 +240,7 @@ class Process:
                 raise LostError(f"its process ended: {self._fate()}")
             if time.monotonic() > end:
                 self._process.kill()
+                self._stream.close()  # for `_is_there`: a process takes a moment to end
                 raise LostError(f"its process was ended: not done within {self._most_s:g} s")
             wait(self._stream, max(0.0, end - time.monotonic()))
 
@@ -282,19 +294,23 @@ def run_process(arguments: Sequence[str] | None = None) -> None:
     while stream.is_open and (maker or stream.waiting):
         for parts in stream.take():
             if maker:
-                stream.put(pack(_answer(maker, unpack(parts, finite=False)), finite=False))
+                stream.put(_answer(maker, unpack(parts, finite=False)))
         if stream.is_open:
             wait(stream, None)
     os._exit(0)  # at once: nothing is left to be done, and threads of libraries may take their time
 
 
-def _answer(maker: Maker, asked: Pdu) -> Pdu:
+def _answer(maker: Maker, asked: Pdu) -> list[bytes]:
     loads = maker.loads
     try:
         answer = made_pdu(maker.make(read_task(asked)))
     except Exception as error:  # whatever it is, who asked is told
         answer = error_reply(said(error))
-    return _told(answer, maker.loads - loads)
+    try:
+        return pack(_told(answer, maker.loads - loads), finite=False)
+    except MalformedPduError as error:  # too large to be sent
+        refusal = error_reply(said(error))
+        return pack(_told(Pdu({**refusal.meta, "stays": True}), maker.loads - loads))
 
 
 def _told(answer: Pdu, loads: int) -> Pdu:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from semlink.flowgraphs.protocol import (
     Keys,
     MalformedPduError,
@@ -23,13 +25,18 @@ from semlink.flowgraphs.protocol import (
     status_request,
 )
 from semlink.flowgraphs.service.door import check_kind, check_local
-from semlink.flowgraphs.service.jobs import Crossing, Decoding, Made, Task
+from semlink.flowgraphs.service.jobs import Crossing, Decoding, Encoding, Made, Task
 from semlink.flowgraphs.service.lanes import LostError, StaysError
 from semlink.flowgraphs.service.tasks import read_made, task_pdu
 from semlink.flowgraphs.service.trips import OUTAGE
+from semlink.phy.link import Frame, check_frame
 
 START_S = 30.0
 """How long a node may take to say what it is."""
+MOST = 64
+"""Lines to a node, each for one batch at a time; of more threads the others are for other services."""
+MAX_LINE = 200
+"""Characters of what is told of a node, at most: it may be the node's own words."""
 PAUSE_S = 0.5
 """From one look for a node that is away to the next."""
 
@@ -60,7 +67,10 @@ class Node:
         self._client = WorkerClient(place.address, timeout_s=most_s, most=1, keys=place.keys, again=False)
         self._seen: set[object] = set()
         self._told = ""
-        self._closed, self.loads, self._fits = False, 0, True
+        self._closed, self.loads = False, 0
+        end = time.monotonic() + START_S
+        while not self._client.is_up and time.monotonic() < end:  # or the first task would be taken to be lost
+            self._client.poll(0.05)
 
     def make(self, task: Task) -> Made:
         """As `Lane` has it.
@@ -78,10 +88,10 @@ class Node:
         self.loads += (codec := (type(kind), getattr(kind, "codec", kind))) not in self._seen
         self._seen.add(codec)
         answer = self._ask(task_pdu(task))
-        if answer.meta.get("away") or answer.meta.get("locked"):
-            raise LostError(f"node {self._place.address}: {answer.meta['message']}")
+        if any(answer.meta.get(name) for name in ("away", "locked", "lost")):
+            raise LostError(f"node {self._place.address}: {_line(answer.meta.get('message'))}")
         try:
-            return read_made(answer, task)
+            return _checked(read_made(answer, task), task)
         except ValueError as error:
             self._say(str(answer.meta.get("message", error)))
             raise StaysError from None
@@ -115,7 +125,7 @@ class Node:
         return Pdu({"op": "error", "message": "the service is about to stop", "away": True})
 
     def _say(self, line: str) -> None:
-        if line != self._told:
+        if (line := _line(line)) != self._told:
             self._told = line
             self._report(f"node {self._place.address}: {line}")
 
@@ -158,7 +168,10 @@ def meet(place: Place, build: str) -> int:
             raise ValueError(f"--node {place.address}: {error}") from None
     if why := _unfit(answer, build):
         raise ValueError(f"--node {place.address}: {why}")
-    return max(1, int(answer.meta.get("threads", 1)))
+    threads = answer.meta.get("threads")
+    if type(threads) is not int or threads < 1:
+        raise ValueError(f"--node {place.address}: it says threads={_line(threads)}, which must be 1 or more")
+    return min(threads, MOST)
 
 
 def _unfit(answer: Pdu, build: str) -> str:
@@ -166,6 +179,23 @@ def _unfit(answer: Pdu, build: str) -> str:
     if not answer.meta.get("makes"):
         return "it is no `semlink node`"
     return "" if answer.meta.get("build") == build else "it has other weights, or another version of semlink or PyTorch"
+
+
+def _line(said: object) -> str:
+    """What another says, for a line of ours."""
+    return "".join(c if c.isprintable() else " " for c in str(said)[:MAX_LINE])
+
+
+def _checked(made: Made, task: Task) -> Made:
+    """What a node made, where it may be on the air with what others send.
+
+    Raises:
+        ValueError: symbols that no codec makes.
+    """
+    if isinstance(task.kind, Encoding):
+        symbols = torch.from_numpy(made.arrays["symbols"])
+        check_frame(Frame(symbols, {"payload": symbols.shape[1]}, power="constellation"), len(symbols))
+    return made
 
 
 def _stays(task: Task) -> bool:

@@ -40,7 +40,9 @@ from semlink.flowgraphs.service.stages import Stages
 from semlink.flowgraphs.service.trips import read_request, split_name
 from semlink.flowgraphs.service.uplink import users_of
 from semlink.neural import zoo
+from semlink.neural.classifiers import TEACHERS, task_cards
 from semlink.neural.diffusion import receiver_cards
+from semlink.neural.prompts import prompt_cards
 from semlink.phy.impairments import Medium
 from semlink.phy.link import Codec
 from semlink.phy.parallel import cores
@@ -254,9 +256,8 @@ class Service:
     @cached_property
     def build(self) -> str:
         """What makes the numbers that come out: another one with other weights, or versions of semlink or PyTorch."""
-        networks = [f"{card.name} {card.sha256}" for card in zoo.cards().values()]
-        receivers = [f"{card.name} {card.sha256}" for card in receiver_cards().values()]
-        weights = sorted([*networks, *receivers])
+        kinds: Sequence[Mapping[str, Any]] = (zoo.cards(), receiver_cards(), task_cards(), TEACHERS, prompt_cards())
+        weights = sorted(f"{name} {one.sha256}" for kind in kinds for name, one in kind.items())
         return hashlib.sha256("\n".join([_version(), torch.__version__, *weights]).encode()).hexdigest()
 
     @property

@@ -38,10 +38,14 @@ from semlink.flowgraphs.service.jobs import (
     Value,
     check_size,
 )
+from semlink.phy.link import channel_uses
+from semlink.phy.sources import MAX_PIXELS
 
 MOST = 1024
 """Jobs of a task at most."""
 THREADS = 1024
+MAX_WIDTH = 4096
+"""Of a search, as `semlink.phy.mimo` has it."""
 Shape = tuple[int | None, ...]
 _Kind = Encoding | Crossing | Arriving | Decoding | Restoring
 _KINDS: Mapping[str, type[Encoding | Crossing | Arriving | Restoring]] = {
@@ -87,9 +91,13 @@ def read_task(pdu: Pdu) -> Task:
     b = len(next(iter(arrays.values())))
     if not 1 <= b <= MOST:
         raise ValueError(f"{b} jobs in a task must be from 1 to {MOST}")
+    if b * kind.height * kind.width > MAX_PIXELS:
+        raise ValueError(f"{b} images of {kind.width}x{kind.height} pixels in a task; at most {MAX_PIXELS} in all")
     if "symbols" in arrays and not 1 <= arrays["symbols"].shape[1] <= MAX_SYMBOLS:
         raise ValueError(f"{arrays['symbols'].shape[1]} symbols must be from 1 to {MAX_SYMBOLS}")
-    return Task(kind, arrays, _read_rows(pdu, names, b), threads)
+    rows = _read_rows(pdu, names, b)
+    _check_width(rows, spatial="observed" in arrays)
+    return Task(kind, arrays, rows, threads)
 
 
 def made_pdu(made: Made) -> Pdu:
@@ -110,7 +118,21 @@ def read_made(pdu: Pdu, task: Task) -> Made:
     b = len(next(iter(task.arrays.values())))
     if len(next(iter(arrays.values()))) != b:
         raise ValueError(f"{len(next(iter(arrays.values())))} rows made of {b} jobs")
+    if isinstance(task.kind, Encoding):
+        most = channel_uses((3, task.kind.height, task.kind.width), task.kind.ratio)
+        if not 1 <= arrays["symbols"].shape[1] <= most:
+            raise ValueError(f"{arrays['symbols'].shape[1]} symbols made; they must be from 1 to {most}")
+    if not len(next(iter(arrays.values()))[0]):
+        raise ValueError("logits of no class made")
     return Made(arrays, _read_rows(pdu, names, b))
+
+
+def _check_width(rows: Mapping[str, Sequence[Value]], *, spatial: bool) -> None:
+    """Raise ValueError unless the width of a search is there where there is something to be searched, and can be."""
+    widths = set(rows.get("width", ()))
+    known = len(widths) == 1 and all(type(one) is int and 1 <= one <= MAX_WIDTH for one in widths)
+    if widths and not (known if spatial else widths == {None}):
+        raise ValueError(f"rows: width must be one from 1 to {MAX_WIDTH} with observed, h and noise, and null without")
 
 
 def _check(kind: _Kind) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 from semlink.flowgraphs.protocol import Pdu, Scalar, error_reply, with_id
 from semlink.flowgraphs.service.expected import Expected
@@ -16,6 +16,7 @@ from semlink.flowgraphs.service.jobs import Crossing, Encoding, Job, route_of
 from semlink.flowgraphs.service.ledger import User
 from semlink.flowgraphs.service.load import Room
 from semlink.flowgraphs.service.presence import Presence
+from semlink.flowgraphs.service.requests import Request, was_work
 from semlink.flowgraphs.service.slots import Slots
 
 QUEUE_BYTES = 1 << 29
@@ -30,50 +31,6 @@ JOB_S = 300.0
 """Seconds that a request may be served for, all stages together: half a minute is much on two cores."""
 CANCELLED = "cancelled, as you asked"
 STUCK = "all threads are at work that was given up; try again later"
-
-
-class Request(NamedTuple):
-    """A job, who asked for it, over which of the worker's sockets, and when.
-
-    Attributes:
-        client: who is told.
-        job: what is to be done next.
-        arrived: when, by the clock of `Waiting`.
-        generation: of the socket.
-        deadline: when nobody wants it any more, by the same clock.
-        key: given by `Waiting`.
-        route: of the first job, by `route_of`.
-        cost: expected seconds of work, all stages.
-        size: bytes of the first job.
-        spent: seconds of work so far.
-        usual: whether that is how long such a request takes: not where a codec was loaded for it.
-        name: of the user where there are keys, else "".
-        lost: whether it was under way already, and whoever had it was gone before it was done.
-    """
-
-    client: bytes
-    job: Job
-    arrived: float
-    generation: int = 0
-    deadline: float = math.inf
-    key: int = 0
-    route: Hashable = None
-    cost: float = 0.0
-    size: int = 0
-    spent: float = 0.0
-    usual: bool = True
-    name: str = ""
-    lost: bool = False
-
-    @property
-    def user(self) -> User:
-        """Whose it is: all connections of one name are one user, else each is one."""
-        return self.name or self.client
-
-    @property
-    def left(self) -> float:
-        """Expected seconds of work that are still to be done."""
-        return max(0.0, self.cost - self.spent)
 
 
 class Waiting:
@@ -219,7 +176,7 @@ class Waiting:
                 elif isinstance(outcome, Job):
                     self._go_on(moved._replace(job=outcome))
                 else:
-                    if moved.usual and _was_work(outcome):
+                    if moved.usual and was_work(outcome):
                         self.expected.learn(request.route, 1, moved.spent)
                     self._settle(request)
                     done.append((moved, outcome))
@@ -243,7 +200,8 @@ class Waiting:
                 elif request.key in self._cancelled:
                     done.append(self._end(request, CANCELLED))
                 elif request.lost and begun:
-                    done.append(self._end(request, f"lost twice while it was being done; {why}"))
+                    one, said = self._end(request, f"lost twice while it was being done; {why}")
+                    done.append((one, replace(said, meta={**said.meta, "lost": True})))
                 else:
                     self._enter(request._replace(lost=request.lost or begun))
                     self._onward[request.key] = None
@@ -464,8 +422,3 @@ class Waiting:
             return 0.001  # more is about to come
         due = self._slots.due()
         return 0.2 if due is None else min(0.2, max(1e-4, due - self._clock()))
-
-
-def _was_work(reply: Pdu) -> bool:
-    """Whether an answer took what such a request takes: not an error, nor what was in the cache."""
-    return reply.meta["op"] != "error" and not (reply.meta.get("encoded_hit") or reply.meta.get("result_hit"))

@@ -9,7 +9,7 @@ import pytest
 
 from semlink.flowgraphs.protocol import carry_request, with_id
 from semlink.flowgraphs.service.trips import read_request
-from semlink.flowgraphs.service.waiting import Request
+from semlink.flowgraphs.service.requests import Request
 
 
 class Clock:

@@ -16,7 +16,8 @@ from semlink.flowgraphs.protocol import Pdu, encode_request, encoded_reply, pack
 from semlink.flowgraphs.service import Service, Worker
 from semlink.flowgraphs.service.jobs import Crossing, Job, choose, read_job
 from semlink.flowgraphs.service.lanes import Lane
-from semlink.flowgraphs.service.waiting import Request, Waiting
+from semlink.flowgraphs.service.requests import Request
+from semlink.flowgraphs.service.waiting import Waiting
 from semlink.phy.waveform import BurstHeader
 
 Carried = Callable[..., Request]

@@ -12,7 +12,8 @@ import pytest
 from semlink.flowgraphs.protocol import Pdu, Scalar, carried_reply, carry_request, decode_request, error_reply
 from semlink.flowgraphs.service import Service
 from semlink.flowgraphs.service.jobs import route_of
-from semlink.flowgraphs.service.waiting import Request, Waiting
+from semlink.flowgraphs.service.requests import Request
+from semlink.flowgraphs.service.waiting import Waiting
 from semlink.flowgraphs.specs import make_channel
 from semlink.phy.waveform import BurstHeader
 

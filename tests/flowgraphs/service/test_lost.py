@@ -9,7 +9,8 @@ import numpy as np
 
 from semlink.flowgraphs.protocol import Pdu
 from semlink.flowgraphs.service.jobs import Crossing, Job, choose
-from semlink.flowgraphs.service.waiting import Request, Waiting
+from semlink.flowgraphs.service.requests import Request
+from semlink.flowgraphs.service.waiting import Waiting
 
 Carried = Callable[..., Request]
 

@@ -9,7 +9,8 @@ import pytest
 
 from semlink.flowgraphs.comparison import BATCH_PIXELS
 from semlink.flowgraphs.service import Service
-from semlink.flowgraphs.service.waiting import Request, Waiting
+from semlink.flowgraphs.service.requests import Request
+from semlink.flowgraphs.service.waiting import Waiting
 
 Carried = Callable[..., Request]
 SIDE = 362

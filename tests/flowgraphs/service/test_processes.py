@@ -18,7 +18,8 @@ from semlink.flowgraphs.service import Service, Worker
 from semlink.flowgraphs.service.jobs import Making, Task
 from semlink.flowgraphs.service.lanes import LostError, Process, Setup
 from semlink.flowgraphs.service.record import Record
-from semlink.flowgraphs.service.waiting import Request, Waiting
+from semlink.flowgraphs.service.requests import Request
+from semlink.flowgraphs.service.waiting import Waiting
 from semlink.flowgraphs.specs import make_channel
 
 pytest.importorskip("zmq", reason="pyzmq is not installed")

@@ -15,7 +15,8 @@ from semlink.flowgraphs.service.codecs import Shelf
 from semlink.flowgraphs.service.jobs import choose
 from semlink.flowgraphs.service.kept import MANY, Lately
 from semlink.flowgraphs.service.lanes import Lane
-from semlink.flowgraphs.service.waiting import Request, Waiting
+from semlink.flowgraphs.service.requests import Request
+from semlink.flowgraphs.service.waiting import Waiting
 from semlink.neural import zoo
 from semlink.neural.networks import sent_indices
 

@@ -16,7 +16,8 @@ from semlink.flowgraphs.service import Service, Worker
 from semlink.flowgraphs.service import worker as workers
 from semlink.flowgraphs.service.jobs import Job, choose
 from semlink.flowgraphs.service.lanes import Lane
-from semlink.flowgraphs.service.waiting import STUCK, Request, Waiting
+from semlink.flowgraphs.service.requests import Request
+from semlink.flowgraphs.service.waiting import STUCK, Waiting
 
 pytest.importorskip("zmq", reason="pyzmq is not installed")
 Carried = Callable[..., Request]

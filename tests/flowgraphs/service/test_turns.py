@@ -11,7 +11,8 @@ import pytest
 from semlink.flowgraphs.protocol import Pdu, carry_request, decode_request, encode_request, encoded_reply, with_id
 from semlink.flowgraphs.service.jobs import Arriving, Crossing, Job, choose
 from semlink.flowgraphs.service.trips import read_deadline, read_request
-from semlink.flowgraphs.service.waiting import Request, Waiting
+from semlink.flowgraphs.service.requests import Request
+from semlink.flowgraphs.service.waiting import Waiting
 from semlink.phy.waveform import BurstHeader
 
 SIDE = 10

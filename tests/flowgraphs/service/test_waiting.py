@@ -11,7 +11,8 @@ from semlink.flowgraphs.protocol import Pdu, decode_request, encode_request
 from semlink.flowgraphs.service import Worker
 from semlink.flowgraphs.service.door import check_local
 from semlink.flowgraphs.service.jobs import MAX_SYMBOLS, Job, read_job
-from semlink.flowgraphs.service.waiting import Request, Waiting
+from semlink.flowgraphs.service.requests import Request
+from semlink.flowgraphs.service.waiting import Waiting
 from semlink.phy.waveform import BurstHeader
 
 SIDE = 10
