@@ -25,6 +25,9 @@ class Split:
     def observe(self, world: Tensor) -> Tensor:
         return world * 2 - 1
 
+    def show(self, action: Tensor) -> Tensor:
+        return 2 * action - 1
+
     def reward(self, world: Tensor, action: Tensor) -> Tensor:
         return -50 * (action - self.best(world)).square().sum(dim=1)
 
