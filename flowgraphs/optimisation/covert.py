@@ -59,6 +59,8 @@ WARDEN_ERROR_DB = 3.0
 MARGINS_DB = torch.arange(0, 15.01, 0.1)
 """What the search leaves between λ as it is believed and λ as it would be seen."""
 SHARES = 4
+LEAST = 1e-3
+"""Added to a share before its logarithm is taken."""
 CSI = ("perfect", "partial")
 
 
@@ -120,6 +122,10 @@ class Covert:
         seen, at = world[:, : len(RANGES)].clone(), list(RANGES).index("epsilon")
         seen[:, at], ends[at] = seen[:, at].log(), ends[at].log()
         return (seen - ends.mean(dim=1)) / (ends[:, 1] - ends[:, 0]) * math.sqrt(12)
+
+    def show(self, action: Float[Tensor, "b 4"]) -> Float[Tensor, "b 8"]:
+        """The shares, and their logarithms: half of a small power is 3 dB too."""
+        return torch.cat([action * SHARES - 1, (action + LEAST).log() / 2 + 1], dim=1)
 
     def decide(self, world: Float[Tensor, "b 9"], action: Float[Tensor, "b 4"], *, whole: bool) -> Decision:
         """What an action comes to; `whole` steps, or a mixture that has a gradient.

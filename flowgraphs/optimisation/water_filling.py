@@ -57,6 +57,10 @@ class WaterFilling:
         """The gains, about 0."""
         return world - 1
 
+    def show(self, action: Float[Tensor, "b 10"]) -> Float[Tensor, "b 10"]:
+        """The shares, about 0."""
+        return action * CHANNELS - 1
+
     def reward(self, world: Float[Tensor, "b 10"], action: Float[Tensor, "b 10"]) -> Float[Tensor, " b"]:
         """The sum rate less the largest one, bit."""
         return self.rate(world, action) - self.rate(world, self.best(world))

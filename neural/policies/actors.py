@@ -23,6 +23,8 @@ from semlink.neural.diffusion import Schedule
 DENOISING_STEPS = 6
 TIME = 16
 """Numbers of the embedding of the time."""
+LEAST = 1e-3
+"""Added to a share before its logarithm is taken."""
 WIDTH = 64
 """Of the hidden layers."""
 
@@ -134,7 +136,7 @@ class GDM(nn.Module):
     ) -> Tensor:
         """Denoising: the expert's preferences, noised to a step drawn at random, and the shares that are made of it."""
         t = int(torch.randint(1, DENOISING_STEPS + 1, (), generator=rng))
-        x0 = expert if self.published else (expert + 1e-3).log()
+        x0 = expert if self.published else (expert + LEAST).log()
         x = self.schedule.diffuse(x0, t, torch.randn(x0.shape, generator=rng))
         return (self.shares(self._clean(x, t, observation)) - expert).square().mean()
 
@@ -150,16 +152,15 @@ class TwinCritic(nn.Module):
 
     Args:
         observed: numbers of an observation.
-        shares: of an action.
+        shown: numbers that an action is shown by.
         width: of the hidden layers.
     """
 
-    def __init__(self, observed: int, shares: int, *, width: int = WIDTH) -> None:
+    def __init__(self, observed: int, shown: int, *, width: int = WIDTH) -> None:
         super().__init__()
-        self.scale = float(shares)
-        self.networks = nn.ModuleList([mlp(observed + shares, 1, width) for _ in range(2)])
+        self.networks = nn.ModuleList([mlp(observed + shown, 1, width) for _ in range(2)])
 
-    def forward(self, observation: Float[Tensor, "b o"], action: Float[Tensor, "b a"]) -> Float[Tensor, "b 2"]:
+    def forward(self, observation: Float[Tensor, "b o"], action: Float[Tensor, "b s"]) -> Float[Tensor, "b 2"]:
         """The reward that each of them expects."""
-        x = torch.cat([observation, action * self.scale - 1], dim=1)  # shares about 0, of about unit size
+        x = torch.cat([observation, action], dim=1)
         return torch.cat([network(x) for network in self.networks], dim=1)

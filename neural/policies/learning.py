@@ -63,6 +63,10 @@ class Environment(Protocol):
         """What a policy sees of them, of about unit size."""
         ...
 
+    def show(self, action: Float[Tensor, "b a"]) -> Float[Tensor, "b s"]:
+        """An action as critics see it, of about unit size, differentiable."""
+        ...
+
     def reward(self, world: Float[Tensor, "b w"], action: Float[Tensor, "b a"]) -> Float[Tensor, " b"]:
         """What an action is worth in the world as it turns out."""
         ...
@@ -146,7 +150,8 @@ class Learner:
             if self.is_diffusion
             else MLPActor(*sizes, width=settings.width)
         )
-        self.critic = TwinCritic(*sizes, width=settings.width)
+        shown = environment.show(torch.full((1, environment.shares), 1 / environment.shares)).shape[1]
+        self.critic = TwinCritic(environment.observed, shown, width=settings.width)
         self.optimisers = [_adamw(self.network, settings), _adamw(self.critic, settings)]
         self.rng = torch.Generator().manual_seed(settings.seed)
         needed = 0 if settings.policy == "gradient" else settings.warm_up + settings.updates * settings.episodes
@@ -232,7 +237,7 @@ class Learner:
     def _by_gradient(self) -> float:
         world = self.environment.draw(self.settings.batch, self.rng)
         preference = self.actor.prefer(self.environment.observe(world), self.rng)
-        loss = -self.environment.objective(world, self.actor.shares(preference)).mean() + _overreach(preference)
+        loss = _overreach(preference) - self.environment.objective(world, self.actor.shares(preference)).mean()
         _descend(loss, self.optimisers[0])
         return float(loss.detach())
 
@@ -243,7 +248,7 @@ class Learner:
             self._meet(self.settings.episodes * min(TOGETHER, self.settings.updates - self.step))
         rows = torch.randint(self.met, (self.settings.batch,), generator=self.rng)
         world, observation = self.worlds[rows], self.environment.observe(self.worlds[rows])
-        expected = self.critic(observation, self.actions[rows])
+        expected = self.critic(observation, self.environment.show(self.actions[rows]))
         error = (expected - self._standard(self.rewards[rows, None])).square().mean()
         _descend(error, self.optimisers[1])
         if self.step % DELAY == 0 and self.step >= min(CRITICS_FIRST, self.settings.updates // 4):
@@ -253,9 +258,8 @@ class Learner:
     def _improve(self, world: Tensor, observation: Tensor) -> None:
         """One update of the actor."""
         preference = self.actor.prefer(observation, self.rng)
-        loss = -self.critic(observation, self.actor.shares(preference)).min(dim=1).values.mean() + _overreach(
-            preference
-        )
+        action = self.environment.show(self.actor.shares(preference))
+        loss = _overreach(preference) - self.critic(observation, action).min(dim=1).values.mean()
         if weight := self.settings.cloning:
             expert = self.environment.best(world)
             loss = (1 - weight) * loss + weight * self.actor.cloning_loss(observation, expert, self.rng)

@@ -25,6 +25,9 @@ class Split:
     def observe(self, world: Tensor) -> Tensor:
         return world * 2 - 1
 
+    def show(self, action: Tensor) -> Tensor:
+        return 2 * action - 1
+
     def reward(self, world: Tensor, action: Tensor) -> Tensor:
         return -50 * (action - self.best(world)).square().sum(dim=1)
 
@@ -38,7 +41,9 @@ def learned(settings: PolicySettings, *, broken: bool = False) -> float:
     """The mean reward after training; of equal shares it is -9."""
     environment = Split()
     learner = Learner(environment, settings)
-    if broken:  # critics that learn nothing
+    if broken:  # critics that say the same of everything, and stay so
+        for one in learner.critic.parameters():
+            torch.nn.init.zeros_(one)
         learner.optimisers[1] = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.0)
     for _ in range(settings.updates):
         learner.advance()
