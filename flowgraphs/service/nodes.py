@@ -114,7 +114,7 @@ class Node:
             self._client.close()
 
     def _ask(self, asked: Pdu, wanted: Callable[[], bool] = lambda: True) -> Pdu:
-        """The answer, which may be one that was made here: where the node says nothing any more, or nothing is `wanted`."""
+        """The answer, or one made here where the node says nothing any more or nothing is `wanted` of it."""
         try:
             number = self._client.submit(asked)
         except MalformedPduError:  # values that are not finite, say

@@ -110,7 +110,7 @@ def give_little_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_a_node_that_hangs_has_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     with answering(lambda _: None) as address, lane_to(address, []) as node:
         monkeypatch.setattr(nodes, "START_S", 0.3)
-        with pytest.raises(LostError, match="says nothing for 0.3 s") as told:
+        with pytest.raises(LostError, match=r"says nothing for 0\.3 s") as told:
             node.make(TASK)
         assert told.value.begun
 
@@ -130,7 +130,7 @@ def test_a_node_may_take_its_time_as_long_as_it_is_there() -> None:
 
     with answering(look) as address:
         node = Node(Place(address, None), "same", 2.0, lambda _: None)
-        with pytest.raises(LostError, match="no answer from the worker at .* within 2 s"):
+        with pytest.raises(LostError, match=r"no answer from the worker at .* within 2 s"):
             node.make(TASK)
         node.close()
     assert len(waiting) == 1
@@ -170,7 +170,7 @@ def test_what_a_node_says_is_one_line_of_ours() -> None:
 @pytest.mark.parametrize("threads", ["many", 0, True, None])
 def test_a_node_has_threads(threads: Any) -> None:  # noqa: ANN401
     status = {"op": "status", "makes": True, "build": "same"} | ({} if threads is None else {"threads": threads})
-    with answering(lambda _: Pdu(status)) as address, pytest.raises(ValueError, match="threads=.*must be 1 or more"):
+    with answering(lambda _: Pdu(status)) as address, pytest.raises(ValueError, match=r"threads=.*must be 1 or more"):
         meet(Place(address, None), "same")
 
 
