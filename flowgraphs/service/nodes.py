@@ -33,6 +33,8 @@ from semlink.phy.link import Frame, check_frame
 
 START_S = 30.0
 """How long a node may take to say what it is."""
+LOOK_S = 10.0
+"""From one look whether a node that computes is there to the next: one that hangs keeps its line."""
 MOST = 64
 """Lines to a node, each for one batch at a time; of more threads the others are for other services."""
 MAX_LINE = 200
@@ -64,7 +66,7 @@ class Node:
 
     def __init__(self, place: Place, build: str, most_s: float, report: Callable[[str], object]) -> None:
         self._place, self._build, self._report = place, build, report
-        self._client = WorkerClient(place.address, timeout_s=most_s, most=1, keys=place.keys, again=False)
+        self._client = WorkerClient(place.address, timeout_s=most_s, most=8, keys=place.keys, again=False)
         self._seen: set[object] = set()
         self._told = ""
         self._closed, self.loads = False, 0
@@ -84,8 +86,7 @@ class Node:
         self._client.poll()
         if not self._client.is_up:
             raise LostError(f"node {self._place.address} is away", begun=False)
-        kind = task.kind
-        self.loads += (codec := (type(kind), getattr(kind, "codec", kind))) not in self._seen
+        self.loads += (codec := _codec(task)) not in self._seen
         self._seen.add(codec)
         answer = self._ask(task_pdu(task))
         if any(answer.meta.get(name) for name in ("away", "locked", "lost")):
@@ -103,7 +104,7 @@ class Node:
             if answer.meta.get("op") == "status" and not (why := _unfit(answer, self._build)):
                 self._say("it is there again")
                 return
-            self._say(why if answer.meta.get("op") == "status" else str(answer.meta["message"]))
+            self._say(why if answer.meta.get("op") == "status" else str(answer.meta.get("message")))
             time.sleep(PAUSE_S)
 
     def close(self) -> None:
@@ -113,15 +114,22 @@ class Node:
             self._client.close()
 
     def _ask(self, asked: Pdu, wanted: Callable[[], bool] = lambda: True) -> Pdu:
-        """The answer, which may be one that was made here; another one where it is not `wanted` any more."""
+        """The answer, or one made here where the node says nothing any more or nothing is `wanted` of it."""
         try:
             number = self._client.submit(asked)
         except MalformedPduError:  # values that are not finite, say
             raise StaysError from None
+        look, heard = None, time.monotonic()
         while wanted() and not self._closed:
-            answer = self._client.poll(PAUSE_S)
+            answer, now = self._client.poll(PAUSE_S), time.monotonic()
             if answer is not None and answer.meta.get("id") == number:
                 return answer
+            if answer is not None and answer.meta.get("id") == look:
+                look, heard = None, now
+            elif look is None and now > heard + LOOK_S:
+                look, heard = self._client.submit(status_request()), now
+            elif look is not None and now > heard + START_S:
+                return Pdu({"op": "error", "message": f"it says nothing for {START_S:g} s", "away": True})
         return Pdu({"op": "error", "message": "the service is about to stop", "away": True})
 
     def _say(self, line: str) -> None:
@@ -179,6 +187,12 @@ def _unfit(answer: Pdu, build: str) -> str:
     if not answer.meta.get("makes"):
         return "it is no `semlink node`"
     return "" if answer.meta.get("build") == build else "it has other weights, or another version of semlink or PyTorch"
+
+
+def _codec(task: Task) -> tuple[type, int | str]:
+    """What a node loads for a task: of few values, whatever users ask for."""
+    kind = task.kind
+    return type(kind), kind.header.codec if isinstance(kind, Decoding) else codebook.split_name(kind.codec)[0]
 
 
 def _line(said: object) -> str:

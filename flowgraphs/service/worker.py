@@ -40,9 +40,9 @@ from semlink.flowgraphs.service.board import Board
 from semlink.flowgraphs.service.door import Door, check_kind, check_local
 from semlink.flowgraphs.service.lanes import Lane, LostError
 from semlink.flowgraphs.service.ledger import NOBODY, Ledger, User
+from semlink.flowgraphs.service.requests import Request
 from semlink.flowgraphs.service.service import Service
 from semlink.flowgraphs.service.trips import read_deadline
-from semlink.flowgraphs.service.requests import Request
 from semlink.flowgraphs.service.waiting import JOB_S, Waiting
 
 QUEUE = 64

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from semlink.flowgraphs.protocol import carry_request, with_id
-from semlink.flowgraphs.service.trips import read_request
 from semlink.flowgraphs.service.requests import Request
+from semlink.flowgraphs.service.trips import read_request
 
 
 class Clock:

@@ -39,7 +39,7 @@ def give_a_lane(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
 
 @pytest.mark.parametrize("lane", [HANGS], indirect=True)
 def test_a_process_that_hangs_takes_no_second_task_along(lane: Process) -> None:
-    with pytest.raises(LostError, match="not done within 0.5 s") as late:
+    with pytest.raises(LostError, match=r"not done within 0\.5 s") as late:
         lane.make(TASK)
     assert late.value.begun
     assert not lane._stream.is_open  # though the process may take a moment to end
@@ -79,7 +79,7 @@ def test_a_process_outlives_what_it_cannot_send(monkeypatch: pytest.MonkeyPatch)
     class Large:
         loads = 0
 
-        def make(self, task: Task) -> Made:  # noqa: ARG002
+        def make(self, task: Task) -> Made:
             return Made({"image": np.broadcast_to(np.float32(0), (1, 3, 4000, 3000))}, {"failed": [False]})
 
     answer = unpack(lanes._answer(Large(), task_pdu(TASK)))  # type: ignore[arg-type]

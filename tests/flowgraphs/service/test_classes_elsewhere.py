@@ -1,4 +1,4 @@
-"""Classes, as bits of a task codec and as a look at what another codec shows: from a process and a node as from here."""
+"""Classes, of a task codec and of what another codec shows: from a process and a node as from here."""
 
 from __future__ import annotations
 

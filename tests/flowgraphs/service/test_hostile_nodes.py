@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from semlink.flowgraphs.protocol import Pdu, pack, unpack, with_id
-from semlink.flowgraphs.service import Service, Worker, service
+from semlink.flowgraphs.service import Service, Worker, nodes, service
 from semlink.flowgraphs.service.commands import join_nodes
-from semlink.flowgraphs.service.jobs import Arriving, Encoding, Made, Task
+from semlink.flowgraphs.service.jobs import Arriving, Decoding, Encoding, Made, Task
 from semlink.flowgraphs.service.lanes import LostError, StaysError
 from semlink.flowgraphs.service.nodes import MAX_LINE, MOST, Node, Place, meet
 from semlink.flowgraphs.service.tasks import made_pdu, read_made, read_task, task_pdu
+from semlink.phy.waveform import BurstHeader
 
 zmq = pytest.importorskip("zmq", reason="pyzmq is not installed")
 SIDE = 16
@@ -25,8 +26,8 @@ ROWS: dict[str, Any] = {"mcs": [0, 0], "entry": [None, None], "blind": [False, F
 
 
 @contextmanager
-def answering(answer: Callable[[Pdu], Pdu]) -> Iterator[str]:
-    """A socket that a node is taken to be behind; gives its address."""
+def answering(answer: Callable[[Pdu], Pdu | None]) -> Iterator[str]:
+    """A socket that a node is taken to be behind, which may say nothing; gives its address."""
     with zmq.Context() as context, context.socket(zmq.ROUTER) as line:
         line.linger = 0
         address = f"tcp://127.0.0.1:{line.bind_to_random_port('tcp://127.0.0.1')}"
@@ -37,7 +38,8 @@ def answering(answer: Callable[[Pdu], Pdu]) -> Iterator[str]:
                 if line.poll(20):
                     client, *parts = line.recv_multipart()
                     asked = unpack(parts)
-                    line.send_multipart([client, *pack(with_id(answer(asked), asked.meta["id"]))])
+                    if (said := answer(asked)) is not None:
+                        line.send_multipart([client, *pack(with_id(said, asked.meta["id"]))])
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -98,6 +100,63 @@ def test_what_killed_a_process_of_a_node_is_not_done_here_at_once() -> None:
         assert told.value.begun
 
 
+@pytest.fixture(name="quick")
+def give_little_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in (("LOOK_S", 0.1), ("PAUSE_S", 0.02)):
+        monkeypatch.setattr(nodes, name, seconds)
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_a_node_that_hangs_has_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(lambda _: None) as address, lane_to(address, []) as node:
+        monkeypatch.setattr(nodes, "START_S", 0.3)
+        with pytest.raises(LostError, match=r"says nothing for 0\.3 s") as told:
+            node.make(TASK)
+        assert told.value.begun
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_node_may_take_its_time_as_long_as_it_is_there() -> None:
+    looks = iter(range(3))
+    waiting: list[Pdu] = []
+
+    def look(asked: Pdu) -> Pdu | None:
+        if asked.meta["op"] == "make":
+            waiting.append(asked)
+            return None
+        if next(looks, None) is None:  # then it is done: the next to ask is told
+            return Pdu({"op": "error", "message": "over"})
+        return Pdu({"op": "status"})
+
+    with answering(look) as address:
+        node = Node(Place(address, None), "same", 2.0, lambda _: None)
+        with pytest.raises(LostError, match=r"no answer from the worker at .* within 2 s"):
+            node.make(TASK)
+        node.close()
+    assert len(waiting) == 1
+    assert next(looks, None) is None
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_node_that_answers_something_else_is_looked_for_again() -> None:
+    answers = iter([Pdu({"op": "made"}), Pdu({"op": "status", "makes": True, "build": "same"})])
+    said: list[str] = []
+    with answering(lambda _: next(answers)) as address, lane_to(address, said) as node:
+        node.renew(lambda: True)
+    assert [line.split(": ")[1] for line in said] == ["None", "it is there again"]
+
+
+def test_what_users_ask_for_does_not_pile_up_in_a_lane() -> None:
+    refusal = Pdu({"op": "error", "message": "no"})
+    with answering(lambda _: refusal) as address, lane_to(address, []) as node:
+        for i in range(5):
+            header = BurstHeader(codec=1, height=SIDE, width=SIDE, symbols=5, scale_db=i / 10)
+            arrays = {"symbols": np.ones((1, 5), np.complex64), "n0": np.ones((1, 5), np.float32)}
+            with pytest.raises(StaysError):
+                node.make(Task(Decoding(header), arrays, {}))
+        assert (node.loads, len(node._seen)) == (1, 1)
+
+
 def test_what_a_node_says_is_one_line_of_ours() -> None:
     said: list[str] = []
     refusal = Pdu({"op": "error", "message": "a\n\x1b[2Jb" + "c" * 5000})
@@ -111,7 +170,7 @@ def test_what_a_node_says_is_one_line_of_ours() -> None:
 @pytest.mark.parametrize("threads", ["many", 0, True, None])
 def test_a_node_has_threads(threads: Any) -> None:  # noqa: ANN401
     status = {"op": "status", "makes": True, "build": "same"} | ({} if threads is None else {"threads": threads})
-    with answering(lambda _: Pdu(status)) as address, pytest.raises(ValueError, match="threads=.*must be 1 or more"):
+    with answering(lambda _: Pdu(status)) as address, pytest.raises(ValueError, match=r"threads=.*must be 1 or more"):
         meet(Place(address, None), "same")
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from semlink.flowgraphs.protocol import Pdu, carry_request, decode_request, encode_request, encoded_reply, with_id
 from semlink.flowgraphs.service.jobs import Arriving, Crossing, Job, choose
-from semlink.flowgraphs.service.trips import read_deadline, read_request
 from semlink.flowgraphs.service.requests import Request
+from semlink.flowgraphs.service.trips import read_deadline, read_request
 from semlink.flowgraphs.service.waiting import Waiting
 from semlink.phy.waveform import BurstHeader
 
@@ -194,7 +194,7 @@ def test_what_cannot_be_carried_is_refused_in_a_line(changed: dict[str, object],
 def test_nothing_is_carried_without_a_channel() -> None:
     with pytest.raises(ValueError, match="this service has no channel; `semlink serve` has one"):
         read_request(carry_request(image(), codec="swin", ratio=1 / 6, esno_db=10), carries=False)
-    with pytest.raises(ValueError, match="must be one of: encode, decode, carry, cancel, status"):
+    with pytest.raises(ValueError, match="must be one of: encode, decode, carry, make, cancel, status"):
         read_request(Pdu({"op": "quit"}), carries=True)
 
 
