@@ -67,6 +67,7 @@ def draw_learning(
     if falls_short:
         axes.set_yscale("log")
     axes.set_xscale("symlog", linthresh=100)
+    axes.set_xlim(left=0)
     said = "reward missing to the optimum (bit)" if falls_short else "objective (dB)"
     axes.set(xlabel="episodes met (gradient: worlds)", ylabel=said)
     axes.grid(alpha=0.3)

@@ -134,9 +134,9 @@ def references(environment: Problem) -> Mapping[str, Float[Tensor, " b"]]:
         return {"water-filling": environment.value(aside, environment.best(aside)), **fixed}
     found = {"oracle": environment.value(aside, environment.best(aside))}
     if environment.csi == "partial":
-        found |= {"oracle that takes its CSI for true": _with_margin(environment, aside, 0.0)}
+        found |= {"oracle, CSI taken for true": _with_margin(environment, aside, 0.0)}
         margins = [_with_margin(environment, aside, margin) for margin in MARGINS_DB]
-        found |= {"the same with the best margin for all": max(margins, key=lambda one: float(one.mean()))}
+        found |= {"oracle, one margin for all": max(margins, key=lambda one: float(one.mean()))}
     return found
 
 

@@ -37,7 +37,7 @@ def test_partial_csi_has_more_to_be_measured_against(run_semlink: Command, tmp_p
     status, out, _ = run_semlink("optimise", "--csi=partial", "--policy=oracle", f"--out={tmp_path}", "--json")
     assert status == 0
     values = {name: row["value"] for name, row in json.loads(out)["references"].items()}
-    believing, careful = values["oracle that takes its CSI for true"], values["the same with the best margin for all"]
+    believing, careful = values["oracle, CSI taken for true"], values["oracle, one margin for all"]
     assert believing < 0.6 * values["oracle"] < 0.98 * values["oracle"] < careful < values["oracle"]
 
 
