@@ -137,14 +137,15 @@ def read_prompt(data: bytes) -> Prompt:
     )
 
 
-def overhead(prompt: Prompt) -> int:
-    """Bytes of a file with the head and text of a prompt and an empty code."""
-    return len(write_prompt(prompt)) + _framed(0) + 1
+def room_for_part(prompt: Prompt, budget: int) -> int:
+    """Bytes that one more part may have in a file of at most `budget` bytes; the longer it is, the longer its frame."""
+    left = budget - len(write_prompt(prompt)) - _framed(0) + 1
+    return left - len(_number(max(0, left)))
 
 
 def least_budget(prompt: Prompt) -> int:
     """The fewest bytes of a file that shows more than a mean image: four of code beyond its head."""
-    return overhead(prompt) + HEAD + 4
+    return len(write_prompt(prompt)) + _framed(0) + 1 + HEAD + 4
 
 
 def _parts(data: bytes) -> tuple[dict[str, tuple[bytes, bool]], tuple[str, ...]]:
