@@ -17,6 +17,7 @@ from torch import Tensor
 
 from semlink.baselines.adaptation import HOPELESS, SURE, average_failures, outage_failures
 from semlink.baselines.blocks import Plan, channel_decode, channel_encode, plan_blocks
+from semlink.baselines.budget import has_block, too_small
 from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
 from semlink.baselines.separate import C_INIT, HEADER_BITS, AdaptiveCodec, SeparateCodec, separate_codec, to_uint8
 from semlink.baselines.sources import Pixels, SourceCoder, code_image, find_source, grey_image
@@ -133,7 +134,11 @@ class LayeredCodec:
 
     def _layers(self, shape: Sequence[int], mcs: MCS) -> list[Plan]:
         c, h, w = shape
-        return plan_layers(channel_uses((c, h, w), self.ratio), mcs)
+        symbols = channel_uses((c, h, w), self.ratio)
+        try:
+            return plan_layers(symbols, mcs)
+        except ValueError as error:
+            raise ValueError(too_small((1, c, h, w), self.ratio, symbols, error, "ldpc")) from None
 
 
 class AdaptiveLayeredCodec(LayeredCodec):
@@ -183,7 +188,9 @@ class AdaptiveLayeredCodec(LayeredCodec):
         h, w, c = pixels.shape
         symbols = channel_uses((c, h, w), self.ratio)
         fails = self._fails(symbols - symbols // SHARE, esno_db)
-        hopeful = [i for i, share in enumerate(fails) if share <= HOPELESS] or [int(np.argmin(fails))]
+        hopeful = [i for i, share in enumerate(fails) if share <= HOPELESS]
+        if not hopeful:  # the most robust of those that have a block; where none has, `send` says what is too small
+            return next((mcs for mcs in NR_SCHEMES if has_block(symbols, mcs, "ldpc")), NR_SCHEMES[-1])
         first = max((i for i in hopeful if fails[i] <= SURE), default=min(hopeful, key=fails.__getitem__))
         best, (least, error) = first, self._errors(pixels, symbols, first, esno_db)
         for i in [one for one in hopeful if one > first]:

@@ -26,7 +26,7 @@ class Sealed:
 
     The nonce is a keyed hash of what is encrypted: the same image gives the same text, which tells that it is the same
     and nothing else, and a repeated experiment the same symbols. Two different texts share a nonce with a probability
-    of 2^-96, so a key is good for 2^32 images and more.
+    of 2^-96; of 2^32 images, the most for which SP 800-38D (clause 8.3) allows one key, any two with one of 2^-33.
 
     Args:
         source: codes the image.

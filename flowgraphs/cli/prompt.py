@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from semlink.flowgraphs.cli.computing import uses_threads
+
 if TYPE_CHECKING:
     import numpy as np
     import torch

@@ -98,7 +98,7 @@ def read_surface(path: Path) -> QualitySurface:
     """
     try:
         return parse_surface(path.read_text(encoding="utf-8"))
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, csv.Error) as error:
         raise ValueError(f"--surface {path}: holds no quality surface ({error})") from error
 
 
@@ -115,7 +115,7 @@ def parse_surface(text: str) -> QualitySurface:
     if len(points) != len(steps) * len(levels) or len(rows) != len(points) or len(steps) < 2 or len(levels) < 2:
         raise ValueError("its rows are no full grid of two or more steps and Es/N0, each once")
     gaps = [b - a for a, b in pairwise(levels)]
-    if steps != tuple(range(len(steps))) or max(gaps) - min(gaps) > 1e-9:
+    if steps != tuple(range(len(steps))) or not max(gaps) - min(gaps) <= 1e-9:  # of infinite ones it is NaN
         raise ValueError("steps must be 0, 1, 2, … and Es/N0 evenly spaced")
     tables = [torch.tensor([[float(points[k, e][name]) for e in levels] for k in steps]) for name in COLUMNS[3:5]]
     if not all(bool(one.isfinite().all()) for one in tables):

@@ -92,11 +92,11 @@ def receive_with(
         ValueError: an unknown receiver, one that the codec cannot have, or an option that it lacks or cannot take.
     """
     for spec in receivers:
-        if isinstance(getattr(codec, "classes", None), int):
-            raise ValueError(f"receiver {spec.name}: takes images; what is before it gives logits")
-        if spec.name == KEYED:
+        if spec.name == KEYED:  # of symbols, whatever is decoded of them
             codec = hide(codec, spec.options)
             continue
+        if isinstance(getattr(codec, "classes", None), int):
+            raise ValueError(f"receiver {spec.name}: takes images; what is before it gives logits")
         if spec.name.startswith(CLASSIFY):
             codec = Classified(codec, teach(spec.name.removeprefix(CLASSIFY)))
             continue

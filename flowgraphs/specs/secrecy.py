@@ -105,7 +105,7 @@ def parse_eavesdropper(text: str) -> Eavesdropper:
         key, equals, value = option.partition("=")
         if equals and key in ("esno", "key"):
             options.remove(option)
-            own[key] = value
+            own[key] = value if own.get(key, value) == value else f"{own[key]},{key}={value}"  # refused below
     try:
         if (known := own.get("key", "no")) not in ("yes", "no"):
             raise ValueError(f"key={known} must be one of: yes, no")

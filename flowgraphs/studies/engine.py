@@ -31,7 +31,6 @@ from semlink.flowgraphs.comparison import (
     worker_bytes,
 )
 from semlink.flowgraphs.specs import (
-    FEATURES,
     JOINT,
     load_images,
     load_labels,
@@ -267,8 +266,8 @@ def scheme_of(codec: str) -> str:
     A receiver behind it, a key or somebody who listens changes nothing.
     """
     own = split_listener(codec)[0].partition(JOINT)[0]
-    stem, _, said = own.partition(":")
-    return (said if stem == FEATURES else own.rpartition(":")[2]).partition(",")[0]
+    # What follows the scheme, a teacher's name or a key's path, may have colons of its own.
+    return own.partition(",")[0].rpartition(":")[2]
 
 
 def _row(tally: Tally, point: Point) -> dict[str, Any]:

@@ -100,6 +100,8 @@ class TransportBlock:
         if not 0 < self.rate < 1:
             raise ValueError(f"rate={self.rate} must be between 0 and 1")
         whole = self.bits_per_symbol * self.layers
+        if self.bits_per_symbol < 1 or self.layers < 1:
+            raise ValueError(f"bits_per_symbol={self.bits_per_symbol} and layers={self.layers} must be at least 1")
         if self.n < whole * self.blocks or self.n % whole:
             raise ValueError(
                 f"n={self.n} must be a multiple of bits_per_symbol·layers={whole}, and at least one for each of "

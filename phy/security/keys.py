@@ -61,18 +61,22 @@ def key_of_environment(name: str) -> Key:
     if name not in os.environ:
         raise ValueError(f"environment variable {name} is not set; it must hold a key of {2 * KEY_BYTES} hex digits")
     try:
-        return _parse(os.environ[name].encode())
+        return _of_digits(os.environ[name].strip().encode("utf-8", "replace"))
     except ValueError as error:
         raise ValueError(f"environment variable {name}: {error}") from None
 
 
 def _parse(held: bytes) -> Key:
-    if len(held) != KEY_BYTES and re.fullmatch(rb"[0-9a-fA-F]*", held.strip()):
-        digits = held.strip()
-        if len(digits) != 2 * KEY_BYTES:
-            raise ValueError(f"holds {len(digits)} hex digits; a key has {2 * KEY_BYTES}, or {KEY_BYTES} bytes")
-        return Key(bytes.fromhex(digits.decode()))
-    return Key(held)
+    # 32 bytes that are all hex digits are half a key and no draw of 32 bytes, of which one in 10^34 is so.
+    return _of_digits(held.strip()) if re.fullmatch(rb"[0-9a-fA-F]*", held.strip()) else Key(held)
+
+
+def _of_digits(digits: bytes) -> Key:
+    if not re.fullmatch(rb"[0-9a-fA-F]*", digits):
+        raise ValueError(f"has {len(digits)} bytes; it must have {KEY_BYTES}, as {2 * KEY_BYTES} hex digits")
+    if len(digits) != 2 * KEY_BYTES:
+        raise ValueError(f"holds {len(digits)} hex digits; a key has {2 * KEY_BYTES}, or {KEY_BYTES} bytes")
+    return Key(bytes.fromhex(digits.decode()))
 
 
 def missing_library(error: ImportError) -> ValueError:

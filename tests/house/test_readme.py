@@ -104,7 +104,7 @@ def test_the_studies_can_be_read(tmp_path: Path) -> None:
 def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
     """Commands stop where the work would begin, and leave here what they would have begun with."""
     from semlink.flowgraphs import bench, comparison, optimisation, service
-    from semlink.flowgraphs.cli import channels, check, export, studies, users
+    from semlink.flowgraphs.cli import channels, check, export, prompt, published, studies, users
     from semlink.flowgraphs.cli import zoo as zoo_command
     from semlink.flowgraphs.comparison import report
     from semlink.flowgraphs.radio import apps
@@ -128,6 +128,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
         (zoo_command, "run_zoo"),
         (comparison, "run_gsc"),
         (optimisation, "run_optimise"),
+        (published, "run_published"),
         (service, "run_worker"),
         (service, "run_serve"),
         (users, "run_user"),
@@ -136,6 +137,8 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
         (training, "train"),
         *((apps, name) for name in ("transmit", "receive", "grc_path", "examples_path")),
     ]
+    for name in ("_studio", "_read"):  # what `semlink prompt` begins with
+        monkeypatch.setattr(prompt, name, lambda *given: begun.append(given) or sys.exit(0))
     for module, name in runs:
         monkeypatch.setattr(module, name, lambda *given, **options: begun.append((given, options)))
     return begun
