@@ -5,7 +5,7 @@ from semlink.flowgraphs.optimisation.oracle import Optimum, check_feasible, solv
 from semlink.flowgraphs.optimisation.pictures import draw_learning, draw_surface
 from semlink.flowgraphs.optimisation.report import make_problem, run_optimise
 from semlink.flowgraphs.optimisation.surface import QualitySurface, measure_surface, read_surface, stored_surface
-from semlink.flowgraphs.optimisation.trials import references, train_policy, worlds_aside
+from semlink.flowgraphs.optimisation.trials import references, stored_curves, train_policy, worlds_aside
 from semlink.flowgraphs.optimisation.water_filling import WaterFilling, water_fill
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "references",
     "run_optimise",
     "solve",
+    "stored_curves",
     "stored_surface",
     "train_policy",
     "water_fill",

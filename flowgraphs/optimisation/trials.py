@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -23,6 +26,8 @@ ASIDE = 2**40
 """Seed of the worlds that policies are measured on; trainings have smaller ones."""
 MARGINS_DB = [0.5 * i for i in range(31)]
 """Of which the best one for all worlds is taken."""
+CURVES = ("water-filling", "covert", "covert-partial")
+"""Stored ones."""
 Problem = WaterFilling | Covert
 
 
@@ -141,6 +146,21 @@ def _with_margin(environment: Covert, aside: Tensor, margin_db: float) -> Tensor
     careful = aside.clone()
     careful[:, 2] += margin_db
     return environment.value(aside, believing.best(careful))
+
+
+def stored_curves(name: str) -> pd.DataFrame:
+    """The learning curves that the package holds: the `curves.csv` of a run of `semlink optimise`.
+
+    Args:
+        name: "water-filling", "covert" or "covert-partial".
+
+    Raises:
+        ValueError: there are none of that name.
+    """
+    if name not in CURVES:
+        raise ValueError(f"name={name!r} must be one of: {', '.join(CURVES)}")
+    folder = resources.files("semlink.flowgraphs.optimisation").joinpath("data")
+    return pd.read_csv(io.StringIO(folder.joinpath(f"{name}.csv").read_text()))
 
 
 def as_rows(trained: Sequence[Trained]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from semlink.flowgraphs.optimisation import measure_surface, read_surface, stored_surface
+from semlink.flowgraphs.optimisation import measure_surface, read_surface, stored_curves, stored_surface
 
 STORED = resources.files("semlink.flowgraphs.optimisation").joinpath("data/quality.csv").read_text()
 
@@ -67,3 +67,19 @@ def test_it_is_measured(tmp_path: Path) -> None:
     assert surface.psnr_db.shape == (2, 2)
     assert (surface.psnr_db[:, 1] > surface.psnr_db[:, 0]).all()
     assert (surface.spread_db > 0).all()
+
+
+@pytest.mark.parametrize("name", ["water-filling", "covert", "covert-partial"])
+def test_stored_curves_are_whole_trainings(name: str) -> None:
+    """Every seed from its random weights to its last update, never above the optimum."""
+    curves = stored_curves(name)
+    assert {"gdm", "mlp", "gradient"} <= set(curves["policy"])
+    ends = curves.groupby(["policy", "seed"])["updates"].agg(["min", "max"])
+    assert (ends["min"] == 0).all()
+    assert ends["max"].nunique() == 1
+    assert curves["value"].max() <= (0.0 if name == "water-filling" else 30.0)
+
+
+def test_other_curves_are_not_stored() -> None:
+    with pytest.raises(ValueError, match="name='moon' must be one of: water-filling, covert, covert-partial"):
+        stored_curves("moon")
