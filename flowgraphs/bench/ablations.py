@@ -157,8 +157,8 @@ def _rows_of(
         if arm.second is not None:
             both = {**arm.both, **arm.second, "init": str(stage)}
             path = _trained(out, _settings(recipes[1], both, steps[1], seed), f"{_folder(both)}-2")
-        link = load_task(path)
-        yield _measured(arm.name, link, link.uses, link.multiply_adds["transmitter"], seed, images)
+        trained = load_task(path)
+        yield _measured(arm.name, trained, trained.uses, trained.multiply_adds["transmitter"], seed, images)
     student = load_task(distilled).multiply_adds["student"]
     names = {form.format(distilled): form.format("STUDENT") for form in OPPONENTS}
     links = make_codecs(list(names), ratio=1 / 6, mcs="", channel=AWGN())

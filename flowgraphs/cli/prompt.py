@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -186,7 +187,7 @@ def parse_budget(text: str) -> int:
         ValueError: none of these.
     """
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)\s*(B|kB)?", text)
-    size = float(match[1]) * (1000 if match[2] == "kB" else 1) if match else 0.5
+    size = Decimal(match[1]) * (1000 if match[2] == "kB" else 1) if match else Decimal("0.5")
     if size != int(size) or not 0 < size < 1 << 24:
         raise ValueError(f"--budget {text!r} must be whole bytes, such as 800B or 2kB, up to 16 MB")
     return int(size)
@@ -221,6 +222,8 @@ def _read(path: Path) -> Prompt:
         return read_prompt(path.read_bytes())
     except PromptError as error:
         raise ValueError(f"{path}: {error}") from error
+    except OSError as error:
+        raise ValueError(f"prompt {path}: {(error.strerror or str(error)).lower()}") from error
 
 
 def _holds(prompt: Prompt) -> str:

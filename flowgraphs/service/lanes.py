@@ -149,12 +149,12 @@ class Process:
 
     def make(self, task: Task) -> Made:
         """As `Lane` has it."""
+        if not self._is_there():
+            raise LostError(f"its process ended before: {self._fate()}", begun=False)
         try:
             asked = pack(task_pdu(task), finite=False)
         except MalformedPduError:  # too large to be sent, which is not too large to be done
             raise StaysError from None
-        if not self._is_there():
-            raise LostError(f"its process ended before: {self._fate()}", begun=False)
         self._stream.put(asked)
         answer = self._next(time.monotonic() + self._most_s)
         self._note(answer)

@@ -192,6 +192,7 @@ def _unfit(answer: Pdu, build: str) -> str:
 def _codec(task: Task) -> tuple[type, int | str]:
     """What a node loads for a task: of few values, whatever users ask for."""
     kind = task.kind
+    assert not isinstance(kind, Crossing)  # which stays
     return type(kind), kind.header.codec if isinstance(kind, Decoding) else codebook.split_name(kind.codec)[0]
 
 

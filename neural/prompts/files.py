@@ -2,7 +2,7 @@
 
 | bytes | what they say |
 |---|---|
-| 3, 1 | "SLP", version |
+| 3, 1 | "SLP"; version, plus 16, 32, 64 and 128 for each of C, T, N and X that is in the file |
 | parts | each: its letter; the number of its bytes; these; CRC-16 of letter and bytes |
 
 Numbers are in base 128, seven bits to a byte, the lowest first, the eighth bit set where more follow. The parts, of
@@ -20,6 +20,8 @@ from semlink.neural.prompts.coder import MOST_PIXELS
 from semlink.neural.prompts.codes import HEAD, SHRINKS
 
 MAGIC, VERSION = b"SLP", 1
+PARTS = {"C": 16, "T": 32, "N": 64, "X": 128}
+"""What each part adds to the byte of the version, so that a file that was cut between two parts is seen to be cut."""
 MOST_BYTES = 1 << 24
 """Of a prompt: longer ones are not read."""
 THUMBNAILS = {1: "webp", 2: "avif", 3: "jpeg"}
@@ -102,7 +104,8 @@ def write_prompt(prompt: Prompt) -> bytes:
         number = next(number for number, name in THUMBNAILS.items() if name == small.coder)
         parts[b"T"] = bytes([number, small.noise * 16 + small.shrink, small.spread]) + small.data
     order = [letter for letter in (b"H", b"C", b"T", b"N", b"X") if parts.get(letter)]
-    return MAGIC + bytes([VERSION]) + b"".join(_part(letter, parts[letter]) for letter in order)
+    start = VERSION + sum(PARTS.get(letter.decode(), 0) for letter in order)
+    return MAGIC + bytes([start]) + b"".join(_part(letter, parts[letter]) for letter in order)
 
 
 def read_prompt(data: bytes) -> Prompt:
@@ -115,8 +118,9 @@ def read_prompt(data: bytes) -> Prompt:
         raise PromptError(f"{len(data)} bytes: a prompt has at most {MOST_BYTES}")
     if data[:3] != MAGIC:
         raise PromptError("no prompt: it does not begin with SLP")
-    if data[3:4] != bytes([VERSION]):
-        raise PromptError(f"version {data[3:4].hex() or 'missing'}: this program reads version {VERSION}")
+    if len(data) < 4 or data[3] % 16 != VERSION:
+        told = data[3] % 16 if len(data) > 3 else "missing"
+        raise PromptError(f"version {told}: this program reads version {VERSION}")
     parts, damage = _parts(data)
     head, intact = parts.get("H", (b"", False))
     if not intact:
@@ -137,14 +141,15 @@ def read_prompt(data: bytes) -> Prompt:
     )
 
 
-def overhead(prompt: Prompt) -> int:
-    """Bytes of a file with the head and text of a prompt and an empty code."""
-    return len(write_prompt(prompt)) + _framed(0) + 1
+def room_for_part(prompt: Prompt, budget: int) -> int:
+    """Bytes that one more part may have in a file of at most `budget` bytes; the longer it is, the longer its frame."""
+    left = budget - len(write_prompt(prompt)) - _framed(0) + 1
+    return left - len(_number(max(0, left)))
 
 
 def least_budget(prompt: Prompt) -> int:
     """The fewest bytes of a file that shows more than a mean image: four of code beyond its head."""
-    return overhead(prompt) + HEAD + 4
+    return len(write_prompt(prompt)) + _framed(0) + 1 + HEAD + 4
 
 
 def _parts(data: bytes) -> tuple[dict[str, tuple[bytes, bool]], tuple[str, ...]]:
@@ -169,7 +174,14 @@ def _parts(data: bytes) -> tuple[dict[str, tuple[bytes, bool]], tuple[str, ...]]
         if intact or name == "H":
             parts[name] = body, intact
         at = start + length + 2
+    there = sum(PARTS.get(name, 0) for name in parts)
+    if not damage and there != data[3] - VERSION:
+        damage.append(f"of the parts {_letters(data[3] - VERSION)} it has {_letters(there)}")
     return parts, tuple(damage)
+
+
+def _letters(marks: int) -> str:
+    return "".join(letter for letter, mark in PARTS.items() if marks & mark) or "none"
 
 
 def _head(head: bytes) -> tuple[int, int, int, int]:

@@ -22,7 +22,7 @@ from semlink.neural.prompts.files import (
     PromptError,
     Thumbnail,
     least_budget,
-    overhead,
+    room_for_part,
     write_prompt,
 )
 from semlink.neural.prompts.noise import PARTS, noise_bytes, pack_noise, unpack_noise
@@ -130,7 +130,7 @@ class Studio:
         """
         signed = to_signed(image)
         empty = Prompt(self.mark, image.shape[1], image.shape[0], seed, text=text)
-        room = budget - overhead(empty)
+        room = room_for_part(empty, budget)
         if budget < (least := least_budget(empty)):
             raise ValueError(f"budget={budget} must be at least {least} bytes for this image and text")
         tried = [*self._codes(signed, empty, room), *self._thumbnails(signed, empty, room)]

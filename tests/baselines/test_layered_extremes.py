@@ -22,12 +22,12 @@ class Level:
     def encode(self, image: Pixels, budget: int) -> bytes | None:
         return bytes([1 + int(image.mean()) // 2]) if budget else None
 
-    def decode(self, data: bytes, shape: Shape, *, complete: bool) -> Pixels | None:  # noqa: ARG002
+    def decode(self, data: bytes, shape: Shape, *, complete: bool) -> Pixels | None:
         import numpy as np
 
         return np.full(shape, 2 * (data[0] - 1), np.uint8) if data[:1].strip(b"\0") else None
 
-    def note(self, shape: Shape) -> str:  # noqa: ARG002
+    def note(self, shape: Shape) -> str:
         return "the mean"
 
 
@@ -38,7 +38,7 @@ def test_hopeless_and_short_is_sent_in_the_lowest_scheme_that_has_a_block() -> N
         plan_blocks(80, NR_SCHEMES[0])
     frame = AdaptiveLayeredCodec(source=Level(), ratio=80 / 192).encode(IMAGE, 10.0)
     assert frame.header is not None
-    first = list(frame.header)[0]
+    first = next(iter(frame.header))
     assert plan_blocks(80, NR_SCHEMES[first]).symbols == 80
     for mcs in NR_SCHEMES[:first]:
         with pytest.raises(ValueError, match="for one code block"):

@@ -21,7 +21,7 @@ class Judge:
 
     classes = 2
 
-    def encode(self, image: Tensor, n0: float) -> Frame:  # noqa: ARG002
+    def encode(self, image: Tensor, n0: float) -> Frame:
         return Frame(probe(len(image), 16), {"payload": 16}, power="constellation")
 
     def decode(self, received: Received) -> Decoded:

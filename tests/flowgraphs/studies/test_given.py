@@ -29,7 +29,7 @@ def test_numpys_are_taken_as_pythons_own() -> None:
     finer: dict[str, Any] = {"failed": Fraction(1, 2)}
     given = Study(**values, stop=Stop(**rule), refine=Refine(**finer))
     wanted = ONE.to_dict() | {
-        "stop": {"psnr_ci_db": 0.1, "block_errors": 5, "most": 100},
+        "stop": {"psnr_ci_db": 0.1, "block_errors": 5, "most": 100, "accuracy_ci": 0.0},
         "refine": {"psnr_db": 0.0, "failed": 0.5, "finest_db": 0.25},
     }
     assert json.dumps(given.to_dict()) == json.dumps(wanted)

@@ -113,7 +113,7 @@ def test_a_prompt_of_another_model_is_refused(studio: Studio, full: Prompt) -> N
         (b"", "does not begin with SLP"),
         (b"GIF89a", "does not begin with SLP"),
         (b"SLP", "version missing"),
-        (b"SLP\x02abc", "version 02: this program reads version 1"),
+        (b"SLP\x02abc", "version 2: this program reads version 1"),
         (b"SLP\x01", "head is damaged"),
         (b"SLP\x01" + bytes(1 << 24), "a prompt has at most"),
     ],
