@@ -100,7 +100,7 @@ def parse_eavesdropper(text: str) -> Eavesdropper:
     """
     first, plus, stages = text.partition("+")
     name, _, given = first.partition(":")
-    options, own = [one.strip() for one in given.split(",") if one.strip()], {}
+    options, own = [one.strip() for one in given.split(",") if one.strip()], dict[str, str]()
     for option in list(options):
         key, equals, value = option.partition("=")
         if equals and key in ("esno", "key"):
