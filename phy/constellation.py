@@ -12,6 +12,7 @@ from jaxtyping import Complex, Float, Num, UInt8
 from numba import njit
 from torch import Tensor
 
+from semlink.phy.kept import kept
 from semlink.phy.parallel import run_in_threads
 
 ORDERS = (4, 16, 64, 256)
@@ -111,7 +112,7 @@ def _axis(bits: int) -> tuple[Float[np.ndarray, " levels"], UInt8[np.ndarray, "l
     return (level / math.sqrt(2 * (points - 1) / 3)).astype(np.float32), labels
 
 
-@lru_cache(maxsize=8)
+@kept(8)
 def _points(bits_per_symbol: int, device: str) -> Complex[Tensor, " order"]:
     """The points by label, the first bit of a symbol the most significant."""
     levels, _ = _axis(bits_per_symbol // 2)

@@ -8,13 +8,13 @@ otherwise on another machine or by another version of PyTorch's sort.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from semlink.phy.kept import kept
 from semlink.phy.link import channel_uses, check_image
 
 CELL = 4  # pixels a side
@@ -97,7 +97,7 @@ def _find_indices(h: int, w: int, n: int) -> Int[Tensor, " n"]:
     return (keys <= last).nonzero().flatten()
 
 
-_kept_indices = lru_cache(64)(_find_indices)  # a tenth of the time of a small image, and at most 8 MB
+_kept_indices = kept(64)(_find_indices)  # a tenth of the time of a small image, and at most 8 MB
 
 
 def symbols_at(h: int, w: int, ratio: float) -> int:

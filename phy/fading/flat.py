@@ -6,7 +6,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from functools import lru_cache
 from numbers import Integral
 from typing import Literal, get_args
 
@@ -18,6 +17,7 @@ from torch import Tensor
 from semlink.phy.fading.frame import Crossing, Layout, Path, apply
 from semlink.phy.fading.laws import FadingLaw, draw_scatter, scatter_correlation
 from semlink.phy.impairments import IDEAL, Radio
+from semlink.phy.kept import kept
 from semlink.phy.link import Received, Rng
 from semlink.phy.mimo import Scheme, Single, add_distortion, antenna_energy, energy, from_antennas, groups, to_antennas
 from semlink.phy.parameters import check_choice
@@ -322,7 +322,7 @@ def _fill(out: Complex[Tensor, "*s"], variance: float, rng: torch.Generator) -> 
     torch.view_as_real(out).normal_(0.0, math.sqrt(variance / 2), generator=rng)
 
 
-@lru_cache(maxsize=32)
+@kept(32)
 def _cached(uses: int, length: int, heads: int, tx: int, closed: bool) -> Layout:
     return Layout(uses, length, heads, tx, closed)
 

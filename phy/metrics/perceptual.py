@@ -15,7 +15,6 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from semlink.phy.kept import kept
 from semlink.phy.metrics.checks import check_reference
 
 SHIFT = (-0.030, -0.088, -0.188)  # of the values on [-1, 1], by colour; the same in both metrics
@@ -193,7 +193,7 @@ def _unit(x: Tensor) -> Tensor:
     return x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-10)
 
 
-@lru_cache(maxsize=1)
+@kept(1)
 def _st_lpips_weights() -> Weights:
     folder = _package("stlpips_pytorch")
     if folder is None:
@@ -215,7 +215,7 @@ def _lpips_weights() -> Weights:
     return _lpips_weights_of(named)
 
 
-@lru_cache(maxsize=1)
+@kept(1)
 def _lpips_weights_of(trunk: str) -> Weights:
     folders = {name: _package(name) for name in LPIPS_WEIGHTS}
     paths = [folder / LPIPS_WEIGHTS[name] for name, folder in folders.items() if folder is not None]

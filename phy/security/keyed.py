@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
+from semlink.phy.kept import kept
 from semlink.phy.link import Codec, Decoded, Frame, InformedCodec, Received, Sounding
 from semlink.phy.security.keys import Key, missing_library
 
@@ -78,7 +78,7 @@ def make_transform(key: Key, n: int, *, nonce: int = 0) -> Transform:
     return _transform(key, n, nonce)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def _transform(key: Key, n: int, nonce: int) -> Transform:
     stream = np.frombuffer(_keystream(key.derive("keyed symbols"), nonce, 9 * n), dtype=np.uint8)
     # Sorting 64-bit numbers permutes evenly, but for two that are equal, which 10⁶ symbols have once in 10⁷ keys.
