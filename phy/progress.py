@@ -6,7 +6,7 @@ import importlib.util
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -26,6 +26,7 @@ def show_progress(wanted: bool) -> None:
     _shown = wanted
 
 
+@runtime_checkable
 class Show(Protocol):
     """What is told how far something is: so many `done` of `total`, and `said` beside it."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -36,6 +36,7 @@ def mlp(inputs: int, outputs: int, width: int) -> nn.Sequential:
     )
 
 
+@runtime_checkable
 class Actor(Protocol):
     """What decides: observations to preferences, and preferences to shares."""
 

@@ -11,7 +11,7 @@ import io
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -37,6 +37,7 @@ REACH = 5.0
 softmax has no gradient left. A pull, and not a clamp, leads back."""
 
 
+@runtime_checkable
 class Environment(Protocol):
     """One-step episodes: an observation, shares of a budget as the action, and a reward."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ Distance = Callable[[Float[Tensor, "1 3 h w"], Float[Tensor, "1 3 h w"]], float]
 """What a budget is spent to lower, between images in [0, 1]."""
 
 
+@runtime_checkable
 class Thumbnailer(Protocol):
     """A source coder of thumbnails; those of `semlink.baselines.sources` are such."""
 
