@@ -148,9 +148,14 @@ def test_llr_is_minus_that_of_sionna_over_all_points(order: int) -> None:
 
     qam, bits = QAM(order), random_bits(200, order)
     n0 = torch.linspace(0.01, 1.0, 200)[None]
-    symbols = qam.map(bits) + n0.sqrt() * torch.randn(1, 200, dtype=torch.complex64)
-    reference = Demapper("app", "qam", qam.bits_per_symbol, device="cpu")(symbols, n0)
-    torch.testing.assert_close(qam.llr(symbols, n0), -reference, rtol=1e-3, atol=1e-3)
+    noise = torch.randn(1, 200, dtype=torch.complex64, generator=torch.Generator().manual_seed(19))
+    symbols = qam.map(bits) + n0.sqrt() * noise
+    found, theirs = qam.llr(symbols, n0), -Demapper("app", "qam", qam.bits_per_symbol, device="cpu")(symbols, n0)
+    near = theirs.abs() < 68
+    torch.testing.assert_close(found[near], theirs[near], rtol=1e-3, atol=1e-3)
+    # Beyond, the likelier point of each kind stands for all: of two that are equally near, ln 2 is lost.
+    torch.testing.assert_close(found[~near], theirs[~near], rtol=1e-3, atol=math.log(2))
+    assert order == 4 or bool((~near).any())
 
 
 @pytest.mark.parametrize("order", ORDERS)
