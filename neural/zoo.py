@@ -171,8 +171,8 @@ def _build(card: Card, path: Path, ratio: float | None) -> Network:
     model = build(card.codec, card.network)
     if isinstance(model, RateAdaptive):
         model.ratio = card.ratio if ratio is None else ratio
-    if path.is_file() and sha256(path) != card.sha256:
-        raise ValueError(f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version")
+    if path.is_file():
+        check_weights(path, card.sha256)
     read_weights(model, path)
     hold(model, card.channel, card.esno_db)
     return cast(Network, model.eval().requires_grad_(False).to(chosen_device()))
@@ -301,6 +301,12 @@ def write_card(card: Card, folder: Path) -> None:
 def sha256(path: Path) -> str:
     """Hash of a file in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def check_weights(path: Path, told: str) -> None:
+    """Raise ValueError unless a weights file has the hash that its card tells."""
+    if sha256(path) != told:
+        raise ValueError(f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version")
 
 
 @contextmanager

@@ -103,8 +103,7 @@ def read_receiver(card: ReceiverCard, path: Path) -> Refiner | SymbolDenoiser:
     Raises:
         ValueError: as `load_receiver`.
     """
-    if zoo.sha256(path) != card.sha256:
-        raise ValueError(f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version")
+    zoo.check_weights(path, card.sha256)
     model = build_receiver(card.model, card.network)
     zoo.read_weights(model, path)
     zoo.hold(model, card.channel, card.esno_db)

@@ -123,13 +123,12 @@ def _load(path: Path) -> tuple[PromptAutoencoder, PromptCard]:
     card = read_prompt_card(path.with_suffix(".json"))
     if not path.is_file():
         raise ValueError(f"weights {path}: no such file; train it first")
-    return _kept(path, zoo.sha256(path), card.sha256, card.model, json.dumps(dict(card.network))), card
+    zoo.check_weights(path, card.sha256)
+    return _kept(path, card.sha256, card.model, json.dumps(dict(card.network))), card
 
 
 @lru_cache(4)
-def _kept(path: Path, found: str, told: str, model: str, network: str) -> PromptAutoencoder:
-    if found != told:
-        raise ValueError(f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version")
+def _kept(path: Path, sha256: str, model: str, network: str) -> PromptAutoencoder:  # noqa: ARG001 - what it is kept by
     built = build_prompt_model(model, json.loads(network))
     zoo.read_weights(built, path)
     return built.eval().requires_grad_(False)
