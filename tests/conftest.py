@@ -33,6 +33,12 @@ def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(max(1, cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """What a test draws without a generator of its own is the same in each run, whatever ran before it."""
+    torch.manual_seed(0)
+
+
 def keep(folder: Path, name: str) -> Path:
     """An untrained receiver with its card; what it does to an image can be seen."""
     model, network, codec = NETWORKS[name]
