@@ -139,6 +139,7 @@ def test_the_bench_without_onnx_runtime(monkeypatch: pytest.MonkeyPatch, capsys:
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="onnxruntime is not installed")
+@pytest.mark.usefixtures("one_registry")
 def test_the_command_tells_all_three(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(bench_neural, "BATCH_PIXELS", 8192)
     found = measure_neural(threads=1, codecs=["swin"], sizes=[(32, 32)])
