@@ -10,6 +10,8 @@ PROCESSES := -n logical --dist worksteal
 # for one another, spinning.
 test test-fast: export OPENBLAS_NUM_THREADS := 1
 test test-fast: export OMP_NUM_THREADS := 1
+# Each process would compile every module anew.
+test test-fast: export PYTHONDONTWRITEBYTECODE :=
 
 # GNU Radio runs under the Python that it was installed for.
 RADIO ?= /usr/bin/python3

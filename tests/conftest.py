@@ -34,6 +34,14 @@ def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(max(1, cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make test-fast` leaves out what took long in the run that slow.txt is of."""
+    slow = set((Path(__file__).with_name("slow.txt")).read_text().split())
+    for item in items:
+        if item.nodeid.split("[")[0] in slow:
+            item.add_marker("slow")
+
+
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     """What a test draws without a generator of its own is the same in each run, whatever ran before it."""
