@@ -340,9 +340,9 @@ def _loop(run: Run, data: Data | Lessons, deadline: float) -> None:
     for loss in _steps(run, data):
         losses.append(loss)
         last = run.step == settings.steps or _overdue(run, deadline)
-        if log and (last or run.step % settings.checkpoint_every == 0):
-            run.save()
-            due = last or run.step % settings.validate_every == 0
+        due = last or run.step % settings.validate_every == 0
+        if log and (due or run.step % settings.checkpoint_every == 0):
+            run.save()  # each row has its checkpoint, or a run that goes on would write it twice
             figures = run.validate(data) if due and len(data.validation) else {}
             log.add(run.step, sum(losses) / len(losses), figures)
             losses.clear()

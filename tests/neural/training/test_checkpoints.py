@@ -143,3 +143,13 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, data: Data, tiny: Setti
         torch.save(other, path)
         with pytest.raises(ValueError, match=r"checkpoint\.pt is damaged .*; remove it to begin anew"):
             train(tiny, tmp_path, data=data)
+
+
+def test_validation_is_when_it_is_asked_for_whatever_the_checkpoints(
+    tmp_path: Path, data: Data, tiny: Settings
+) -> None:
+    settings = replace(tiny, steps=7, validate_every=3, checkpoint_every=2)
+    train(settings, tmp_path, data=data)
+    names, *rows = [line.split(",") for line in (tmp_path / "log.csv").read_text().splitlines()]
+    measured = {row[0]: any(row[names.index(name)] for name in names if name.startswith("psnr")) for row in rows}
+    assert measured == {"2": False, "3": True, "4": False, "6": True, "7": True}
