@@ -33,7 +33,8 @@ LOSSLESS_SIDE = 64
 """Pixels: larger pictures are embedded as WebP of quality 90, smaller ones losslessly."""
 _KEPT = (
     "codec", "spec", "asked_ratio", "ratio", "esno_db", "ebno_db", "psnr_db", "psnr_mean_db", "ssim", "ms_ssim",
-    "st_lpips", "lpips", "bler", "outage", "ber_before", "ber_after", "failed", "images", "realisations", "accuracy", "top5",
+    "st_lpips", "lpips", "bler", "outage", "ber_before", "ber_after", "failed", "images", "realisations", "accuracy",
+    "top5",
 )  # fmt: skip
 _COLUMNS = {
     "codec": "codec",
