@@ -287,15 +287,24 @@ class _Sent:
             notes = {**notes, "budget": self.unfit}
         uses = {"payload": self.symbols.shape[1]}
         modes = [str(plan.mcs) for plan in self.plans]
-        told = {"notes": notes, "header": header, "bits": bits, "modes": modes, "words": self.words}
-        return Frame(self.symbols.to(device), uses, power="constellation", **told)  # type: ignore[arg-type]
+        return Frame(
+            self.symbols.to(device),
+            uses,
+            power="constellation",
+            notes=notes,
+            header=header,
+            bits=bits,
+            modes=modes,
+            words=self.words,
+        )
 
 
 def _modulate(pixels: UInt8[np.ndarray, "b h w c"], plans: Sequence[Plan], source: SourceCoder) -> _Sent:
     """Source coding, channel coding and mapping of each image by its plan."""
     symbols = torch.empty(len(pixels), plans[0].symbols, dtype=torch.complex64)
     source_bits, unfit = torch.empty(len(pixels), dtype=torch.int64), None
-    information, coded = {}, {}  # by row
+    information: dict[int, Tensor] = {}  # by row
+    coded: dict[int, Tensor] = {}
     for plan, rows in _by_plan(plans):
         codings = [coding.data for coding in code_images(source, list(pixels[rows]), plan.payload_bytes)]
         bits = torch.from_numpy(np.stack([_to_bits(coding, plan.info_bits) for coding in codings]))
@@ -326,7 +335,8 @@ def _demodulate(received: Received, plans: Sequence[Plan], source: SourceCoder, 
     _check_symbols(received, plans[0].symbols, shape, ratio)
     images = torch.empty(len(plans), *shape)
     failed, errors = torch.zeros(len(plans), dtype=torch.bool), torch.zeros(len(plans), dtype=torch.int64)
-    information, coded = {}, {}  # by row
+    information: dict[int, Tensor] = {}  # by row
+    coded: dict[int, Tensor] = {}
     for plan, rows in _by_plan(plans):
         llr = _llr(received, rows, plan.mcs.order)
         bits, ok = channel_decode(descramble_llr(llr, C_INIT).cpu(), plan)

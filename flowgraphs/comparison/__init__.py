@@ -1,6 +1,6 @@
 """The same images through several codecs over one channel: the comparison, its report, margins and checks."""
 
-from semlink.flowgraphs.comparison.account import BIT_ERRORS, LEDGER
+from semlink.flowgraphs.comparison.account import LEDGER
 from semlink.flowgraphs.comparison.accuracy import Score, check_classes, is_logits, labels_of
 from semlink.flowgraphs.comparison.card_figures import count_figures, installed_metrics, measure_figures, named
 from semlink.flowgraphs.comparison.check import Finding, check_channel, check_codec
@@ -42,7 +42,6 @@ from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, spreads
 
 __all__ = [
     "BATCH_PIXELS",
-    "BIT_ERRORS",
     "BRIGHTNESS",
     "COLOURS",
     "COLUMNS",

@@ -2,7 +2,8 @@
 
 Paired: what the two share drops out. By the delta method, to first order a figure moves with each image by its
 influence, whose mean has the interval of `semlink.phy.metrics.mean_estimate`, or on a channel that fades, where a few
-receptions decide it, of `semlink.phy.metrics.bounded_mean`.
+receptions decide it, of `semlink.phy.metrics.bounded_mean`. That reckons with what was seen alone: how far apart two
+codecs are in a fade that was not met is not known.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def test_a_row_is_what_link_and_metrics_say() -> None:
     assert row["failed"] == sum(failed)
     assert row["bler"] == pytest.approx(sum(bler) / 6)
     assert row["bler_low"] < row["bler"] < row["bler_high"]
-    assert row["psnr_db_low"] < row["psnr_db"] < row["psnr_db_high"]
+    assert math.isnan(row["psnr_db_low"])  # of six that a fade may lose no interval holds
     labels = ("rayleigh", "perfect", "block", "zf", 5)
     assert tuple(row[key] for key in ("channel", "csi", "coherence", "equaliser", "seed")) == labels
     assert set(table.pictures) == {(name, "digital", 14.0) for name in images}

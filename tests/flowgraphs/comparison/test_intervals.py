@@ -71,7 +71,7 @@ def test_psnr_reckons_with_an_outage_that_was_not_seen() -> None:
     row = sent(Outage(), "rayleigh", 40.0, realisations=10).table.iloc[0]
     assert row["failed"] == 0
     assert row["psnr_db_low"] < row["psnr_db"] - 3
-    assert row["psnr_db_high"] == pytest.approx(row["psnr_db"])
+    assert row["psnr_db"] <= row["psnr_db_high"] < row["psnr_db"] + 1
 
 
 def test_few_transmissions_that_may_fade_have_none() -> None:
@@ -100,7 +100,7 @@ def test_in_noise_alone_blocks_are_by_themselves() -> None:
 def test_what_shares_a_fade_follows_from_what_a_channel_says() -> None:
     shared = {
         "awgn": False, "rayleigh:coherence=fast": False, "rayleigh": True, "rayleigh:coherence=16": True,
-        "rayleigh:coherence=fast,doppler=0.001": True, "awgn+cfo": True, "tdl-c:ds=100ns": True,
+        "rayleigh:coherence=fast,doppler=0.001": True, "awgn+rapp:ibo=6": True, "tdl-c:ds=100ns": True,
     }  # fmt: skip
     for spec, expected in shared.items():
         assert shares_fade(channel(spec).labels) is expected, spec  # type: ignore[attr-defined]
