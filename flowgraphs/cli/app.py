@@ -312,8 +312,17 @@ def figure(
     """Draw a figure of a study or a comparison for an IEEE paper: a column wide, or two, fonts embedded."""
     from semlink.flowgraphs.cli.studies import run_figure
 
-    chosen = {"codecs": codec or [], "channels": channel or [], "columns": columns, "ebno": ebno}
-    run_figure(results, out, quantity=quantity, over=over, labels=label or [], **chosen)
+    run_figure(
+        results,
+        out,
+        quantity=quantity,
+        over=over,
+        labels=label or [],
+        codecs=codec or [],
+        channels=channel or [],
+        columns=columns,
+        ebno=ebno,
+    )
 
 
 app.command()(train)

@@ -51,8 +51,10 @@ class Account:
             block_errors: the block error rate: no more bits than blocks are wrong.
         """
         spent = {f"uses_{purpose}": self.uses[purpose] / max(1, self.images) for purpose in (*PURPOSES, "other")}
-        (modulation, k, n), _ = (self.coding.most_common(1) or [(("", math.nan, math.nan), 0)])[0]
-        return {**spent, "modulation": modulation, "k": k, "n": n, **self._bit_errors(fades, block_errors)}
+        coding = dict(zip(CODING, ("", math.nan, math.nan), strict=True))
+        for most, _ in self.coding.most_common(1):
+            coding = dict(zip(CODING, most, strict=True))
+        return {**spent, **coding, **self._bit_errors(fades, block_errors)}
 
     def _bit_errors(self, fades: bool, block_errors: Estimate) -> dict[str, float]:
         if not self.counts:

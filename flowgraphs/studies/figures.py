@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from semlink.flowgraphs.comparison import COLOURS, MARKERS, as_fraction
 from semlink.phy.documents import written_whole
@@ -177,9 +178,10 @@ def _add_ebno(axes: Axes, rows: pd.DataFrame, over: str, codec: str) -> None:
         said = "its Eb/N0 does not rise with Es/N0, as of a link that sends more bits at a better one"
         raise ValueError(f"Eb/N0 of {codec}: {said}; draw over ebno_db instead")
 
-    def along(x: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    def along(x: ArrayLike, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Between points linear; beyond them a decibel is a decibel."""
-        return np.asarray(np.interp(x, one, other) + np.minimum(x - one[0], 0) + np.maximum(x - one[-1], 0))
+        at = np.asarray(x)
+        return np.asarray(np.interp(at, one, other) + np.minimum(at - one[0], 0) + np.maximum(at - one[-1], 0))
 
     top = axes.secondary_xaxis("top", functions=(lambda x: along(x, esno, ebno), lambda x: along(x, ebno, esno)))
     top.set_xlabel(f"Eb/N0 (dB) of {codec}")

@@ -253,8 +253,8 @@ def _cell(name: str, row: Mapping[str, Any]) -> str:
     if name == "asked_ratio":
         return _ratio(value)
     if name == "outage":
-        low, high = ends_of(row, name)
-        return f"{row['failed']} of {row['images'] * row['realisations']} [{low:.3f}, {high:.3f}]"
+        least, most = ends_of(row, name)
+        return f"{row['failed']} of {row['images'] * row['realisations']} [{least:.3f}, {most:.3f}]"
     if name in ("images", "realisations"):
         return f"{value:d}"
     if name in ("k", "n", *LEDGER):

@@ -89,9 +89,8 @@ class Stop:
         seen may make no more of a difference. Where images arrive or are lost and none did the other, noise leaves no
         interval, and what was not seen decides. `lost`: mean squared error of an image of which nothing arrives.
         """
-        sent, failed = row["images"] * row["realisations"], row["failed"]
         width = (row["psnr_db_high"] - row["psnr_db_low"]) / 2
-        if isnan(width) and row.get("blocks") and failed in (0, sent):
+        if isnan(width) and row.get("blocks") and row["failed"] in (0, row["images"] * row["realisations"]):
             width = 0.0  # of what was seen nothing varies
         enough = row["images"] * max(1, row["realisations"] - 1) >= FEW
         narrow = self.psnr_ci_db > 0 and enough and width <= self.psnr_ci_db  # never of an unknown (NaN) interval

@@ -50,7 +50,9 @@ def shared_error_rate(
     if 0 < wrong < count and clusters > 1:
         spread = float(np.square(residuals).sum() + residuals[worst] ** 2)
         variance = spread * clusters / (clusters - 1) / count**2
-        independent = min(max(rate * (1 - rate) / variance, clusters), count)
+        few = special.stdtrit(clusters - 1, 0.5 + confidence / 2) / special.ndtri(0.5 + confidence / 2)
+        alike = rate * (1 - rate) / variance / few**2 if variance else math.inf
+        independent = float(min(max(alike, clusters), count))
     low, high = _beta_ends(rate, independent, confidence)
     return Rate(rate, low, high, wrong, count)
 

@@ -104,7 +104,7 @@ def test_what_was_not_asked_for_or_is_too_small_is_empty() -> None:
     silent = compare(images, codecs(), AWGN(), [10.0])
     assert silent.table[COLUMNS].isna().all(axis=None)
     assert not silent.metrics
-    asked = compare(images, codecs(), AWGN(), [10.0], metrics=["st-lpips"]).table
+    asked = compare(images, codecs(), AWGN(), [10.0], realisations=2, metrics=["st-lpips"]).table
     assert np.isfinite(asked[COLUMNS[:3]]).all(axis=None)
     assert asked[COLUMNS[3:]].isna().all(axis=None)
     thin = compare({**images, "thin": image(2)[..., :20]}, codecs(), AWGN(), [10.0], metrics=["st-lpips"]).table
