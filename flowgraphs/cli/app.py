@@ -270,12 +270,9 @@ def report(
     ] = False,
 ) -> None:
     """Write a report of a study or a comparison as one HTML file: curves, a slider through what was received, table."""
-    from semlink.flowgraphs.cli.studies import run_latex, run_report
+    from semlink.flowgraphs.cli.studies import run_report
 
-    if latex:
-        run_latex(results)
-    else:
-        run_report(results, out)
+    run_report(results, out, as_latex=latex)
 
 
 @app.command()

@@ -105,22 +105,16 @@ def parse_resources(texts: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def run_report(results: Path, out: Path) -> None:
-    """Write the report of a results folder or a comparison.
+def run_report(results: Path, out: Path, *, as_latex: bool = False) -> None:
+    """Write the report of a results folder or a comparison, or print its table for a paper.
 
     Raises:
         ValueError: neither of the two, or one without a point.
         OSError: it cannot be written.
     """
-    print(f"written: {write_report(results, out)}")
-
-
-def run_latex(results: Path) -> None:
-    """Print the table of a results folder or a comparison for a paper.
-
-    Raises:
-        ValueError: neither of the two, or one without a point.
-    """
+    if not as_latex:
+        print(f"written: {write_report(results, out)}")
+        return
     shown = read_shown(results)
     if shown.table.empty:
         raise ValueError(f"results {results}: no point is finished; run the sweep first")
