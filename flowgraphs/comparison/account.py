@@ -51,7 +51,7 @@ class Account:
             block_errors: the block error rate: no more bits than blocks are wrong.
         """
         spent = {f"uses_{purpose}": self.uses[purpose] / max(1, self.images) for purpose in (*PURPOSES, "other")}
-        coding = dict(zip(CODING, ("", math.nan, math.nan), strict=True))
+        coding: dict[str, float | int | str] = dict(zip(CODING, ("", math.nan, math.nan), strict=True))
         for most, _ in self.coding.most_common(1):
             coding = dict(zip(CODING, most, strict=True))
         return {**spent, **coding, **self._bit_errors(fades, block_errors)}
