@@ -68,6 +68,12 @@ class Plan:
         return sum(self.counts)
 
     @property
+    def block_size(self) -> tuple[int, int]:
+        """(k, n) of the largest code block: information bits, CRC included, and coded bits."""
+        k, symbols = max(self.sizes)
+        return k, symbols * self.mcs.bits_per_symbol
+
+    @property
     def symbols(self) -> int:
         """Channel uses of all blocks."""
         return sum(count * symbols for count, (_, symbols) in zip(self.counts, self.sizes, strict=True))

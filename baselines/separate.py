@@ -17,6 +17,7 @@ from semlink.baselines.blocks import Plan, channel_decode, channel_encode, check
 from semlink.baselines.budget import too_small, what_would_fit
 from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
 from semlink.baselines.sources import Pixels, Shape, SourceCoder, code_images, find_source, grey_image
+from semlink.phy.bits import Decisions, Words
 from semlink.phy.constellation import QAM
 from semlink.phy.fec import descramble_llr, scramble
 from semlink.phy.link import Channel, Decoded, Frame, Received, Sounding, Spatial, channel_uses
@@ -265,6 +266,7 @@ class _Sent:
     source_bits: Int[Tensor, " b"]
     unfit: str | None
     overhead: Mapping[str, int]  # bytes of what the source coder hands out, by purpose
+    words: Words
 
     def to_frame(self, device: torch.device, notes: dict[str, str], header: Sequence[int] | None = None) -> Frame:
         info, crc_bits, coded = (
@@ -286,7 +288,14 @@ class _Sent:
         uses = {"payload": self.symbols.shape[1]}
         modes = [str(plan.mcs) for plan in self.plans]
         return Frame(
-            self.symbols.to(device), uses, power="constellation", notes=notes, header=header, bits=bits, modes=modes
+            self.symbols.to(device),
+            uses,
+            power="constellation",
+            notes=notes,
+            header=header,
+            bits=bits,
+            modes=modes,
+            words=self.words,
         )
 
 
@@ -294,14 +303,21 @@ def _modulate(pixels: UInt8[np.ndarray, "b h w c"], plans: Sequence[Plan], sourc
     """Source coding, channel coding and mapping of each image by its plan."""
     symbols = torch.empty(len(pixels), plans[0].symbols, dtype=torch.complex64)
     source_bits, unfit = torch.empty(len(pixels), dtype=torch.int64), None
+    information: dict[int, Tensor] = {}  # by row
+    coded: dict[int, Tensor] = {}
     for plan, rows in _by_plan(plans):
         codings = [coding.data for coding in code_images(source, list(pixels[rows]), plan.payload_bytes)]
         bits = torch.from_numpy(np.stack([_to_bits(coding, plan.info_bits) for coding in codings]))
-        symbols[rows] = QAM(plan.mcs.order).map(scramble(channel_encode(bits, plan), C_INIT))
+        sent = scramble(channel_encode(bits, plan), C_INIT)
+        symbols[rows] = QAM(plan.mcs.order).map(sent)
+        information |= dict(zip(rows, bits.bool(), strict=True))
+        coded |= dict(zip(rows, sent.bool(), strict=True))
         source_bits[rows] = torch.tensor([8 * len(coding) for coding in codings])
         if b"" in codings:
             unfit = unfit or what_would_fit(source, pixels[rows[codings.index(b"")]], plan)
-    return _Sent(symbols, plans, source_bits, unfit, getattr(source, "overhead", {}))
+    count = range(len(pixels))
+    words = Words([information[i] for i in count], [coded[i] for i in count], [plan.block_size for plan in plans])
+    return _Sent(symbols, plans, source_bits, unfit, getattr(source, "overhead", {}), words)
 
 
 def _llr(received: Received, rows: list[int], order: int) -> Float[Tensor, "b n_bits"]:
@@ -319,9 +335,13 @@ def _demodulate(received: Received, plans: Sequence[Plan], source: SourceCoder, 
     _check_symbols(received, plans[0].symbols, shape, ratio)
     images = torch.empty(len(plans), *shape)
     failed, errors = torch.zeros(len(plans), dtype=torch.bool), torch.zeros(len(plans), dtype=torch.int64)
+    information: dict[int, Tensor] = {}  # by row
+    coded: dict[int, Tensor] = {}
     for plan, rows in _by_plan(plans):
         llr = _llr(received, rows, plan.mcs.order)
         bits, ok = channel_decode(descramble_llr(llr, C_INIT).cpu(), plan)
+        information |= dict(zip(rows, bits.bool(), strict=True))
+        coded |= dict(zip(rows, (llr < 0).cpu(), strict=True))
         data = np.packbits(bits.to(torch.uint8).numpy(), axis=1)
         arrived = ok.cumprod(dim=1).sum(dim=1).tolist()  # blocks before the first that failed
         pairs = zip(data, map(plan.bits_of, arrived), strict=True)
@@ -332,7 +352,9 @@ def _demodulate(received: Received, plans: Sequence[Plan], source: SourceCoder, 
         errors[rows] = (~ok).sum(dim=1)
     blocks = torch.tensor([plan.blocks for plan in plans])
     device = received.symbols.device
-    return Decoded(images.to(device), failed.to(device), errors.to(device), blocks.to(device))
+    count = range(len(plans))
+    decisions = Decisions([information[i] for i in count], [coded[i] for i in count])
+    return Decoded(images.to(device), failed.to(device), errors.to(device), blocks.to(device), decisions)
 
 
 def _by_plan(plans: Sequence[Plan]) -> list[tuple[Plan, list[int]]]:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
+from semlink.phy.bits import BitErrors, Decisions, Words, count_bit_errors
 from semlink.phy.papr import papr_db
 
 Rng = torch.Generator | Sequence[torch.Generator]
@@ -42,6 +43,7 @@ class Frame:
         bits: bits of each image by purpose, (b,): for a digital codec "source", "padding", "crc" and "parity" add up
             to the coded bits that the symbols carry, and "header" counts what the header costs beside them.
         modes: the transmission mode of each image, such as its modulation and coding; empty for a codec without any.
+        words: the bits themselves, for counting errors; None where there are none. No receiver is shown them.
     """
 
     symbols: Complex[Tensor, "b n"]
@@ -51,6 +53,7 @@ class Frame:
     header: Sequence[object] | None = None
     bits: Mapping[str, Int[Tensor, " b"]] = field(default_factory=dict)
     modes: Sequence[str] = ()
+    words: Words | None = None
 
 
 ERASED = 1e9
@@ -134,12 +137,14 @@ class Decoded(NamedTuple):
         failed: which images are a fallback, wholly or in part, (b,); None means none.
         block_errors: code blocks in error of each image, (b,); None for a codec without code blocks.
         blocks: code blocks of each image, (b,), or of every one.
+        bits: what was decided of `Frame.words`; None for a receiver that does not tell.
     """
 
     image: Float[Tensor, "b ..."]
     failed: Bool[Tensor, " b"] | None = None
     block_errors: Int[Tensor, " b"] | None = None
     blocks: Int[Tensor, " b"] | int = 0
+    bits: Decisions | None = None
 
 
 Sounding = Callable[[Complex[Tensor, "b n"]], Received]
@@ -207,6 +212,8 @@ class Transmission:
         bits: bits of each image by purpose, (b,); see `Frame`.
         modes: the transmission mode of each image; empty for a codec without any.
         papr_db: peak over mean power of each image's symbols in dB, (b,), as the codec handed them out.
+        bit_errors: before and after decoding; None where codec or receiver tell no bits.
+        block_sizes: (k, n) of each image's code blocks, as `Words` has them; empty for a codec without any.
     """
 
     image: Float[Tensor, "b ..."]
@@ -220,6 +227,8 @@ class Transmission:
     bits: Mapping[str, Int[Tensor, " b"]] = field(default_factory=dict)
     modes: Sequence[str] = ()
     papr_db: Float[Tensor, " b"] | None = None
+    bit_errors: BitErrors | None = None
+    block_sizes: Sequence[tuple[int, int]] = ()
 
     @property
     def ledger(self) -> dict[str, int | str]:
@@ -301,6 +310,8 @@ class Link:
             bits=dict(frame.bits),
             modes=tuple(frame.modes),
             papr_db=papr_db(frame.symbols.detach()),
+            bit_errors=count_bit_errors(frame.words, decoded.bits),
+            block_sizes=() if frame.words is None else frame.words.block_sizes,
         )
 
     def _encode(self, image: Float[Tensor, "b c h w"], n0: float, rng: Rng) -> Frame:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.table import Table
@@ -18,14 +19,22 @@ from semlink.baselines.bler import Curve, Key, read_points, write_points
 from semlink.baselines.capacity import esno_db_for
 from semlink.baselines.mcs import NR_SCHEMES, parse_mcs
 from semlink.baselines.waterfall import ITERATIONS, Point, block_sizes, code_of, measure_curve
-from semlink.flowgraphs.comparison import make_console, progress_bar
+from semlink.flowgraphs.comparison import escaped, latex_table, make_console, progress_bar, rate_cell
 from semlink.phy.metrics import error_rate
 from semlink.phy.parallel import cores
 
 TARGET = 1e-2
 
 
-def run_bler(*, schemes: Sequence[str], sizes: Sequence[int], seed: int, out: Path | None, as_json: bool) -> None:
+def run_bler(
+    *,
+    schemes: Sequence[str],
+    sizes: Sequence[int],
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+    as_latex: bool = False,
+) -> None:
     """`semlink bench bler`: with `out`, measure what that file lacks; without, tell what is stored.
 
     Raises:
@@ -39,7 +48,9 @@ def run_bler(*, schemes: Sequence[str], sizes: Sequence[int], seed: int, out: Pa
         raise ValueError(f"--k {', '.join(map(str, sizes))}: stored are {', '.join(map(str, stored))}")
     points = dict(bler.stored_points()) if out is None else _measured(keys, seed, out)
     rows = [_row(key, points[key]) for key in keys if key in points]
-    if as_json:
+    if as_latex:
+        print(bler_table(rows), end="")
+    elif as_json:
         print(json.dumps(rows, indent=2))
     else:
         _print(rows)
@@ -106,6 +117,18 @@ def _point(point: Point) -> dict[str, float | int]:
     interval = error_rate(point.errors, point.blocks)
     rate = {"bler": interval.value, "bler_low": interval.low, "bler_high": interval.high}
     return {"esno_db": point.esno_db, "errors": point.errors, "blocks": point.blocks, **rate}
+
+
+def bler_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Every measured point for a paper: a row each, with the block sizes, errors of how many, and the rate."""
+    head = ("Scheme", "$k$", "$n$", "$E_s/N_0$ (dB)", "Errors", "Blocks", "BLER")
+    cells = [
+        (escaped(row["scheme"]), f"{row['k']}", f"{row['n']}", f"{one['esno_db']:.2f}".replace("-", "$-$"),
+         f"{one['errors']}", f"{one['blocks']}", rate_cell(one["bler"], one["bler_high"]))
+        for row in rows
+        for one in row["points"]
+    ]  # fmt: skip
+    return latex_table(head, cells, said=f"block error rates on AWGN, {ITERATIONS} layered iterations")
 
 
 def _print(rows: Sequence[dict[str, object]]) -> None:

@@ -162,6 +162,9 @@ def compare(
         ),
     ] = Path("out"),
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")] = False,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Print a table for a paper instead: LaTeX, with booktabs.")
+    ] = False,
 ) -> int:
     """Send images with several codecs over one channel: a table, curves and the received pictures.
 
@@ -188,6 +191,7 @@ def compare(
         seed=seed,
         out=out,
         as_json=json,
+        as_latex=latex,
     )
 
 
@@ -261,11 +265,14 @@ def sweep(
 def report(
     results: Annotated[Path, typer.Argument(help="Folder of `semlink sweep` or `semlink compare`.")],
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Print the table for a paper instead: LaTeX, with booktabs.")
+    ] = False,
 ) -> None:
     """Write a report of a study or a comparison as one HTML file: curves, a slider through what was received, table."""
     from semlink.flowgraphs.cli.studies import run_report
 
-    run_report(results, out)
+    run_report(results, out, as_latex=latex)
 
 
 @app.command()
@@ -273,18 +280,46 @@ def figure(
     results: Annotated[Path, typer.Argument(help="Folder of `semlink sweep` or `semlink compare`.")],
     out: Annotated[Path, typer.Option(help="The figure: .png, .pdf or .svg.")],
     quantity: Annotated[
-        str, typer.Option(help="psnr_db, accuracy, top5, psnr_mean_db, ssim, ms_ssim, st_lpips, lpips, bler or outage.")
+        str,
+        typer.Option(
+            help="psnr_db, accuracy, top5, psnr_mean_db, ssim, ms_ssim, st_lpips, lpips, bler, outage, ber_before or "
+            "ber_after (decoding)."
+        ),
     ] = "psnr_db",
     over: Annotated[str, typer.Option(help="esno_db, ebno_db (of digital codecs) or ratio.")] = "esno_db",
+    codec: Annotated[
+        list[str] | None, typer.Option(help="One to be drawn. May be repeated.", show_default="all")
+    ] = None,
+    channel: Annotated[
+        list[str] | None, typer.Option(help="One to be drawn, a panel each. May be repeated.", show_default="all")
+    ] = None,
+    columns: Annotated[
+        int | None,
+        typer.Option(min=1, max=6, help="Panels side by side.", show_default="1 of up to two, 2 of up to six, else 3"),
+    ] = None,
+    ebno: Annotated[
+        str | None,
+        typer.Option(help="A digital codec whose Eb/N0 is a second axis, on top.", show_default="none"),
+    ] = None,
     label: Annotated[
         list[str] | None,
         typer.Option(help="CODEC=TEXT: what its curve is called. May be repeated.", show_default="the codecs' names"),
     ] = None,
 ) -> None:
-    """Draw a figure of a study or a comparison for a column of an IEEE paper: 3.5 inches wide, fonts embedded."""
+    """Draw a figure of a study or a comparison for an IEEE paper: a column wide, or two, fonts embedded."""
     from semlink.flowgraphs.cli.studies import run_figure
 
-    run_figure(results, out, quantity=quantity, over=over, labels=label or [])
+    run_figure(
+        results,
+        out,
+        quantity=quantity,
+        over=over,
+        labels=label or [],
+        codecs=codec or [],
+        channels=channel or [],
+        columns=columns,
+        ebno=ebno,
+    )
 
 
 app.command()(train)

@@ -291,11 +291,14 @@ def bler(
         typer.Option(help="CSV to measure into, what it lacks alone: hours.", show_default="none: tell what is stored"),
     ] = None,
     json: AsJson = False,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Print every point for a paper: LaTeX, with booktabs.")
+    ] = False,
 ) -> None:
     """Block error rates of 5G LDPC and QAM on AWGN, and the gap of every scheme to constrained capacity."""
     from semlink.flowgraphs.bench import run_bler
 
-    run_bler(schemes=scheme or [], sizes=k or [], seed=seed, out=out, as_json=json)
+    run_bler(schemes=scheme or [], sizes=k or [], seed=seed, out=out, as_json=json, as_latex=latex)
 
 
 @app.command("prompts")

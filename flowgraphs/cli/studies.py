@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import typer
 from rich.console import Console
 
-from semlink.flowgraphs.comparison import make_console
+from semlink.flowgraphs.comparison import make_console, results_table
 from semlink.flowgraphs.specs import parse_labels, with_eavesdropper
 from semlink.flowgraphs.studies import (
     Study,
@@ -104,27 +105,59 @@ def parse_resources(texts: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def run_report(results: Path, out: Path) -> None:
-    """Write the report of a results folder or a comparison.
+def run_report(results: Path, out: Path, *, as_latex: bool = False) -> None:
+    """Write the report of a results folder or a comparison, or print its table for a paper.
 
     Raises:
         ValueError: neither of the two, or one without a point.
         OSError: it cannot be written.
     """
-    print(f"written: {write_report(results, out)}")
+    if not as_latex:
+        print(f"written: {write_report(results, out)}")
+        return
+    shown = read_shown(results)
+    if shown.table.empty:
+        raise ValueError(f"results {results}: no point is finished; run the sweep first")
+    print(results_table(shown.table, said=f"{shown.study.name}: {', '.join(shown.study.images)}"), end="")
 
 
-def run_figure(results: Path, out: Path, *, quantity: str, over: str, labels: Sequence[str] = ()) -> None:
+def run_figure(
+    results: Path,
+    out: Path,
+    *,
+    quantity: str,
+    over: str,
+    labels: Sequence[str] = (),
+    codecs: Sequence[str] = (),
+    channels: Sequence[str] = (),
+    columns: int | None = None,
+    ebno: str | None = None,
+) -> None:
     """Draw a figure of a results folder or a comparison.
 
     Raises:
-        ValueError: neither of the two, an ending, quantity, axis or label that is refused.
+        ValueError: neither of the two, an ending, quantity, axis, codec, channel or label that is refused.
         OSError: it cannot be written.
     """
     table = read_shown(results).table
+    for option, column, chosen in (("--channel", "spec", channels), ("--codec", "codec", codecs)):
+        table = _chosen(table, option, column, chosen)
     shown_as = parse_labels(labels, list(dict.fromkeys(table["codec"])))
+    if ebno is not None and ebno not in set(table["codec"]):
+        raise ValueError(f"--ebno {ebno} must be one of the codecs drawn: {', '.join(dict.fromkeys(table['codec']))}")
     table = table.assign(codec=table["codec"].replace(shown_as))
-    print(f"written: {save_figure(plot_quantity(table, quantity, over=over, ieee=True), out)}")
+    ebno_of = None if ebno is None else shown_as.get(ebno, ebno)
+    figure = plot_quantity(table, quantity, over=over, ieee=True, columns=columns, ebno_of=ebno_of)
+    print(f"written: {save_figure(figure, out)}")
+
+
+def _chosen(table: pd.DataFrame, option: str, column: str, chosen: Sequence[str]) -> pd.DataFrame:
+    """The rows of what was chosen, in its order; all of them where nothing was."""
+    known = list(dict.fromkeys(table[column]))
+    if unknown := [one for one in chosen if one not in known]:
+        raise ValueError(f"{option} {unknown[0]} must be one of the results: {', '.join(known)}")
+    parts = [table[table[column] == one] for one in dict.fromkeys(chosen)]
+    return pd.concat(parts, ignore_index=True) if parts else table
 
 
 def _ask(study: Study, workers: int | None, console: Console) -> None:

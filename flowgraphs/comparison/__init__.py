@@ -1,8 +1,10 @@
 """The same images through several codecs over one channel: the comparison, its report, margins and checks."""
 
+from semlink.flowgraphs.comparison.account import LEDGER
 from semlink.flowgraphs.comparison.accuracy import Score, check_classes, is_logits, labels_of
 from semlink.flowgraphs.comparison.card_figures import count_figures, installed_metrics, measure_figures, named
 from semlink.flowgraphs.comparison.check import Finding, check_channel, check_codec
+from semlink.flowgraphs.comparison.cliff import Cliff, find_cliff
 from semlink.flowgraphs.comparison.comparison import (
     BATCH_PIXELS,
     COLUMNS,
@@ -13,13 +15,14 @@ from semlink.flowgraphs.comparison.comparison import (
     column_of,
     compare,
     conditions_of,
-    find_cliff,
+    fades,
     pixels,
     usual_realisations,
 )
 from semlink.flowgraphs.comparison.frames import Frames, frame_key, try_codecs
 from semlink.flowgraphs.comparison.gsc import claim_table, contestants, default_gsc, judge
 from semlink.flowgraphs.comparison.gsc_users import judge_users, measure_users, run_gsc, users_curves
+from semlink.flowgraphs.comparison.latex import escaped, latex_table, rate_cell, results_table
 from semlink.flowgraphs.comparison.margins import psnr_margin
 from semlink.flowgraphs.comparison.memory import check_fitting, fitting, worker_bytes
 from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS, as_fraction, draw_curves, write_image
@@ -42,10 +45,12 @@ __all__ = [
     "BRIGHTNESS",
     "COLOURS",
     "COLUMNS",
+    "LEDGER",
     "MARGINS",
     "MARKERS",
     "RECORD",
     "Attack",
+    "Cliff",
     "Comparison",
     "Finding",
     "Frames",
@@ -69,6 +74,8 @@ __all__ = [
     "describe",
     "digest_of",
     "draw_curves",
+    "escaped",
+    "fades",
     "find_cliff",
     "fitting",
     "frame_key",
@@ -78,6 +85,7 @@ __all__ = [
     "judge_users",
     "known_plaintext",
     "labels_of",
+    "latex_table",
     "make_console",
     "margin_table",
     "measure_figures",
@@ -89,7 +97,9 @@ __all__ = [
     "progress_bar",
     "psnr_cell",
     "psnr_margin",
+    "rate_cell",
     "receiver_margins",
+    "results_table",
     "run_compare",
     "run_gsc",
     "sent_file",

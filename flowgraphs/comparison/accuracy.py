@@ -44,8 +44,9 @@ class Score:
     def columns(self) -> dict[str, float]:
         """Accuracy and top-5 as shares with their exact binomial 95 % intervals (Clopper and Pearson); NaN for none.
 
-        Of several realisations each is a trial. For these very images the interval is then on the safe side: outcomes
-        whose chances differ vary less than those of one coin (Hoeffding 1956).
+        Each transmission meets a fade of its own, and is a trial, of several realisations each. For these very images
+        the interval is then on the safe side: outcomes whose chances differ vary less than those of one coin
+        (Hoeffding 1956). What it would be of other images, several realisations of few tell less of.
         """
         top5 = self.among_five if self.classes >= TOP5_CLASSES else None
         right = self.right if self.sent else None

@@ -15,8 +15,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from semlink.flowgraphs.comparison.account import BIT_ERRORS, CODING, LEDGER, Account
 from semlink.flowgraphs.comparison.accuracy import Labelled, Score, check_classes, is_logits, labels_of, score
 from semlink.flowgraphs.comparison.frames import Frames, frame_key
+from semlink.flowgraphs.comparison.intervals import UNKNOWN, Luck, shares_fade
 from semlink.flowgraphs.comparison.memory import batch_bytes, fitting
 from semlink.phy import metrics
 from semlink.phy.link import Channel, Codec, Frame, InformedCodec, Link, Transmission, check_frame, check_image
@@ -37,15 +39,20 @@ SHOWN = 3  # images whose reception is kept as a picture
 
 @dataclass
 class Tally:
-    """What the transmissions of one codec at one Es/N0 add up to."""
+    """What the transmissions of one codec at one Es/N0 add up to.
 
+    `fades` is whether the blocks of a transmission share their luck (`shares_fade`), which decides the intervals.
+    """
+
+    fades: bool = True
     squared_errors: list[list[float]] = field(default_factory=list)  # by realisation, then image
     ssim: list[float] = field(default_factory=list)
     ms_ssim: list[float] = field(default_factory=list)
     perceptual: dict[str, list[list[float]]] = field(default_factory=dict)  # by metric, realisation, then image
     failed: int = 0
-    block_errors: int = 0
-    blocks: int = 0
+    block_errors: list[int] = field(default_factory=list)  # by transmission
+    blocks: list[int] = field(default_factory=list)
+    grey: list[float] = field(default_factory=list)  # squared errors of mid-grey, shown where nothing arrives
     uses: int = 0
     values: int = 0  # of the images sent, c·h·w each
     pictures: dict[str, Pixels] = field(default_factory=dict)  # received, of the first realisation
@@ -55,6 +62,7 @@ class Tally:
     modes: Counter[str] = field(default_factory=Counter)  # transmission modes, by image
     papr_db: list[float] = field(default_factory=list)
     scores: Score = field(default_factory=Score)  # of codecs that classify
+    account: Account = field(default_factory=Account)
 
     def begin_realisation(self, perceptual: Iterable[str]) -> None:
         """What is added from here on is of another realisation, with distances by these perceptual metrics."""
@@ -84,11 +92,12 @@ class Tally:
             self._add_images(sent, got.image)
         self.failed += int(got.failed.sum())
         if got.block_errors is not None and got.blocks is not None:
-            self.block_errors += int(got.block_errors.sum())
-            self.blocks += int(got.blocks.sum())
+            self.block_errors += got.block_errors.tolist()
+            self.blocks += got.blocks.tolist()
         for purpose, bits in got.bits.items():
             self.bits[purpose] = self.bits.get(purpose, 0) + int(bits.sum())
         self.modes.update(got.modes)
+        self.account.add(got)
         self.papr_db += [] if got.papr_db is None else got.papr_db.tolist()
         self.uses += sum(got.uses.values()) * len(sent)
         self.values += sent.numel()
@@ -98,6 +107,8 @@ class Tally:
 
     def _add_images(self, sent: Float[Tensor, "b c h w"], got: Float[Tensor, "b c h w"]) -> None:
         self.squared_errors[-1] += metrics.squared_error(got, sent).tolist()
+        if len(self.squared_errors) == 1:
+            self.grey += metrics.squared_error(torch.full_like(sent, 128 / 255), sent).tolist()
         side = min(sent.shape[-2:])
         self.ssim += [metrics.ssim(got, sent) if side >= metrics.SSIM_MIN_SIDE else math.nan] * len(sent)
         self.ms_ssim += [metrics.ms_ssim(got, sent) if side >= metrics.MS_SSIM_MIN_SIDE else math.nan] * len(sent)
@@ -107,44 +118,57 @@ class Tally:
         for figures in (self.squared_errors[-1], self.ssim, self.ms_ssim):
             figures += [math.nan] * images
 
-    def row(self) -> dict[str, float | int]:
+    def row(self) -> dict[str, float | int | str]:
         """The figures, by column of the table."""
         errors = np.array(self.squared_errors).T  # (images, realisations)
+        luck = Luck(self.fades, self.failed, errors.size, bool(sum(self.blocks)))
         if self.scores.sent:
-            pooled = per_image = metrics.Estimate(math.nan, math.nan, math.nan)
+            pooled = per_image = UNKNOWN
         else:
-            pooled = metrics.psnr_estimate(errors)
-            per_image = metrics.mean_estimate(np.vectorize(metrics.to_db)(errors))
-        blocks = metrics.error_rate(self.block_errors, self.blocks) if self.blocks else None
+            pooled = luck.psnr(errors, worst=float(np.mean(self.grey)))
+            per_image = luck.psnr_mean(errors, worst=float(np.mean([metrics.to_db(one) for one in self.grey])))
+        blocks = luck.block_error_rate(self.block_errors, self.blocks) if luck.coded else UNKNOWN
+        failed = metrics.error_rate(self.failed, errors.size)  # each transmission by itself, for these images
         return {
             "ratio": self.uses / self.values,
             "psnr_db": pooled.value,
             "psnr_mean_db": per_image.value,
             "ssim": float(np.mean(self.ssim)),
             "failed": self.failed,
-            "bler": blocks.value if blocks else math.nan,
+            "bler": blocks.value,
             "images": errors.shape[0],
             "realisations": errors.shape[1],
             "psnr_db_low": pooled.low,
             "psnr_db_high": pooled.high,
             "psnr_mean_db_low": per_image.low,
             "psnr_mean_db_high": per_image.high,
-            "bler_low": blocks.low if blocks else math.nan,
-            "bler_high": blocks.high if blocks else math.nan,
+            "bler_low": blocks.low,
+            "bler_high": blocks.high,
             "ms_ssim": float(np.mean(self.ms_ssim)),
             "mode": self.modes.most_common(1)[0][0] if self.modes else "",
             **self._shares(),
             "papr_db": float(np.mean(self.papr_db)) if self.papr_db else math.nan,
-            **self._distances(),
+            **self._distances(luck),
             **self.scores.columns(),
+            "failed_low": failed.low,
+            "failed_high": failed.high,
+            **self.account.columns(fades=self.fades, block_errors=blocks),
         }
 
-    def _distances(self) -> dict[str, float]:
+    def ebno_db(self, esno_db: float) -> float:
+        """Es/N0 less the information bits per channel use in dB, of a digital codec; unknown of one that sends none.
+
+        Of one that adapts, bits and uses are those that were sent at this Es/N0, the mean over its images.
+        """
+        information = sum(self.bits.get(purpose, 0) for purpose in ("source", "padding"))
+        return esno_db - 10 * math.log10(information / self.uses) if information else math.nan
+
+    def _distances(self, luck: Luck) -> dict[str, float]:
         """The means of the perceptual metrics with their intervals, unknown (NaN) where not measured."""
         columns: dict[str, float] = {}
         for name in METRICS:
             values = np.array(self.perceptual.get(name, [[math.nan]])).T  # (images, realisations)
-            mean, column = metrics.mean_estimate(values), column_of(name)
+            mean, column = luck.mean(values), column_of(name)
             columns |= {column: mean.value, f"{column}_low": mean.low, f"{column}_high": mean.high}
         return columns
 
@@ -167,6 +191,7 @@ COLUMNS = (
     "parity_share", "header_share", "spec", "papr_db",
     *(column_of(name) + end for name in METRICS for end in ("", "_low", "_high")),
     "accuracy", "accuracy_low", "accuracy_high", "top5", "top5_low", "top5_high",
+    "failed_low", "failed_high", "ebno_db", *LEDGER, *CODING, *BIT_ERRORS,
 )  # fmt: skip
 
 
@@ -273,6 +298,7 @@ def compare(
     tallies = _run_all(plan, jobs, min(workers, len(jobs)), progress)
     rows = [
         {"codec": job.name, "esno_db": job.esno_db, **conditions_of(job.codec, channel), "seed": seed, **tally.row()}
+        | {"ebno_db": tally.ebno_db(job.esno_db)}
         for job, tally in zip(jobs, tallies, strict=True)
     ]
     received = {
@@ -309,6 +335,11 @@ def conditions_of(codec: Codec | InformedCodec, channel: Channel) -> dict[str, s
     spec = getattr(channel, "labels", {"spec": type(channel).__name__})
     unlabelled = dict.fromkeys(("csi", "coherence", "equaliser"), "")
     return {"channel": name, **unlabelled, **labels, "spec": spec.get("spec", spec.get("channel", name))}
+
+
+def fades(codec: Codec | InformedCodec, channel: Channel) -> bool:
+    """Whether the blocks of a transmission of this codec share their luck: by the channel of whoever listens."""
+    return shares_fade(getattr(channel_of(codec, channel), "labels", {}))
 
 
 def _levels(name: str, given: object) -> list[float]:
@@ -363,7 +394,7 @@ class _Plan:
 
     def run(self, job: _Job) -> Tally:
         """Everything that one codec sends at one Es/N0, unless it is stopped."""
-        link, tally = link_of(job.codec, self.channel, clips=True), Tally()
+        link, tally = link_of(job.codec, self.channel, clips=True), Tally(fades(job.codec, self.channel))
         shown = set(list(self.images)[:SHOWN]) if job.esno_db in self.pictures else set()
         for realisation in range(self.realisations):
             tally.begin_realisation(self.perceptual)
@@ -436,17 +467,3 @@ def batches(images: Mapping[str, Float[Tensor, "1 c h w"]]) -> Iterator[tuple[li
         for i in range(0, len(names), count):
             part = names[i : i + count]
             yield part, torch.cat([images[name] for name in part])
-
-
-def find_cliff(rows: pd.DataFrame) -> float | None:
-    """The Es/N0 in dB above which fewer than half of one codec's transmissions fail, interpolated; None without one."""
-    rows = rows.sort_values("esno_db")
-    share = (rows["failed"] / (rows["images"] * rows["realisations"])).to_numpy()
-    levels = rows["esno_db"].to_numpy()
-    for i in reversed(range(len(share) - 1)):
-        if share[i] >= 0.5 > share[i + 1]:
-            part = (share[i] - 0.5) / (share[i] - share[i + 1])
-            return float(levels[i] + part * (levels[i + 1] - levels[i]))
-        if share[i + 1] >= 0.5:
-            return None
-    return None

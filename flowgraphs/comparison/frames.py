@@ -52,10 +52,15 @@ class Frames:
         with self._lock:
             self._under_way.pop(key, None)  # whoever waits for it has it, and finds the frame
             self._kept[key] = frame
-            self._bytes += frame.symbols.nbytes
+            self._bytes += _bytes_of(frame)
             while self._bytes > self._limit and self._kept:
                 _, dropped = self._kept.popitem(last=False)
-                self._bytes -= dropped.symbols.nbytes
+                self._bytes -= _bytes_of(dropped)
+
+
+def _bytes_of(frame: Frame) -> int:
+    words = () if frame.words is None else (*frame.words.information, *frame.words.coded)
+    return frame.symbols.nbytes + sum(one.nbytes for one in words)
 
 
 def frame_key(codec: Codec | InformedCodec, esno_db: float, what: Hashable) -> Hashable:

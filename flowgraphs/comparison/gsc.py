@@ -142,7 +142,7 @@ def judge(claim: Claim, outcome: Comparison, gsc: str) -> Verdict:
         percent = 100 * (ours / theirs - 1)
         return Verdict(claim, ours, theirs, percent, math.nan, math.nan, percent >= claim.percent)
     distances = [outcome.distances[METRIC, name, claim.esno_db] for name in (gsc, DEEPJSCC)]
-    found = change_percent(*distances)
+    found = change_percent(*distances, fades=claim.channel != "awgn")
     ours, theirs = (float(one.mean()) for one in distances)
     return Verdict(claim, ours, theirs, found.value, found.low, found.high, found.value <= claim.percent)
 

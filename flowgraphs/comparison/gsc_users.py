@@ -212,8 +212,9 @@ def _ahead(figure: str, detector: str, done: Mapping[str, Comparison], gsc: str)
 
 def _nearer(figure: str, detector: str, done: Mapping[str, Comparison], gsc: str) -> UsersVerdict:
     percent = next(one.percent for one in CLAIMS if one.figure == 5 and one.channel == PANELS[figure].channel)
+    fading = PANELS[figure].channel != "awgn"
     several, alone = (
-        change_percent(*(done[link].distances[METRIC, name, 0.0] for name in (gsc, DEEPJSCC)))
+        change_percent(*(done[link].distances[METRIC, name, 0.0] for name in (gsc, DEEPJSCC)), fades=fading)
         for link in (named(detector), ALONE)
     )
     room = percent - several.value

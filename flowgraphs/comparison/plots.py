@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from semlink.flowgraphs.comparison.comparison import Comparison, Pixels, column_of, find_cliff
+from semlink.flowgraphs.comparison.cliff import find_cliff
+from semlink.flowgraphs.comparison.comparison import Comparison, Pixels, column_of
 from semlink.flowgraphs.comparison.contact_sheet import draw_contact_sheet as draw_contact_sheet
 from semlink.flowgraphs.comparison.contact_sheet import save_png, wrapped
 from semlink.phy.documents import write_whole
@@ -108,8 +109,8 @@ def _draw_psnr(comparison: Comparison, axes: Axes) -> None:
         label += ", ∞ where no point is" if np.isinf(rows["psnr_db"]).any() else ""
         cliff = find_cliff(rows)
         if cliff is not None:
-            label += f", cliff at {cliff:.1f} dB"
-            axes.axvline(cliff, color=colour, linestyle="--", linewidth=1)
+            label += f", {cliff}"
+            axes.axvspan(*cliff, color=colour, alpha=0.1, linewidth=0)
         axes.plot(rows["esno_db"], rows["psnr_mean_db" if published else "psnr_db"], style, color=colour, label=label)
         axes.fill_between(
             rows["esno_db"], rows["psnr_db_low"], rows["psnr_db_high"], color=colour, alpha=0.2, linewidth=0

@@ -11,6 +11,7 @@ import pandas as pd
 from rich.table import Table
 
 from semlink.flowgraphs.comparison.comparison import Comparison, column_of
+from semlink.flowgraphs.comparison.intervals import shares_fade
 from semlink.flowgraphs.comparison.margins import change_percent, psnr_margin
 from semlink.flowgraphs.specs import JOINT, listened_to, split_listener
 from semlink.phy.metrics import METRICS, Estimate
@@ -78,10 +79,13 @@ def _margin(outcome: Comparison, codec: str, over: str, level: float, quantity: 
 
 
 def _estimate(outcome: Comparison, codec: str, over: str, level: float, quantity: str) -> Estimate:
+    said = outcome.table[outcome.table["codec"] == codec].iloc[0]
+    fades = shares_fade({name: str(said[name]) for name in ("channel", "coherence", "spec")})
     if quantity == PSNR:
-        return psnr_margin(outcome.errors[codec, level], outcome.errors[over, level])
+        return psnr_margin(outcome.errors[codec, level], outcome.errors[over, level], fades=fades)
     metric = next(name for name in outcome.metrics if column_of(name) == quantity)
-    return change_percent(outcome.distances[metric, codec, level], outcome.distances[metric, over, level])
+    pair = (outcome.distances[metric, name, level] for name in (codec, over))
+    return change_percent(*pair, fades=fades)
 
 
 def margin_table(found: list[Margin]) -> pd.DataFrame:

@@ -21,17 +21,20 @@ from rich.table import Table
 from semlink.baselines.capacity import shannon
 from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
 from semlink.flowgraphs.comparison import plots
+from semlink.flowgraphs.comparison.account import spent
 from semlink.flowgraphs.comparison.accuracy import check_classes
+from semlink.flowgraphs.comparison.cliff import find_cliff
 from semlink.flowgraphs.comparison.comparison import (
     CODED,
     Comparison,
     column_of,
     compare,
-    find_cliff,
     pixels,
     usual_realisations,
 )
 from semlink.flowgraphs.comparison.frames import Frames, try_codecs
+from semlink.flowgraphs.comparison.intervals import NONE_KNOWN
+from semlink.flowgraphs.comparison.latex import results_table
 from semlink.flowgraphs.comparison.plots import as_fraction
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.record import RECORD, SENT, digest_of, record, sent_file
@@ -85,6 +88,7 @@ def run_compare(
     against: str | None = None,
     labels_of_codecs: Sequence[str] = (),
     eavesdropper: str | None = None,
+    as_latex: bool = False,
 ) -> int:
     """`semlink compare`: everything is checked before anything is sent, and all files are written at the end.
 
@@ -95,6 +99,8 @@ def run_compare(
         ValueError: an option that is refused; the message names it and what is allowed.
         OSError: a folder that cannot be written.
     """
+    if as_json and as_latex:
+        raise ValueError("--json and --latex: give one of them")
     levels = parse_esno(esno)
     check_count("--realisations", realisations, 1)
     check_count("--seed", seed, 0)
@@ -143,6 +149,9 @@ def run_compare(
         (folder / RECORD).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     if as_json:
         print(json.dumps(_as_json(outcome, [str(out / name) for name in files], sampled), indent=2, allow_nan=False))
+    elif as_latex:
+        said = describe(outcome, mcs if fixed else None)
+        print(results_table(outcome.table, said=said, labels=outcome.labels), end="")
     else:
         _print_comparison(outcome, [str(out / name) for name in files if "/" not in name], sampled)
     return _tell_broken(broken, len(images))
@@ -303,19 +312,22 @@ def _print_comparison(outcome: Comparison, files: Sequence[str], sampled: Sample
         console.print(by_codec(outcome, title, partial(distance_cell, column_of(metric))))
     for margins in printed(outcome, receiver_margins(outcome)):
         console.print(margins)
+    if (np.isfinite(table["psnr_db"]) & table["psnr_db_low"].isna()).any():
+        console.print(NONE_KNOWN, soft_wrap=True)
     for codec, rows in outcome.table.groupby("codec", sort=False):
         if table["accuracy"].notna().any():
             uses = f"ratio {as_fraction(float(rows['ratio'].mean()))} of channel uses per image value"
             console.print(f"{codec}: {uses}", soft_wrap=True)
         cliff = find_cliff(rows)
         if cliff is not None:
-            said = f"{codec}: cliff at {cliff:.1f} dB: below it more than half of the images fail"
-            console.print(said, soft_wrap=True)
+            console.print(f"{codec}: {cliff}: below it more than half of the images fail", soft_wrap=True)
         if split_listener(str(codec))[1] is not None:  # of what is sent, all has been said
             continue
         if np.isfinite(rows["papr_db"]).any():
             papr = f"{codec}: peak-to-average power of the symbols {rows['papr_db'].mean():.1f} dB"
             console.print(papr, soft_wrap=True)
+        if ledger := spent(rows):
+            console.print(f"{codec}: {ledger}", soft_wrap=True)
         if np.isfinite(rows["source_share"]).any():
             console.print(f"{codec}: {_bits(rows)}", soft_wrap=True)
         for topic, notes in outcome.notes.get(str(codec), {}).items():

@@ -14,7 +14,7 @@ from semlink.flowgraphs.studies.plan import Point
 from semlink.phy.documents import parse_json, short
 
 TEXTS = ("codec", "spec", "error")
-LABELS = ("channel", "csi", "coherence", "equaliser", "mode")
+LABELS = ("channel", "csi", "coherence", "equaliser", "mode", "modulation")
 """What a channel says of itself, one of one's own too."""
 COUNTS = ("failed", "images", "realisations", "seed", "block_errors", "blocks")
 NEEDED = ("codec", "spec", "asked_ratio", "esno_db", "error", "pictures", "images", "realisations", "failed")

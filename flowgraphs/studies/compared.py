@@ -23,7 +23,7 @@ NEEDED = ("codec", "spec", "esno_db", "ratio", "psnr_db", "failed", "images", "r
 COUNTS = ("failed", "images", "realisations", "seed")
 MOST = 2.0**53
 """Of a count: beyond it a table's numbers are not whole any more."""
-_WORDS = ("codec", "channel", "csi", "coherence", "equaliser", "mode", "spec", "error", "pictures")
+_WORDS = ("codec", "channel", "csi", "coherence", "equaliser", "mode", "modulation", "spec", "error", "pictures")
 
 
 class Shown(NamedTuple):

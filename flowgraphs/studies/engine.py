@@ -23,6 +23,7 @@ from semlink.flowgraphs.comparison import (
     check_classes,
     conditions_of,
     digest_of,
+    fades,
     frame_key,
     is_logits,
     labels_of,
@@ -46,12 +47,11 @@ from semlink.phy.link import Codec, Frame, InformedCodec, Link, Transmission
 from semlink.phy.rng import contents, image_rngs
 from semlink.phy.security import channel_of, link_of
 
-EXTRA_COLUMNS = ("asked_ratio", "ebno_db", "outage", "block_errors", "blocks", "seconds", "error", "pictures")
+EXTRA_COLUMNS = ("asked_ratio", "outage", "block_errors", "blocks", "seconds", "error", "pictures")
 STUDY_COLUMNS = (*COLUMNS, *EXTRA_COLUMNS)
 """Columns of a study's table: those of `semlink compare`, and
 
 - `asked_ratio`: that of the study; `ratio` is what was spent, pilots and padding included;
-- `ebno_db`: Es/N0 less the information bits per channel use in dB, of a digital codec; a label, not a definition;
 - `outage`: share of the transmissions that failed;
 - `block_errors`, `blocks`: code blocks, of all transmissions;
 - `seconds`: what the point took;
@@ -137,7 +137,7 @@ class Engine:
         except PointError as error:
             unknown = dict.fromkeys(STUDY_COLUMNS, math.nan)
             counts = dict.fromkeys(("failed", "images", "realisations", "block_errors", "blocks"), 0)
-            said = {"mode": "", "pictures": {}, "error": str(error)}
+            said = {"mode": "", "modulation": "", "pictures": {}, "error": str(error)}
             return Outcome({**unknown, **counts, **said, **labels, "seconds": time.perf_counter() - begin})
         row |= labels | {"seconds": time.perf_counter() - begin, "error": "", "pictures": {}}
         return Outcome({name: row[name] for name in STUDY_COLUMNS}, tally.pictures)
@@ -172,8 +172,8 @@ class Engine:
         return {"codec": point.codec, "esno_db": point.esno_db, "asked_ratio": point.ratio, **labels}
 
     def _send(self, point: Point) -> tuple[Tally, dict[str, Any]]:
-        study, tally = self.study, Tally()
-        link = link_of(self.codec(point), self._channel(point.channel), clips=True)
+        study, codec, channel = self.study, self.codec(point), self._channel(point.channel)
+        link, tally = link_of(codec, channel, clips=True), Tally(fades(codec, channel))
         look, most = self.realisations(point)
         for realisation in range(most):
             tally.begin_realisation(self.metrics)
@@ -272,13 +272,12 @@ def scheme_of(codec: str) -> str:
 
 def _row(tally: Tally, point: Point) -> dict[str, Any]:
     row: dict[str, Any] = tally.row()
-    information = sum(tally.bits.get(purpose, 0) for purpose in ("source", "padding"))
     sent = row["images"] * row["realisations"]
     return row | {
-        "ebno_db": point.esno_db - 10 * math.log10(information / tally.uses) if information else math.nan,
+        "ebno_db": tally.ebno_db(point.esno_db),
         "outage": row["failed"] / sent,
-        "block_errors": tally.block_errors,
-        "blocks": tally.blocks,
+        "block_errors": sum(tally.block_errors),
+        "blocks": sum(tally.blocks),
     }
 
 

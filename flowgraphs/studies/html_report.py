@@ -18,10 +18,10 @@ import pandas as pd
 from PIL import Image
 from torch import Tensor
 
-from semlink.flowgraphs.comparison import Pixels, digest_of, pixels, sent_file
+from semlink.flowgraphs.comparison import LEDGER, Pixels, digest_of, pixels, sent_file
 from semlink.flowgraphs.specs import load_images
 from semlink.flowgraphs.studies.compared import read_shown
-from semlink.flowgraphs.studies.figures import AXES, LOGARITHMIC, QUANTITIES, bound_of
+from semlink.flowgraphs.studies.figures import AXES, LOGARITHMIC, QUANTITIES, ends_of
 from semlink.flowgraphs.studies.plan import Plan
 from semlink.phy.documents import for_json, write_whole
 from semlink.phy.pictures import read_levels
@@ -33,7 +33,8 @@ LOSSLESS_SIDE = 64
 """Pixels: larger pictures are embedded as WebP of quality 90, smaller ones losslessly."""
 _KEPT = (
     "codec", "spec", "asked_ratio", "ratio", "esno_db", "ebno_db", "psnr_db", "psnr_mean_db", "ssim", "ms_ssim",
-    "st_lpips", "lpips", "bler", "outage", "failed", "images", "realisations", "accuracy", "top5",
+    "st_lpips", "lpips", "bler", "outage", "ber_before", "ber_after", "failed", "images", "realisations", "accuracy",
+    "top5",
 )  # fmt: skip
 _COLUMNS = {
     "codec": "codec",
@@ -47,14 +48,25 @@ _COLUMNS = {
     "ms_ssim": "MS-SSIM",
     "st_lpips": "ST-LPIPS",
     "lpips": "LPIPS",
+    "ber_before": "BER before decoding",
+    "ber_after": "BER after",
     "bler": "BLER",
     "outage": "failed",
+    "modulation": "modulation",
+    "k": "k",
+    "n": "n",
     "images": "images",
     "realisations": "realisations",
+    **{name: f"{name.removeprefix('uses_')} uses" for name in LEDGER},
 }
+_EARLIER = (
+    "95 %, as an earlier version told them: PSNR by Student's t, and BLER as if blocks of one transmission did not "
+    "share its fade. On channels that fade both are too narrow; sending anew tells those that hold."
+)
 _DEFINITIONS = {
     "Es/N0": "average energy per transmitted complex symbol over N0, per image, pilots included; noise is CN(0, N0).",
-    "Eb/N0": "of a digital codec: Es/N0 less its information bits per channel use in dB. A label only.",
+    "Eb/N0": "of a digital codec: Es/N0 less its information bits per channel use in dB, those that were sent at this "
+    "Es/N0, padding included. A label only; a code that sends no bits has none.",
     "Ratio": "complex channel uses / (channels × height × width) of the image; the axis shows what was asked for. "
     "Curves at different ratios are not equals.",
     "PSNR": "on 8-bit images, from the mean squared error over all images and realisations.",
@@ -63,8 +75,14 @@ _DEFINITIONS = {
     "whose ratios differ from what was asked for, the table of `semlink sweep` has the true ones.",
     "Failed": "images of which a code block failed its CRC; what did not arrive is mid-grey. Never dropped.",
     "BLER": "code blocks in error, of all sent.",
-    "Intervals": "95 %, by Student's t over noise and fading for these images (over images with one realisation), and "
-    "exact for BLER, accuracy and top-5.",
+    "BER": "of hard decisions before decoding, and of information bits after it, padding included; k and n are bits of "
+    "a code block, CRC included, before and after the channel code.",
+    "Uses": "channel uses of an image by purpose, the mean over images; together they are the ratio times its values. "
+    "What a header or an answer takes beside them is told in the codec's notes.",
+    "Intervals": "95 %, over noise and fading for these images (over images with one realisation); accuracy, top-5 and "
+    "failed: exact. Blocks of one transmission share its fade: BLER by transmissions on channels that fade, exact in "
+    "noise alone. PSNR and distances: by Student's t where noise alone varies, else with one transmission as bad as "
+    "any put to those seen; none where none holds: of fewer than 10 that may be lost, or without any difference.",
     "Pictures": "the first realisation; larger than 64 pixels they are embedded as WebP of quality 90.",
 }
 
@@ -120,7 +138,7 @@ def _data(study: Plan, table: pd.DataFrame, folder: Path, fingerprints: Mapping[
     rows: list[dict[str, Any]] = []
     for row in table[table["error"] == ""].to_dict("records"):
         kept = {name: _plain(row[name]) for name in (*_KEPT, *ends)}
-        kept["outage_high"] = None if row["outage"] else bound_of(row, "outage")  # of what was not seen alone
+        kept["outage_low"], kept["outage_high"] = ends_of(row, "outage")
         files = json.loads(row["pictures"])
         rows.append({**kept, "pictures": {name: _embedded(folder, file) for name, file in files.items()}})
     axes = {"esno_db": AXES["esno_db"]}
@@ -206,7 +224,7 @@ def _data_uri(image: Image.Image) -> str:
 
 
 def _table(table: pd.DataFrame) -> str:
-    columns = {name: label for name, label in _COLUMNS.items() if table[name].notna().any()}
+    columns = {name: label for name, label in _COLUMNS.items() if _is_told(table[name])}
     head = "".join(f'<th scope="col">{html.escape(label)}</th>' for label in columns.values())
     body = []
     for row in table.to_dict("records"):
@@ -219,6 +237,13 @@ def _table(table: pd.DataFrame) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
+def _is_told(values: pd.Series) -> bool:
+    """Whether there is a figure of a column, or any use of a purpose."""
+    if str(values.name) in LEDGER:
+        return bool((values > 0).any())
+    return bool((values.notna() & (values != "")).any())
+
+
 def _cell(name: str, row: Mapping[str, Any]) -> str:
     value = row[name]
     if isinstance(value, str):
@@ -228,12 +253,15 @@ def _cell(name: str, row: Mapping[str, Any]) -> str:
     if name == "asked_ratio":
         return _ratio(value)
     if name == "outage":
-        return f"{row['failed']} of {row['images'] * row['realisations']}"
+        least, most = ends_of(row, name)
+        return f"{row['failed']} of {row['images'] * row['realisations']} [{least:.3f}, {most:.3f}]"
     if name in ("images", "realisations"):
         return f"{value:d}"
+    if name in ("k", "n", *LEDGER):
+        return f"{value:.6g}"
     if math.isinf(value):
         return "∞"
-    digits = {"psnr_db": ".2f", "esno_db": "g", "bler": ".3g"}.get(name, ".4f")
+    digits = {"psnr_db": ".2f", "esno_db": "g", "bler": ".3g", "ber_before": ".3g", "ber_after": ".3g"}.get(name, ".4f")
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
     interval = ""
     if low is not None and high is not None and math.isfinite(low) and math.isfinite(high):
@@ -247,8 +275,14 @@ def _definitions(table: pd.DataFrame) -> str:
         del known["ST-LPIPS, LPIPS"]
     if not table["ebno_db"].notna().any():
         del known["Eb/N0"]
+    if not table["ber_before"].notna().any():
+        del known["BER"]
+    if not _is_told(table["uses_payload"]):
+        del known["Uses"]
     if not table["accuracy"].notna().any():
         del known["Accuracy, top-5"]
+    if table["failed_high"].isna().all():
+        known["Intervals"] = _EARLIER
     entries = (f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in known.items())
     return f"<dl>{''.join(entries)}</dl>"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
+from math import isnan
 from typing import Any, NamedTuple, Self, TypeGuard, cast
 
 from semlink.flowgraphs.specs import FORM, expand, own_names, parse_esno, parse_ratio
@@ -85,9 +86,12 @@ class Stop:
 
         An interval of a few transmissions is now and then narrow by luck, and stopping there would keep just those: it
         counts from `FEW` degrees of freedom on, which are images times realisations less one, and where what was not
-        seen may make no more of a difference. `lost`: mean squared error of an image of which nothing arrives.
+        seen may make no more of a difference. Where images arrive or are lost and none did the other, noise leaves no
+        interval, and what was not seen decides. `lost`: mean squared error of an image of which nothing arrives.
         """
         width = (row["psnr_db_high"] - row["psnr_db_low"]) / 2
+        if isnan(width) and row.get("blocks") and row["failed"] in (0, row["images"] * row["realisations"]):
+            width = 0.0  # of what was seen nothing varies
         enough = row["images"] * max(1, row["realisations"] - 1) >= FEW
         narrow = self.psnr_ci_db > 0 and enough and width <= self.psnr_ci_db  # never of an unknown (NaN) interval
         narrow = narrow and unseen_db(row, lost) <= self.psnr_ci_db

@@ -1,5 +1,6 @@
 """How far an image or a word is from what was sent: PSNR, SSIM, perceptual distances, error rates, intervals."""
 
+from semlink.phy.metrics.clusters import FEW, bounded_mean, bounded_psnr, shared_error_rate
 from semlink.phy.metrics.image import (
     MS_SSIM_MIN_SIDE,
     SSIM_MIN_SIDE,
@@ -24,6 +25,7 @@ from semlink.phy.metrics.image import (
 from semlink.phy.metrics.perceptual import METRICS, MissingWeightsError, st_lpips_distances
 
 __all__ = [
+    "FEW",
     "METRICS",
     "MS_SSIM_MIN_SIDE",
     "SSIM_MIN_SIDE",
@@ -33,6 +35,8 @@ __all__ = [
     "Rate",
     "ber",
     "bler",
+    "bounded_mean",
+    "bounded_psnr",
     "error_rate",
     "lpips",
     "mean_estimate",
@@ -40,6 +44,7 @@ __all__ = [
     "psnr",
     "psnr_estimate",
     "psnr_mean",
+    "shared_error_rate",
     "squared_error",
     "ssim",
     "st_lpips",

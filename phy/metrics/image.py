@@ -243,7 +243,7 @@ def error_rate(errors: int, trials: int, *, confidence: float = 0.95) -> Rate:
     Raises:
         ValueError: no trials, more errors than trials, or a confidence that is not between 0 and 1.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     if not 0 <= errors <= trials or trials == 0:
         raise ValueError(
             f"errors={errors} of trials={trials}: there must be at least one trial and 0 ≤ errors ≤ trials"
@@ -258,14 +258,14 @@ def mean_estimate(values: Float[np.ndarray, "images realisations"], *, confidenc
     """The mean with its interval: Student's t, the degrees of freedom by Welch and Satterthwaite.
 
     With several realisations the interval is over the channel, for these very images. With one it is over images drawn
-    like these (CIFAR-10, say). It is unknown (NaN) for a single value and where a value is infinite. It takes the mean
-    for normal: of a handful of transmissions at a digital link's cliff, where one in many fails, it tells too little,
-    and the error rates with their exact intervals are the thing to look at.
+    like these (CIFAR-10, say). It is unknown (NaN) for a single value and where a value is infinite. It takes values
+    for normal, as noise alone makes the errors of a code that spreads; where a fade or a cliff makes one in many very
+    bad, `semlink.phy.metrics.bounded_mean` holds and this does not.
 
     Raises:
         ValueError: other than two axes, an empty one, or a confidence that is not between 0 and 1.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     if np.ndim(values) != 2 or not np.size(values):
         raise ValueError(f"values has shape {np.shape(values)}; it must be (images, realisations), neither of them 0")
     images, realisations = values.shape
@@ -292,9 +292,7 @@ def psnr_estimate(errors: Float[np.ndarray, "images realisations"], *, confidenc
     Raises:
         ValueError: as `mean_estimate`, or an error outside [0, 1], where no image in [0, 1] is from another.
     """
-    if np.size(errors) and not (np.min(errors) >= 0 and np.max(errors) <= 1):
-        span = f"[{np.min(errors):g}, {np.max(errors):g}]"
-        raise ValueError(f"errors spans {span}; squared errors on the scale of [0, 1] lie in [0, 1]")
+    check_errors(errors)
     mean = mean_estimate(errors, confidence=confidence)
     if mean.value == 0.0:
         return Estimate(math.inf, math.inf, math.inf)
@@ -315,6 +313,14 @@ def to_db(mean_squared_error: float) -> float:
     return math.inf if mean_squared_error == 0 else -10 * math.log10(mean_squared_error)
 
 
-def _check_confidence(confidence: float) -> None:
+def check_errors(errors: Float[np.ndarray, "images realisations"]) -> None:
+    """Raise ValueError where a squared error lies outside [0, 1]."""
+    if np.size(errors) and not (np.min(errors) >= 0 and np.max(errors) <= 1):
+        span = f"[{np.min(errors):g}, {np.max(errors):g}]"
+        raise ValueError(f"errors spans {span}; squared errors on the scale of [0, 1] lie in [0, 1]")
+
+
+def check_confidence(confidence: float) -> None:
+    """Raise ValueError unless it lies between 0 and 1."""
     if not 0 < confidence < 1:
         raise ValueError(f"confidence={confidence} must be between 0 and 1")

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from semlink.baselines.separate import SeparateCodec
-from semlink.flowgraphs.comparison import COLUMNS, compare, find_cliff
+from semlink.flowgraphs.comparison import COLUMNS, compare
 from semlink.flowgraphs.specs import parse_esno, parse_ratio
 from semlink.neural.networks import DeepJSCC
 from semlink.phy import metrics
@@ -90,7 +90,7 @@ def test_the_command_writes_table_curves_and_pictures(pictures: list[str], tmp_p
     assert digital.loc[4, "bler"] == 1
     assert digital.loc[24, "psnr_db"] > digital.loc[4, "psnr_db"] + 5
     assert printed["cliff_db"]["deepjscc"] is None
-    assert 4 < printed["cliff_db"]["jpeg-ldpc-qam"] < 24
+    assert printed["cliff_db"]["jpeg-ldpc-qam"] in ([4, 14], [4, 24], [14, 24])
     entropy_coded, whole_file = printed["notes"]["jpeg-ldpc-qam"]["source"]  # of 48×48 and of 72×72
     assert "entropy-coded" in entropy_coded
     assert "whole JPEG file" in whole_file
@@ -156,7 +156,7 @@ def test_a_row_is_what_link_and_metrics_say() -> None:
     assert row["failed"] == sum(failed)
     assert row["bler"] == pytest.approx(sum(bler) / 6)
     assert row["bler_low"] < row["bler"] < row["bler_high"]
-    assert row["psnr_db_low"] < row["psnr_db"] < row["psnr_db_high"]
+    assert math.isnan(row["psnr_db_low"])  # of six that a fade may lose no interval holds
     labels = ("rayleigh", "perfect", "block", "zf", 5)
     assert tuple(row[key] for key in ("channel", "csi", "coherence", "equaliser", "seed")) == labels
     assert set(table.pictures) == {(name, "digital", 14.0) for name in images}
@@ -177,17 +177,6 @@ def test_an_error_in_a_worker_is_raised_and_stops_the_rest() -> None:
 
     with pytest.raises(ValueError, match="broken"):
         compare({"a": image(0, 32)}, both(), Broken(), [5.0] * 20)  # type: ignore[arg-type]
-
-
-def test_the_cliff_is_where_half_fail() -> None:
-    table = pd.DataFrame({"esno_db": [0, 2, 4, 6], "failed": [10, 8, 2, 0], "images": 5, "realisations": 2})
-    assert find_cliff(table) == pytest.approx(3.0)
-    assert find_cliff(table.iloc[::-1]) == pytest.approx(3.0)
-    assert find_cliff(table.assign(failed=0)) is None
-    assert find_cliff(table.assign(failed=10)) is None
-    assert find_cliff(table.iloc[:1]) is None
-    assert find_cliff(table.assign(failed=[10, 4, 6, 0])) == pytest.approx(4 + 2 * 0.1 / 0.6)  # the last crossing
-    assert find_cliff(table.assign(failed=[10, 4, 0, 6])) is None
 
 
 def test_nothing_to_compare_is_refused() -> None:

@@ -56,7 +56,7 @@ def test_a_study_goes_on_while_no_outage_was_seen(tmp_path: Path) -> None:
     given = {**options, "channels": ["rayleigh"], "esno_db": [25], "realisations": 3, "pictures": 0}
     short = run_study(Study(**given), workers=0).iloc[0]
     assert short["failed"] == 0
-    assert short["psnr_db_low"] == short["psnr_db_high"]
+    assert short["psnr_db_low"] < short["psnr_db"] - 3 < short["psnr_db_high"]  # an outage in twelve is not excluded
     stopped = run_study(Study(**given, stop=Stop(psnr_ci_db=0.5, most=12)), workers=0).iloc[0]
     assert stopped["realisations"] == 12
 
