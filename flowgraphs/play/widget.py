@@ -1,0 +1,80 @@
+"""The same page in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+NEEDS = "Playground needs anywidget: pip install 'semlink[notebook]'; `semlink play` is the same as a page"
+
+
+def Playground(  # noqa: N802 - what a user makes is a widget, whose class is made when anywidget is there
+    images: Sequence[str] = (),
+    codecs: Sequence[str] = (),
+    *,
+    channel: str = "awgn",
+    esno: str = "-5:25:0.5",
+    ratio: str = "1/6",
+    seed: int = 0,
+) -> Any:  # noqa: ANN401 - an `anywidget.AnyWidget`
+    """The page of `semlink play` as a widget, for the last line of a notebook's cell; `.close()` ends it.
+
+    Args:
+        images: files, folders and sets beside the samples.
+        codecs: shown first; those of `semlink compare` without any.
+        channel: as --channel takes it.
+        esno: of the slider in dB, START:STOP:STEP or A,B,C.
+        ratio: as --ratio takes it.
+        seed: of noise and fading.
+
+    Raises:
+        ImportError: anywidget is not installed.
+        ValueError: an option that is refused.
+    """
+    try:
+        import anywidget
+        import traitlets
+    except ImportError:
+        raise ImportError(NEEDS) from None
+    from semlink.flowgraphs.play.opening import open_desk
+
+    class _Playground(anywidget.AnyWidget):  # type: ignore[misc]  # of a library without types
+        _esm = _file("page.js")
+        _html = traitlets.Unicode(_main(_file("page.html"))).tag(sync=True)
+        _style = traitlets.Unicode(_file("page.css")).tag(sync=True)
+
+        def close(self) -> None:
+            desk.close()
+            super().close()
+
+    desk = open_desk(images, codecs, channel=channel, esno=esno, ratio=ratio, seed=seed)
+    made = _Playground()
+    made.on_msg(lambda widget, content, buffers: widget.send(*answered(desk, content, buffers)))
+    return made
+
+
+def answered(desk: Any, content: Any, buffers: Sequence[Any]) -> tuple[dict[str, Any], list[bytes]]:  # noqa: ANN401
+    """The reply to a message of the page in a notebook: its number, and bytes or what is wrong.
+
+    Args:
+        desk: a `Desk`.
+        content: {"number", "name", "query"} of the request.
+        buffers: its body, if there is any.
+    """
+    number = content.get("number") if isinstance(content, dict) else None
+    try:
+        name, query = str(content["name"]), str(content.get("query", ""))
+        kind, body = desk.answer(name, bytes(buffers[0]) if buffers else b"", query)
+    except Exception as error:  # the page tells it, and goes on
+        return {"number": number, "wrong": str(error) or type(error).__name__}, []
+    return {"number": number, "kind": kind}, [body]
+
+
+def _file(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _main(page: str) -> str:
+    """What of the page is within its frame."""
+    return page[page.index("<main") : page.index("</main>") + len("</main>")]
