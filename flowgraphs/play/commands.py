@@ -34,7 +34,7 @@ def run_play(
             threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
         from semlink.flowgraphs.play.opening import open_desk  # PyTorch and all, seconds
 
-        with closing(open_desk(words, codecs, channel=channel, esno=esno, ratio=ratio, seed=seed)) as desk:
+        with open_desk(words, codecs, channel=channel, esno=esno, ratio=ratio, seed=seed) as desk:
             server.furnish(desk)
             try:
                 threading.Event().wait()

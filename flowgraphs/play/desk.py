@@ -78,6 +78,12 @@ class Desk:
             raise ValueError(f"request {name[:80]!r} must be one of: {', '.join(self._ways)}")
         return self._ways[name](body, query, gone)
 
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Begin nothing more."""
         self._stopped.set()
