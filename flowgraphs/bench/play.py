@@ -1,4 +1,4 @@
-"""`semlink bench play`: from the start to the page, and from the slider to new pictures, over HTTP as a browser asks."""
+"""`semlink bench play`: from the start to the page, from the slider to new pictures, over HTTP as a browser asks."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ class LocalServer:
                 one.close()
             kind = PortInUseError if error.errno == errno.EADDRINUSE else ValueError
             raise kind(f"{option} {port}: {error.strerror}") from None
-        self.port: int = self._server.effective_port
+        self.port = int(self._server.effective_port)
         self._thread = threading.Thread(target=self._server.run, name="semlink-page", daemon=True)
         self._thread.start()
 

@@ -16,9 +16,11 @@ pytest.importorskip("waitress", reason="waitress is not installed")
 
 
 def test_a_port_in_use_is_told_from_one_that_cannot_be() -> None:
-    with closing(LocalServer(lambda _: Answer("200 OK", "text/plain", b""), 0)) as server:
-        with pytest.raises(PortInUseError, match=f"--page {server.port}: Address already in use"):
-            LocalServer(lambda _: Answer("200 OK", "text/plain", b""), server.port)
+    with (
+        closing(LocalServer(lambda _: Answer("200 OK", "text/plain", b""), 0)) as server,
+        pytest.raises(PortInUseError, match=f"--page {server.port}: Address already in use"),
+    ):
+        LocalServer(lambda _: Answer("200 OK", "text/plain", b""), server.port)
     with pytest.raises(ValueError, match="--port -1 must be a port from 1 to 65535"):
         LocalServer(lambda _: Answer("200 OK", "text/plain", b""), -1, option="--port")
 
@@ -46,9 +48,11 @@ def test_what_is_sent_and_given_is_never_in_a_file(monkeypatch: pytest.MonkeyPat
     def echo(request: Request) -> Answer:
         return Answer("200 OK", "application/octet-stream", request.body)
 
-    with closing(LocalServer(echo, 0, most_bytes=1 << 23)) as server:
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/", body, timeout=30) as reply:
-            assert reply.read() == body
+    with (
+        closing(LocalServer(echo, 0, most_bytes=1 << 23)) as server,
+        urllib.request.urlopen(f"http://127.0.0.1:{server.port}/", body, timeout=30) as reply,
+    ):
+        assert reply.read() == body
     assert made == []
 
 

@@ -21,8 +21,8 @@ Ask = Callable[..., Any]
 Run = Callable[..., tuple[int, str, str]]
 SCENES = [
     ({"channel": "awgn", "seed": 0}, ["jpeg-ldpc-qam", "deepjscc", "swin"], 6.5),
-    ({"channel": "rayleigh:csi=estimated", "seed": 5}, ["jpeg-ldpc-qam:outage", "jpeg-ldpc-qam:genie", "deepjscc"], 12.0),
-    ({"channel": "awgn+rapp:ibo=3+phase-noise:linewidth=1e-5", "seed": 7, "ratio": "1/12"}, ["webp-ldpc-qam:adaptive"], 8.0),
+    ({"channel": "rayleigh:csi=estimated", "seed": 5}, ["jpeg-ldpc-qam:outage", "jpeg-ldpc-qam:genie", "deepjscc"], 12),
+    ({"channel": "awgn+rapp:ibo=3+phase-noise:linewidth=1e-5", "ratio": "1/12"}, ["webp-ldpc-qam:adaptive"], 8.0),
     ({"channel": "mimo:2x2,mmse", "seed": 2}, ["deepjscc", "deepjscc@rayleigh:esno=-3"], 4.25),
 ]  # fmt: skip
 

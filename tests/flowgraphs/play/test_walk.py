@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def test_walks_are_kept_and_begin_again() -> None:
 def test_only_one_known_gain_can_be_walked_through(fading: Any) -> None:  # noqa: ANN401
     with pytest.raises(ValueError, match="a walk is over rayleigh, rician or nakagami with no option but K or m"):
         Walks().at(fading, 0, 0.1, 0)
-    with pytest.raises(ValueError, match="doppler=0.6 must be above 0 and up to 0.5"):
+    with pytest.raises(ValueError, match=r"doppler=0\.6 must be above 0 and up to 0\.5"):
         Walks().at(Rayleigh(), 0, 0.6, 0)
 
 
@@ -95,7 +96,7 @@ def test_the_digital_link_goes_and_comes_back_and_the_neural_one_breathes(ask: A
         for codec in ("jpeg-ldpc-qam", "deepjscc")
     }
     failed = [one["failed"] for one in steps["jpeg-ldpc-qam"]]
-    changes = sum(a != b for a, b in zip(failed, failed[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(failed))
     assert changes >= 2
     here = np.array([one["here_db"] for one in steps["deepjscc"]])
     quality = np.array([one["psnr_db"] for one in steps["deepjscc"]])
