@@ -22,14 +22,16 @@ def test_it_takes_the_next_port_shows_the_page_and_ends() -> None:
         command = [sys.executable, "-m", "semlink.flowgraphs", "play", "--no-browser", "--port", str(port)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stdout is not None
-        said = process.stdout.readline()
-        assert re.fullmatch(rf"port {port} is in use; took \d+\n", said)
-        found = re.search(r"http://127\.0\.0\.1:\d+/[\w-]{32}/", process.stdout.readline())
-        assert found is not None
-        with urllib.request.urlopen(found[0], timeout=60) as reply:  # before PyTorch is there
-            assert b"<title>semlink play</title>" in reply.read()
-        process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
+        try:
+            said = process.stdout.readline()
+            assert re.fullmatch(rf"port {port} is in use; took (?!{port}\n)\d+\n", said)
+            found = re.search(r"http://127\.0\.0\.1:\d+/[\w-]{32}/", process.stdout.readline())
+            assert found is not None
+            with urllib.request.urlopen(found[0], timeout=60) as reply:  # before PyTorch is there
+                assert b"<title>semlink play</title>" in reply.read()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=60)
         assert "Traceback" not in err
 
 
