@@ -182,12 +182,14 @@ export function mount(root, ask) {
   }
   const navigatorSaysNo = () => $("said").textContent.startsWith("The server");
 
-  // The slowest first: the others find their place beside it.
+  // The slowest first, for the others find their place beside it; then the curve that has the fewest points.
   function look() {
     if (!state.about) return;
     draw();
-    const slowest = [...state.codecs].sort((a, b) => (lanes.get(b)?.last ?? 1e9) - (lanes.get(a)?.last ?? 1e9));
-    slowest.forEach(pump);
+    const about = scene(), slow = (codec) => lanes.get(codec)?.last ?? 1e9, waits = (codec) => !answers.has(keyOf(about, codec, level()));
+    const wanted = state.codecs.filter(waits).sort((a, b) => slow(b) - slow(a));
+    const filled = state.codecs.filter((codec) => !waits(codec)).sort((a, b) => curveOf(about, a).size - curveOf(about, b).size);
+    [...wanted, ...filled].forEach(pump);
   }
   function changed() {
     state.rest = performance.now();

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from typing import Any
 
 NEEDS = "Playground needs anywidget: pip install 'semlink[notebook]'; `semlink play` is the same as a page"
+WAITING = 8
+"""Requests that a widget waits for at once; what they wait for is done by as many threads as there are cores."""
 
 
 def Playground(  # noqa: N802 - what a user makes is a widget, whose class is made when anywidget is there
@@ -39,19 +42,34 @@ def Playground(  # noqa: N802 - what a user makes is a widget, whose class is ma
         raise ImportError(NEEDS) from None
     from semlink.flowgraphs.play.opening import open_desk
 
+    desk, parts = open_desk(images, codecs, channel=channel, esno=esno, ratio=ratio, seed=seed), page_parts()
+
     class _Playground(anywidget.AnyWidget):  # type: ignore[misc]  # of a library without types
-        _esm = _file("page.js")
-        _html = traitlets.Unicode(_main(_file("page.html"))).tag(sync=True)
-        _style = traitlets.Unicode(_file("page.css")).tag(sync=True)
+        _esm = parts["_esm"]
+        _html = traitlets.Unicode(parts["_html"]).tag(sync=True)
+        _style = traitlets.Unicode(parts["_style"]).tag(sync=True)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._waiting = ThreadPoolExecutor(WAITING, "semlink-playground")  # the kernel goes on meanwhile
+            self.on_msg(self._ask)
+
+        def _ask(self, _: object, content: Any, buffers: Sequence[Any]) -> None:  # noqa: ANN401
+            given = [bytes(one) for one in buffers]
+            self._waiting.submit(lambda: self.send(*answered(desk, content, given)))
+
+        def settle(self) -> None:
+            """Wait until everything that was asked is answered."""
+            self._waiting.shutdown()
+            self._waiting = ThreadPoolExecutor(WAITING, "semlink-playground")
 
         def close(self) -> None:
+            """End it."""
             desk.close()
+            self._waiting.shutdown(wait=False, cancel_futures=True)
             super().close()
 
-    desk = open_desk(images, codecs, channel=channel, esno=esno, ratio=ratio, seed=seed)
-    made = _Playground()
-    made.on_msg(lambda widget, content, buffers: widget.send(*answered(desk, content, buffers)))
-    return made
+    return _Playground()
 
 
 def answered(desk: Any, content: Any, buffers: Sequence[Any]) -> tuple[dict[str, Any], list[bytes]]:  # noqa: ANN401
@@ -71,10 +89,12 @@ def answered(desk: Any, content: Any, buffers: Sequence[Any]) -> tuple[dict[str,
     return {"number": number, "kind": kind}, [body]
 
 
+def page_parts() -> dict[str, str]:
+    """The page's script, what is within its frame, and its style, by the names that the widget has for them."""
+    page = _file("page.html")
+    body = page[page.index("<main") : page.index("</main>") + len("</main>")]
+    return {"_esm": _file("page.js"), "_html": body, "_style": _file("page.css")}
+
+
 def _file(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _main(page: str) -> str:
-    """What of the page is within its frame."""
-    return page[page.index("<main") : page.index("</main>") + len("</main>")]

@@ -69,7 +69,7 @@ def tab(browser: Any, address: str, *, refusals: bool = False, **options: Any) -
 
 
 def until(page: Any, true: str, arg: object = None) -> None:  # noqa: ANN401
-    """Wait until an expression, or a function of `arg`, is true in the page; its policy forbids Playwright's own way."""
+    """Wait until an expression or a function of `arg` is true; the page's policy forbids Playwright's own way."""
     end = time.monotonic() + 60
     while not page.evaluate(true, arg):
         assert time.monotonic() < end, true
