@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import re
 import statistics
 import subprocess
@@ -15,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from itertools import repeat
+from pathlib import Path
 from typing import Any
 
 from semlink.flowgraphs.bench.timing import Measurement, one_by_one, print_measurements
@@ -39,7 +42,7 @@ def measure_play(*, rounds: int) -> list[Measurement]:
     Args:
         rounds: through all `LEVELS`, after one in which symbols are encoded, which is told by itself.
     """
-    with _started() as (address, begun):
+    with _started() as (address, number, begun):
         _fetched(address)
         page = time.perf_counter() - begun
         about = json.loads(_fetched(f"{address}catalogue", {}))
@@ -49,7 +52,9 @@ def measure_play(*, rounds: int) -> list[Measurement]:
         slide(10.25)
         first = time.perf_counter() - begun
         anew = [1e3 * slide(level) for level in LEVELS]
+        before = _processor_s(number)
         kept = [1e3 * slide(level) for _ in one_by_one(range(rounds), named="round {}".format) for level in LEVELS]
+        spent = 1e3 * (_processor_s(number) - before) / len(kept)
     return [
         Measurement("start to page", page, "s"),
         Measurement("start to controls", live, "s"),
@@ -57,12 +62,13 @@ def measure_play(*, rounds: int) -> list[Measurement]:
         Measurement("slider to four pictures, encoded anew, median", statistics.median(anew), "ms"),
         Measurement("slider to four pictures, symbols kept, median", statistics.median(kept), "ms"),
         Measurement("slider to four pictures, symbols kept, p95", _p95(kept), "ms"),
+        Measurement("the same in processor time, mean", spent, "ms"),
     ]
 
 
 @contextmanager
-def _started() -> Iterator[tuple[str, float]]:
-    """The address of a page in a process of its own, and when that was begun."""
+def _started() -> Iterator[tuple[str, int, float]]:
+    """The address of a page in a process of its own, its number, and when it was begun."""
     begun = time.perf_counter()
     command = [sys.executable, "-m", "semlink.flowgraphs", "play", "--no-browser", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -71,7 +77,7 @@ def _started() -> Iterator[tuple[str, float]]:
         found = re.search(r"http://\S+", process.stdout.readline())
         if found is None:
             raise ValueError("semlink play did not start; what it said is above")
-        yield found[0], begun
+        yield found[0], process.pid, begun
     finally:
         process.terminate()
         process.wait(30)
@@ -91,6 +97,15 @@ def _slide(address: str, scene: dict[str, Any], codecs: Sequence[str], esno_db: 
     with ThreadPoolExecutor(len(wishes)) as pool:
         list(pool.map(_fetched, repeat(f"{address}send"), wishes))
     return time.perf_counter() - begun
+
+
+def _processor_s(number: int) -> float:
+    """Seconds of all cores that a process has had; unknown where there is no /proc."""
+    try:
+        fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return math.nan
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _p95(values: Sequence[float]) -> float:

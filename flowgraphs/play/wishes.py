@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from semlink.phy.documents import parse_json
 
@@ -138,6 +139,7 @@ class Asked:
         return value
 
 
+@lru_cache(maxsize=256)
 def names_channel(text: str) -> bool:
     """Whether a text is of a channel of the catalogue or of an installed package, and so imports no other module."""
     from semlink.flowgraphs.specs import own_names
@@ -146,6 +148,7 @@ def names_channel(text: str) -> bool:
     return text.partition("+")[0].partition(":")[0] in CHANNELS or text in own_names("channels")
 
 
+@lru_cache(maxsize=256)
 def names_codec(text: str) -> bool:
     """The same of a codec that shows pictures, receivers behind it and eavesdroppers included."""
     from semlink.flowgraphs.specs import CLASSIFY, FEATURES, own_names

@@ -18,15 +18,14 @@ from PIL import Image
 
 from semlink.flowgraphs.play.desk import Desk
 from semlink.flowgraphs.play.server import PlayServer
+from semlink.flowgraphs.play.widget import page_parts
 
 pytest.importorskip("waitress", reason="waitress is not installed")
 pytestmark = pytest.mark.slow  # a browser
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FRESH = "[...document.querySelectorAll('#gallery .frame')].every((one) => !one.classList.contains('old'))"
 LEVELS = "[...document.querySelectorAll('#gallery figure[data-esno]')].map((one) => one.dataset.esno)"
-PIXELS = """(n) => { const one = document.querySelectorAll('#gallery .frame canvas')[n];
-  const all = one.getContext('2d').getImageData(0, 0, one.width, one.height).data;
-  return all.reduce((a, b) => (a * 31 + b) % 1e9, 7) }"""
+PIXELS = "(n) => document.querySelectorAll('#gallery .frame canvas')[n].toDataURL()"
 
 
 @pytest.fixture(scope="module")
@@ -320,3 +319,39 @@ def test_a_server_that_ends_is_told(browser: Any, desk: Desk) -> None:  # noqa: 
             slide(page, 6)
             page.click("#again")
             until(page, "document.querySelector('#said').innerText.includes('does not answer')")
+
+
+def test_the_widget_of_a_notebook_is_the_same_script(browser: Any, address: str) -> None:  # noqa: ANN401
+    """With a model that stands for the notebook's line, and asks the server what the kernel would answer."""
+    page = browser.new_page(bypass_csp=True)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"{address}page.css")  # a document of this origin on which nothing is alive
+    page.evaluate(
+        """async (parts) => {
+          const { default: widget } = await import('./page.js');
+          let hear;
+          const model = {
+            get: (name) => parts[name],
+            on: (_, listener) => { hear = listener; },
+            send: async ({ number, name, query }, _, [body]) => {
+              const reply = await fetch(`${name}?${query}`, { method: 'POST', body });
+              if (!reply.ok) hear({ number, wrong: await reply.text() }, []);
+              else hear({ number, kind: '' }, [new DataView(await reply.arrayBuffer())]);
+            },
+          };
+          const el = document.body.appendChild(document.createElement('div'));
+          widget.render({ model, el });
+          window.shown = () => [...el.shadowRoot.querySelectorAll('#gallery figure[data-esno]')]
+            .map((one) => one.dataset.esno);
+          window.slide = (at) => { const one = el.shadowRoot.querySelector('#slider'); one.value = at;
+            one.dispatchEvent(new Event('input')); };
+        }""",
+        page_parts(),
+    )
+    until(page, "window.shown().join() === '10,10'")
+    page.evaluate("window.slide(3)")
+    until(page, "window.shown().join() === '3,3'")
+    page.close()
+    assert said == []
