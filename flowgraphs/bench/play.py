@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from semlink.flowgraphs.bench.timing import Measurement, one_by_one, print_measurements
+from semlink.phy.documents import for_json
 from semlink.phy.parallel import cores
 
 LEVELS = (0.0, 2.5, 5.0, 7.5, 10.0, 12.5, 15.0, 17.5)
@@ -31,7 +32,7 @@ def run_play_bench(*, rounds: int, as_json: bool) -> None:
     """Print the figures of a page that this command starts; the four codecs of `semlink compare`, 256x256 pixels."""
     found = measure_play(rounds=rounds)
     if as_json:
-        print(json.dumps([asdict(one) for one in found], indent=2))
+        print(json.dumps([for_json(asdict(one)) for one in found], indent=2))
     else:
         print_measurements(f"semlink play, {cores()} cores", found)
 

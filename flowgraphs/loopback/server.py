@@ -136,6 +136,8 @@ class LocalServer:
 
     def close(self) -> None:
         """Let go of the port."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         self._server.trigger.pull_trigger(self._end)
         self._thread.join(10)

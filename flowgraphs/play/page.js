@@ -111,6 +111,14 @@ export function mount(root, ask) {
   const level = () => levels()[Number($("slider").value)];
   const spec = () => [state.channel, ...state.stages].map(specOf).join("+");
   const scene = () => ({ picture: $("picture").value, channel: spec(), ratio: $("ratio").value.trim(), seed: Number($("seed").value) });
+  // What must be given of the channel and its stages and is not, in words.
+  function lacking() {
+    const { channels, stages } = state.about;
+    const parts = [[state.channel, channels], ...state.stages.map((one) => [one, stages])];
+    const missing = parts.flatMap(([part, entries]) => Object.entries(entries[part.name]?.options ?? {})
+      .filter(([key, option]) => option.default === null && !(key in part.values)).map(([key, option]) => `${part.name} lacks ${key}: ${option.help}`));
+    return missing.join("; ");
+  }
   const keyOf = (about, codec, esno) => JSON.stringify([about, codec, esno]);
   const curveOf = (about, codec) => {
     const key = JSON.stringify([about, codec]);
@@ -147,7 +155,7 @@ export function mount(root, ask) {
   function pump(codec) {
     const about = scene(), lane = lanes.get(codec) ?? { under: null };
     lanes.set(codec, lane);
-    if (lane.under || document.hidden || !state.pictures.has(about.picture)) return;
+    if (lane.under || document.hidden || !state.pictures.has(about.picture) || lacking()) return;
     let esno = level(), fill = false;
     if (answers.has(keyOf(about, codec, esno))) {
       if (walking || filling !== null || performance.now() - state.rest < REST_MS) return;
@@ -294,7 +302,8 @@ export function mount(root, ask) {
     const [original, ...figures] = $("gallery").children;
     if (original.shown !== sent) { original.shown = sent; paint(original.canvas, sent, {}); }
     original.caption.lastChild.textContent = `${about.picture.split("/").pop()}, ${sent.shape[1]}×${sent.shape[0]}`;
-    figures.forEach((figure, i) => drawOne(figure, best(about, state.codecs[i]), i));
+    const missing = lacking(), shown = (codec) => (missing ? { answer: { wrong: missing }, esno: level() } : best(about, codec));
+    figures.forEach((figure, i) => drawOne(figure, shown(state.codecs[i]), i));
     drawCurve(about);
   }
   function drawOne(figure, found, i) {
