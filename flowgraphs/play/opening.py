@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from semlink.flowgraphs.play.catalogue import Start
 from semlink.flowgraphs.play.desk import Desk
-from semlink.flowgraphs.play.wishes import MOST_CODECS, MOST_SEED
+from semlink.flowgraphs.play.wishes import LEVELS, MOST_CODECS, MOST_SEED
 from semlink.flowgraphs.specs import (
     DEFAULT_MCS,
     default_codecs,
@@ -16,9 +16,6 @@ from semlink.flowgraphs.specs import (
     parse_esno,
     parse_ratio,
 )
-
-LEVELS = "-5:25:0.5"
-"""Es/N0 of the slider, as --esno takes it."""
 
 
 def open_desk(

@@ -6,6 +6,7 @@ const KEPT_BYTES = 96 * 2 ** 20; // of pictures received, for the slider to find
 const REST_MS = 350; // that the slider must rest before the curve fills in
 const WALK_MS = 120; // from one picture of a walk to the next, at least
 const RECORDED = 100; // pictures of a recording at most
+const AWAY = "The server does not answer; trying again.";
 
 // What the server packs: the length of a JSON document, the document, points as floats, levels as bytes.
 function unpacked(buffer) {
@@ -99,7 +100,7 @@ export function mount(root, ask) {
   const $ = (id) => root.querySelector(`#${id}`);
   const play = root.querySelector(".play");
   const colour = (i) => getComputedStyle(play).getPropertyValue(`--c${i % 8}`).trim();
-  const state = { about: null, codecs: [], channel: null, stages: [], pictures: new Map(), word: "", rest: 0, pressed: null };
+  const state = { about: null, codecs: [], channel: null, stages: [], pictures: new Map(), word: "", rest: 0, pressed: null, x: 0.5, y: 0.5 };
   const answers = new Map(); // by scene, codec and level: what came, the latest last
   const curves = new Map(); // by scene and codec: PSNR by level
   const lanes = new Map(); // by codec: what is under way
@@ -174,10 +175,10 @@ export function mount(root, ask) {
         curveOf(about, codec).set(esno, answer.psnr_db);
         lane.last = performance.now() - under.begun;
         if (!fill) takes.push(lane.last);
-        if (navigatorSaysNo()) say("");
+        if ($("said").textContent === AWAY) say("");
       }, (error) => {
         if (error.name === "AbortError") return;
-        if (error instanceof TypeError) { say("The server does not answer; trying again.", true); lane.pause = true; return; }
+        if (error instanceof TypeError) { say(AWAY, true); lane.pause = true; return; }
         keep(keyOf(about, codec, esno), { wrong: error.message, bytes: 0 });
         curveOf(about, codec).set(esno, NaN);
       })
@@ -188,8 +189,6 @@ export function mount(root, ask) {
         look();
       });
   }
-  const navigatorSaysNo = () => $("said").textContent.startsWith("The server");
-
   // The slowest first, for the others find their place beside it; then the curve that has the fewest points.
   function look() {
     if (!state.about) return;
@@ -258,7 +257,10 @@ export function mount(root, ask) {
     };
     for (const type of ["pointerdown", "keydown"]) frame.addEventListener(type, press(true));
     for (const type of ["pointerup", "pointerleave", "keyup", "blur"]) frame.addEventListener(type, (event) => { if (state.pressed) press(false)(event); });
-    frame.addEventListener("pointermove", (event) => centre(event.offsetX / frame.clientWidth, event.offsetY / frame.clientHeight, event));
+    frame.addEventListener("pointermove", (event) => {
+      const box = frame.getBoundingClientRect();
+      centre((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+    });
     frame.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1] }[event.key];
       if (!step || Number($("zoom").value) === 1) return;
@@ -267,12 +269,7 @@ export function mount(root, ask) {
     });
     return Object.assign(figure, { frame, canvas, caption });
   }
-  function centre(x, y, event) {
-    if (event && event.target !== event.currentTarget && Number($("zoom").value) === 1) return;
-    if (event?.target instanceof HTMLCanvasElement) {
-      const box = event.currentTarget.getBoundingClientRect();
-      [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
-    }
+  function centre(x, y) {
     [state.x, state.y] = [Math.min(1, Math.max(0, x)), Math.min(1, Math.max(0, y))];
     play.style.setProperty("--x", `${100 * state.x}%`);
     play.style.setProperty("--y", `${100 * state.y}%`);

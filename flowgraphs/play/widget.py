@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from typing import Any
 
+from semlink.flowgraphs.play.wishes import LEVELS
+
 NEEDS = "Playground needs anywidget: pip install 'semlink[notebook]'; `semlink play` is the same as a page"
 WAITING = 8
 """Requests that a widget waits for at once; what they wait for is done by as many threads as there are cores."""
@@ -17,7 +19,7 @@ def Playground(  # noqa: N802 - what a user makes is a widget, whose class is ma
     codecs: Sequence[str] = (),
     *,
     channel: str = "awgn",
-    esno: str = "-5:25:0.5",
+    esno: str = LEVELS,
     ratio: str = "1/6",
     seed: int = 0,
 ) -> Any:  # noqa: ANN401 - an `anywidget.AnyWidget`

@@ -10,6 +10,8 @@ from functools import lru_cache
 
 from semlink.phy.documents import parse_json
 
+LEVELS = "-5:25:0.5"
+"""Es/N0 of the slider in dB, as --esno takes it."""
 LONGEST = 300
 """Letters of a channel's or a codec's specification."""
 MOST_CODECS = 8
