@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ LONGEST = 300
 """Letters of a channel's or a codec's specification."""
 MOST_CODECS = 8
 MOST_SEED = 2**31 - 1
+_LARGEST = 1e15  # of a number; neither NaN nor infinity is below it
 _OF_FILES = re.compile(r"[/\\]|\.safetensors|\bkey=|\benv=")
 _DIGITAL = re.compile(r"\w+-\w+-qam|\w+-capacity")
 
@@ -130,7 +130,7 @@ class Asked:
 
     def _number(self, key: str) -> float:
         value = self._found.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LARGEST:
             raise ValueError(f"{key}: must be a number")
         return float(value)
 

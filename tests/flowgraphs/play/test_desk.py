@@ -102,6 +102,8 @@ def test_an_eavesdropper_sees_with_her_own_channel(ask: Ask) -> None:
         ({"seed": -1}, "seed=-1 must be a whole number"),
         ({"seed": 0.5}, "seed=0.5 must be a whole number"),
         ({"seed": True}, "seed: must be a number"),
+        ({"seed": 10**400}, "seed: must be a number"),
+        ({"seed": float("inf")}, "seed: must be a number"),
         ({"esno_db": 400}, "esno_db=400 must be from -100 to 100"),
         ({"esno_db": "10"}, "esno_db: must be a number"),
         ({"picture": "../../etc/passwd"}, "is not kept any more"),
