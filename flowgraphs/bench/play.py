@@ -54,7 +54,8 @@ def measure_play(*, rounds: int) -> list[Measurement]:
         first = time.perf_counter() - begun
         anew = [1e3 * slide(level) for level in LEVELS]
         before = _processor_s(number)
-        kept = [1e3 * slide(level) for _ in one_by_one(range(rounds), named="round {}".format) for level in LEVELS]
+        rows = one_by_one(range(1, 1 + rounds), named="round {}".format)  # of other noise, over the same symbols
+        kept = [1e3 * slide(level, seed=seed) for seed in rows for level in LEVELS]
         spent = 1e3 * (_processor_s(number) - before) / len(kept)
     return [
         Measurement("start to page", page, "s"),
@@ -91,10 +92,11 @@ def _fetched(address: str, document: dict[str, Any] | None = None) -> bytes:
         return bytes(reply.read())
 
 
-def _slide(address: str, scene: dict[str, Any], codecs: Sequence[str], esno_db: float) -> float:
-    """Seconds until the pictures of all codecs are there, which are asked for at once, the slowest first."""
+def _slide(address: str, scene: dict[str, Any], codecs: Sequence[str], esno_db: float, *, seed: int = 0) -> float:
+    """Seconds until the pictures of all codecs are there, asked for at once as the page does: the slowest first."""
     begun = time.perf_counter()
-    wishes = [{**scene, "codec": codec, "esno_db": esno_db} for codec in reversed(codecs)]
+    wish = {**scene, "seed": seed, "esno_db": esno_db, "judged": False}  # the SSIM comes when the slider rests
+    wishes = [{**wish, "codec": codec} for codec in reversed(codecs)]
     with ThreadPoolExecutor(len(wishes)) as pool:
         list(pool.map(_fetched, repeat(f"{address}send"), wishes))
     return time.perf_counter() - begun

@@ -108,8 +108,9 @@ class Desk:
         return _as_json({"picture": taken})
 
     def _send(self, body: bytes, query: str, gone: Callable[[], bool]) -> Reply:  # noqa: ARG002
-        wish = Asked(body, self._told).wish()
-        return BYTES, _packed_shown(self._in_turn(lambda left: self._links.send(wish, left), gone))
+        asked = Asked(body, self._told)
+        wish, judged = asked.wish(), asked.judged()
+        return BYTES, _packed_shown(self._in_turn(lambda left: self._links.send(wish, left, judged=judged), gone))
 
     def _step(self, body: bytes, query: str, gone: Callable[[], bool]) -> Reply:  # noqa: ARG002
         stride = Asked(body, self._told).stride()

@@ -7,6 +7,7 @@ and any channel's draws are then those of `compare`.
 from __future__ import annotations
 
 import copy
+import math
 import re
 import threading
 from collections import OrderedDict
@@ -37,6 +38,8 @@ Points = Float[np.ndarray, "points 2"]
 Made = TypeVar("Made")
 KEPT = 24
 """Codecs, and channels, that are kept."""
+LATEST = 32
+"""Pictures received that are kept, to be judged."""
 MOST_POINTS = 1500
 """Received symbols of a picture that are shown."""
 MOST_IDEAL = 256
@@ -78,18 +81,40 @@ class Links:
     def __init__(self, pictures: Pictures) -> None:
         self._pictures, self._frames, self._walks = pictures, Frames(), Walks()
         self._channels, self._codecs = _Lately[Medium](KEPT), _Lately[AnyCodec](KEPT)
+        self._lock, self._latest = threading.Lock(), OrderedDict[Wish, Shown]()
 
-    def send(self, wish: Wish, gone: Callable[[], bool] = lambda: False) -> Shown:
+    def send(self, wish: Wish, gone: Callable[[], bool] = lambda: False, *, judged: bool = True) -> Shown:
         """Send a picture as `semlink compare --realisations 1` does.
+
+        Args:
+            wish: what is sent.
+            gone: whether whoever asked has left.
+            judged: with the SSIM, which takes as long as some codecs; a page asks for it when its slider rests.
 
         Raises:
             ValueError: a name, option or ratio that is refused, or a codec that delivers no picture.
             GoneError: nobody waits for it any more.
         """
-        picture, channel = self._pictures.find(wish.scene.picture), self.channel(wish.scene.channel)
-        codec = self.codec(wish.scene, wish.codec)
-        link = link_of(codec, channel, clips=True)
-        return self._carried(wish, picture, link, image_rngs(wish.scene.seed, picture.image), gone)
+        picture, shown = self._pictures.find(wish.scene.picture), self._find(wish)
+        if shown is None:
+            link = link_of(self.codec(wish.scene, wish.codec), self.channel(wish.scene.channel), clips=True)
+            shown = self._carried(wish, picture, link, image_rngs(wish.scene.seed, picture.image), gone)
+        if judged and "ssim" not in shown.figures:
+            shown = replace(shown, figures={**shown.figures, "ssim": _ssim(shown.levels, picture.levels)})
+        self._keep(wish, shown)
+        return shown
+
+    def _find(self, wish: Wish) -> Shown | None:
+        with self._lock:
+            return self._latest.get(wish)
+
+    def _keep(self, wish: Wish, shown: Shown) -> None:
+        """The latest, to be judged: who asks for a picture asks for its SSIM next."""
+        with self._lock:
+            self._latest[wish] = shown
+            self._latest.move_to_end(wish)
+            while len(self._latest) > LATEST:
+                self._latest.popitem(last=False)
 
     def step(self, stride: Stride, gone: Callable[[], bool] = lambda: False) -> Shown:
         """Send a picture at a step of a walk: one gain a picture, those of successive ones correlated.
@@ -206,21 +231,27 @@ def _go_on(gone: Callable[[], bool]) -> None:
 def _figures(
     got: Transmission, sent: Float[Tensor, "1 c h w"], link: Link, labels: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The figures of a caption: PSNR and SSIM as the table of `compare` has them."""
+    """The figures of a caption but for the SSIM: the PSNR as the table of `compare` has it."""
     errors = metrics.squared_error(got.image, sent).numpy()[:, None]
-    ssim = metrics.ssim(got.image, sent) if min(sent.shape[-2:]) >= metrics.SSIM_MIN_SIDE else float("nan")
     knows = "nothing of the channel" if getattr(link.codec, "ignores_n0", False) else "the average Es/N0"
     notes = {"transmitter": f"knows {knows}", **got.notes}
     csi = labels.get("csi", "")
     return {
         "psnr_db": metrics.psnr_estimate(errors).value,
-        "ssim": ssim,
         "failed": bool(got.failed[0]),
         "ratio": got.ratio,
         "uses": dict(got.uses),
         "mode": got.modes[0] if got.modes else "",
         "notes": {**notes, **({"receiver's CSI": csi} if csi else {})},
     }
+
+
+def _ssim(levels: Pixels, sent: Pixels) -> float:
+    """As the table of `compare` has it, which is of levels too; unknown of an image that is too small for it."""
+    if min(sent.shape[:2]) < metrics.SSIM_MIN_SIDE:
+        return math.nan
+    got, own = (torch.from_numpy(np.array(one)).permute(2, 0, 1)[None] for one in (levels, sent))
+    return metrics.ssim(got, own)
 
 
 def _points(symbols: Complex[Tensor, "1 n"]) -> Points:

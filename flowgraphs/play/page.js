@@ -56,7 +56,7 @@ function element(name, attributes, parent, text) {
   parent?.append(made);
   return made;
 }
-const known = (value) => value !== null && !Number.isNaN(value);
+const known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
 const told = (value, digits) => (value === Infinity ? "∞" : known(value) ? value.toFixed(digits) : "–");
 
 function ticks(low, high, count) {
@@ -157,24 +157,26 @@ export function mount(root, ask) {
     const about = scene(), lane = lanes.get(codec) ?? { under: null };
     lanes.set(codec, lane);
     if (lane.under || document.hidden || !state.pictures.has(about.picture) || lacking()) return;
-    let esno = level(), fill = false;
-    if (answers.has(keyOf(about, codec, esno))) {
-      if (walking || filling !== null || performance.now() - state.rest < REST_MS) return;
-      const curve = curveOf(about, codec), wrong = answers.get(keyOf(about, codec, esno)).wrong;
-      const next = wrong ? undefined : bisected(levels().length).find((i) => !curve.has(levels()[i]));
+    let esno = level(), fill = false, judged = false;
+    const own = answers.get(keyOf(about, codec, esno));
+    if (own && (walking || own.wrong || performance.now() - state.rest < REST_MS)) return;
+    if (own && !own.judged) judged = true; // its SSIM, now that the slider rests
+    else if (own) {
+      if (filling !== null) return;
+      const curve = curveOf(about, codec), next = bisected(levels().length).find((i) => !curve.has(levels()[i]));
       if (next === undefined) return;
       [esno, fill] = [levels()[next], true];
       filling = codec;
     }
     const under = { stop: new AbortController(), fill, about: JSON.stringify(about), begun: performance.now() };
     lane.under = under;
-    asked("send", { ...about, codec, esno_db: esno }, under.stop.signal)
+    asked("send", { ...about, codec, esno_db: esno, judged }, under.stop.signal)
       .then((buffer) => {
-        const answer = unpacked(buffer);
+        const answer = { ...unpacked(buffer), judged };
         keep(keyOf(about, codec, esno), answer);
         curveOf(about, codec).set(esno, answer.psnr_db);
-        lane.last = performance.now() - under.begun;
-        if (!fill) takes.push(lane.last);
+        if (!judged) lane.last = performance.now() - under.begun;
+        if (!judged && !fill) takes.push(lane.last);
         if ($("said").textContent === AWAY) say("");
       }, (error) => {
         if (error.name === "AbortError") return;
@@ -324,7 +326,7 @@ export function mount(root, ask) {
     figure.words.className = "words";
     figure.words.replaceChildren();
     element("div", { class: "big" }, figure.words, `${told(answer.psnr_db, 2)} dB PSNR`);
-    element("div", {}, figure.words, `SSIM ${told(answer.ssim, 4)}${esno === level() ? "" : `, at ${esno} dB`}`);
+    element("div", {}, figure.words, `SSIM ${answer.judged ? told(answer.ssim, 4) : "…"}${esno === level() ? "" : `, at ${esno} dB`}`);
     const uses = Object.values(answer.uses).reduce((sum, one) => sum + one, 0);
     element("div", {}, figure.words, `${uses} channel uses${answer.mode ? `, ${answer.mode}` : ""}`);
     element("div", { class: answer.failed ? "wrong" : "" }, figure.words, answer.failed ? "failed" : "arrived");

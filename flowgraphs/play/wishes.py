@@ -92,6 +92,13 @@ class Asked:
         """A picture to be sent."""
         return Wish(self.scene(), self.name("codec"), self._esno())
 
+    def judged(self) -> bool:
+        """Whether the SSIM is wanted; it is where nothing else is said."""
+        value = self._found.get("judged", True)
+        if not isinstance(value, bool):
+            raise ValueError("judged: must be true or false")
+        return value
+
     def stride(self) -> Stride:
         """A step of a walk."""
         step, doppler = self._number("step"), self._number("doppler")

@@ -66,6 +66,16 @@ def test_a_neural_picture_has_no_constellation_and_says_what_is_known(ask: Ask) 
     assert "Es/N0" in shown["notes"]["transmitter"]
 
 
+def test_the_ssim_may_come_later(ask: Ask) -> None:
+    first = ask("send", codec="deepjscc", esno_db=5.75, judged=False)
+    assert "ssim" not in first
+    later = ask("send", codec="deepjscc", esno_db=5.75)
+    assert (later["levels"] == first["levels"]).all()
+    assert 0.7 < later["ssim"] < 0.95
+    with pytest.raises(ValueError, match="judged: must be true or false"):
+        ask("send", codec="deepjscc", esno_db=5.75, judged=1)
+
+
 def test_another_seed_is_another_noise(ask: Ask) -> None:
     first, same, other = (ask("send", codec="deepjscc", esno_db=5, seed=seed) for seed in (1, 1, 2))
     assert (first["levels"] == same["levels"]).all()

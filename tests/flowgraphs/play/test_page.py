@@ -164,7 +164,7 @@ def test_every_control_changes_what_is_shown(browser: Any, address: str, ask: Ca
         assert page.inner_text("#command") == told["command"]
         assert page.text_content("#python") == told["python"]
         page.click("#copy-command")
-        assert page.inner_text("#said") in ("Copied.", "Selected: copy it with the keyboard.")
+        until(page, "/^(Copied|Selected)/.test(document.querySelector('#said').innerText)")
         changed(lambda: page.fill("#ratio", "1/12") or page.press("#ratio", "Tab"), sent=True)
         with page.expect_download() as saving:
             page.click("#save")
@@ -250,6 +250,11 @@ def test_a_fast_slider_never_shows_an_older_answer(browser: Any, address: str) -
         # Between the two, the nearest that is there, and it says so.
         slide(page, 11)
         assert set(page.evaluate(LEVELS)) <= {"11", "12", "13", "10"}
+        until(
+            page,
+            "[...document.querySelectorAll('#gallery .words')].slice(1).every("
+            "(one) => /SSIM 0\\.\\d{4}$/m.test(one.innerText))",
+        )  # which comes when it rests
 
 
 def test_two_tabs_have_their_own(browser: Any, address: str) -> None:  # noqa: ANN401

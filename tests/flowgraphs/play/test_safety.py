@@ -113,7 +113,7 @@ def test_too_much_is_refused_before_it_is_taken(server: PlayServer) -> None:
 def test_a_codec_that_breaks_leaves_the_server(
     server: PlayServer, monkeypatch: pytest.MonkeyPatch, desk: Desk, scene: dict[str, Any]
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no <b>carrier</b>")
 
     body = json.dumps({**scene, "codec": "deepjscc", "esno_db": 9}).encode()
@@ -128,7 +128,7 @@ def test_nobody_waits_for_a_browser_that_has_left(
 ) -> None:
     began, stopped = threading.Event(), threading.Event()
 
-    def slow(wish: object, gone: Callable[[], bool]) -> None:
+    def slow(wish: object, gone: Callable[[], bool], judged: bool) -> None:
         began.set()
         end = time.monotonic() + 20
         while not gone() and time.monotonic() < end:
