@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 MOST_FRAMES = 120
+"""Of a recording."""
 MOST_WIDE = 1600
-MOST_BYTES = 64 << 20
-"""Of a request: the frames of a recording, or a picture that is dropped."""
+"""Pixels a side of its frames."""
 
 
 def gif_of(frames: bytes, query: str) -> bytes:
