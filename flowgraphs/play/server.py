@@ -33,7 +33,7 @@ THREADS = 16
 """Requests that wait at once; what they wait for is done by as many threads as there are cores."""
 TRIES = 20
 """Ports that are tried, one after another."""
-_PATH = re.compile(r"/([\w-]{1,100})/([\w.]{0,20})")
+_PATH = re.compile(r"/([\w-]{1,100})/([\w.]{0,20})", re.ASCII)
 
 
 class PlayServer:
@@ -98,11 +98,11 @@ class PlayServer:
         return ""
 
     def _asked(self, name: str, request: Request) -> Answer:
-        from semlink.flowgraphs.play.links import GoneError  # by now the desk is there, or soon will be
-
         desk = _when_done(self._desk, request.gone)
         if desk is None:
             return refused("503 Service Unavailable", "not there yet")
+        from semlink.flowgraphs.play.links import GoneError  # which needs PyTorch, as the desk does
+
         if name not in desk.names:
             return refused("404 Not Found", "there is no such thing here")
         try:
