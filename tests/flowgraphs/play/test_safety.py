@@ -51,7 +51,9 @@ def test_the_page_and_its_requests_are_given_with_the_token(server: PlayServer) 
     assert asked(server, "", None, Host=f"localhost:{server.port}")[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/catalogue", "/x/catalogue", "/../", "//", "/%2e%2e/", "/%e9/catalogue", "/TOKEN"])
+@pytest.mark.parametrize(
+    "path", ["/", "/catalogue", "/x/catalogue", "/../", "//", "/%2e%2e/", "/%e9/catalogue", "/TOKEN"]
+)
 def test_without_the_token_nothing_is(server: PlayServer, path: str) -> None:
     token = server.address.rstrip("/").rpartition("/")[2]
     path = path.replace("TOKEN", token)  # without the slash that ends the address
