@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,9 +72,21 @@ def read_levels(path: str | Path) -> NDArray[np.uint8]:
     Raises:
         DataError: as `read_pixels`.
     """
-    decoded = _decode(Path(path))
+    return _levels(_decode(Path(path)))
+
+
+def _levels(decoded: NDArray[Any]) -> NDArray[np.uint8]:
     levels: NDArray[np.uint8] = decoded if decoded.dtype == np.uint8 else np.rint(decoded * 255).astype(np.uint8)
     return levels
+
+
+def levels_of(data: bytes, name: str) -> NDArray[np.uint8]:
+    """A picture (h, w, 3) in 8 bits a channel from the bytes of a file, which messages call `name`.
+
+    Raises:
+        DataError: as `read_pixels`.
+    """
+    return _levels(_decode(Path(name), data))
 
 
 def find_images(folder: str | Path) -> list[Path]:
@@ -104,11 +116,11 @@ def _names(paths: list[Path]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
-def _decode(path: Path) -> NDArray[Any]:
-    """(h, w, 3): 8 bits as they are, 16 bits as floats in [0, 1]."""
+def _decode(path: Path, data: bytes | None = None) -> NDArray[Any]:
+    """(h, w, 3): 8 bits as they are, 16 bits as floats in [0, 1]; of `data`, or of the file without."""
     try:
-        _check_file(path)
-        with _opened(path) as image:
+        _check_bytes(path, _size_of(path) if data is None else len(data))
+        with _opened(path, data) as image:
             return _to_rgb(image)
     except DataError:
         raise
@@ -120,10 +132,13 @@ def _decode(path: Path) -> NDArray[Any]:
         raise DataError(f"image {path}: damaged or unreadable ({_said(error)})") from error
 
 
-def _check_file(path: Path) -> None:
+def _size_of(path: Path) -> int:
     if not path.is_file():
         raise DataError(f"image {path}: no such file")
-    size = path.stat().st_size
+    return path.stat().st_size
+
+
+def _check_bytes(path: Path, size: int) -> None:
     if size == 0:
         raise DataError(f"image {path}: the file is empty")
     if size > MAX_BYTES:
@@ -143,10 +158,10 @@ def _said(error: Exception) -> str:
 
 
 class _Watched(io.BufferedReader):
-    """A file that is read no longer than `MAX_SECONDS` after it was opened."""
+    """A file, or its bytes, read no longer than `MAX_SECONDS` after it was opened."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(io.FileIO(path))
+    def __init__(self, path: Path, data: bytes | None) -> None:
+        super().__init__(io.FileIO(path) if data is None else cast(io.RawIOBase, io.BytesIO(data)))
         self._until = time.monotonic() + MAX_SECONDS
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -164,15 +179,15 @@ _COLLECTING = threading.RLock()  # warnings are collected for a whole process, n
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, data: bytes | None) -> Iterator[Image.Image]:
     """Of at most `MAX_PIXELS`; what Pillow has to say of its data names the file."""
     with _COLLECTING, warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `MAX_PIXELS` is far stricter
-        with _Watched(path) as file, Image.open(file, formats=_formats()) as opened:
+        with _Watched(path, data) as file, Image.open(file, formats=_formats()) as opened:
             _check_size(path, opened.width, opened.height)
             if opened.format in ("JPEG", "MPO"):
-                _check_scans(path)
+                _check_scans(path, path.read_bytes() if data is None else data)
             yield opened
     for text in dict.fromkeys(" ".join(str(one.message).split()) for one in said):
         warnings.warn(f"image {path}: {text}", stacklevel=6)
@@ -186,9 +201,9 @@ def _check_size(path: Path, width: int, height: int) -> None:
         )
 
 
-def _check_scans(path: Path) -> None:
+def _check_scans(path: Path, data: bytes) -> None:
     """Each scan of a progressive JPEG is a pass over all of it, however few bytes it has."""
-    data, at, scans = path.read_bytes(), 0, 0
+    at, scans = 0, 0
     while (found := _MARKER.search(data, at)) and found[1] != _END_OF_IMAGE:
         scans += found[1] == _START_OF_SCAN
         # What is between a marker segment and the next marker are coded data, in which none stands by chance.

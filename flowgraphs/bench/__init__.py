@@ -11,6 +11,7 @@ from semlink.flowgraphs.bench.gsc import GSC_WAYS, gsc_lines, gsc_table, measure
 from semlink.flowgraphs.bench.heads import HEAD_LINKS, heads_table, run_heads
 from semlink.flowgraphs.bench.neural import run_neural
 from semlink.flowgraphs.bench.peers import run_peers
+from semlink.flowgraphs.bench.play import run_play_bench
 from semlink.flowgraphs.bench.prompts import (
     Worth,
     measure_prompts,
@@ -50,6 +51,7 @@ __all__ = [
     "run_heads",
     "run_neural",
     "run_peers",
+    "run_play_bench",
     "run_prompts",
     "run_radio",
     "run_receivers",

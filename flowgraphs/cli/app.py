@@ -20,6 +20,7 @@ from semlink.flowgraphs.cli import serving, told
 from semlink.flowgraphs.cli.computing import computes, on_device
 from semlink.flowgraphs.cli.gsc import gsc
 from semlink.flowgraphs.cli.optimise import optimise
+from semlink.flowgraphs.cli.play import play
 from semlink.flowgraphs.cli.search import search
 from semlink.flowgraphs.cli.train import train
 
@@ -54,8 +55,9 @@ def compare(
     images: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Files, folders or sets: samples, kodak, cifar10, cifar10:COUNT, cifar100, cifar100:COUNT. Codecs "
-            "that classify need labels: those of CIFAR, or a folder with a folder of images for each class.",
+            help="Files, folders or sets: samples, samples:coffee, kodak, cifar10, cifar10:COUNT, cifar100, "
+            "cifar100:COUNT. Codecs that classify need labels: those of CIFAR, or a folder with a folder of images for "
+            "each class.",
             show_default="samples",
         ),
     ] = None,
@@ -385,6 +387,7 @@ def radio(context: typer.Context) -> None:
 for command in (
     gsc,
     optimise,
+    play,
     search,
     serving.worker,
     serving.serve,

@@ -124,6 +124,19 @@ def radio(
     run_radio(threads=threads, as_json=json, out=out)
 
 
+@app.command("play")
+@can_be_quiet
+@computes
+def play(
+    rounds: Annotated[int, typer.Option(min=1, help="Through 8 Es/N0.")] = 12,
+    json: AsJson = False,
+) -> None:
+    """The page of `semlink play`: from its start, and from its slider to new pictures of four codecs; a minute."""
+    from semlink.flowgraphs.bench import run_play_bench
+
+    run_play_bench(rounds=rounds, as_json=json)
+
+
 @app.command("service")
 @can_be_quiet
 @computes

@@ -48,7 +48,7 @@ CODECS = ("jpeg-ldpc-qam", "jpeg-ldpc-qam:adaptive", "deepjscc", "swin")
 """What is compared when nothing is said, on awgn."""
 PUBLISHED = "published:"
 """How a published rate-distortion curve's name begins."""
-SETS = "samples, kodak, cifar10, cifar10:COUNT, cifar100, cifar100:COUNT"
+SETS = "samples, samples:NAME, kodak, cifar10, cifar10:COUNT, cifar100, cifar100:COUNT"
 MAX_LEVELS = 1000
 DEFAULT_MCS = "16qam-1/2"
 """Of a digital codec that is named without a scheme."""
@@ -341,7 +341,9 @@ def load_images(words: Sequence[str], *, broken: list[str] | None = None) -> dic
 
 def _images(word: str, broken: list[str] | None = None) -> Mapping[str, Tensor]:
     if word == "samples":
-        return dict(zip(SAMPLES, torch.split(sample_images(), 1), strict=True))
+        return _samples()
+    if word.startswith("samples:"):
+        return _one_sample(word.removeprefix("samples:"))
     if word == "kodak":
         return kodak()
     if match := re.fullmatch(r"(cifar100?)(?::(\d+))?", word):
@@ -354,6 +356,16 @@ def _images(word: str, broken: list[str] | None = None) -> Mapping[str, Tensor]:
     if not path.exists():
         raise ValueError(f"image {word}: no such file or folder, nor one of the sets: {SETS}")
     return {word: load_image(path)}
+
+
+def _samples() -> dict[str, Tensor]:
+    return dict(zip(SAMPLES, torch.split(sample_images(), 1), strict=True))
+
+
+def _one_sample(name: str) -> dict[str, Tensor]:
+    if name not in SAMPLES:
+        raise ValueError(f"image samples:{name}: must be one of: {', '.join(SAMPLES)}")
+    return {name: _samples()[name]}
 
 
 def _readable(paths: Sequence[Path], broken: list[str] | None) -> Mapping[str, Tensor]:

@@ -27,7 +27,7 @@ from semlink.phy.documents import for_json, write_whole
 from semlink.phy.pictures import read_levels
 from semlink.phy.sources import has_cifar10
 
-SETS_OF_IMAGES = re.compile(r"samples|kodak|cifar10(:\d+)?")
+SETS_OF_IMAGES = re.compile(r"samples(:[a-z]+)?|kodak|cifar10(:\d+)?")
 """What a study's `images` may name that is no path."""
 LOSSLESS_SIDE = 64
 """Pixels: larger pictures are embedded as WebP of quality 90, smaller ones losslessly."""

@@ -1,7 +1,7 @@
 """Flat fading: the laws of a gain, how long it holds, and what the receiver knows of it."""
 
 from semlink.phy.fading.flat import Csi, FlatFading
-from semlink.phy.fading.laws import FadingLaw, NakagamiLaw, RayleighLaw, RicianLaw
+from semlink.phy.fading.laws import FadingLaw, NakagamiLaw, RayleighLaw, RicianLaw, draw_scatter
 
 __all__ = [
     "Csi",
@@ -10,4 +10,5 @@ __all__ = [
     "NakagamiLaw",
     "RayleighLaw",
     "RicianLaw",
+    "draw_scatter",
 ]

@@ -75,7 +75,8 @@ def test_the_wheel_holds_everything_and_works(tmp_path: Path) -> None:
         for path in (ROOT / folder).rglob("*"):
             name = path.relative_to(ROOT).as_posix()
             shipped = (
-                path.suffix in {".py", ".typed", ".png", ".safetensors", ".json", ".csv", ".yml", ".grc", ".html"}
+                path.suffix
+                in {".py", ".typed", ".png", ".safetensors", ".json", ".csv", ".yml", ".grc", ".html", ".css", ".js"}
                 and "__pycache__" not in name
                 and "radio/pictures/" not in name  # of its README
             )

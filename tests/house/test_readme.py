@@ -103,7 +103,7 @@ def test_the_studies_can_be_read(tmp_path: Path) -> None:
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
     """Commands stop where the work would begin, and leave here what they would have begun with."""
-    from semlink.flowgraphs import bench, comparison, optimisation, service
+    from semlink.flowgraphs import bench, comparison, optimisation, play, service
     from semlink.flowgraphs.cli import channels, check, export, prompt, published, studies, users
     from semlink.flowgraphs.cli import zoo as zoo_command
     from semlink.flowgraphs.comparison import report
@@ -128,6 +128,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
         (zoo_command, "run_zoo"),
         (comparison, "run_gsc"),
         (optimisation, "run_optimise"),
+        (play, "run_play"),
         (published, "run_published"),
         (service, "run_worker"),
         (service, "run_serve"),

@@ -1,0 +1,11 @@
+"""A place to play: both links live on a page of this machine alone, or in a notebook."""
+
+from semlink.flowgraphs.play.commands import run_play
+from semlink.flowgraphs.play.widget import Playground
+from semlink.flowgraphs.play.wishes import LEVELS
+
+__all__ = [
+    "LEVELS",
+    "Playground",
+    "run_play",
+]
