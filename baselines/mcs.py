@@ -58,8 +58,19 @@ NR_TABLE_2 = _rows(
 )
 """TS 38.214 table 5.1.3.1-2 (up to 256-QAM), by MCS index."""
 
-NR_SCHEMES: tuple[MCS, ...] = tuple(sorted({*NR_TABLE_1, *NR_TABLE_2}, key=lambda mcs: (mcs.efficiency, mcs.order)))
-"""The schemes of both tables, from the most robust on."""
+NR_TABLE_4 = _rows(
+    "2 120, 2 193, 2 449, 4 378, 4 490, 4 616, 6 466, 6 517, 6 567, 6 616, 6 666, 6 719, 6 772, 6 822, 6 873, "
+    "8 682.5, 8 711, 8 754, 8 797, 8 841, 8 885, 8 916.5, 8 948, 10 805.5, 10 853, 10 900.5, 10 948"
+)
+"""TS 38.214 table 5.1.3.1-4 (up to 1024-QAM), by MCS index."""
+
+NR_TABLES = {1: NR_TABLE_1, 2: NR_TABLE_2, 4: NR_TABLE_4}
+"""The tables by the number at the end of theirs; 5.1.3.1-3 is left out, which has the lowest rates."""
+
+NR_SCHEMES: tuple[MCS, ...] = tuple(
+    sorted({mcs for table in NR_TABLES.values() for mcs in table}, key=lambda mcs: (mcs.efficiency, mcs.order))
+)
+"""The schemes of all tables, from the most robust on."""
 
 _RATES = {4: ("1/2", "3/4"), 16: ("1/2", "2/3", "3/4"), 64: ("1/2", "2/3", "3/4", "5/6"), 256: ("2/3", "3/4", "5/6")}
 
@@ -76,8 +87,8 @@ def parse_mcs(text: str) -> MCS:
         ValueError: no such scheme; the message lists all.
     """
     name = re.sub(r"[\s_-]+", "", text).lower()
-    if match := re.fullmatch(r"nr([12])[\s_-](\d+)", text.strip().lower(), flags=re.ASCII):
-        table = (NR_TABLE_1, NR_TABLE_2)[int(match[1]) - 1]
+    if match := re.fullmatch(r"nr([124])[\s_-](\d+)", text.strip().lower(), flags=re.ASCII):
+        table = NR_TABLES[int(match[1])]
         if int(match[2]) < len(table):
             return table[int(match[2])]
     schemes = {str(mcs): mcs for mcs in NR_SCHEMES} | MCS_TABLE
@@ -85,5 +96,5 @@ def parse_mcs(text: str) -> MCS:
         return schemes[name]
     raise ValueError(
         f"mcs={text!r} must be one of: {', '.join(MCS_TABLE)}; nr1-0 … nr1-{len(NR_TABLE_1) - 1}; "
-        f"nr2-0 … nr2-{len(NR_TABLE_2) - 1} (TS 38.214 tables 5.1.3.1-1 and -2)"
+        f"nr2-0 … nr2-{len(NR_TABLE_2) - 1}; nr4-0 … nr4-{len(NR_TABLE_4) - 1} (TS 38.214 tables 5.1.3.1-1, -2 and -4)"
     )

@@ -37,9 +37,18 @@ class Point:
 
 
 def block_sizes(mcs: MCS) -> tuple[int, ...]:
-    """The k of the stored curves of a scheme, up to the largest code block that NR has at its rate."""
-    largest = (4224, K_MAX) if mcs.rate > 0.25 else (K_MAX_BG2,)
-    return (64, 128, 256, 512, 1024, 2048, *largest)
+    """The k of the stored curves of a scheme, up to the largest code block that NR has at its rate.
+
+    Where the base graph changes, at k = 308 above rate 0.67 and at 3840 between 1/4 and that, the last size of the one
+    and the first of the other are among them (TS 38.212 clause 7.2.2).
+    """
+    sizes = [64, 128, 256, 512, 1024, 2048, *((4224, K_MAX) if mcs.rate > 0.25 else (K_MAX_BG2,))]
+    switches = [k for k in _SWITCHES if k < sizes[-1]]
+    ends = [k for k in switches if code_of(mcs, k).base_graph != code_of(mcs, k + 1).base_graph]
+    return tuple(sorted({*sizes, *ends, *(k + 1 for k in ends)}))
+
+
+_SWITCHES = (308, K_MAX_BG2)  # of the base graph: the last size of the one, CRC included, where the next is another's
 
 
 def code_of(mcs: MCS, k: int) -> LDPC5G:
