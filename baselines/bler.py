@@ -16,11 +16,17 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-from semlink.baselines.capacity import esno_db_for
-from semlink.baselines.mcs import MCS
-from semlink.baselines.waterfall import Point, code_of
+from semlink.baselines.doors import CONSTELLATIONS, QAM_NAME, code_spec
+from semlink.baselines.information import esno_db_for
+from semlink.baselines.mcs import MCS, NR_SCHEMES
+from semlink.baselines.waterfall import Point, length_of
+from semlink.phy.fec import LDPC5G
 
 COLUMNS = ("order", "rate_1024", "k", "n", "esno_db", "errors", "blocks", "seed", "iterations")
+OWN_COLUMNS = ("code", "constellation")
+"""Of a table of one's own, before the others; without them 5G LDPC and square QAM are meant."""
+STORED = ("ldpc", "nr")
+"""Channel codes whose block error rates are in the package."""
 Key = tuple[MCS, int]
 
 
@@ -74,59 +80,139 @@ def stored_points() -> Mapping[Key, Sequence[Point]]:
 
 
 def read_points(text: str) -> dict[Key, list[Point]]:
-    """Points by scheme and block size k from a table with `COLUMNS`."""
+    """Points by scheme and block size k from a table with `COLUMNS`, and maybe `OWN_COLUMNS`."""
     points: dict[Key, list[Point]] = {}
     for row in csv.DictReader(StringIO(text)):
-        mcs = MCS(int(row["order"]), Fraction(row["rate_1024"]) / 1024)
+        mcs = MCS(int(row["order"]), Fraction(row["rate_1024"]) / 1024, row.get("constellation") or QAM_NAME)
+        if mcs.constellation != QAM_NAME:  # of a denominator that a decimal does not hold: 2/3 of 1024
+            mcs = MCS(mcs.order, mcs.rate.limit_denominator(1024), mcs.constellation)
         point = Point(float(row["esno_db"]), int(row["errors"]), int(row["blocks"]))
         points.setdefault((mcs, int(row["k"])), []).append(point)
     return points
 
 
-def write_points(points: Mapping[Key, Sequence[Point]], path: Path, *, seed: int, iterations: int) -> None:
-    """The table that `read_points` reads, in order of efficiency, block size and Es/N0."""
+def write_points(
+    points: Mapping[Key, Sequence[Point]], path: Path, *, seed: int, iterations: int, code: str = "ldpc"
+) -> None:
+    """The table that `read_points` reads, in order of efficiency, block size and Es/N0.
+
+    Of another code than 5G LDPC, or another constellation than square QAM, it names both.
+    """
     whole = path.with_suffix(".part")
+    own = code != "ldpc" or any(mcs.constellation != QAM_NAME for mcs, _ in points)
     with whole.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(COLUMNS)
+        table.writerow([*(OWN_COLUMNS if own else ()), *COLUMNS])
         for (mcs, k), curve in sorted(points.items(), key=lambda item: (item[0][0].efficiency, item[0][1])):
+            before = [code, mcs.constellation] if own else []
             for point in sorted(curve, key=lambda point: point.esno_db):
-                rate = f"{float(mcs.rate * 1024):g}"
-                n = code_of(mcs, k).n
-                table.writerow([mcs.order, rate, k, n, point.esno_db, point.errors, point.blocks, seed, iterations])
+                rate, n = f"{float(mcs.rate * 1024):.9g}", length_of(mcs, k)
+                row = [mcs.order, rate, k, n, point.esno_db, point.errors, point.blocks, seed, iterations]
+                table.writerow([*before, *row])
     whole.replace(path)
 
 
 @lru_cache(maxsize=1)
 def curves() -> Mapping[MCS, Mapping[int, Curve]]:
     """The fitted curves by scheme and block size k."""
+    return _fitted(stored_points())
+
+
+@lru_cache(maxsize=16)
+def own_curves(code: str) -> Mapping[MCS, Mapping[int, Curve]]:
+    """The fitted curves of the table that a code names by ",table=FILE".
+
+    Raises:
+        ValueError: a file that cannot be read, is no such table, or was measured with another code.
+    """
+    spec = code_spec(code)
+    path = Path(spec.table or "")
+    try:
+        text = path.read_text()
+        points = read_points(text)
+        codes = {row.get("code") or "ldpc" for row in csv.DictReader(StringIO(text))}
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"table={path}: holds no block error rates ({error}); `semlink bench bler` makes one") from error
+    if not points or codes != {spec.name}:
+        measured = ", ".join(sorted(codes)) or "nothing"
+        raise ValueError(f"table={path}: was measured with {measured}, and the code is {spec.name}")
+    usable = {key: found for key, found in points.items() if sum(0 < p.errors < p.blocks for p in found) >= 2}
+    if not usable:
+        raise ValueError(f"table={path}: no curve has two points where some blocks are lost and some are not")
+    return _fitted(usable)
+
+
+def _fitted(points: Mapping[Key, Sequence[Point]]) -> dict[MCS, dict[int, Curve]]:
     by_scheme: dict[MCS, dict[int, Curve]] = {}
-    for (mcs, k), points in stored_points().items():
-        by_scheme.setdefault(mcs, {})[k] = Curve.fit(points)
+    for (mcs, k), curve in points.items():
+        by_scheme.setdefault(mcs, {})[k] = Curve.fit(curve)
     return by_scheme
 
 
-@lru_cache(maxsize=4096)
-def curve(mcs: MCS, k: int) -> Curve:
-    """The curve of a scheme for a block of k bits, between the stored sizes in proportion to log k.
+def has_table(code: str, constellation: str = QAM_NAME) -> None:
+    """Raise ValueError unless there are block error rates of a code with a constellation."""
+    spec = code_spec(code)
+    if spec.table is not None:
+        found = {mcs.constellation for mcs in own_curves(code)}
+        if found != {constellation}:
+            raise ValueError(f"table={spec.table}: is of {', '.join(sorted(found))}; the constellation is {constellation}")
+        if unknown := found - {QAM_NAME, *CONSTELLATIONS}:
+            raise ValueError(f"table={spec.table}: unknown constellation {', '.join(unknown)}")
+    elif spec.name not in STORED or constellation != QAM_NAME:
+        raise ValueError(
+            f"link adaptation needs code='ldpc' or 'nr' and QAM, whose block error rates are stored; code={code!r} with "
+            f"{constellation} has none: measure a table by `semlink bench bler --code {spec.name} --constellation "
+            f"{constellation} --out FILE` and give code='{code},table=FILE'"
+        )
 
-    Below the smallest and above the largest stored size the curve is that size's.
+
+def schemes_of(code: str) -> tuple[MCS, ...]:
+    """The schemes that a link with a code may choose from, from the most robust on: NR's, or those of its own table."""
+    return NR_SCHEMES if code_spec(code).table is None else _own_schemes(code)
+
+
+@lru_cache(maxsize=16)
+def _own_schemes(code: str) -> tuple[MCS, ...]:
+    return tuple(sorted(own_curves(code), key=lambda mcs: (mcs.efficiency, mcs.order)))
+
+
+@lru_cache(maxsize=4096)
+def curve(mcs: MCS, k: int, code: str = "ldpc") -> Curve:
+    """The curve of a scheme for a block of k bits in the fewest symbols, between measured sizes in proportion to log k.
+
+    What goes in proportion is the distance from constrained capacity at the rate that is really sent. Below the
+    smallest and above the largest size that distance is this size's. Sizes of one base graph alone stand for one
+    another: where it changes the block error rate jumps (TS 38.212 clause 7.2.2).
 
     Raises:
-        ValueError: a scheme without stored curves.
+        ValueError: a scheme without measured curves.
     """
-    stored = curves().get(mcs)
+    own = code_spec(code).table is not None
+    stored = (own_curves(code) if own else curves()).get(mcs)
     if stored is None:
-        raise ValueError(f"mcs={mcs} has no stored block error rates; those of TS 38.214 tables 1 and 2 have")
-    sizes = sorted(stored)
+        raise ValueError(f"mcs={mcs} has no stored block error rates; those of TS 38.214 tables 1, 2 and 4 have")
+    graph = None if own else _base_graph(mcs, k)
+    sizes = sorted(size for size in stored if own or _base_graph(mcs, size) == graph)
     at = np.interp(np.log(k), np.log(sizes), np.arange(len(sizes)))
     low, share = int(at), at - int(at)
     high = min(low + 1, len(sizes) - 1)
-    return Curve((1 - share) * stored[sizes[low]].levels_db + share * stored[sizes[high]].levels_db)
+    if k == sizes[low]:
+        return stored[k]
+    gaps = [stored[size].levels_db - needed_db(mcs, size) for size in (sizes[low], sizes[high])]
+    return Curve((1 - share) * gaps[0] + share * gaps[1] + needed_db(mcs, k))
+
+
+@lru_cache(maxsize=4096)
+def needed_db(mcs: MCS, k: int) -> float:
+    """Es/N0 in dB at which constrained capacity is the rate of a block of k bits in the fewest symbols."""
+    return float(esno_db_for(mcs, k / length_of(mcs, k) * mcs.bits_per_symbol))
+
+
+@lru_cache(maxsize=4096)
+def _base_graph(mcs: MCS, k: int) -> int:
+    return LDPC5G(k, length_of(mcs, k)).base_graph
 
 
 def gap_db(mcs: MCS, k: int, *, bler: float = 1e-2) -> float:
     """Es/N0 in dB at a block error rate above where the constrained capacity is the rate that is really sent."""
-    code = code_of(mcs, k)
-    bits = k / code.n * mcs.bits_per_symbol
-    return curve(mcs, k).esno_db(bler) - float(esno_db_for(bits, order=mcs.order))
+    return curve(mcs, k).esno_db(bler) - needed_db(mcs, k)

@@ -14,18 +14,21 @@ class MCS:
     Attributes:
         order: number of constellation points.
         rate: information bits (CRC included) over coded bits.
+        constellation: "qam", square QAM, or the name of another one, of `semlink.baselines.doors`.
     """
 
     order: int
     rate: Fraction
+    constellation: str = "qam"
 
     def __str__(self) -> str:
-        return f"{self.order}qam-{self.rate_text}"
+        name = f"{self.order}qam" if self.constellation == "qam" else self.constellation
+        return f"{name}-{self.rate_text}"
 
     @property
     def rate_text(self) -> str:
         """The rate as users know it: "1/2", or as NR has it, "490/1024" ("682.5/1024")."""
-        if self.rate.denominator <= 6:
+        if self.rate.denominator <= (6 if self.constellation == "qam" else 10):
             return str(self.rate)
         return f"{float(self.rate * 1024):g}/1024"
 
@@ -98,3 +101,16 @@ def parse_mcs(text: str) -> MCS:
         f"mcs={text!r} must be one of: {', '.join(MCS_TABLE)}; nr1-0 … nr1-{len(NR_TABLE_1) - 1}; "
         f"nr2-0 … nr2-{len(NR_TABLE_2) - 1}; nr4-0 … nr4-{len(NR_TABLE_4) - 1} (TS 38.214 tables 5.1.3.1-1, -2 and -4)"
     )
+
+
+def parse_rate(text: str) -> Fraction:
+    """A code rate of a name: "2/3", "490/1024".
+
+    Raises:
+        ValueError: no fraction between 0 and 1, of a denominator up to 1024.
+    """
+    match = re.fullmatch(r"(\d{1,4}(?:\.5)?)/(\d{1,4})", text.strip(), flags=re.ASCII)
+    rate = Fraction(match[1]) / int(match[2]) if match and int(match[2]) else Fraction(0)
+    if not 0 < rate < 1 or rate.denominator > 2048:
+        raise ValueError(f"rate={text!r} must be a code rate between 0 and 1, such as 1/2, 3/4 or 490/1024")
+    return rate
