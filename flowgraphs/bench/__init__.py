@@ -18,6 +18,7 @@ from semlink.flowgraphs.bench.prompts import (
     run_prompts,
     worth_table,
 )
+from semlink.flowgraphs.bench.published import run_published
 from semlink.flowgraphs.bench.radio import run_radio
 from semlink.flowgraphs.bench.receivers import measure_quality, run_receivers
 from semlink.flowgraphs.bench.security import run_security
@@ -51,6 +52,7 @@ __all__ = [
     "run_neural",
     "run_peers",
     "run_prompts",
+    "run_published",
     "run_radio",
     "run_receivers",
     "run_security",
