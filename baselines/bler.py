@@ -191,7 +191,7 @@ def curve(mcs: MCS, k: int, code: str = "ldpc") -> Curve:
     stored = (own_curves(code) if own else curves()).get(mcs)
     if stored is None:
         raise ValueError(f"mcs={mcs} has no stored block error rates; those of TS 38.214 tables 1, 2 and 4 have")
-    graph = None if own else _base_graph(mcs, k)
+    graph = None if own else _base_graph(mcs, min(max(k, min(stored)), max(stored)))
     sizes = sorted(size for size in stored if own or _base_graph(mcs, size) == graph)
     at = np.interp(np.log(k), np.log(sizes), np.arange(len(sizes)))
     low, share = int(at), at - int(at)

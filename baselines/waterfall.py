@@ -19,6 +19,7 @@ from semlink.phy.link import esno_to_n0
 
 ITERATIONS = 30
 ENOUGH_ERRORS = 100
+LEAST_BLOCKS, MOST_BLOCKS, MOST_BITS = 5_000, 30_000, 30_000_000  # of a point that has fewer errors
 _BATCH_BITS = 1 << 19
 
 
@@ -117,7 +118,7 @@ def measure_curve(
         ValueError: the code has no such block.
     """
     step = next(step for least, step in ((4000, 0.1), (2000, 0.15), (500, 0.2), (200, 0.3), (0, 0.5)) if k >= least)
-    most_blocks = max(5_000, min(30_000, 30_000_000 // k))
+    most_blocks = max(LEAST_BLOCKS, min(MOST_BLOCKS, MOST_BITS // k))
     capacity_db = float(esno_db_for(mcs, k / length_of(mcs, k) * mcs.bits_per_symbol))
     start = round((capacity_db + 0.4) / step) * step
     measure = partial(measure_point, mcs, k, seed=seed, most_blocks=most_blocks, progress=progress, code=code)

@@ -30,7 +30,7 @@ BLOCKS = 200
 """Blocks at each Es/N0."""
 CLEAR = 8.0
 """LLRs of bits that are nearly certain."""
-ABOVE_DB = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
+ABOVE_DB = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
 """Es/N0 beyond capacity at which a code is tried until it loses fewer than one block in ten."""
 BELOW_DB = -1.0
 """Es/N0 over capacity at which every code of these sizes loses nearly all blocks."""

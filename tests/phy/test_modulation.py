@@ -120,7 +120,7 @@ def test_psk_has_the_symbol_error_rate_of_craigs_integral(order: int, esno_db: f
 @pytest.mark.parametrize(("order", "rate", "esno_db"), [(16, "2/3", 12.0), (32, "9/10", 15.0)])
 def test_apsk_has_the_symbol_error_rate_of_its_decision_regions(order: int, rate: str, esno_db: float) -> None:
     """The noise's density, integrated on a grid over each point's own region."""
-    points, symbols = apsk(order, rate), 50_000
+    points, symbols = apsk(order, rate), 200_000
 
     def expected(level: float) -> float:
         deviation = math.sqrt(10 ** (-level / 10) / 2)
