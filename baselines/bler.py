@@ -132,7 +132,9 @@ def own_curves(code: str) -> Mapping[MCS, Mapping[int, Curve]]:
         points = read_points(text)
         codes = {row.get("code") or "ldpc" for row in csv.DictReader(StringIO(text))}
     except (OSError, LookupError, TypeError, ValueError) as error:
-        raise ValueError(f"table={path}: holds no block error rates ({error}); `semlink bench bler` makes one") from error
+        raise ValueError(
+            f"table={path}: holds no block error rates ({error}); `semlink bench bler` makes one"
+        ) from error
     if not points or codes != {spec.name}:
         measured = ", ".join(sorted(codes)) or "nothing"
         raise ValueError(f"table={path}: was measured with {measured}, and the code is {spec.name}")
@@ -155,13 +157,15 @@ def has_table(code: str, constellation: str = QAM_NAME) -> None:
     if spec.table is not None:
         found = {mcs.constellation for mcs in own_curves(code)}
         if found != {constellation}:
-            raise ValueError(f"table={spec.table}: is of {', '.join(sorted(found))}; the constellation is {constellation}")
+            raise ValueError(
+                f"table={spec.table}: is of {', '.join(sorted(found))}; the constellation is {constellation}"
+            )
         if unknown := found - {QAM_NAME, *CONSTELLATIONS}:
             raise ValueError(f"table={spec.table}: unknown constellation {', '.join(unknown)}")
     elif spec.name not in STORED or constellation != QAM_NAME:
         raise ValueError(
-            f"link adaptation needs code='ldpc' or 'nr' and QAM, whose block error rates are stored; code={code!r} with "
-            f"{constellation} has none: measure a table by `semlink bench bler --code {spec.name} --constellation "
+            f"link adaptation needs code='ldpc' or 'nr' and QAM, whose block error rates are stored; code={code!r} "
+            f"with {constellation} has none: measure a table by `semlink bench bler --code {spec.name} --constellation "
             f"{constellation} --out FILE` and give code='{code},table=FILE'"
         )
 

@@ -29,7 +29,7 @@ from semlink.phy.fec import (
     checked_order,
     random_order,
 )
-from semlink.phy.modulation import Constellation, Mapper, Modulation, apsk, bpsk, pi2_bpsk, psk
+from semlink.phy.modulation import Mapper, Modulation, apsk, bpsk, pi2_bpsk, psk
 
 TABLE = ",table="
 """Between a code and the file of its block error rates."""

@@ -78,7 +78,7 @@ def _inverse(missing: Float[np.ndarray, " levels"], wanted: Float[np.ndarray, " 
 
 @lru_cache(maxsize=64)
 def _table(mcs: MCS, kind: Kind) -> Float[np.ndarray, " levels"]:
-    """Bits that are missing at `_LEVELS_DB`, falling; from where hardly any is, they fall on a little, to be inverted."""
+    """Bits that are missing at `_LEVELS_DB`, falling; where hardly any is, by next to nothing, to be inverted."""
     points, missing = points_of(mapper(mcs)), np.zeros(len(_LEVELS_DB))
     for i, level in enumerate(_LEVELS_DB):
         missing[i] = _missing(points, 10 ** (level / 10), kind)

@@ -13,8 +13,8 @@ from jaxtyping import Complex, Float, Int, UInt8
 from torch import Tensor
 
 from semlink.baselines.adaptation import MODES, average_failures, best_schemes, failures, outage_failures
-from semlink.baselines.blocks import Plan, channel_decode, channel_encode, check_code, plan_blocks
 from semlink.baselines.bler import has_table, schemes_of
+from semlink.baselines.blocks import Plan, channel_decode, channel_encode, check_code, plan_blocks
 from semlink.baselines.budget import too_small, what_would_fit
 from semlink.baselines.doors import QAM_NAME, code_spec, mapper, parse_scheme
 from semlink.baselines.mcs import MCS, NR_SCHEMES
@@ -111,12 +111,13 @@ class SeparateCodec:
 class AdaptiveCodec:
     """The same link with the scheme of least expected squared error for each image, from the tables of NR.
 
-    All of TS 38.214 tables 5.1.3.1-1, -2 and -4 are tried, with their stored block error rates and the source coder's
-    own error on the image, or, of a code with a table of one's own, the schemes of that: see `semlink.baselines.adaptation.best_scheme`. The transmitter knows the average Es/N0. Without
-    `fading` it takes the channel for AWGN: what a fair opponent does there, and far too bold on fading. With
-    `fading` it knows the distribution of that channel's fades, and trades rate for outage.
+    All of TS 38.214 tables 5.1.3.1-1, -2 and -4 are tried, or the schemes of a table of one's own, with their block
+    error rates and the source coder's own error on the image: see `semlink.baselines.adaptation.best_scheme`. The
+    transmitter knows the average Es/N0. Without `fading` it takes the channel for AWGN: what a fair opponent does
+    there, and far too bold on fading. With `fading` it knows the distribution of that channel's fades, and trades rate
+    for outage.
 
-    The receiver is told the scheme by the burst header, 6 bits that are stated in the ledger's bits.
+    The receiver is told the scheme by the burst header, 6 bits for NR's tables, which are stated in the ledger's bits.
 
     Args:
         source: as of `SeparateCodec`.
@@ -331,7 +332,7 @@ def _modulate(pixels: UInt8[np.ndarray, "b h w c"], plans: Sequence[Plan], sourc
 
 
 def _llr(received: Received, rows: list[int], mcs: MCS) -> Float[Tensor, "b n_bits"]:
-    """LLRs of some images, of QAM jointly over the streams of a channel use where what the antennas received is known."""
+    """LLRs of some images, of QAM jointly over a channel use's streams where what the antennas received is known."""
     if received.spatial is None or mcs.constellation != QAM_NAME:
         return mapper(mcs).llr(received.symbols[rows], received.n0[rows])
     seen = received.spatial

@@ -40,20 +40,21 @@ class Point:
 def block_sizes(mcs: MCS) -> tuple[int, ...]:
     """The k of the stored curves of a scheme, up to the largest code block that NR has at its rate.
 
-    Where the base graph changes, at k = 308 above rate 0.67 and at 3840 between 1/4 and that, the last size of the one
-    and the first of the other are among them (TS 38.212 clause 7.2.2).
+    Where the base graph changes, between k = 308 and 309 above rate 0.67 and between 3840 and 3841 from 1/4 to that
+    (TS 38.212 clause 7.2.2), there are sizes near it on both sides: 256 and 309, 3840 and 4224. Of 1024-QAM there are
+    fewer of the others.
     """
-    sizes = [64, 128, 256, 512, 1024, 2048, *((4224, K_MAX) if mcs.rate > 0.25 else (K_MAX_BG2,))]
-    switches = [k for k in _SWITCHES if k < sizes[-1]]
-    ends = [k for k in switches if code_of(mcs, k).base_graph != code_of(mcs, k + 1).base_graph]
-    return tuple(sorted({*sizes, *ends, *(k + 1 for k in ends)}))
-
-
-_SWITCHES = (308, K_MAX_BG2)  # of the base graph: the last size of the one, CRC included, where the next is another's
+    if mcs.order > 256:
+        return (64, 256, 309, 1024, 4224, K_MAX)
+    if mcs.rate <= 0.25:
+        return (64, 128, 256, 512, 1024, 2048, K_MAX_BG2)
+    if mcs.rate <= 0.67:
+        return (64, 128, 256, 512, 1024, 2048, K_MAX_BG2, 4224, K_MAX)
+    return (64, 128, 256, 309, 512, 1024, 2048, 4224, K_MAX)
 
 
 def own_sizes(mcs: MCS, code: str) -> tuple[int, ...]:
-    """The k of the curves of another code than 5G LDPC that are measured where none are named: 64 to all that it has."""
+    """The k that are measured of another code than 5G LDPC where none are named: from 64 to all that it has."""
     k_max, n_max = limits(code) if code in OWN_CODES else (1024, None)
     largest = min(k_max, 2048, math.floor((n_max or math.inf) * mcs.rate) if n_max else 2048)
     while n_max and length_of(mcs, largest) > n_max:

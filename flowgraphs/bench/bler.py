@@ -52,7 +52,9 @@ def run_bler(
     """
     register_doors(DigitalName("jpeg", code, None, constellation, None, None))
     if code not in {"ldpc", "gallager", *OWN_CODES}:
-        raise ValueError(f"--code {code}: must be one of: {', '.join(['ldpc', 'gallager', *OWN_CODES])}, or MODULE:NAME")
+        raise ValueError(
+            f"--code {code}: must be one of: {', '.join(['ldpc', 'gallager', *OWN_CODES])}, or MODULE:NAME"
+        )
     chosen = [parse_scheme(name, constellation) for name in schemes or _all(constellation)]
     ours = (code, constellation) == ("ldpc", QAM_NAME)
     if ours:

@@ -98,11 +98,17 @@ def run_published(*, as_json: bool) -> None:
 
 def _row(k: str, ahead: list[float]) -> dict[str, object]:
     low, first, middle, third, high = (round(float(v), 3) for v in np.percentile(ahead, [5, 25, 50, 75, 95]))
-    return {"k": k, "points": len(ahead), "median_db": middle, "quartiles_db": [first, third], "middle_90_db": [low, high]}
+    return {
+        "k": k,
+        "points": len(ahead),
+        "median_db": middle,
+        "quartiles_db": [first, third],
+        "middle_90_db": [low, high],
+    }
 
 
 def _gains(points: list[Ahead]) -> list[dict[str, float]]:
-    """What the best scheme delivers at some Es/N0 by the stored curves, and with each scheme's curve shifted to theirs."""
+    """What the best scheme delivers at some Es/N0 by the stored curves, and by each of them shifted to theirs."""
     long = [one for one in points if one.k == SIZES[-1]]
     usual = float(np.median([one.db for one in long]))
     behind = {mcs: float(np.median([one.db for one in long if one.mcs == mcs] or [usual])) for mcs in NR_SCHEMES}

@@ -197,7 +197,7 @@ def check(
     block: Annotated[
         str,
         typer.Argument(
-            help="MODULE:NAME of a codec, a channel, a channel code, an interleaver or a constellation; or a codec that "
+            help="MODULE:NAME of a codec, a channel, a channel code, an interleaver or a constellation; a codec that "
             "--codec takes, a channel that --channel takes, or a part that ships, such as polar or 16apsk."
         ),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-
 from typing import Literal, cast
 
 from semlink.baselines.doors import CONSTELLATIONS, INTERLEAVERS, OWN_CODES, QAM_NAME

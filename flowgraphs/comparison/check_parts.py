@@ -43,7 +43,7 @@ LENGTHS = (24, 1000, 4096, 7200)
 
 
 def kind_of(made: object) -> str | None:
-    """What of a digital link something is, by what it takes: "codes", "constellations", "interleavers"; None for none."""
+    """What part of a digital link something is, by what it takes, as the kind of its entry point; None for none."""
     if hasattr(made, "points") or (hasattr(made, "map") and hasattr(made, "llr")):
         return "constellations"
     if not callable(made):
@@ -58,7 +58,7 @@ def kind_of(made: object) -> str | None:
 
 
 def check_code(name: str) -> list[Finding]:
-    """Look at a registered channel code: sizes, code words, round trip, sign and scale of LLRs, distance to capacity."""
+    """Look at a registered channel code: sizes, code words, round trip, sign and scale of LLRs, what it loses."""
     codes, refused = [], []
     for k, n in SIZES:
         try:
@@ -67,7 +67,7 @@ def check_code(name: str) -> list[Finding]:
             return [Finding("block", False, str(error))]
         except ValueError as error:
             refused.append(f"({k}, {n}): {error}")
-        except Exception as error:  # noqa: BLE001 - a user's code can raise anything
+        except Exception as error:
             return [Finding("block", False, f"k={k}, n={n}: raises {_words(error)}")]
     if not codes:
         return [Finding("block", False, f"none of {', '.join(map(str, SIZES))} is to be had: {refused[-1]}")]
@@ -78,11 +78,14 @@ def check_code(name: str) -> list[Finding]:
             return [*findings, wrong]
         if wrong := _guarded("round trip", lambda code=code: _round_trip(code)):
             return [*findings, wrong]
-    findings += [Finding("code words", True, "k bits to n, each block by itself"), Finding("round trip", True, "no loss")]
+    findings += [
+        Finding("code words", True, "k bits to n, each block by itself"),
+        Finding("round trip", True, "no loss"),
+    ]
     longest = codes[-1]
     try:
         return [*findings, _linear(longest), *_noisy(longest)]
-    except Exception as error:  # noqa: BLE001 - a user's code can raise anything
+    except Exception as error:
         return [*findings, Finding("noise", False, f"raises {_words(error)}")]
 
 
@@ -96,7 +99,7 @@ def check_constellation(name: str, rate: str) -> list[Finding]:
     try:
         found = mapper(parse_scheme(rate, name))
         points = points_of(found)
-    except Exception as error:  # noqa: BLE001 - a user's can raise anything
+    except Exception as error:
         said = str(error) if isinstance(error, ValueError) else f"raises {_words(error)}"
         what = "energy" if "mean energy" in said else "points"
         return [Finding(what, False, said.removeprefix(f"constellation {name}: "))]
@@ -112,12 +115,12 @@ def check_constellation(name: str, rate: str) -> list[Finding]:
     ]
     try:
         return [*findings, *_demapped(found, m, information(points, _level(points), "bicm"), _level(points))]
-    except Exception as error:  # noqa: BLE001 - a user's can raise anything
+    except Exception as error:
         return [*findings, Finding("LLRs", False, f"raises {_words(error)}")]
 
 
 def check_interleaver(name: str) -> list[Finding]:
-    """Look at a registered interleaver: that it sends each bit once, always in the same order, and how far it spreads."""
+    """Look at a registered interleaver: whether it sends each bit once, always in one order; how far it spreads."""
     findings = []
     for n in LENGTHS:
         try:
@@ -125,7 +128,7 @@ def check_interleaver(name: str) -> list[Finding]:
             order = order_of(name, n)
             order_of.cache_clear()
             again = order_of(name, n)
-        except Exception as error:  # noqa: BLE001 - a user's can raise anything
+        except Exception as error:
             said = str(error) if isinstance(error, ValueError) else f"raises {_words(error)}"
             return [*findings, Finding(f"{n} bits", False, said)]
         if not torch.equal(order, again):
@@ -142,7 +145,7 @@ def _guarded(what: str, look: Callable[[], str | None]) -> Finding | None:
         wrong = look()
     except CodeError as error:
         wrong = str(error)
-    except Exception as error:  # noqa: BLE001 - a user's code can raise anything
+    except Exception as error:
         wrong = f"raises {_words(error)}"
     return None if wrong is None else Finding(what, False, wrong)
 
@@ -255,7 +258,7 @@ def _demapped(found: Mapper, m: int, exact: Float[np.ndarray, ""], esno_db: floa
 
 
 def _carried(llr: Tensor, bits: Tensor, m: int, exact: float) -> Iterator[Finding]:
-    """What a binary decoder can make of the LLRs as they are, and of their multiples (generalised mutual information)."""
+    """What a binary decoder can make of the LLRs, and of their multiples: generalised mutual information."""
     signed = torch.where(bits == 1, -llr, llr)
 
     def carried(scale: float) -> float:

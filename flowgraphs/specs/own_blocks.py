@@ -6,7 +6,8 @@ A package that offers a codec names it in its own pyproject.toml, and it is ther
     mine = "mypackage.codec:MyCodec"
 
 The groups are `semlink.codecs`, `semlink.channels`, `semlink.sources` and `semlink.classifiers`, and of the digital
-link's parts `semlink.codes`, `semlink.interleavers` and `semlink.constellations`. Without a package, `mymodule:MyCodec` is the thing itself, from a module that Python finds, the working folder included.
+link's parts `semlink.codes`, `semlink.interleavers` and `semlink.constellations`. Without a package, `mymodule:MyCodec`
+is the thing itself, from a module that Python finds, the working folder included.
 """
 
 from __future__ import annotations

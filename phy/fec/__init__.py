@@ -1,4 +1,4 @@
-"""Channel codes: 5G LDPC, transport blocks, 5G polar, Gallager's, that of IEEE 802.11; CRC, scrambling, interleaving."""
+"""Channel codes: 5G LDPC, transport blocks, 5G polar, Gallager's, IEEE 802.11's; CRC, scrambling, interleaving."""
 
 from semlink.phy.fec import crc
 from semlink.phy.fec.code import BlockCode, Uncoded

@@ -112,9 +112,13 @@ def test_a_code_of_ones_own_carries_images_in_blocks_that_it_has() -> None:
 )
 def test_a_code_that_does_not_keep_its_word_is_named(code: CodeMaker, words: str) -> None:
     register_code("own", code)
-    with pytest.raises(CodeError, match=words):
+
+    def use() -> None:
         made = make_code("own", 100, 200)
         made.decode(1 - 2 * made.encode(torch.ones(4, 100)))
+
+    with pytest.raises(CodeError, match=words):
+        use()
 
 
 def test_a_code_that_has_no_such_block_says_why() -> None:

@@ -25,7 +25,7 @@ def test_of_qam_it_is_what_capacity_has() -> None:
 
 
 def test_8psk_carries_two_bits_at_what_ungerboeck_printed() -> None:
-    """"Theoretically, error-free transmission of 2 bit/T with 8-PSK is possible already at SNR = 5.9 dB" (1987)."""
+    """ "Theoretically, error-free transmission of 2 bit/T with 8-PSK is possible already at SNR = 5.9 dB" (1987)."""
     assert float(esno_db_for(parse_scheme("1/2", "8psk"), 2.0)) == pytest.approx(5.9, abs=0.15)
 
 

@@ -52,7 +52,8 @@ def test_names_lead_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["nr1-29", "nr2-28", "nr3-0", "nr4-27", "nr1-", "nr113", "nr11-3", "nr-113", "16qam", "8psk-1/2", "", "16qam-7/8"]
+    "name",
+    ["nr1-29", "nr2-28", "nr3-0", "nr4-27", "nr1-", "nr113", "nr11-3", "nr-113", "16qam", "8psk-1/2", "", "16qam-7/8"],
 )
 def test_unknown_names_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"must be one of: 4qam-1/2, .*nr1-0 … nr1-28; nr2-0 … nr2-27; nr4-0 … nr4-26"):

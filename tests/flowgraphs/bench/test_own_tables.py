@@ -1,8 +1,9 @@
-"""`semlink bench bler` of a code of one's own: a table, measured on after a break, by which an adaptive link chooses."""
+"""`semlink bench bler` of a code of one's own: a table, gone on with, by which an adaptive link chooses."""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +38,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_it_names_code_and_constellation(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = list(csv.DictReader(table.open()))
+    rows = list(csv.DictReader(io.StringIO(table.read_text())))
     assert {(row["code"], row["constellation"], row["order"]) for row in rows} == {("conv", "8psk", "8")}
     assert {str(mcs) for mcs, _ in read_points(table.read_text())} == {"8psk-1/2", "8psk-3/4"}
     run_bler(schemes=["1/2"], sizes=[200], seed=0, out=table, as_json=True, code="conv", constellation="8psk")
@@ -81,7 +82,7 @@ def test_what_it_expects_is_what_happens(table: Path) -> None:
 
 
 def test_an_interleaver_makes_of_varying_fades_their_mean(table: Path) -> None:
-    """Two code blocks in slow fades: interleaved, both meet the mean of all symbols, which seldom fails at high Es/N0."""
+    """Code blocks in slow fades: interleaved, all meet the mean of all symbols, which seldom fails at high Es/N0."""
     plain, mixed = f"conv,table={table}", f"conv-random,table={table}"
     channel = Rayleigh(200)
     alone, spread = outage_failures(800, 14.0, channel, plain), outage_failures(800, 14.0, channel, mixed)
@@ -107,9 +108,7 @@ def test_blocks_that_a_code_does_not_have_are_left_out_and_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench_bler, "measure_curve", bler_of_three)
-    run_bler(
-        schemes=["4qam-1/2", "nr2-27"], sizes=[64], seed=0, out=tmp_path / "p.csv", as_json=True, code="polar"
-    )
+    run_bler(schemes=["4qam-1/2", "nr2-27"], sizes=[64], seed=0, out=tmp_path / "p.csv", as_json=True, code="polar")
     told = capsys.readouterr()
     assert [row["scheme"] for row in json.loads(told.out)] == ["4qam-1/2"]
     assert "left out: 256qam-948/1024, k=64" in told.err

@@ -167,9 +167,7 @@ def test_what_ships_passes(name: str, capsys: pytest.CaptureFixture[str]) -> Non
         ("shuffled", "24 bits", "another order every time"),
     ],
 )
-def test_each_fault_is_named(
-    name: str, what: str, words: str, own: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_fault_is_named(name: str, what: str, words: str, own: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, found = check(f"{own}:{name}", capsys)
     assert status == 1
     assert found[what][0] is False, found

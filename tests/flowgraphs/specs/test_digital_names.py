@@ -13,7 +13,7 @@ from semlink.flowgraphs.studies import Study
 from semlink.flowgraphs.studies.provenance import block_digests
 from semlink.phy.channels import AWGN
 
-PARTS = '''
+PARTS = """
 import torch
 
 
@@ -43,7 +43,7 @@ class Loud:
 
 
 broken = 3
-'''
+"""
 
 
 @pytest.fixture
@@ -76,7 +76,9 @@ def test_a_name_has_one_reading(name: str, parts: tuple[str | None, ...]) -> Non
     assert parse_digital(name) == DigitalName(*parts)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["jpeg-capacity", "swin", "jpeg-ldpc", "jpeg-ldpc-qam-", "x-ldpc-qam", "m:C", "jpeg-q-qam"])
+@pytest.mark.parametrize(
+    "name", ["jpeg-capacity", "swin", "jpeg-ldpc", "jpeg-ldpc-qam-", "x-ldpc-qam", "m:C", "jpeg-q-qam"]
+)
 def test_other_names_are_none(name: str) -> None:
     assert parse_digital(name) is None
 
