@@ -20,11 +20,13 @@ from semlink.baselines.doors import CONSTELLATIONS, QAM_NAME, code_spec
 from semlink.baselines.information import esno_db_for
 from semlink.baselines.mcs import MCS, NR_SCHEMES
 from semlink.baselines.waterfall import Point, length_of
-from semlink.phy.fec import LDPC5G
+from semlink.phy.fec import K_MAX, LDPC5G
 
 COLUMNS = ("order", "rate_1024", "k", "n", "esno_db", "errors", "blocks", "seed", "iterations")
 OWN_COLUMNS = ("code", "constellation")
 """Of a table of one's own, before the others; without them 5G LDPC and square QAM are meant."""
+MANY_FILLERS = 0.07
+"""Share of the information bits from which on a stored size tells what fillers cost."""
 STORED = ("ldpc", "nr")
 """Channel codes whose block error rates are in the package."""
 Key = tuple[MCS, int]
@@ -184,9 +186,9 @@ def _own_schemes(code: str) -> tuple[MCS, ...]:
 def curve(mcs: MCS, k: int, code: str = "ldpc") -> Curve:
     """The curve of a scheme for a block of k bits in the fewest symbols, between measured sizes in proportion to log k.
 
-    What goes in proportion is the distance from constrained capacity at the rate that is really sent. Below the
-    smallest and above the largest size that distance is this size's. Sizes of one base graph alone stand for one
-    another: where it changes the block error rate jumps (TS 38.212 clause 7.2.2).
+    What goes in proportion is the distance from constrained capacity at the rate that is really sent, less what filler
+    bits cost. Below the smallest and above the largest size that distance is this size's. Sizes of one base graph alone
+    stand for one another: where it changes the block error rate jumps (TS 38.212 clause 7.2.2).
 
     Raises:
         ValueError: a scheme without measured curves.
@@ -202,8 +204,44 @@ def curve(mcs: MCS, k: int, code: str = "ldpc") -> Curve:
     high = min(low + 1, len(sizes) - 1)
     if k == sizes[low]:
         return stored[k]
-    gaps = [stored[size].levels_db - needed_db(mcs, size) for size in (sizes[low], sizes[high])]
-    return Curve((1 - share) * gaps[0] + share * gaps[1] + needed_db(mcs, k))
+    distance = needed_db if own else _expected_db
+    gaps = [stored[size].levels_db - distance(mcs, size) for size in (sizes[low], sizes[high])]
+    return Curve((1 - share) * gaps[0] + share * gaps[1] + distance(mcs, k))
+
+
+@lru_cache(maxsize=4096)
+def _expected_db(mcs: MCS, k: int) -> float:
+    """`needed_db` and what the filler bits of a block of 5G LDPC cost."""
+    if k > K_MAX:
+        return needed_db(mcs, k)
+    points = filler_costs()
+    cost = float(np.interp(float(mcs.rate), [rate for rate, _ in points], [db for _, db in points]))
+    return needed_db(mcs, k) + cost * _filler_share(mcs, k)
+
+
+@lru_cache(maxsize=1)
+def filler_costs() -> Sequence[tuple[float, float]]:
+    """By code rate, what filler bits cost on base graph 1: dB for each unit of their share of the information bits.
+
+    From the schemes that are stored at a size with many fillers too, against what their other sizes foretell. On base
+    graph 2 they cost nothing that could be measured.
+    """
+    found = []
+    for mcs, stored in curves().items():
+        plain = sorted(k for k in stored if _base_graph(mcs, k) == 1 and _filler_share(mcs, k) < MANY_FILLERS)
+        for k in stored:
+            if (share := _filler_share(mcs, k)) >= MANY_FILLERS and plain and k > plain[0]:
+                gaps = [stored[size].esno_db(0.1) - needed_db(mcs, size) for size in plain]
+                shares = [_filler_share(mcs, size) for size in plain]
+                more = stored[k].esno_db(0.1) - needed_db(mcs, k) - np.interp(np.log(k), np.log(plain), gaps)
+                found.append((float(mcs.rate), float(more / (share - np.interp(np.log(k), np.log(plain), shares)))))
+    return sorted(found)
+
+
+def _filler_share(mcs: MCS, k: int) -> float:
+    """Of the information bits of base graph 1 those that are fillers; 0 on base graph 2."""
+    code = LDPC5G(k, length_of(mcs, k))
+    return code.fillers / (k + code.fillers) if code.base_graph == 1 else 0.0
 
 
 @lru_cache(maxsize=4096)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from semlink.baselines.bler import SCORES, Curve, curve, curves, gap_db
+from semlink.baselines.bler import SCORES, Curve, curve, curves, filler_costs, gap_db
 from semlink.baselines.mcs import MCS, NR_SCHEMES
-from semlink.baselines.waterfall import block_sizes, code_of, measure_point
+from semlink.baselines.waterfall import FILLED, block_sizes, code_of, measure_point
 
 Z = 4.5
 NEAR_DB = 0.03
@@ -62,15 +62,28 @@ def test_sizes_near_each_change_are_stored_on_both_sides() -> None:
 
 
 @pytest.mark.parametrize("mcs", MIDDLE, ids=str)
-def test_the_distance_from_capacity_jumps_at_the_change_and_nowhere_near(mcs: MCS) -> None:
-    at = [gap_db(mcs, k) for k in (3700, 3840, 3841, 4000)]
-    assert abs(at[1] - at[0]) < 0.02
-    assert at[2] == at[3] == pytest.approx(gap_db(mcs, 4224))
+def test_the_distance_from_capacity_is_smooth_on_either_side_but_for_fillers(mcs: MCS) -> None:
+    assert abs(gap_db(mcs, 3840) - gap_db(mcs, 3700)) < 0.03
+    assert abs(gap_db(mcs, 4224) - gap_db(mcs, 3841)) < 0.03
+    assert code_of(mcs, 4224).fillers == 0
+    assert code_of(mcs, 3900).fillers == 22 * 192 - 3900
+    assert gap_db(mcs, 3900) > gap_db(mcs, 3841) + 0.01
+
+
+def test_filler_bits_cost_what_the_sizes_with_many_of_them_show() -> None:
+    costs = filler_costs()
+    assert len(costs) == len(FILLED)
+    assert all(0 < db < 3 for _, db in costs)
+    for mcs in NR_SCHEMES:
+        if str(mcs) in FILLED:  # what is stored is what is foretold there
+            assert gap_db(mcs, 4226) == pytest.approx(gap_db(mcs, 4225), abs=0.01)
+            assert gap_db(mcs, 4225) > gap_db(mcs, 4224)
 
 
 def test_between_sizes_the_distance_from_capacity_is_in_proportion_to_the_logarithm() -> None:
     """The rate of 700 bits in whole symbols is not that of 512 or 1024: what is between is the distance alone."""
     mcs, share = NR_SCHEMES[20], math.log(700 / 512) / math.log(2)
+    assert code_of(mcs, 700).base_graph == 2  # where fillers cost nothing
     expected = (1 - share) * gap_db(mcs, 512) + share * gap_db(mcs, 1024)
     assert gap_db(mcs, 700) == pytest.approx(expected, abs=1e-6)
     assert np.all(np.diff(curve(mcs, 700).bler(np.linspace(0, 20, 50))) <= 0)
