@@ -183,6 +183,7 @@ def _mapper(name: str, rate: Fraction) -> Mapper:
         raise ValueError(f"constellation {name}: {error}") from error
 
 
+@lru_cache(maxsize=64)
 def points_of(found: Mapper) -> Modulation:
     """Points and labels of a mapper: what it makes of each label as the first symbol of a row.
 
@@ -216,6 +217,8 @@ def make_code(name: str, k: int, n: int) -> BlockCode:
         code = made(k, n)
     except ValueError as error:
         raise ValueError(f"code {name}: no block of k={k} in n={n}: {error}") from error
+    except Exception as error:  # a user's code can raise anything
+        raise CodeError(f"code {name}: cannot be made of k={k}, n={n} ({type(error).__name__}: {error})") from error
     if not isinstance(code, BlockCode):
         raise CodeError(f"code {name}: {type(code).__name__} lacks k, n, encode(bits) or decode(llr)")
     if (code.k, code.n) != (k, n):

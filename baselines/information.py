@@ -56,7 +56,7 @@ def esno_db_for(mcs: MCS, bits: Numbers) -> Float[np.ndarray, " *shape"]:
     wanted = np.asarray(bits, dtype=np.float64)
     if not np.all((wanted >= 0) & (wanted < mcs.bits_per_symbol)):
         raise ValueError(f"bits={bits} must be at least 0 and below {mcs.bits_per_symbol}")
-    return _inverse(_table(mcs, "constrained"), mcs.bits_per_symbol - wanted)
+    return _inverse(_table(points_of(mapper(mcs)), "constrained"), mcs.bits_per_symbol - wanted)
 
 
 def effective_esno_db(mcs: MCS, esno: Float[np.ndarray, "*shape n"]) -> Float[np.ndarray, " *shape"]:
@@ -66,7 +66,7 @@ def effective_esno_db(mcs: MCS, esno: Float[np.ndarray, "*shape n"]) -> Float[np
     """
     if mcs.constellation == QAM_NAME:
         return capacity.effective_esno_db(mcs.order, esno)
-    table = _table(mcs, "bicm")
+    table = _table(points_of(mapper(mcs)), "bicm")
     with np.errstate(divide="ignore"):
         missing = np.interp(10 * np.log10(esno), _LEVELS_DB, table)
     return _inverse(table, missing.mean(axis=-1))
@@ -77,9 +77,9 @@ def _inverse(missing: Float[np.ndarray, " levels"], wanted: Float[np.ndarray, " 
 
 
 @lru_cache(maxsize=64)
-def _table(mcs: MCS, kind: Kind) -> Float[np.ndarray, " levels"]:
+def _table(points: Modulation, kind: Kind) -> Float[np.ndarray, " levels"]:
     """Bits that are missing at `_LEVELS_DB`, falling; where hardly any is, by next to nothing, to be inverted."""
-    points, missing = points_of(mapper(mcs)), np.zeros(len(_LEVELS_DB))
+    missing = np.zeros(len(_LEVELS_DB))
     for i, level in enumerate(_LEVELS_DB):
         missing[i] = _missing(points, 10 ** (level / 10), kind)
         if missing[i] < 1e-9:

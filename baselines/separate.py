@@ -75,6 +75,8 @@ class SeparateCodec:
         _check_ratio(ratio)
         scheme = parse_scheme(mcs, constellation)
         check_code(code, scheme)
+        if table := code_spec(code).table:
+            raise ValueError(f"table={table}: a fixed scheme needs none; an adaptive link chooses by it")
         self.source = find_source(source)
         uncoded = code_spec(code).name == "uncoded"
         self.mcs = MCS(scheme.order, Fraction(1), scheme.constellation) if uncoded else scheme

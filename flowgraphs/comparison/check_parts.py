@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,34 +60,38 @@ def kind_of(made: object) -> str | None:
 
 def check_code(name: str) -> list[Finding]:
     """Look at a registered channel code: sizes, code words, round trip, sign and scale of LLRs, what it loses."""
+    codes, block = _blocks(name)
+    for code in codes:
+        for what, look in (("code words", _code_words), ("round trip", _round_trip)):
+            if wrong := _guarded(what, partial(look, code)):
+                return [block, wrong]
+    if not codes:
+        return [block]
+    told = [
+        block,
+        Finding("code words", True, "k bits to n, each block by itself"),
+        Finding("round trip", True, "no loss"),
+    ]
+    try:
+        return [*told, _linear(codes[-1]), *_noisy(codes[-1])]
+    except Exception as error:
+        return [*told, Finding("noise", False, f"raises {_words(error)}")]
+
+
+def _blocks(name: str) -> tuple[list[BlockCode], Finding]:
+    """The code at all sizes that it has, and what is to be said of them."""
     codes, refused = [], []
     for k, n in SIZES:
         try:
             codes.append(make_code(name, k, n))
         except CodeError as error:
-            return [Finding("block", False, str(error))]
+            return [], Finding("block", False, str(error))
         except ValueError as error:
             refused.append(f"({k}, {n}): {error}")
-        except Exception as error:
-            return [Finding("block", False, f"k={k}, n={n}: raises {_words(error)}")]
     if not codes:
-        return [Finding("block", False, f"none of {', '.join(map(str, SIZES))} is to be had: {refused[-1]}")]
+        return [], Finding("block", False, f"none of {', '.join(map(str, SIZES))} is to be had: {refused[-1]}")
     had = ", ".join(f"({code.k}, {code.n})" for code in codes)
-    findings = [Finding("block", True, f"(k, n) of {had}" + (f"; not {', '.join(refused)}" if refused else ""))]
-    for code in codes:
-        if wrong := _guarded("code words", lambda code=code: _words_of(code)):
-            return [*findings, wrong]
-        if wrong := _guarded("round trip", lambda code=code: _round_trip(code)):
-            return [*findings, wrong]
-    findings += [
-        Finding("code words", True, "k bits to n, each block by itself"),
-        Finding("round trip", True, "no loss"),
-    ]
-    longest = codes[-1]
-    try:
-        return [*findings, _linear(longest), *_noisy(longest)]
-    except Exception as error:
-        return [*findings, Finding("noise", False, f"raises {_words(error)}")]
+    return codes, Finding("block", True, f"(k, n) of {had}" + (f"; not {', '.join(refused)}" if refused else ""))
 
 
 def check_constellation(name: str, rate: str) -> list[Finding]:
@@ -150,7 +155,7 @@ def _guarded(what: str, look: Callable[[], str | None]) -> Finding | None:
     return None if wrong is None else Finding(what, False, wrong)
 
 
-def _words_of(code: BlockCode) -> str | None:
+def _code_words(code: BlockCode) -> str | None:
     bits = _bits(8, code.k)
     coded = code.encode(bits)
     alone = torch.cat([code.encode(bits[i : i + 1]) for i in range(len(bits))])

@@ -107,6 +107,7 @@ def test_a_code_of_ones_own_carries_images_in_blocks_that_it_has() -> None:
         (TooLong, r"code own: decode gives \(4, 101\); it must give \(4, 100\)"),
         (Soft, "code own: decode gives other values than 0 and 1"),
         (Liar, "code own: asked for k=100, n=200, it says k=100, n=201"),
+        (lambda k, n: 1 / 0, r"code own: cannot be made of k=100, n=200 \(ZeroDivisionError"),
         (lambda k, n: object(), r"code own: object lacks k, n, encode\(bits\) or decode\(llr\)"),
     ],
 )

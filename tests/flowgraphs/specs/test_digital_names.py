@@ -107,6 +107,7 @@ def test_parts_of_ones_own_make_a_codec(own: str) -> None:
         ("jpeg-ldpc-8psk:adaptive", "--code ldpc --constellation 8psk --out FILE"),
         ("jpeg-polar-qam:adaptive", "measure a table by `semlink bench bler --code polar"),
         ("jpeg-polar-qam:adaptive,table=nowhere.csv", "table=nowhere.csv: holds no block error rates"),
+        ("jpeg-polar-qam:4qam-1/2,table=x.csv", "table=x.csv: a fixed scheme needs none"),
         ("jpeg-polar-qam:genie", "link adaptation needs code='ldpc' or 'nr'"),
     ],
 )
