@@ -136,6 +136,7 @@ def register_constellation(name: str, make: Callable[[Fraction], Any]) -> None:
         raise ValueError(f"constellation {name}: {type(make).__name__} cannot be called; it must be make(rate)")
     CONSTELLATIONS[name] = make
     mapper.cache_clear()
+    points_of.cache_clear()
 
 
 def _check_name(name: str) -> None:
@@ -183,13 +184,14 @@ def _mapper(name: str, rate: Fraction) -> Mapper:
         raise ValueError(f"constellation {name}: {error}") from error
 
 
-@lru_cache(maxsize=64)
-def points_of(found: Mapper) -> Modulation:
-    """Points and labels of a mapper: what it makes of each label as the first symbol of a row.
+@lru_cache(maxsize=256)
+def points_of(mcs: MCS) -> Modulation:
+    """Points and labels of a scheme: of a mapper without any, what it makes of each label as the first of a row.
 
     Raises:
-        ValueError: as `Modulation`.
+        ValueError: as `mapper`, or as `Modulation`.
     """
+    found = mapper(mcs)
     if isinstance(found, Modulation):
         return found
     m = found.bits_per_symbol

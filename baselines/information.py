@@ -14,7 +14,7 @@ from jaxtyping import Complex, Float
 from numpy.typing import ArrayLike
 
 from semlink.baselines import capacity
-from semlink.baselines.doors import QAM_NAME, mapper, points_of
+from semlink.baselines.doors import QAM_NAME, points_of
 from semlink.baselines.mcs import MCS
 from semlink.phy.modulation import Modulation
 
@@ -42,7 +42,7 @@ def information(points: Modulation, esno_db: Numbers, kind: Kind = "constrained"
     """
     levels = np.asarray(esno_db, dtype=np.float64)
     missing = [_missing(points, 10 ** (float(level) / 10), kind) for level in levels.reshape(-1)]
-    return np.maximum(points.bits_per_symbol - np.array(missing).reshape(levels.shape), 0.0)
+    return np.asarray(np.maximum(points.bits_per_symbol - np.array(missing).reshape(levels.shape), 0.0))
 
 
 def esno_db_for(mcs: MCS, bits: Numbers) -> Float[np.ndarray, " *shape"]:
@@ -55,8 +55,8 @@ def esno_db_for(mcs: MCS, bits: Numbers) -> Float[np.ndarray, " *shape"]:
         return capacity.esno_db_for(bits, order=mcs.order)
     wanted = np.asarray(bits, dtype=np.float64)
     if not np.all((wanted >= 0) & (wanted < mcs.bits_per_symbol)):
-        raise ValueError(f"bits={bits} must be at least 0 and below {mcs.bits_per_symbol}")
-    return _inverse(_table(points_of(mapper(mcs)), "constrained"), mcs.bits_per_symbol - wanted)
+        raise ValueError(f"bits={wanted.tolist()} must be at least 0 and below {mcs.bits_per_symbol}")
+    return _inverse(_table(points_of(mcs), "constrained"), mcs.bits_per_symbol - wanted)
 
 
 def effective_esno_db(mcs: MCS, esno: Float[np.ndarray, "*shape n"]) -> Float[np.ndarray, " *shape"]:
@@ -66,7 +66,7 @@ def effective_esno_db(mcs: MCS, esno: Float[np.ndarray, "*shape n"]) -> Float[np
     """
     if mcs.constellation == QAM_NAME:
         return capacity.effective_esno_db(mcs.order, esno)
-    table = _table(points_of(mapper(mcs)), "bicm")
+    table = _table(points_of(mcs), "bicm")
     with np.errstate(divide="ignore"):
         missing = np.interp(10 * np.log10(esno), _LEVELS_DB, table)
     return _inverse(table, missing.mean(axis=-1))
@@ -111,8 +111,8 @@ def _odds(
     energy = -0.5 * np.abs(shift[:, None] + noise[:, None]) ** 2 + 0.5 * np.abs(noise[:, None]) ** 2
     ratio = np.exp(np.minimum(energy, 700.0))  # p(y | point) / p(y | sent), (sent, nodes, order)
     if kind == "constrained":
-        return np.log(ratio.sum(axis=-1))
-    total = np.zeros(ratio.shape[:2])
+        return np.asarray(np.log(ratio.sum(axis=-1)))
+    total: np.ndarray = np.zeros(ratio.shape[:2])
     whole = ratio.sum(axis=-1)
     for bit in labels.T:
         same = (bit[list(sent)][:, None] == bit).astype(float)  # (sent, order)

@@ -191,12 +191,11 @@ class _Alternating(Modulation):
     """Every other symbol, from the second on, is turned by a quarter turn."""
 
     def _turned(self, symbols: Complex[Tensor, "b n"], sense: int) -> Complex[Tensor, "b n"]:
-        turn = torch.ones(symbols.shape[1], dtype=symbols.dtype, device=symbols.device)
-        turn[1::2] = sense * 1j
-        return symbols * turn
+        odd = torch.arange(symbols.shape[1], device=symbols.device) % 2 == 1
+        return torch.where(odd, symbols * (sense * 1j), symbols)
 
 
-APSK_RADII = {
+APSK_RADII: dict[int, dict[str, tuple[float, ...]]] = {
     16: {"2/3": (3.15,), "3/4": (2.85,), "4/5": (2.75,), "5/6": (2.70,), "8/9": (2.60,), "9/10": (2.57,)},
     32: {
         "3/4": (2.84, 5.27),

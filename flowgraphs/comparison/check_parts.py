@@ -102,8 +102,8 @@ def check_constellation(name: str, rate: str) -> list[Finding]:
     """
     parse_rate(rate)
     try:
-        found = mapper(parse_scheme(rate, name))
-        points = points_of(found)
+        scheme = parse_scheme(rate, name)
+        found, points = mapper(scheme), points_of(scheme)
     except Exception as error:
         said = str(error) if isinstance(error, ValueError) else f"raises {_words(error)}"
         what = "energy" if "mean energy" in said else "points"
@@ -126,7 +126,7 @@ def check_constellation(name: str, rate: str) -> list[Finding]:
 
 def check_interleaver(name: str) -> list[Finding]:
     """Look at a registered interleaver: whether it sends each bit once, always in one order; how far it spreads."""
-    findings = []
+    findings: list[Finding] = []
     for n in LENGTHS:
         try:
             order_of.cache_clear()

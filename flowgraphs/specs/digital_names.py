@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from semlink.baselines.blocks import CODES
 from semlink.baselines.doors import (
@@ -29,6 +29,7 @@ from semlink.baselines.doors import (
 from semlink.baselines.mcs import parse_mcs
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs.own_blocks import Kind, is_own, load_own, make_own, missing_module, own_names
+from semlink.phy.fec import Interleaver
 
 DIGITAL_FORM = "SOURCE-CODE[-INTERLEAVER]-MAP[:SCHEME]"
 """How a digital link is named."""
@@ -106,7 +107,7 @@ def register_doors(digital: DigitalName) -> None:
             if OWN_CODES.get(name) is not made:
                 register_code(name, made)
         elif kind == "interleavers":
-            register_interleaver(name, made() if inspect.isclass(made) else made)
+            register_interleaver(name, cast(Interleaver, made() if inspect.isclass(made) else made))
         else:
             register_constellation(name, _maker(name))
 

@@ -32,7 +32,7 @@ def checked_order(order: Any, n: int) -> Int[Tensor, " n"]:  # noqa: ANN401 - wh
     if found.shape != (n,):
         raise ValueError(f"an interleaver of {n} bits gives an order of shape {tuple(found.shape)}; it must be ({n},)")
     if not torch.equal(found.sort().values, torch.arange(n)):
-        missing = n - len(found[(found >= 0) & (found < n)].unique())
+        missing = n - len(set(found.tolist()) & set(range(n)))
         raise ValueError(f"an interleaver of {n} bits never sends {missing} of them: it must give each of 0 … {n - 1}")
     return found
 

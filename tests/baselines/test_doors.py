@@ -19,6 +19,7 @@ from semlink.baselines.doors import (
     mapper,
     order_of,
     parse_scheme,
+    points_of,
     register_code,
     register_constellation,
     register_interleaver,
@@ -78,7 +79,7 @@ def undone() -> Iterator[None]:
     for now, before in zip((doors.OWN_CODES, doors.INTERLEAVERS, doors.CONSTELLATIONS), known, strict=True):
         now.clear()  # type: ignore[attr-defined]
         now.update(before)  # type: ignore[attr-defined]
-    for cached in (make_code, order_of, mapper):
+    for cached in (make_code, order_of, mapper, points_of):
         cached.cache_clear()
 
 
