@@ -153,7 +153,7 @@ def _fitted(points: Mapping[Key, Sequence[Point]]) -> dict[MCS, dict[int, Curve]
     return by_scheme
 
 
-def has_table(code: str, constellation: str = QAM_NAME) -> None:
+def check_table(code: str, constellation: str = QAM_NAME) -> None:
     """Raise ValueError unless there are block error rates of a code with a constellation."""
     spec = code_spec(code)
     if spec.table is not None:
@@ -166,8 +166,8 @@ def has_table(code: str, constellation: str = QAM_NAME) -> None:
             raise ValueError(f"table={spec.table}: unknown constellation {', '.join(unknown)}")
     elif spec.name not in STORED or constellation != QAM_NAME:
         raise ValueError(
-            f"link adaptation needs code='ldpc' or 'nr' and QAM, whose block error rates are stored; code={code!r} "
-            f"with {constellation} has none: measure a table by `semlink bench bler --code {spec.name} --constellation "
+            f"link adaptation needs code='ldpc' or 'nr' and QAM, whose block error rates are stored; code={code!r} has "
+            f"none with {constellation}: measure a table by `semlink bench bler --code {spec.name} --constellation "
             f"{constellation} --out FILE` and give code='{code},table=FILE'"
         )
 

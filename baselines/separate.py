@@ -13,7 +13,7 @@ from jaxtyping import Complex, Float, Int, UInt8
 from torch import Tensor
 
 from semlink.baselines.adaptation import MODES, average_failures, best_schemes, failures, outage_failures
-from semlink.baselines.bler import has_table, schemes_of
+from semlink.baselines.bler import check_table, schemes_of
 from semlink.baselines.blocks import Plan, channel_decode, channel_encode, check_code, plan_blocks
 from semlink.baselines.budget import too_small, what_would_fit
 from semlink.baselines.doors import QAM_NAME, code_spec, mapper, parse_scheme
@@ -143,7 +143,7 @@ class AdaptiveCodec:
         constellation: str = QAM_NAME,
     ) -> None:
         _check_ratio(ratio)
-        has_table(code, constellation)
+        check_table(code, constellation)
         check_code(code, schemes_of(code)[0])
         self.source = find_source(source)
         self.ratio = ratio

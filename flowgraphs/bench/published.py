@@ -12,8 +12,8 @@ from typing import cast
 import numpy as np
 from rich.table import Table
 
-from semlink.baselines.bler import curve
-from semlink.baselines.mcs import MCS, NR_SCHEMES, NR_TABLES
+from semlink.baselines.bler import curve, curves
+from semlink.baselines.mcs import MCS, NR_TABLES
 from semlink.flowgraphs.comparison import make_console
 
 SIZES = (100, 500, 1000, 2000)
@@ -57,6 +57,8 @@ def published_points() -> Iterator[Ahead]:
         # Of Sionna's own package, as it is installed: its form is known.
         read = json.loads(file.read_text())["category"]["1"]["index"][str(number)]["MCS"]
         for index, rows in read.items():
+            if schemes[int(index)] not in curves():
+                continue
             for k in SIZES:
                 lost, levels = rows["CBS"][str(k)]["BLER"], rows["SNR_db"]
                 for bler, level in zip(lost, levels, strict=True):
@@ -111,10 +113,10 @@ def _gains(points: list[Ahead]) -> list[dict[str, float]]:
     """What the best scheme delivers at some Es/N0 by the stored curves, and by each of them shifted to theirs."""
     long = [one for one in points if one.k == SIZES[-1]]
     usual = float(np.median([one.db for one in long]))
-    behind = {mcs: float(np.median([one.db for one in long if one.mcs == mcs] or [usual])) for mcs in NR_SCHEMES}
+    behind = {mcs: float(np.median([one.db for one in long if one.mcs == mcs] or [usual])) for mcs in curves()}
     gains = []
     for level in LEVELS_DB:
-        ours, theirs = _delivered(level, dict.fromkeys(NR_SCHEMES, 0.0)), _delivered(level, behind)
+        ours, theirs = _delivered(level, dict.fromkeys(behind, 0.0)), _delivered(level, behind)
         percent = round(100 * (ours / theirs - 1), 2)
         gains.append({"esno_db": level, "bits": round(ours, 4), "published_bits": round(theirs, 4), "percent": percent})
     return gains
