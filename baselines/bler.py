@@ -188,7 +188,8 @@ def curve(mcs: MCS, k: int, code: str = "ldpc") -> Curve:
 
     What goes in proportion is the distance from constrained capacity at the rate that is really sent, less what filler
     bits cost. Below the smallest and above the largest size that distance is this size's. Sizes of one base graph alone
-    stand for one another: where it changes the block error rate jumps (TS 38.212 clause 7.2.2).
+    stand for one another: where it changes the block error rate jumps (TS 38.212 clause 7.2.2), and from the last size
+    before that to there the line of the last two goes on.
 
     Raises:
         ValueError: a scheme without measured curves.
@@ -197,16 +198,29 @@ def curve(mcs: MCS, k: int, code: str = "ldpc") -> Curve:
     stored = (own_curves(code) if own else curves()).get(mcs)
     if stored is None:
         raise ValueError(f"mcs={mcs} has no stored block error rates; those of TS 38.214 tables 1, 2 and 4 have")
-    graph = None if own else _base_graph(mcs, min(max(k, min(stored)), max(stored)))
-    sizes = sorted(size for size in stored if own or _base_graph(mcs, size) == graph)
-    at = np.interp(np.log(k), np.log(sizes), np.arange(len(sizes)))
-    low, share = int(at), at - int(at)
-    high = min(low + 1, len(sizes) - 1)
-    if k == sizes[low]:
+    if k in stored:
         return stored[k]
+    sizes = sorted(stored) if own else _alike(mcs, k, sorted(stored))
     distance = needed_db if own else _expected_db
-    gaps = [stored[size].levels_db - distance(mcs, size) for size in (sizes[low], sizes[high])]
+    (low, high), share = _between(sizes, k, ends=(min(stored), max(stored)))
+    gaps = [stored[size].levels_db - distance(mcs, size) for size in (low, high)]
     return Curve((1 - share) * gaps[0] + share * gaps[1] + distance(mcs, k))
+
+
+def _alike(mcs: MCS, k: int, stored: Sequence[int]) -> list[int]:
+    """The sizes of the base graph that a block of k bits has, without those that tell what fillers cost."""
+    graph = _base_graph(mcs, min(max(k, stored[0]), stored[-1]))
+    return [size for size in stored if _base_graph(mcs, size) == graph and _filler_share(mcs, size) < MANY_FILLERS]
+
+
+def _between(sizes: Sequence[int], k: int, *, ends: tuple[int, int]) -> tuple[tuple[int, int], float]:
+    """The two sizes whose line k is on, and where, in log k; beyond the ends of all sizes it is at the last one."""
+    if len(sizes) == 1:
+        return (sizes[0], sizes[0]), 0.0
+    at = min(max(k, ends[0]), ends[1])
+    i = min(max(int(np.searchsorted(sizes, at)), 1), len(sizes) - 1)
+    low, high = sizes[i - 1], sizes[i]
+    return (low, high), float(np.log(at / low) / np.log(high / low))
 
 
 @lru_cache(maxsize=4096)

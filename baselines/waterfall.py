@@ -45,17 +45,17 @@ def block_sizes(mcs: MCS) -> tuple[int, ...]:
     """The k of the stored curves of a scheme, up to the largest code block that NR has at its rate.
 
     Where the base graph changes, between k = 308 and 309 above rate 0.67 and between 3840 and 3841 from 1/4 to that
-    (TS 38.212 clause 7.2.2), there are sizes near it on both sides: 256 and 309, 3840 and 4224. Of some schemes there
+    (TS 38.212 clause 7.2.2), there are at least two sizes on each side, 3840 and 4224 among them. Of some schemes there
     is 4225 too, the first size of the next lifting, of which one bit in 13 is a filler. Of 1024-QAM there are fewer.
     """
     if mcs.rate <= 0.25:
         return (64, 128, 256, 512, 1024, 2048, K_MAX_BG2)
     filled = (4225,) if str(mcs) in FILLED else ()
     if mcs.order > 256:
-        return (64, 256, 309, 1024, 4224, K_MAX)
+        return (64, 256, 1024, 4224, K_MAX)
     if mcs.rate <= 0.67:
         return (64, 128, 256, 512, 1024, 2048, K_MAX_BG2, 4224, *filled, K_MAX)
-    return (64, 128, 256, 309, 512, 1024, 2048, 4224, *filled, K_MAX)
+    return (64, 128, 256, 512, 1024, 2048, 4224, *filled, K_MAX)
 
 
 def own_sizes(mcs: MCS, code: str) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ meaning.
 
 from __future__ import annotations
 
-from semlink.baselines.mcs import MCS, MCS_TABLE, NR_SCHEMES, parse_mcs
+from semlink.baselines.mcs import MCS, MCS_TABLE, NR_SCHEMES, NR_TABLE_4, parse_mcs
 from semlink.phy.waveform import BurstHeader
 
 NEURAL = {
@@ -38,7 +38,7 @@ USER = range(48, 64)
 SCHEMES: tuple[MCS, ...] = (
     *(mcs for mcs in NR_SCHEMES if mcs.order < 1024),
     *MCS_TABLE.values(),
-    *(mcs for mcs in NR_SCHEMES if mcs.order == 1024),
+    *(mcs for mcs in NR_TABLE_4 if mcs.order == 1024),
 )
 """Schemes by MCS number: those of 5G NR from the most robust on, those of round rates, those of NR of 1024-QAM."""
 DEFAULT_SCHEME = "16qam-1/2"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from semlink.baselines.mcs import MCS_TABLE, NR_SCHEMES, NR_TABLE_1, NR_TABLE_2, parse_mcs
+from semlink.baselines.mcs import MCS_TABLE, NR_SCHEMES, NR_TABLE_1, NR_TABLE_2, NR_TABLE_4, parse_mcs
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.protocol import codebook
 from semlink.neural import zoo
@@ -29,7 +29,7 @@ def test_every_codec_and_scheme_of_the_package_has_a_number() -> None:
     assert sources - {"prompt"} <= set(SOURCES)
     for name in {*zoo.names(), *(f"{source}-ldpc-qam" for source in sources)}:
         assert codebook.codec_name(codebook.codec_number(name)) == name
-    assert set(codebook.SCHEMES) == {*NR_SCHEMES, *MCS_TABLE.values()}
+    assert set(codebook.SCHEMES) == {*NR_SCHEMES, *NR_TABLE_4, *MCS_TABLE.values()}
     for number, mcs in enumerate(codebook.SCHEMES):
         assert codebook.scheme_number(str(mcs)) == number
         assert parse_mcs(codebook.scheme_name(number)) == mcs
