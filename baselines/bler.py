@@ -237,8 +237,8 @@ def _expected_db(mcs: MCS, k: int) -> float:
 def filler_costs() -> Sequence[tuple[float, float]]:
     """By code rate, what filler bits cost on base graph 1: dB for each unit of their share of the information bits.
 
-    From the schemes that are stored at a size with many fillers too, against what their other sizes foretell. On base
-    graph 2 they cost nothing that could be measured.
+    From the schemes that are stored at a size with many fillers too, against what their other sizes foretell. At the
+    lowest rates they help a little, a negative cost. On base graph 2 they cost nothing that could be measured.
     """
     found = []
     for mcs, stored in curves().items():

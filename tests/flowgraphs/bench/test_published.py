@@ -16,10 +16,12 @@ def test_the_stored_curves_are_ahead_of_most_published_points(capsys: pytest.Cap
     told = json.loads(capsys.readouterr().out)
     *sizes, every = told["ahead"]
     assert [row["k"] for row in sizes] == ["100", "500", "1000", "2000"]
-    assert sum(row["points"] for row in sizes) == every["points"] > 400
-    assert 0.2 < every["median_db"] < 1.2
+    assert sum(row["points"] for row in sizes) == every["points"] > 300
+    assert 0.15 < every["median_db"] < 0.5
     assert every["quartiles_db"][0] > 0
-    assert all(gain["percent"] > 0 for gain in told["throughput"])
+    assert all(gain["percent"] >= 0 for gain in told["throughput"])
+    run_published(as_json=False)
+    assert "information on average" in capsys.readouterr().out
 
 
 def test_a_point_is_compared_at_its_own_block_error_rate() -> None:
