@@ -38,7 +38,7 @@ class Point:
 
 
 FILLED = ("4qam-379/1024", "16qam-490/1024", "64qam-666/1024", "64qam-822/1024", "64qam-948/1024")
-"""Schemes of which a block with many filler bits is measured: what those cost hangs on the code rate."""
+"""Schemes of which a block with many filler bits is measured."""
 
 
 def block_sizes(mcs: MCS) -> tuple[int, ...]:
