@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from semlink.baselines.bler import curve
+from semlink.baselines.bler import curve, schemes_of
 from semlink.baselines.blocks import Plan, plan_blocks
-from semlink.baselines.capacity import effective_esno_db, esno_db_for
-from semlink.baselines.mcs import MCS, NR_SCHEMES
+from semlink.baselines.doors import code_spec, order_of
+from semlink.baselines.information import effective_esno_db, esno_db_for
+from semlink.baselines.mcs import MCS
 from semlink.baselines.sources import Pixels, SourceCoder, code_image, grey_image
 from semlink.phy.link import Channel, esno_to_n0
 from semlink.phy.rng import probe
@@ -48,36 +49,48 @@ def image_failure(plan: Plan, esno: Float[np.ndarray, "*draws n"]) -> Float[np.n
         esno: Es/N0 of each symbol, linear; n = 1 for the same in all.
     """
     arrives, at = np.ones(esno.shape[:-1]), 0
+    if esno.shape[-1] > 1:
+        esno = _by_coded_bit(plan, esno)
+    per_symbol = esno.shape[-1] // plan.symbols if esno.shape[-1] > 1 else 1
     for count, (k, size) in zip(plan.counts, plan.sizes, strict=True):
-        lost, shift_db = curve(plan.mcs, k), _shift_db(plan, k, size) if plan.code == "nr" else 0.0
+        lost, shift_db = curve(plan.mcs, k, plan.code), _shift_db(plan, k, size)
         if esno.shape[-1] == 1:
             with np.errstate(divide="ignore"):
                 arrives *= (1 - lost.bler(10 * np.log10(esno[..., 0]) - shift_db)) ** count
         else:
-            blocks = esno[..., at : at + count * size].reshape(*esno.shape[:-1], count, size)
-            arrives *= np.prod(1 - lost.bler(effective_esno_db(plan.mcs.order, blocks) - shift_db), axis=-1)
-        at += count * size
+            taken = size * per_symbol
+            blocks = esno[..., at : at + count * taken].reshape(*esno.shape[:-1], count, taken)
+            arrives *= np.prod(1 - lost.bler(effective_esno_db(plan.mcs, blocks) - shift_db), axis=-1)
+            at += count * taken
     return 1 - arrives
 
 
-def _shift_db(plan: Plan, k: int, symbols: int) -> float:
-    """By how much a block of "nr" needs more than the scheme's own rate does: NR's sizes are not quite of that rate."""
-    return _needed_db(plan.mcs.order, k / symbols) - _needed_db(plan.mcs.order, plan.mcs.efficiency)
+def _by_coded_bit(plan: Plan, esno: Float[np.ndarray, "*draws n"]) -> Float[np.ndarray, "*draws m"]:
+    """The Es/N0 that each coded bit meets where an interleaver takes it elsewhere; without one, of each symbol."""
+    interleaver = code_spec(plan.code).interleaver
+    if interleaver is None:
+        return esno
+    sent = np.empty(plan.coded_bits, dtype=np.int64)
+    sent[order_of(interleaver, plan.coded_bits).numpy()] = np.arange(plan.coded_bits)
+    return esno[..., sent // plan.mcs.bits_per_symbol]
 
 
 @lru_cache(maxsize=4096)
-def _needed_db(order: int, bits: float) -> float:
-    return float(esno_db_for(bits, order=order))
+def _shift_db(plan: Plan, k: int, symbols: int) -> float:
+    """By how much a block of "nr" needs more than the scheme's own rate does: NR's sizes are not quite of that rate."""
+    if code_spec(plan.code).name != "nr":
+        return 0.0
+    return float(esno_db_for(plan.mcs, k / symbols) - esno_db_for(plan.mcs, plan.mcs.efficiency))
 
 
 def failures(
     symbols: int, esno: Float[np.ndarray, "*draws n"], code: str = "ldpc"
 ) -> Float[np.ndarray, " schemes *draws"]:
-    """`image_failure` of all `NR_SCHEMES` for images of so many symbols; 1 where a scheme has no block so short."""
+    """`image_failure` of all schemes of a code for images of so many symbols; 1 where one has no block so short."""
     if esno.shape[-1] > 1 and not np.ptp(esno, axis=-1).any():
         esno = esno[..., :1]
     rows = []
-    for mcs in NR_SCHEMES:
+    for mcs in schemes_of(code):
         try:
             rows.append(image_failure(plan_blocks(symbols, mcs, code), esno))
         except ValueError:
@@ -98,7 +111,7 @@ def outage_failures(
 
     A long image averages over its own fades where they vary: it takes fewer draws. A channel without fades takes few.
     """
-    rng, total, drawn, enough = torch.Generator().manual_seed(0), np.zeros(len(NR_SCHEMES)), 0, False
+    rng, total, drawn, enough = torch.Generator().manual_seed(0), np.zeros(len(schemes_of(code))), 0, False
     at_once = max(2, (1 << 19) // symbols)
     while drawn < DRAWS and not enough:
         received = channel(probe(at_once, symbols), esno_to_n0(esno_db), rng=rng).unbiased()
@@ -122,13 +135,13 @@ def best_scheme(
     """
     h, w, c = pixels.shape
     lost = float(np.mean((pixels.astype(np.float32) - grey_image((h, w, c))) ** 2))
-    fails = list(map(float, failure))
+    fails, schemes = list(map(float, failure)), schemes_of(code)
     hopeful = [i for i, share in enumerate(fails) if share <= HOPELESS]
     if not hopeful:
         return _most_robust(symbols, code)
 
     def errors(i: int) -> tuple[float, float]:
-        error = code_image(source, pixels, plan_blocks(symbols, NR_SCHEMES[i], code).payload_bytes).mse(pixels)
+        error = code_image(source, pixels, plan_blocks(symbols, schemes[i], code).payload_bytes).mse(pixels)
         return fails[i] * lost + (1 - fails[i]) * error, error
 
     # From where the best is likely to be: schemes that fail too often are then passed over without a coding.
@@ -143,7 +156,7 @@ def best_scheme(
         if i < first and fails[i] * lost < least:
             expected, error = errors(i)
             best, least = (i, expected) if expected < least else (best, least)
-    return NR_SCHEMES[best]
+    return schemes[best]
 
 
 def _most_robust(symbols: int, code: str) -> MCS:
@@ -152,14 +165,15 @@ def _most_robust(symbols: int, code: str) -> MCS:
     Raises:
         ValueError: none has.
     """
-    for mcs in NR_SCHEMES[:-1]:
+    *others, last = schemes_of(code)
+    for mcs in others:
         try:
             plan_blocks(symbols, mcs, code)
         except ValueError:
             continue
         return mcs
-    plan_blocks(symbols, NR_SCHEMES[-1], code)
-    return NR_SCHEMES[-1]
+    plan_blocks(symbols, last, code)
+    return last
 
 
 def best_schemes(
@@ -170,5 +184,6 @@ def best_schemes(
     code: str = "ldpc",
 ) -> list[MCS]:
     """`best_scheme` of each image."""
-    columns = np.broadcast_to(failure.reshape(len(NR_SCHEMES), -1), (len(NR_SCHEMES), len(pixels))).T
+    count = len(schemes_of(code))
+    columns = np.broadcast_to(failure.reshape(count, -1), (count, len(pixels))).T
     return [best_scheme(source, one, symbols, column, code) for one, column in zip(pixels, columns, strict=True)]

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
+from semlink.baselines.doors import INTERLEAVERS, OWN_CODES, code_spec, limits, make_code, order_of
 from semlink.baselines.mcs import MCS
 from semlink.phy.fec import (
     K_MAX,
@@ -19,16 +20,17 @@ from semlink.phy.fec import (
     LDPC5G,
     N_MAX,
     BlockCode,
-    Convolutional,
     Gallager,
     TransportBlock,
     Uncoded,
     crc,
+    deinterleave,
+    interleave,
     transport_block_size,
 )
 
-CODES = ("ldpc", "nr", "gallager", "conv", "uncoded")
-"""Channel codes by name: 5G LDPC block by block, in NR's transport block; Gallager's, that of IEEE 802.11, none."""
+CODES = ("ldpc", "nr", "polar", "gallager", "conv", "uncoded")
+"""Channel codes by name: 5G LDPC block by block, in NR's transport block; 5G polar, Gallager's, IEEE 802.11's, none."""
 
 RATE_MOST = 0.95
 """Code rate above which a receiver of NR need not decode a transport block (TS 38.214 clause 5.1.3)."""
@@ -45,7 +47,7 @@ class Plan:
         mcs: modulation and coding.
         counts: number of blocks of each size.
         sizes: (k, symbols) of each size: information bits, CRC included, and channel uses.
-        code: the channel code, one of `CODES`.
+        code: the channel code, one of `CODES` or of one's own, as `semlink.baselines.doors` names it.
     """
 
     mcs: MCS
@@ -56,7 +58,7 @@ class Plan:
     @property
     def transport(self) -> TransportBlock | None:
         """The transport block of code "nr"; None with the others."""
-        if self.code != "nr":
+        if code_spec(self.code).name != "nr":
             return None
         rate, bits = self.mcs.rate, self.mcs.bits_per_symbol
         size = transport_block_size(self.symbols, rate=rate, bits_per_symbol=bits)
@@ -116,24 +118,26 @@ class Plan:
         return total
 
 
-@lru_cache(maxsize=4096)
 def plan_blocks(symbols: int, mcs: MCS, code: str = "ldpc") -> Plan:
     """Cut `symbols` channel uses into the fewest code blocks that the code has, as even as whole symbols allow.
 
-    Of 5G LDPC they have at most 8448 bits, 3840 up to rate 1/4 (TS 38.212 clause 5.2.2); of other codes no more. Code
-    "nr" is a transport block as the standard sizes and cuts it.
+    Of 5G LDPC they have at most 8448 bits, 3840 up to rate 1/4 (TS 38.212 clause 5.2.2); of other codes no more, and
+    as many as they say. Code "nr" is a transport block as the standard sizes and cuts it.
 
     Raises:
         ValueError: too few for one code block.
     """
-    if code == "nr":
-        return _plan_transport_block(symbols, mcs)
+    name = code_spec(code).name
+    return _plan_transport_block(symbols, mcs, code) if name == "nr" else _cut(symbols, mcs, code, *_limits(mcs, name))
+
+
+@lru_cache(maxsize=4096)
+def _cut(symbols: int, mcs: MCS, code: str, largest: int, longest: float) -> Plan:
     if _k(symbols, mcs) < K_LEAST:
         least = math.ceil(K_LEAST / (mcs.rate * mcs.bits_per_symbol))
         raise ValueError(f"{symbols} channel uses; {mcs} needs at least {least} for one code block")
-    largest = _k_max(mcs, code)
     blocks = math.ceil(symbols * mcs.bits_per_symbol * mcs.rate / largest)
-    while _k(-(-symbols // blocks), mcs) > largest:
+    while _k(-(-symbols // blocks), mcs) > largest or -(-symbols // blocks) * mcs.bits_per_symbol > longest:
         blocks += 1
     short, longer = divmod(symbols, blocks)
     groups = [(longer, short + 1), (blocks - longer, short)]
@@ -141,7 +145,8 @@ def plan_blocks(symbols: int, mcs: MCS, code: str = "ldpc") -> Plan:
     return Plan(mcs, tuple(count for count, _ in kept), tuple(size for _, size in kept), code)
 
 
-def _plan_transport_block(symbols: int, mcs: MCS) -> Plan:
+@lru_cache(maxsize=4096)
+def _plan_transport_block(symbols: int, mcs: MCS, code: str) -> Plan:
     size = transport_block_size(symbols, rate=mcs.rate, bits_per_symbol=mcs.bits_per_symbol) if symbols > 0 else 24
     block = TransportBlock(size, symbols * mcs.bits_per_symbol, mcs.rate, mcs.bits_per_symbol)
     if block.k > RATE_MOST * min(block.lengths):
@@ -150,7 +155,7 @@ def _plan_transport_block(symbols: int, mcs: MCS) -> Plan:
             f"{block.k / min(block.lengths):.3g}, and NR decodes up to {RATE_MOST}"
         )
     groups = [(block.lengths.count(n), (block.k, n // mcs.bits_per_symbol)) for n in sorted(set(block.lengths))]
-    return Plan(mcs, tuple(count for count, _ in groups), tuple(size for _, size in groups), "nr")
+    return Plan(mcs, tuple(count for count, _ in groups), tuple(size for _, size in groups), code)
 
 
 def channel_encode(bits: Num[Tensor, "b k"], plan: Plan) -> Num[Tensor, "b n"]:
@@ -159,8 +164,12 @@ def channel_encode(bits: Num[Tensor, "b k"], plan: Plan) -> Num[Tensor, "b n"]:
     The parity bits of a CRC are sent inverted. The word of all zeros, which a decoder makes of LLRs that say nothing,
     is a code word, and its own CRC would hold. A transport block is the standard's, with CRCs as they are.
     """
-    if block := plan.transport:
-        return block.encode(bits)
+    coded = plan.transport.encode(bits) if plan.transport else _encode_blocks(bits, plan)
+    interleaver = code_spec(plan.code).interleaver
+    return interleave(coded, order_of(interleaver, plan.coded_bits)) if interleaver else coded
+
+
+def _encode_blocks(bits: Num[Tensor, "b k"], plan: Plan) -> Num[Tensor, "b n"]:
     coded, at = [], 0
     for code, count in _codes(plan):
         length = code.k - plan.crc_length
@@ -172,6 +181,8 @@ def channel_encode(bits: Num[Tensor, "b k"], plan: Plan) -> Num[Tensor, "b n"]:
 
 def channel_decode(llr: Float[Tensor, "b n"], plan: Plan) -> tuple[Num[Tensor, "b k"], Bool[Tensor, "b blocks"]]:
     """Decode LLRs (b, n) to information bits (b, k) and which blocks' CRCs hold."""
+    if interleaver := code_spec(plan.code).interleaver:
+        llr = deinterleave(llr, order_of(interleaver, plan.coded_bits))
     if block := plan.transport:
         return block.decode(llr)
     bits, ok, at = [], [], 0
@@ -192,12 +203,15 @@ def _mask(blocks: Num[Tensor, "b k"], plan: Plan) -> Num[Tensor, "b k"]:
 
 def check_code(code: str, mcs: MCS) -> None:
     """Raise ValueError unless a code can carry a scheme at all, and is installed."""
-    if code not in CODES:
-        raise ValueError(f"code={code!r} must be one of: {', '.join(CODES)}")
-    highest = {"conv": Fraction(3, 4), "gallager": Fraction(7, 8)}.get(code)
+    spec = code_spec(code)
+    if spec.name not in {*CODES, *OWN_CODES}:
+        raise ValueError(f"code={code!r} must be one of: {', '.join(dict.fromkeys([*CODES, *OWN_CODES]))}")
+    if spec.interleaver not in {None, *INTERLEAVERS}:
+        raise ValueError(f"code={code!r}: the interleaver must be one of: {', '.join(INTERLEAVERS)}")
+    highest = {"conv": Fraction(3, 4), "gallager": Fraction(7, 8)}.get(spec.name)
     if highest is not None and mcs.rate > highest:
         raise ValueError(f"mcs='{mcs}': code={code!r} goes up to rate {highest}")
-    if code == "gallager":
+    if spec.name == "gallager":
         Gallager(8, 16)
 
 
@@ -207,19 +221,26 @@ def _codes(plan: Plan) -> Sequence[tuple[BlockCode, int]]:
     return [(_make_code(plan.code, k, symbols * m, m, plan.info_bits), count) for (k, symbols), count in sizes]
 
 
+def _make_code(code: str, k: int, n: int, bits_per_symbol: int, payload: int) -> BlockCode:
+    name = code_spec(code).name
+    return make_code(name, k, n) if name in OWN_CODES else _ours(name, k, n, bits_per_symbol, payload)
+
+
 @lru_cache(maxsize=256)
-def _make_code(name: str, k: int, n: int, bits_per_symbol: int, payload: int) -> BlockCode:
+def _ours(name: str, k: int, n: int, bits_per_symbol: int, payload: int) -> BlockCode:
     if name == "ldpc":
         return LDPC5G(k, n, payload=payload, bits_per_symbol=bits_per_symbol)
+    return Gallager(k, n) if name == "gallager" else Uncoded(k)
+
+
+def _limits(mcs: MCS, name: str) -> tuple[int, float]:
+    """The most information bits and coded bits of a block."""
+    if name in OWN_CODES:
+        k_max, n_max = limits(name)
+        return k_max if n_max is None else min(k_max, math.floor(n_max * mcs.rate)), n_max or math.inf
     if name == "gallager":
-        return Gallager(k, n)
-    return Convolutional(k, n) if name == "conv" else Uncoded(k)
-
-
-def _k_max(mcs: MCS, code: str) -> int:
-    if code == "gallager":
-        return math.floor(N_MAX * mcs.rate)
-    return K_MAX if mcs.rate > 0.25 else K_MAX_BG2
+        return math.floor(N_MAX * mcs.rate), N_MAX
+    return K_MAX if mcs.rate > 0.25 else K_MAX_BG2, math.inf
 
 
 def _k(symbols: int, mcs: MCS) -> int:

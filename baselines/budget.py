@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from semlink.baselines.bler import schemes_of
 from semlink.baselines.blocks import Plan, plan_blocks
-from semlink.baselines.mcs import MCS, NR_SCHEMES
+from semlink.baselines.mcs import MCS
 from semlink.baselines.sources import Pixels, SourceCoder
 
 
@@ -15,7 +16,8 @@ def what_would_fit(source: SourceCoder, pixels: Pixels, plan: Plan) -> str:
     while source.encode(pixels, needed) is None:
         needed *= 2
     bits, ratio = 8 * needed, plan.symbols / pixels.size * needed / max(1, plan.payload_bytes)
-    schemes = [mcs for mcs in NR_SCHEMES if has_block(plan.symbols, mcs, plan.code)]
+    alike = [mcs for mcs in schemes_of(plan.code) if mcs.constellation == plan.mcs.constellation]
+    schemes = [mcs for mcs in alike if has_block(plan.symbols, mcs, plan.code)]
     carries = [str(mcs) for mcs in schemes if plan_blocks(plan.symbols, mcs, plan.code).info_bits >= bits]
     scheme = f"or mcs={carries[0]!r}" if carries else "and no scheme does at this ratio"
     return (
@@ -27,7 +29,7 @@ def what_would_fit(source: SourceCoder, pixels: Pixels, plan: Plan) -> str:
 def too_small(shape: Sequence[int], ratio: float, symbols: int, error: ValueError, code: str) -> str:
     """What is wrong with a ratio, and what would do: the least one, and a scheme that has a block so short."""
     _, c, h, w = shape
-    fits = [str(mcs) for mcs in NR_SCHEMES if has_block(symbols, mcs, code)]
+    fits = [str(mcs) for mcs in schemes_of(code) if has_block(symbols, mcs, code)]
     scheme = f"mcs={fits[0]!r} would fit" if fits else "no scheme would fit"
     return f"ratio={ratio:g} is too small for an image of {w}×{h}×{c}: {error}; {scheme}"
 

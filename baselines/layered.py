@@ -18,6 +18,7 @@ from torch import Tensor
 from semlink.baselines.adaptation import HOPELESS, SURE, average_failures, outage_failures
 from semlink.baselines.blocks import Plan, channel_decode, channel_encode, plan_blocks
 from semlink.baselines.budget import has_block, too_small
+from semlink.baselines.doors import QAM_NAME
 from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
 from semlink.baselines.separate import C_INIT, HEADER_BITS, AdaptiveCodec, SeparateCodec, separate_codec, to_uint8
 from semlink.baselines.sources import Pixels, SourceCoder, code_image, find_source, grey_image
@@ -239,16 +240,20 @@ def digital_codec(
     ratio: float = 1 / 6,
     code: str = "ldpc",
     fading: Channel | None = None,
+    constellation: str = QAM_NAME,
 ) -> SeparateCodec | AdaptiveCodec | LayeredCodec:
     """`separate_codec`, in two layers where the source coder says by an attribute `layered` that it gains by it.
 
-    Not with other codes than "ldpc", nor for a genie, who knows what will arrive.
+    Not with other codes than "ldpc" or points than QAM's, nor for a genie, who knows what will arrive.
 
     Raises:
         ValueError: as `separate_codec`.
     """
-    if code != "ldpc" or mcs == "genie" or not getattr(find_source(source), "layered", False):
-        return separate_codec(source=source, mcs=mcs, ratio=ratio, code=code, fading=fading)
+    plain = (code, constellation) != ("ldpc", QAM_NAME) or mcs == "genie"
+    if plain or not getattr(find_source(source), "layered", False):
+        return separate_codec(
+            source=source, mcs=mcs, ratio=ratio, code=code, fading=fading, constellation=constellation
+        )
     if mcs not in ("adaptive", "outage"):
         return LayeredCodec(source=source, mcs=mcs, ratio=ratio)
     if mcs == "outage" and fading is None:

@@ -14,18 +14,21 @@ class MCS:
     Attributes:
         order: number of constellation points.
         rate: information bits (CRC included) over coded bits.
+        constellation: "qam", square QAM, or the name of another one, of `semlink.baselines.doors`.
     """
 
     order: int
     rate: Fraction
+    constellation: str = "qam"
 
     def __str__(self) -> str:
-        return f"{self.order}qam-{self.rate_text}"
+        name = f"{self.order}qam" if self.constellation == "qam" else self.constellation
+        return f"{name}-{self.rate_text}"
 
     @property
     def rate_text(self) -> str:
         """The rate as users know it: "1/2", or as NR has it, "490/1024" ("682.5/1024")."""
-        if self.rate.denominator <= 6:
+        if self.rate.denominator <= (6 if self.constellation == "qam" else 10):
             return str(self.rate)
         return f"{float(self.rate * 1024):g}/1024"
 
@@ -58,8 +61,25 @@ NR_TABLE_2 = _rows(
 )
 """TS 38.214 table 5.1.3.1-2 (up to 256-QAM), by MCS index."""
 
-NR_SCHEMES: tuple[MCS, ...] = tuple(sorted({*NR_TABLE_1, *NR_TABLE_2}, key=lambda mcs: (mcs.efficiency, mcs.order)))
-"""The schemes of both tables, from the most robust on."""
+NR_TABLE_4 = _rows(
+    "2 120, 2 193, 2 449, 4 378, 4 490, 4 616, 6 466, 6 517, 6 567, 6 616, 6 666, 6 719, 6 772, 6 822, 6 873, "
+    "8 682.5, 8 711, 8 754, 8 797, 8 841, 8 885, 8 916.5, 8 948, 10 805.5, 10 853, 10 900.5, 10 948"
+)
+"""TS 38.214 table 5.1.3.1-4 (up to 1024-QAM), by MCS index."""
+
+NR_TABLES = {1: NR_TABLE_1, 2: NR_TABLE_2, 4: NR_TABLE_4}
+"""The tables by the number at the end of theirs; 5.1.3.1-3 is left out, which has the lowest rates."""
+
+UNMEASURED: tuple[MCS, ...] = _rows("10 853, 10 900.5, 10 948")
+"""Rows of table 4 whose block error rates are not stored: fixed schemes, which an adaptive link leaves out."""
+
+NR_SCHEMES: tuple[MCS, ...] = tuple(
+    sorted(
+        {mcs for table in NR_TABLES.values() for mcs in table} - {*UNMEASURED},
+        key=lambda mcs: (mcs.efficiency, mcs.order),
+    )
+)
+"""The schemes of all tables whose block error rates are stored, from the most robust on."""
 
 _RATES = {4: ("1/2", "3/4"), 16: ("1/2", "2/3", "3/4"), 64: ("1/2", "2/3", "3/4", "5/6"), 256: ("2/3", "3/4", "5/6")}
 
@@ -76,14 +96,27 @@ def parse_mcs(text: str) -> MCS:
         ValueError: no such scheme; the message lists all.
     """
     name = re.sub(r"[\s_-]+", "", text).lower()
-    if match := re.fullmatch(r"nr([12])[\s_-](\d+)", text.strip().lower(), flags=re.ASCII):
-        table = (NR_TABLE_1, NR_TABLE_2)[int(match[1]) - 1]
+    if match := re.fullmatch(r"nr([124])[\s_-](\d+)", text.strip().lower(), flags=re.ASCII):
+        table = NR_TABLES[int(match[1])]
         if int(match[2]) < len(table):
             return table[int(match[2])]
-    schemes = {str(mcs): mcs for mcs in NR_SCHEMES} | MCS_TABLE
+    schemes = {str(mcs): mcs for mcs in (*NR_SCHEMES, *UNMEASURED)} | MCS_TABLE
     if (name := name.replace("qam", "qam-")) in schemes:
         return schemes[name]
     raise ValueError(
         f"mcs={text!r} must be one of: {', '.join(MCS_TABLE)}; nr1-0 … nr1-{len(NR_TABLE_1) - 1}; "
-        f"nr2-0 … nr2-{len(NR_TABLE_2) - 1} (TS 38.214 tables 5.1.3.1-1 and -2)"
+        f"nr2-0 … nr2-{len(NR_TABLE_2) - 1}; nr4-0 … nr4-{len(NR_TABLE_4) - 1} (TS 38.214 tables 5.1.3.1-1, -2 and -4)"
     )
+
+
+def parse_rate(text: str) -> Fraction:
+    """A code rate of a name: "2/3", "490/1024".
+
+    Raises:
+        ValueError: no fraction between 0 and 1, of a denominator up to 1024.
+    """
+    match = re.fullmatch(r"(\d{1,4}(?:\.5)?)/(\d{1,4})", text.strip(), flags=re.ASCII)
+    rate = Fraction(match[1]) / int(match[2]) if match and int(match[2]) else Fraction(0)
+    if not 0 < rate < 1 or rate.denominator > 2048:
+        raise ValueError(f"rate={text!r} must be a code rate between 0 and 1, such as 1/2, 3/4 or 490/1024")
+    return rate

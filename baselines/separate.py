@@ -13,12 +13,13 @@ from jaxtyping import Complex, Float, Int, UInt8
 from torch import Tensor
 
 from semlink.baselines.adaptation import MODES, average_failures, best_schemes, failures, outage_failures
+from semlink.baselines.bler import check_table, schemes_of
 from semlink.baselines.blocks import Plan, channel_decode, channel_encode, check_code, plan_blocks
 from semlink.baselines.budget import too_small, what_would_fit
-from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
+from semlink.baselines.doors import QAM_NAME, code_spec, mapper, parse_scheme
+from semlink.baselines.mcs import MCS, NR_SCHEMES
 from semlink.baselines.sources import Pixels, Shape, SourceCoder, code_images, find_source, grey_image
 from semlink.phy.bits import Decisions, Words
-from semlink.phy.constellation import QAM
 from semlink.phy.fec import descramble_llr, scramble
 from semlink.phy.link import Channel, Decoded, Frame, Received, Sounding, Spatial, channel_uses
 from semlink.phy.metrics import to_levels
@@ -28,11 +29,8 @@ from semlink.phy.rng import probe
 C_INIT = 1 << 15
 """Scrambling seed of TS 38.211 clause 7.3.1.1 for n_RNTI = 1, q = 0, n_ID = 0; known at the receiver."""
 
-ADAPTABLE = ("ldpc", "nr")
-"""Channel codes whose block error rates are stored."""
-
 HEADER_BITS = math.ceil(math.log2(len(NR_SCHEMES)))
-"""What telling the receiver the scheme of an adaptive link takes."""
+"""What telling the receiver the scheme of an adaptive link takes: one of NR's tables."""
 
 
 class SeparateCodec:
@@ -55,8 +53,10 @@ class SeparateCodec:
         mcs: a scheme of `semlink.baselines.mcs`, by name, such as "16qam-1/2" or "nr1-13".
         ratio: bandwidth ratio, complex channel uses / (c·h·w).
         code: "ldpc" (5G), "nr" (5G too, as a transport block of TS 38.212: sizes of TS 38.214, one CRC for the whole
-            beside those of the blocks), "gallager", "conv" (IEEE 802.11, without its interleaver) or "uncoded", which
-            takes only the modulation of `mcs`.
+            beside those of the blocks), "polar" (5G), "gallager", "conv" (IEEE 802.11, without its interleaver) or
+            "uncoded", which takes only the modulation of `mcs`; or one of one's own, and an interleaver behind it: see
+            `semlink.baselines.doors`.
+        constellation: "qam", or the name of another one, of which `mcs` is the code rate, "2/3".
 
     Raises:
         ValueError: unknown source, scheme or code, one that is not installed, or a ratio that is not positive.
@@ -65,13 +65,22 @@ class SeparateCodec:
     ignores_n0 = True
 
     def __init__(
-        self, *, source: str | SourceCoder = "jpeg", mcs: str = "16qam-1/2", ratio: float = 1 / 6, code: str = "ldpc"
+        self,
+        *,
+        source: str | SourceCoder = "jpeg",
+        mcs: str = "16qam-1/2",
+        ratio: float = 1 / 6,
+        code: str = "ldpc",
+        constellation: str = QAM_NAME,
     ) -> None:
         _check_ratio(ratio)
-        scheme = parse_mcs(mcs)
+        scheme = parse_scheme(mcs, constellation)
         check_code(code, scheme)
+        if table := code_spec(code).table:
+            raise ValueError(f"table={table}: a fixed scheme needs none; an adaptive link chooses by it")
         self.source = find_source(source)
-        self.mcs = MCS(scheme.order, Fraction(1)) if code == "uncoded" else scheme
+        uncoded = code_spec(code).name == "uncoded"
+        self.mcs = MCS(scheme.order, Fraction(1), scheme.constellation) if uncoded else scheme
         self.ratio = ratio
         self.code = code
 
@@ -105,18 +114,21 @@ class SeparateCodec:
 class AdaptiveCodec:
     """The same link with the scheme of least expected squared error for each image, from the tables of NR.
 
-    All of TS 38.214 tables 5.1.3.1-1 and -2 are tried, with their stored block error rates and the source coder's own
-    error on the image: see `semlink.baselines.adaptation.best_scheme`. The transmitter knows the average Es/N0. Without
-    `fading` it takes the channel for AWGN: what a fair opponent does there, and far too bold on fading. With
-    `fading` it knows the distribution of that channel's fades, and trades rate for outage.
+    All of TS 38.214 tables 5.1.3.1-1, -2 and -4 are tried, or the schemes of a table of one's own, with their block
+    error rates and the source coder's own error on the image: see `semlink.baselines.adaptation.best_scheme`. The
+    transmitter knows the average Es/N0. Without `fading` it takes the channel for AWGN: what a fair opponent does
+    there, and far too bold on fading. With `fading` it knows the distribution of that channel's fades, and trades rate
+    for outage.
 
-    The receiver is told the scheme by the burst header, 6 bits that are stated in the ledger's bits.
+    The receiver is told the scheme by the burst header, 6 bits for NR's tables, which are stated in the ledger's bits.
 
     Args:
         source: as of `SeparateCodec`.
         ratio: bandwidth ratio, complex channel uses / (c·h·w).
         fading: the channel whose fading statistics are known; None for AWGN.
-        code: "ldpc" or "nr", as of `SeparateCodec`; block error rates of other codes are not stored.
+        code: "ldpc" or "nr", as of `SeparateCodec`; of other codes and constellations no block error rates are stored,
+            and the file is named that `semlink bench bler` measured: "polar,table=polar.csv".
+        constellation: of all schemes of such a table.
 
     Raises:
         ValueError: unknown source or code, or a ratio that is not positive.
@@ -129,12 +141,11 @@ class AdaptiveCodec:
         ratio: float = 1 / 6,
         fading: Channel | None = None,
         code: str = "ldpc",
+        constellation: str = QAM_NAME,
     ) -> None:
         _check_ratio(ratio)
-        if code not in ADAPTABLE:
-            raise ValueError(
-                f"link adaptation needs code='ldpc' or 'nr', whose block error rates are stored; code={code!r} has none"
-            )
+        check_table(code, constellation)
+        check_code(code, schemes_of(code)[0])
         self.source = find_source(source)
         self.ratio = ratio
         self.code = code
@@ -163,7 +174,7 @@ class AdaptiveCodec:
         if received.header is None:
             raise ValueError("header=None: an adaptive link needs the burst header that tells the scheme")
         symbols = _symbols((1, *received.shape_for(self.ratio)), self.ratio)
-        plans = [plan_blocks(symbols, _scheme(index), self.code) for index in received.header]
+        plans = [plan_blocks(symbols, _scheme(index, self.code), self.code) for index in received.header]
         return _demodulate(received, plans, self.source, self.ratio)
 
     def _send(self, image: Float[Tensor, "b c h w"], fails: Float[np.ndarray, "schemes images"], knows: str) -> Frame:
@@ -173,13 +184,14 @@ class AdaptiveCodec:
         except ValueError as error:
             raise ValueError(too_small(image.shape, self.ratio, symbols, error, self.code)) from None
         sent = _modulate(pixels, [plan_blocks(symbols, mcs, self.code) for mcs in schemes], self.source)
+        told, known = math.ceil(math.log2(max(2, len(schemes_of(self.code))))), schemes_of(self.code)
         notes = {
             **_notes(self.source, image.shape),
-            "receiver": f"knows the image size and the ratio; the header, {HEADER_BITS} bits beside the channel uses, "
+            "receiver": f"knows the image size and the ratio; the header, {told} bits beside the channel uses, "
             "tells the scheme",
             "transmitter": f"knows {knows}, and picks the scheme of least expected squared error for each image",
         }
-        return sent.to_frame(image.device, notes, header=[NR_SCHEMES.index(mcs) for mcs in schemes])
+        return sent.to_frame(image.device, notes, header=[known.index(mcs) for mcs in schemes], header_bits=told)
 
 
 class GenieCodec(AdaptiveCodec):
@@ -189,10 +201,18 @@ class GenieCodec(AdaptiveCodec):
         source: as of `SeparateCodec`.
         ratio: bandwidth ratio, complex channel uses / (c·h·w).
         code: as of `AdaptiveCodec`.
+        constellation: as of `AdaptiveCodec`.
     """
 
-    def __init__(self, *, source: str | SourceCoder = "jpeg", ratio: float = 1 / 6, code: str = "ldpc") -> None:
-        super().__init__(source=source, ratio=ratio, code=code)
+    def __init__(
+        self,
+        *,
+        source: str | SourceCoder = "jpeg",
+        ratio: float = 1 / 6,
+        code: str = "ldpc",
+        constellation: str = QAM_NAME,
+    ) -> None:
+        super().__init__(source=source, ratio=ratio, code=code, constellation=constellation)
 
     def encode(self, image: Float[Tensor, "b c h w"], n0: float) -> Frame:  # noqa: ARG002
         """A genie must be told.
@@ -221,6 +241,7 @@ def separate_codec(
     ratio: float = 1 / 6,
     code: str = "ldpc",
     fading: Channel | None = None,
+    constellation: str = QAM_NAME,
 ) -> SeparateCodec | AdaptiveCodec:
     """The separate chain with a fixed scheme, or with link adaptation: `mcs` "adaptive", "outage" or "genie".
 
@@ -229,19 +250,21 @@ def separate_codec(
         mcs: a scheme by name, or how to choose one: by the average Es/N0, by that and the statistics of `fading`, or
             by the fades themselves.
         ratio: bandwidth ratio, complex channel uses / (c·h·w).
-        code: as of `SeparateCodec`; adaptation has block error rates of "ldpc" and "nr" alone.
+        code: as of `SeparateCodec`, and of `AdaptiveCodec`.
         fading: the channel, for "outage".
+        constellation: as of `SeparateCodec`.
 
     Raises:
         ValueError: as the classes, or a combination that there is not.
     """
     if mcs not in MODES:
-        return SeparateCodec(source=source, mcs=mcs, ratio=ratio, code=code)
+        return SeparateCodec(source=source, mcs=mcs, ratio=ratio, code=code, constellation=constellation)
     if mcs == "outage" and fading is None:
         raise ValueError("mcs='outage' needs `fading`, the channel whose statistics are known")
     if mcs == "genie":
-        return GenieCodec(source=source, ratio=ratio, code=code)
-    return AdaptiveCodec(source=source, ratio=ratio, fading=fading if mcs == "outage" else None, code=code)
+        return GenieCodec(source=source, ratio=ratio, code=code, constellation=constellation)
+    known = fading if mcs == "outage" else None
+    return AdaptiveCodec(source=source, ratio=ratio, fading=known, code=code, constellation=constellation)
 
 
 def sounded_esno(sound: Sounding, image: Float[Tensor, "b c h w"], ratio: float) -> Float[np.ndarray, "b n"]:
@@ -268,7 +291,13 @@ class _Sent:
     overhead: Mapping[str, int]  # bytes of what the source coder hands out, by purpose
     words: Words
 
-    def to_frame(self, device: torch.device, notes: dict[str, str], header: Sequence[int] | None = None) -> Frame:
+    def to_frame(
+        self,
+        device: torch.device,
+        notes: dict[str, str],
+        header: Sequence[int] | None = None,
+        header_bits: int = HEADER_BITS,
+    ) -> Frame:
         info, crc_bits, coded = (
             torch.tensor([getattr(plan, name) for plan in self.plans])
             for name in ("info_bits", "crc_bits", "coded_bits")
@@ -282,7 +311,7 @@ class _Sent:
             "parity": coded - info - crc_bits,
         }
         if header is not None:
-            bits["header"] = torch.full_like(info, HEADER_BITS)
+            bits["header"] = torch.full_like(info, header_bits)
         if self.unfit is not None:
             notes = {**notes, "budget": self.unfit}
         uses = {"payload": self.symbols.shape[1]}
@@ -309,7 +338,7 @@ def _modulate(pixels: UInt8[np.ndarray, "b h w c"], plans: Sequence[Plan], sourc
         codings = [coding.data for coding in code_images(source, list(pixels[rows]), plan.payload_bytes)]
         bits = torch.from_numpy(np.stack([_to_bits(coding, plan.info_bits) for coding in codings]))
         sent = scramble(channel_encode(bits, plan), C_INIT)
-        symbols[rows] = QAM(plan.mcs.order).map(sent)
+        symbols[rows] = mapper(plan.mcs).map(sent)
         information |= dict(zip(rows, bits.bool(), strict=True))
         coded |= dict(zip(rows, sent.bool(), strict=True))
         source_bits[rows] = torch.tensor([8 * len(coding) for coding in codings])
@@ -320,13 +349,13 @@ def _modulate(pixels: UInt8[np.ndarray, "b h w c"], plans: Sequence[Plan], sourc
     return _Sent(symbols, plans, source_bits, unfit, getattr(source, "overhead", {}), words)
 
 
-def _llr(received: Received, rows: list[int], order: int) -> Float[Tensor, "b n_bits"]:
-    """LLRs of some images, jointly over the streams of a channel use where what the antennas received is at hand."""
-    if received.spatial is None:
-        return QAM(order).llr(received.symbols[rows], received.n0[rows])
+def _llr(received: Received, rows: list[int], mcs: MCS) -> Float[Tensor, "b n_bits"]:
+    """LLRs of some images, of QAM jointly over a channel use's streams where what the antennas received is known."""
+    if received.spatial is None or mcs.constellation != QAM_NAME:
+        return mapper(mcs).llr(received.symbols[rows], received.n0[rows])
     seen = received.spatial
     part = Spatial(seen.observed[rows], seen.h[rows], seen.n0[rows], seen.width)
-    return kbest_llr(part, order, symbols=received.symbols.shape[1])
+    return kbest_llr(part, mcs.order, symbols=received.symbols.shape[1])
 
 
 def _demodulate(received: Received, plans: Sequence[Plan], source: SourceCoder, ratio: float) -> Decoded:
@@ -338,7 +367,7 @@ def _demodulate(received: Received, plans: Sequence[Plan], source: SourceCoder, 
     information: dict[int, Tensor] = {}  # by row
     coded: dict[int, Tensor] = {}
     for plan, rows in _by_plan(plans):
-        llr = _llr(received, rows, plan.mcs.order)
+        llr = _llr(received, rows, plan.mcs)
         bits, ok = channel_decode(descramble_llr(llr, C_INIT).cpu(), plan)
         information |= dict(zip(rows, bits.bool(), strict=True))
         coded |= dict(zip(rows, (llr < 0).cpu(), strict=True))
@@ -409,7 +438,8 @@ def _check_symbols(received: Received, symbols: int, shape: tuple[int, int, int]
         )
 
 
-def _scheme(index: object) -> MCS:
-    if not isinstance(index, int) or not 0 <= index < len(NR_SCHEMES):
-        raise ValueError(f"header tells scheme {index!r}; it must be 0 … {len(NR_SCHEMES) - 1}")
-    return NR_SCHEMES[index]
+def _scheme(index: object, code: str) -> MCS:
+    schemes = schemes_of(code)
+    if not isinstance(index, int) or not 0 <= index < len(schemes):
+        raise ValueError(f"header tells scheme {index!r}; it must be 0 … {len(schemes) - 1}")
+    return schemes[index]

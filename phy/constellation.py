@@ -15,7 +15,7 @@ from torch import Tensor
 from semlink.phy.kept import kept
 from semlink.phy.parallel import run_in_threads
 
-ORDERS = (4, 16, 64, 256)
+ORDERS = (4, 16, 64, 256, 1024)
 
 # Below the floor the squared distances would overflow float32; 100 dB is far beyond any use of the LLRs.
 _N0_FLOOR = 1e-10
@@ -25,10 +25,10 @@ _CHUNK = 1 << 15
 
 
 class QAM:
-    """Square QAM of unit mean energy over its points, Gray-labelled as TS 38.211 clauses 5.1.3 to 5.1.6.
+    """Square QAM of unit mean energy over its points, Gray-labelled as TS 38.211 clauses 5.1.3 to 5.1.7.
 
     Args:
-        order: number of points: 4, 16, 64 or 256.
+        order: number of points: 4, 16, 64, 256 or 1024.
 
     Attributes:
         order: number of points.

@@ -19,6 +19,7 @@ from semlink.flowgraphs.bench.prompts import (
     run_prompts,
     worth_table,
 )
+from semlink.flowgraphs.bench.published import run_published
 from semlink.flowgraphs.bench.radio import run_radio
 from semlink.flowgraphs.bench.receivers import measure_quality, run_receivers
 from semlink.flowgraphs.bench.security import run_security
@@ -53,6 +54,7 @@ __all__ = [
     "run_peers",
     "run_play_bench",
     "run_prompts",
+    "run_published",
     "run_radio",
     "run_receivers",
     "run_security",

@@ -203,16 +203,18 @@ def check(
     block: Annotated[
         str,
         typer.Argument(
-            help="MODULE:NAME of a codec or channel, a codec that --codec takes, or one that --channel takes."
+            help="MODULE:NAME of a codec, a channel, a channel code, an interleaver or a constellation; a codec that "
+            "--codec takes, a channel that --channel takes, or a part that ships, such as polar or 16apsk."
         ),
     ],
     ratio: Annotated[str, typer.Option(help="Bandwidth ratio of a codec that takes one.")] = "1/6",
+    rate: Annotated[str, typer.Option(help="Code rate of a constellation that takes one.")] = "3/4",
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> int:
-    """Measure whether a codec or channel keeps the contract: power, ledger, noise, batches. Exit status 1 if not."""
+    """Measure whether a codec, a channel or a part of a link is what it must be. Exit status 1 if not."""
     from semlink.flowgraphs.cli.check import run_check
 
-    return run_check(block, ratio=ratio, as_json=json)
+    return run_check(block, ratio=ratio, rate=rate, as_json=json)
 
 
 @app.command()

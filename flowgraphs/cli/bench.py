@@ -295,7 +295,10 @@ def whole_numbers(option: str, text: str, *, least: int) -> list[int]:
 def bler(
     scheme: Annotated[
         list[str] | None,
-        typer.Option(help="Such as nr1-13; may be repeated.", show_default="all rows of the NR tables"),
+        typer.Option(
+            help="Such as nr1-13, or a code rate with --constellation; may be repeated.",
+            show_default="all rows of the NR tables",
+        ),
     ] = None,
     k: Annotated[list[int] | None, typer.Option(help="Block size, may be repeated.", show_default="all stored")] = None,
     seed: Annotated[int, typer.Option(help="Of bits and noise, from 0.")] = 0,
@@ -303,15 +306,32 @@ def bler(
         Path | None,
         typer.Option(help="CSV to measure into, what it lacks alone: hours.", show_default="none: tell what is stored"),
     ] = None,
+    code: Annotated[str, typer.Option(help="ldpc, polar, conv, gallager, or MODULE:NAME of one's own.")] = "ldpc",
+    constellation: Annotated[str, typer.Option(help="qam, 8psk, 16apsk, ..., or MODULE:NAME of one's own.")] = "qam",
+    published: Annotated[
+        bool, typer.Option("--published", help="Instead: what is stored against Sionna's tables of 5G, in dB.")
+    ] = False,
     json: AsJson = False,
     latex: Annotated[
         bool, typer.Option("--latex", help="Print every point for a paper: LaTeX, with booktabs.")
     ] = False,
 ) -> None:
-    """Block error rates of 5G LDPC and QAM on AWGN, and the gap of every scheme to constrained capacity."""
-    from semlink.flowgraphs.bench import run_bler
+    """Block error rates of 5G LDPC and QAM on AWGN, or of a code of one's own; the gap to constrained capacity."""
+    from semlink.flowgraphs.bench import run_bler, run_published
 
-    run_bler(schemes=scheme or [], sizes=k or [], seed=seed, out=out, as_json=json, as_latex=latex)
+    if published:
+        run_published(as_json=json)
+    else:
+        run_bler(
+            schemes=scheme or [],
+            sizes=k or [],
+            seed=seed,
+            out=out,
+            as_json=json,
+            as_latex=latex,
+            code=code,
+            constellation=constellation,
+        )
 
 
 @app.command("prompts")

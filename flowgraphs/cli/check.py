@@ -1,25 +1,54 @@
-"""`semlink check`: what was found of a codec or channel, in words."""
+"""`semlink check`: what was found of a codec, a channel or a part of a digital link, in words."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Literal, cast
 
-from semlink.flowgraphs.comparison import Finding, check_channel, check_codec
-from semlink.flowgraphs.specs import FORM, is_own, make_channel, make_codecs, make_own, parse_ratio
+from semlink.baselines.doors import CONSTELLATIONS, INTERLEAVERS, OWN_CODES, QAM_NAME
+from semlink.flowgraphs.comparison import (
+    Finding,
+    check_channel,
+    check_code,
+    check_codec,
+    check_constellation,
+    check_interleaver,
+    kind_of,
+)
+from semlink.flowgraphs.specs import (
+    FORM,
+    DigitalName,
+    Kind,
+    is_own,
+    load_own,
+    make_channel,
+    make_codecs,
+    make_own,
+    parse_ratio,
+    register_doors,
+)
 from semlink.phy.channels import AWGN, CHANNELS
 from semlink.phy.link import Codec, InformedCodec
 
+Part = Literal["codes", "interleavers", "constellations"]
 _SIGNS = {True: "good", False: "WRONG", None: "told"}
 
 
-def run_check(block: str, *, ratio: str, as_json: bool) -> int:
+def run_check(block: str, *, ratio: str, rate: str, as_json: bool) -> int:
     """Print what was found; return the exit status, 1 where something is wrong.
 
+    Args:
+        block: a codec, a channel, a channel code, an interleaver or a constellation, by name.
+        ratio: bandwidth ratio of a codec that takes one.
+        rate: code rate of a constellation that takes one.
+        as_json: instead of lines.
+
     Raises:
-        ValueError: a name that stands for neither, or that cannot be had.
+        ValueError: a name that stands for none of them, or that cannot be had.
     """
-    found = _findings(block, parse_ratio(ratio))
+    part = _part(block)
+    found = _findings(block, parse_ratio(ratio)) if part is None else _of_part(block, part, rate)
     if as_json:
         print(json.dumps([asdict(one) for one in found], indent=2))
     else:
@@ -29,6 +58,25 @@ def run_check(block: str, *, ratio: str, as_json: bool) -> int:
     return int(any(one.good is False for one in found))
 
 
+def _part(block: str) -> Part | None:
+    """Which part of a digital link a name stands for, shipped, offered by a package or MODULE:NAME; None for none."""
+    for part, known in (("codes", OWN_CODES), ("interleavers", INTERLEAVERS), ("constellations", CONSTELLATIONS)):
+        if block in known or (not FORM.fullmatch(block) and is_own(block, cast(Kind, part))):
+            return cast(Part, part)
+    if not FORM.fullmatch(block) or block.partition(":")[0] in CHANNELS or not is_own(block, "codecs"):
+        return None
+    return cast("Part | None", kind_of(load_own(block, "codecs")))
+
+
+def _of_part(block: str, part: Part, rate: str) -> list[Finding]:
+    named = {"codes": "ldpc", "interleavers": None, "constellations": QAM_NAME, part: block}
+    code, interleaver, constellation = named["codes"], named["interleavers"], named["constellations"]
+    register_doors(DigitalName("jpeg", code or "", interleaver, constellation or "", None, None))
+    if part == "codes":
+        return check_code(block)
+    return check_interleaver(block) if part == "interleavers" else check_constellation(block, rate)
+
+
 def _findings(block: str, ratio: float) -> list[Finding]:
     if FORM.fullmatch(block) and block.partition(":")[0] not in CHANNELS and is_own(block, "codecs"):
         made = make_own(block, "codecs", ratio=ratio)
@@ -36,7 +84,7 @@ def _findings(block: str, ratio: float) -> list[Finding]:
             return check_codec(made)
         if callable(made):
             return check_channel(made)
-        raise ValueError(f"{block} is neither a codec (encode, decode) nor a channel (callable)")
+        raise ValueError(f"{block} is neither a codec (encode, decode) nor a channel (callable), nor a part of a link")
     if block.partition(":")[0].partition("+")[0] in CHANNELS or is_own(block, "channels"):
         return check_channel(make_channel(block, coherence=None, csi=None, equaliser=None))
     return check_codec(make_codecs([block], ratio=ratio, mcs="16qam-1/2", channel=AWGN())[block])

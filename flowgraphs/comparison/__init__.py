@@ -4,6 +4,7 @@ from semlink.flowgraphs.comparison.account import LEDGER
 from semlink.flowgraphs.comparison.accuracy import Score, check_classes, is_logits, labels_of
 from semlink.flowgraphs.comparison.card_figures import count_figures, installed_metrics, measure_figures, named
 from semlink.flowgraphs.comparison.check import Finding, check_channel, check_codec
+from semlink.flowgraphs.comparison.check_parts import check_code, check_constellation, check_interleaver, kind_of
 from semlink.flowgraphs.comparison.cliff import Cliff, find_cliff
 from semlink.flowgraphs.comparison.comparison import (
     BATCH_PIXELS,
@@ -62,8 +63,11 @@ __all__ = [
     "by_codec",
     "check_channel",
     "check_classes",
+    "check_code",
     "check_codec",
+    "check_constellation",
     "check_fitting",
+    "check_interleaver",
     "claim_table",
     "column_of",
     "compare",
@@ -83,6 +87,7 @@ __all__ = [
     "is_logits",
     "judge",
     "judge_users",
+    "kind_of",
     "known_plaintext",
     "labels_of",
     "latex_table",

@@ -8,7 +8,7 @@ meaning.
 
 from __future__ import annotations
 
-from semlink.baselines.mcs import MCS, MCS_TABLE, NR_SCHEMES, parse_mcs
+from semlink.baselines.mcs import MCS, MCS_TABLE, NR_SCHEMES, NR_TABLE_4, parse_mcs
 from semlink.phy.waveform import BurstHeader
 
 NEURAL = {
@@ -35,8 +35,12 @@ DIGITAL = {
 """Digital chains by number: source coder, 5G LDPC, QAM; the scheme is in the MCS number."""
 USER = range(48, 64)
 """Numbers that no codec of this package will ever have, called "user:48" to "user:63"."""
-SCHEMES: tuple[MCS, ...] = (*NR_SCHEMES, *MCS_TABLE.values())
-"""Schemes by MCS number: those of 5G NR from the most robust on, then those of round rates."""
+SCHEMES: tuple[MCS, ...] = (
+    *(mcs for mcs in NR_SCHEMES if mcs.order < 1024),
+    *MCS_TABLE.values(),
+    *(mcs for mcs in NR_TABLE_4 if mcs.order == 1024),
+)
+"""Schemes by MCS number: those of 5G NR from the most robust on, those of round rates, those of NR of 1024-QAM."""
 DEFAULT_SCHEME = "16qam-1/2"
 """Of a digital chain that is named without a scheme."""
 ADAPTIVE = "adaptive"

@@ -1,6 +1,7 @@
 """From words to blocks: the options of the command line, receivers behind codecs, blocks of one's own."""
 
 from semlink.flowgraphs.specs.codec_names import CodecGroup, codec_groups
+from semlink.flowgraphs.specs.digital_names import DIGITAL_FORM, DigitalName, own_parts, parse_digital, register_doors
 from semlink.flowgraphs.specs.feature_link import FeatureLink
 from semlink.flowgraphs.specs.labels import LABELLED, Labels, load_labels
 from semlink.flowgraphs.specs.options import (
@@ -25,6 +26,7 @@ from semlink.flowgraphs.specs.own_blocks import (
     code_of,
     is_own,
     lives_here,
+    load_own,
     make_own,
     own_names,
     register_sources,
@@ -39,6 +41,7 @@ from semlink.flowgraphs.specs.teachers import CLASSIFY, FEATURES, LABEL, block_o
 __all__ = [
     "CLASSIFY",
     "DEFAULT_MCS",
+    "DIGITAL_FORM",
     "FEATURES",
     "FORM",
     "JOINT",
@@ -47,6 +50,7 @@ __all__ = [
     "PRINTED",
     "PUBLISHED",
     "CodecGroup",
+    "DigitalName",
     "FeatureLink",
     "Kind",
     "Labels",
@@ -62,12 +66,15 @@ __all__ = [
     "lives_here",
     "load_images",
     "load_labels",
+    "load_own",
     "load_trained",
     "make_channel",
     "make_codecs",
     "make_own",
     "make_teacher",
     "own_names",
+    "own_parts",
+    "parse_digital",
     "parse_eavesdropper",
     "parse_esno",
     "parse_labels",
@@ -77,6 +84,7 @@ __all__ = [
     "prompt_sha256",
     "published_curves",
     "receive_with",
+    "register_doors",
     "register_sources",
     "source_files",
     "split_codec",

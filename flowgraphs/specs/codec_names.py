@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from semlink.baselines import kodak_rd
 from semlink.baselines.adaptation import MODES
 from semlink.baselines.blocks import CODES
+from semlink.baselines.doors import CONSTELLATIONS, INTERLEAVERS
 from semlink.baselines.ideal import BOUNDS
-from semlink.baselines.mcs import MCS_TABLE, NR_TABLE_1, NR_TABLE_2
+from semlink.baselines.mcs import MCS_TABLE, NR_TABLES
 from semlink.baselines.sources import SOURCES
+from semlink.flowgraphs.specs.digital_names import DIGITAL_FORM
 from semlink.flowgraphs.specs.feature_link import FEATURES_FORM
-from semlink.flowgraphs.specs.own_blocks import own_names, register_sources
+from semlink.flowgraphs.specs.own_blocks import Kind, own_names, register_sources
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.prompts import ANALOGUE
 from semlink.flowgraphs.specs.receivers import FORM
@@ -30,6 +33,7 @@ KNOWN = {
 CHANNEL_CODES = {
     "ldpc": "5G LDPC",
     "nr": "5G LDPC in a transport block of NR",
+    "polar": "5G polar in short blocks",
     "gallager": "regular Gallager LDPC",
     "conv": "the convolutional code of IEEE 802.11",
     "uncoded": "no channel code",
@@ -87,14 +91,25 @@ def _digital() -> list[CodecGroup]:
     schemes |= {f":{name}": "fixed: constellation and code rate" for name in MCS_TABLE}
     schemes |= {
         f":nr{table}-{index}": f"fixed: 3GPP TS 38.214, table 5.1.3.1-{table}: {scheme}"
-        for table, rows in ((1, NR_TABLE_1), (2, NR_TABLE_2))
+        for table, rows in NR_TABLES.items()
         for index, scheme in enumerate(rows)
     }
     schemes |= {":all": "fixed, adaptive, outage, genie and the ceiling, behind SOURCE-ldpc-qam"}
     return [
         CodecGroup("source coder and channel code: SOURCE-CODE-qam", "SOURCE-CODE-qam[:SCHEME]", named),
         CodecGroup("a scheme of their own, behind any of these", "", schemes),
+        _parts(),
     ]
+
+
+def _parts() -> CodecGroup:
+    named = dict.fromkeys(CONSTELLATIONS, "a constellation in place of qam; SCHEME is then its code rate, 2/3")
+    named |= dict.fromkeys(INTERLEAVERS, "an interleaver of coded bits, between code and constellation")
+    own = {"codes": "a code", "interleavers": "an interleaver", "constellations": "a constellation"}
+    for kind, what in own.items():
+        named |= dict.fromkeys(own_names(cast(Kind, kind)), f"{what} of an installed package")
+    form = f"{DIGITAL_FORM}, each part but SOURCE also MODULE:NAME; table=FILE in SCHEME: one's own block error rates"
+    return CodecGroup("other parts of a digital link", form, named)
 
 
 def _ceilings() -> CodecGroup:

@@ -19,10 +19,12 @@ from torch import Tensor
 from semlink.baselines import kodak_rd
 from semlink.baselines.adaptation import MODES
 from semlink.baselines.blocks import CODES
+from semlink.baselines.doors import CONSTELLATIONS
 from semlink.baselines.ideal import BOUNDS, CapacityCodec
 from semlink.baselines.layered import digital_codec
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs import receivers as receiver_specs
+from semlink.flowgraphs.specs.digital_names import DIGITAL_FORM, parse_digital, register_doors
 from semlink.flowgraphs.specs.feature_link import FEATURES_FORM, make_feature_link
 from semlink.flowgraphs.specs.labels import class_folders, numbered
 from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, own_names, register_sources
@@ -193,10 +195,11 @@ def parse_metrics(names: Sequence[str]) -> list[str]:
 
 def codec_forms() -> str:
     """What --codec takes, in one line."""
-    sources, codes = "|".join(SOURCES), "|".join(CODES)
     return (
-        f"{', '.join(zoo.names())}; SOURCE-CODE-qam[:SCHEME] with SOURCE {sources}, CODE {codes}, and SCHEME "
-        f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13, with ,key=FILE encrypted; "
+        f"{', '.join(zoo.names())}; {DIGITAL_FORM} with SOURCE {'|'.join(SOURCES)}, CODE "
+        f"{'|'.join(CODES)} or MODULE:NAME, MAP qam|{'|'.join(CONSTELLATIONS)} or MODULE:NAME, and SCHEME "
+        f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13, of another MAP its code rate, 2/3, with "
+        f",key=FILE encrypted, ,table=FILE of one's own block error rates; "
         f"SOURCE-capacity[:{'|'.join(BOUNDS)}]; "
         f"SOURCE-ldpc-qam:all for "
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
@@ -249,9 +252,9 @@ def expand(names: Sequence[str]) -> list[str]:
 
 
 def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec | InformedCodec:
-    digital = re.fullmatch(rf"({'|'.join(SOURCES)})-({'|'.join(CODES)})-qam(?::(.+))?", name)
+    digital = parse_digital(name)
     ideal = re.fullmatch(rf"({'|'.join(SOURCES)})-capacity(?::(.+))?", name)
-    knowing = ideal or (digital and (digital[3] or "").split(",")[0] in ("genie", "outage"))
+    knowing = ideal or (digital and (digital.scheme or "").split(",")[0] in ("genie", "outage"))
     if knowing and getattr(channel, "labels", {}).get("csi") == "none":
         raise ValueError(f"--codec {name}: nobody knows the fades with --csi none")
     known = isinstance(channel, AWGN) or (isinstance(channel, Rayleigh) and channel.csi == "perfect")
@@ -260,9 +263,16 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
         raise ValueError(f"--codec {name}: that ceiling is of rayleigh, not of {on}; give {ideal[1]}-capacity")
     try:
         if digital:
-            source, code, scheme = digital.groups()
-            source, scheme = sealed_source(source, scheme)
-            return digital_codec(source=source, mcs=scheme or mcs, ratio=ratio, code=code, fading=channel)
+            register_doors(digital)
+            source, scheme = sealed_source(digital.source, digital.scheme)
+            return digital_codec(
+                source=source,
+                mcs=scheme or digital.default_scheme(mcs),
+                ratio=ratio,
+                code=digital.code,
+                fading=channel,
+                constellation=digital.constellation,
+            )
         if ideal:
             return CapacityCodec(source=ideal[1], ratio=ratio, bound=ideal[2])
         if name == ANALOGUE:

@@ -1,12 +1,13 @@
-"""Codecs, channels and source coders from elsewhere: by entry point, or by MODULE:NAME.
+"""Codecs, channels, source coders, channel codes and more from elsewhere: by entry point, or by MODULE:NAME.
 
 A package that offers a codec names it in its own pyproject.toml, and it is there under that name:
 
     [project.entry-points."semlink.codecs"]
     mine = "mypackage.codec:MyCodec"
 
-The groups are `semlink.codecs`, `semlink.channels`, `semlink.sources` and `semlink.classifiers`. Without a package,
-`mymodule:MyCodec` is the thing itself, from a module that Python finds, the working folder included.
+The groups are `semlink.codecs`, `semlink.channels`, `semlink.sources` and `semlink.classifiers`, and of the digital
+link's parts `semlink.codes`, `semlink.interleavers` and `semlink.constellations`. Without a package, `mymodule:MyCodec`
+is the thing itself, from a module that Python finds, the working folder included.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any, Literal
 from semlink.baselines.sources import SOURCES, register_source
 from semlink.flowgraphs.specs.prompts import PROMPT, prompt_coder
 
-Kind = Literal["codecs", "channels", "sources", "classifiers"]
+Kind = Literal["codecs", "channels", "sources", "classifiers", "codes", "interleavers", "constellations"]
 """What a block of one's own may be; with `semlink.` before it, the group of its entry point."""
 HERE = "__main__"
 """The module of a script, or of a notebook's cells: its blocks are known to this process alone."""

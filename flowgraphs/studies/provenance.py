@@ -16,7 +16,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from semlink.flowgraphs.specs import JOINT, Kind, block_of, code_of, is_own, own_names, source_files, split_listener
+from semlink.flowgraphs.specs import (
+    JOINT,
+    Kind,
+    block_of,
+    code_of,
+    is_own,
+    own_names,
+    own_parts,
+    source_files,
+    split_listener,
+)
 from semlink.flowgraphs.studies.plan import Plan
 
 LIBRARIES = (
@@ -46,16 +56,19 @@ def provenance(study: Plan) -> dict[str, Any]:
 
 
 def block_digests(study: Plan) -> dict[str, str]:
-    """SHA-256 of the code of each codec, channel and source coder of the user's own, and of weights given by path.
+    """SHA-256 of the code of each block of the user's own, and of weights and tables given by path.
 
     Of a module its own file, of one in a package (a folder with `__init__.py`) all files of Python there; what these
     import from elsewhere is not looked at.
     """
     codecs = [split_listener(codec)[0] for codec in study.codecs]
-    parts: list[tuple[str, Kind]] = [block_of(part) for codec in codecs for part in codec.split(JOINT)]
+    named = [part for codec in codecs for part in codec.split(JOINT)]
+    parts: list[tuple[str, Kind]] = [block_of(part) for part in named]
+    digital = [own_parts(part) for part in named]
+    parts += [part for own, _ in digital for part in own]
     parts += [(channel, "channels") for channel in study.channels]
     parts += [(name, "sources") for name in own_names("sources") if any(c.startswith(f"{name}-") for c in study.codecs)]
-    found = {}
+    found = {str(path): _digest([path]) for _, tables in digital for path in tables}
     for name, kind in parts:
         weights = Path(re.sub(r":[a-z]+=.*$", "", name))  # without a receiver's options
         if weights.suffix == ".safetensors":

@@ -16,7 +16,7 @@ from torch import Tensor
 from semlink.phy.fec.code import check_bits, check_llr, check_llr_shape
 from semlink.phy.fec.layered import LayeredDecoder
 from semlink.phy.fec.ldpc_encoder import NREncoder
-from semlink.phy.fec.ldpc_graph import base_graph_of, check_size, nr_graph
+from semlink.phy.fec.ldpc_graph import base_graph_of, check_size, filler_bits, nr_graph
 
 BACKENDS = ("numba", "sionna")
 PRECISIONS = ("int8", "float32")
@@ -65,6 +65,8 @@ class LDPC5G:
 
     Attributes:
         base_graph: 1 or 2.
+        fillers: known zeros beside the k information bits, which are not sent: a ninth of them where the lifting size
+            has just grown, none where it is full.
 
     Raises:
         ValueError: k, n or an option out of range.
@@ -92,6 +94,7 @@ class LDPC5G:
         self.base_graph = base_graph_of(k, n, payload)
         if backend == "sionna":
             _check_sionna(k, n, self.base_graph)
+        self.fillers = filler_bits(k, self.base_graph)
         self.k = k
         self.n = n
         self.bits_per_symbol = bits_per_symbol

@@ -167,6 +167,11 @@ def redundancy_start(version: int, base_graph: int, buffer: int, z: int) -> int:
 _STARTS_BG1, _STARTS_BG2 = (0, 17, 33, 56), (0, 13, 25, 43)
 
 
+def filler_bits(k: int, base_graph: int) -> int:
+    """Information bits of the base graph beyond k, known zeros that are not sent (TS 38.212 clause 5.2.2)."""
+    return (22 if base_graph == 1 else 10) * _base_matrix(k, base_graph)[1] - k
+
+
 def _base_matrix(k: int, base_graph: int) -> tuple[Int[np.ndarray, "rows columns"], int]:
     """Base matrix of shifts and lifting size Z for k bits: the least Z that holds them (TS 38.212 clause 5.2.2)."""
     columns = 22 if base_graph == 1 else next(columns for least, columns in _INFO_COLUMNS if k > least)

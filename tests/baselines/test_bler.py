@@ -43,8 +43,9 @@ def test_below_capacity_nothing_arrives(mcs: MCS) -> None:
 
 def test_longer_blocks_and_lower_rates_need_less() -> None:
     for mcs, sizes in curves().items():
-        at = [sizes[k].esno_db(1e-2) for k in sorted(sizes) if k >= 256]
-        assert all(after < before + 0.15 for before, after in pairwise(at)), mcs
+        for graph in (1, 2):
+            at = [sizes[k].esno_db(1e-2) for k in sorted(sizes) if k >= 256 and code_of(mcs, k).base_graph == graph]
+            assert all(after < before + 0.15 for before, after in pairwise(at)), mcs
     for order in (4, 16, 64, 256):
         at = [curve(mcs, 3000).esno_db(1e-2) for mcs in NR_SCHEMES if mcs.order == order]
         assert at == sorted(at)
@@ -94,7 +95,7 @@ def test_ctrl_c_ends_the_curves_that_are_running(tmp_path: Path, monkeypatch: py
     """A first curve comes at once, a second would take 20 seconds: what interrupts between them does not wait."""
     begun = threading.Event()
 
-    def curve_of(mcs: MCS, k: int, *, seed: int, progress: Callable[[], None]) -> Iterator[Point]:
+    def curve_of(mcs: MCS, k: int, *, seed: int, progress: Callable[[], None], code: str) -> Iterator[Point]:
         if k == 64:
             begun.wait(10)
             yield from stored_points()[mcs, k]
@@ -141,8 +142,9 @@ def test_sizes_between_the_stored_ones_lie_between() -> None:
     mcs = NR_SCHEMES[20]
     small, middle, large = (curve(mcs, k).esno_db(1e-2) for k in (512, 724, 1024))
     assert min(small, large) < middle < max(small, large)
-    assert (curve(mcs, 40).levels_db == curve(mcs, 64).levels_db).all()
-    assert (curve(mcs, 9000).levels_db == curve(mcs, 8448).levels_db).all()
+    # Beyond the ends, the distance from capacity is that of the last size.
+    assert gap_db(mcs, 40) == pytest.approx(gap_db(mcs, 64))
+    assert gap_db(mcs, 9000) == pytest.approx(gap_db(mcs, 8448))
     with pytest.raises(ValueError, match="16qam-1/2 has no stored block error rates"):
         curve(MCS_TABLE["16qam-1/2"], 512)
 

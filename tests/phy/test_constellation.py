@@ -27,7 +27,7 @@ def random_bits(symbols: int, order: int, seed: int = 0) -> Tensor:
 
 
 def standard_point(bits: tuple[int, ...]) -> complex:
-    """TS 38.211 clauses 5.1.3 to 5.1.6, written out."""
+    """TS 38.211 clauses 5.1.3 to 5.1.7, written out."""
     s = [1 - 2 * b for b in bits]
     match len(bits):
         case 2:
@@ -36,8 +36,11 @@ def standard_point(bits: tuple[int, ...]) -> complex:
             return complex(s[0] * (2 - s[2]), s[1] * (2 - s[3])) / math.sqrt(10)
         case 6:
             return complex(s[0] * (4 - s[2] * (2 - s[4])), s[1] * (4 - s[3] * (2 - s[5]))) / math.sqrt(42)
-    real = s[0] * (8 - s[2] * (4 - s[4] * (2 - s[6])))
-    return complex(real, s[1] * (8 - s[3] * (4 - s[5] * (2 - s[7])))) / math.sqrt(170)
+        case 8:
+            real = s[0] * (8 - s[2] * (4 - s[4] * (2 - s[6])))
+            return complex(real, s[1] * (8 - s[3] * (4 - s[5] * (2 - s[7])))) / math.sqrt(170)
+    real = s[0] * (16 - s[2] * (8 - s[4] * (4 - s[6] * (2 - s[8]))))
+    return complex(real, s[1] * (16 - s[3] * (8 - s[5] * (4 - s[7] * (2 - s[9]))))) / math.sqrt(682)
 
 
 def all_labels(order: int) -> Tensor:

@@ -39,12 +39,13 @@ def test_a_shell_completes_commands(shell: str, run_semlink: Command, monkeypatc
 def test_every_codec_that_is_told_is_taken() -> None:
     """One of each kind, and each of the names that are all there are."""
     groups = {one.title: one for one in codec_groups()}
-    networks, digital, schemes, ceilings, published, receivers, secret, tasks, _ = groups.values()
+    networks, digital, schemes, parts, ceilings, published, receivers, secret, tasks, _ = groups.values()
     for name, said in networks.names.items():
         ratio = 1 / float(said.rpartition("1/")[2]) if "1/" in said else 1 / 6
         assert list(make_codecs([name], ratio=ratio, mcs="16qam-1/2", channel=AWGN())) == [name]
     tried = [name for name in digital.names if name.startswith(("jpeg-", "webp-ldpc"))]
     tried += [f"jpeg-ldpc-qam{scheme}" for scheme in (":16qam-1/2", ":nr1-28", ":nr2-27")]
+    tried += [f"jpeg-ldpc-{name}:3/4" for name in parts.names if name != "random"] + ["jpeg-conv-random-qam:4qam-1/2"]
     for name in (*tried, "jpeg-capacity", next(iter(receivers.names))):
         assert list(make_codecs([name], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())) == [name]
     for name in (one.replace("CODEC", "deepjscc") for one in tasks.names if "resnet" not in one):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from semlink.baselines.mcs import MCS_TABLE, NR_SCHEMES, NR_TABLE_1, NR_TABLE_2, parse_mcs
+from semlink.baselines.mcs import MCS_TABLE, NR_SCHEMES, NR_TABLE_1, NR_TABLE_2, NR_TABLE_4, parse_mcs
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.protocol import codebook
 from semlink.neural import zoo
@@ -29,7 +29,7 @@ def test_every_codec_and_scheme_of_the_package_has_a_number() -> None:
     assert sources - {"prompt"} <= set(SOURCES)
     for name in {*zoo.names(), *(f"{source}-ldpc-qam" for source in sources)}:
         assert codebook.codec_name(codebook.codec_number(name)) == name
-    assert set(codebook.SCHEMES) == {*NR_SCHEMES, *MCS_TABLE.values()}
+    assert set(codebook.SCHEMES) == {*NR_SCHEMES, *NR_TABLE_4, *MCS_TABLE.values()}
     for number, mcs in enumerate(codebook.SCHEMES):
         assert codebook.scheme_number(str(mcs)) == number
         assert parse_mcs(codebook.scheme_name(number)) == mcs
@@ -64,7 +64,7 @@ def test_a_header_tells_codec_scheme_and_ratio() -> None:
     assert codebook.name_of(BurstHeader(codec=63)) == "user:63"
 
 
-@pytest.mark.parametrize(("codec", "mcs"), [(0, 0), (9, 0), (31, 0), (38, 0), (47, 0), (32, 49), (32, 63)])
+@pytest.mark.parametrize(("codec", "mcs"), [(0, 0), (9, 0), (31, 0), (38, 0), (47, 0), (32, 53), (32, 63)])
 def test_numbers_without_a_meaning_are_refused(codec: int, mcs: int) -> None:
     with pytest.raises(ValueError, match="mcs=" if codec == 32 else "codec="):
         codebook.name_of(BurstHeader(codec=codec, mcs=mcs))
