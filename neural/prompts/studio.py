@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -26,7 +26,7 @@ from semlink.neural.prompts.files import (
     write_prompt,
 )
 from semlink.neural.prompts.noise import PARTS, noise_bytes, pack_noise, unpack_noise
-from semlink.neural.prompts.rendering import Scene, draw_noise
+from semlink.neural.prompts.rendering import Scene, draw_noise, repeated
 from semlink.neural.prompts.tiles import Grid
 
 RENDERED = 3
@@ -63,6 +63,25 @@ class Rendered:
     """
 
     image: Float[Tensor, "1 3 h w"]
+    failed: bool
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A prompt that has been read, before the network renders it.
+
+    Attributes:
+        prompt: it.
+        scene: what it says, once for each rendering.
+        noise: that the renderings begin with.
+        steps: of a rendering.
+        failed: whether a part of the prompt is missing or damaged.
+    """
+
+    prompt: Prompt
+    scene: Scene
+    noise: Float[Tensor, "n 3 p q"]
+    steps: int
     failed: bool
 
 
@@ -156,30 +175,46 @@ class Studio:
         Raises:
             PromptError: a prompt of another model.
         """
-        if prompt.mark != self.mark:
-            raise PromptError(f"of the model {prompt.mark:04x}; this one is {self.mark:04x}: choose it by --model")
-        scene, told, whole = self._scene(prompt)
-        heat, start = NOISES[told] if temperature is None else temperature, prompt.seed if seed is None else seed
-        noise, steps = torch.zeros_like(scene.sketch), 1
-        if heat or prompt.noise:
-            noise, steps = draw_noise(scene.sketch.shape[1:], [start], heat), RENDER_STEPS
-        if prompt.noise:
-            begun = unpack_noise(prompt.noise, noise[0])
-            noise, whole = (noise, False) if begun is None else (begun[None], whole)
-        image = enlarged(self.coder.renderer.render(scene, noise, steps=steps), prompt.height, prompt.width)
-        shown = torch.from_numpy(to_pixels(image)).permute(0, 3, 1, 2).float() / 255
-        return Rendered(shown, bool(prompt.damage) or not whole)
+        stage = self.stage(prompt, seeds=[prompt.seed if seed is None else seed], temperature=temperature)
+        return Rendered(self._show(stage), stage.failed)
 
     def samples(self, prompt: Prompt, count: int, *, temperature: float = 1.0) -> Samples:
-        """Renderings from the prompt's seed and those after it.
+        """Renderings from the prompt's seed and those after it, which go through the network together.
 
         Raises:
             PromptError: a prompt of another model.
         """
         seeds = range(prompt.seed, prompt.seed + count)
-        images = torch.cat([self.render(prompt, seed=seed, temperature=temperature).image for seed in seeds])
+        images = self._show(self.stage(prompt, seeds=seeds, temperature=temperature))
         spread = images.var(dim=0, unbiased=False).mean(dim=0).sqrt()
         return Samples(images, images.mean(dim=0, keepdim=True), spread)
+
+    def stage(self, prompt: Prompt, *, seeds: Sequence[int], temperature: float | None = None) -> Stage:
+        """All that can be read of a prompt, ready to be rendered once for each seed.
+
+        Raises:
+            PromptError: a prompt of another model.
+        """
+        if prompt.mark != self.mark:
+            raise PromptError(f"of the model {prompt.mark:04x}; this one is {self.mark:04x}: choose it by --model")
+        scene, told, whole = self._scene(prompt)
+        heat = NOISES[told] if temperature is None else temperature
+        if not heat and not prompt.noise:
+            scene = repeated(scene, len(seeds))
+            return Stage(prompt, scene, torch.zeros_like(scene.sketch), 1, not whole or bool(prompt.damage))
+        noise = draw_noise(scene.sketch.shape[1:], seeds, heat)
+        if prompt.noise:
+            begun = [unpack_noise(prompt.noise, one) for one in noise]
+            known = [one for one in begun if one is not None]
+            whole = whole and len(known) == len(begun)
+            noise = torch.stack(known) if known else noise
+        return Stage(prompt, repeated(scene, len(seeds)), noise, RENDER_STEPS, not whole or bool(prompt.damage))
+
+    def _show(self, stage: Stage) -> Float[Tensor, "n 3 h w"]:
+        """The images in [0, 1], as they are written to a file: in 8 bits."""
+        image = self.coder.renderer.render(stage.scene, stage.noise, steps=stage.steps)
+        image = enlarged(image, stage.prompt.height, stage.prompt.width)
+        return torch.from_numpy(to_pixels(image)).permute(0, 3, 1, 2).float() / 255
 
     def _scene(self, prompt: Prompt) -> tuple[Scene, int, bool]:
         """What a prompt says, the number of its rendering, and whether all of it could be read."""
