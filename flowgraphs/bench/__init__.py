@@ -12,8 +12,11 @@ from semlink.flowgraphs.bench.heads import HEAD_LINKS, heads_table, run_heads
 from semlink.flowgraphs.bench.neural import run_neural
 from semlink.flowgraphs.bench.peers import run_peers
 from semlink.flowgraphs.bench.prompts import (
+    PROMPT_BUDGETS,
+    PromptFiles,
     Worth,
     measure_prompts,
+    prompt_coders,
     rendering_seconds,
     run_prompts,
     worth_table,
@@ -27,6 +30,8 @@ from semlink.flowgraphs.bench.studies import run_studies
 __all__ = [
     "GSC_WAYS",
     "HEAD_LINKS",
+    "PROMPT_BUDGETS",
+    "PromptFiles",
     "Worth",
     "ablation_table",
     "asker",
@@ -38,6 +43,7 @@ __all__ = [
     "measure_gsc_table",
     "measure_prompts",
     "measure_quality",
+    "prompt_coders",
     "rendering_seconds",
     "run_ablations",
     "run_against",

@@ -67,6 +67,11 @@ def logarithms() -> list[int]:
     return [0, *(round(8 * math.log2(x)) for x in range(1, 8192))]
 
 
+@lru_cache(maxsize=1)
+def _logarithms() -> Int[np.ndarray, " 8192"]:
+    return np.array(logarithms())
+
+
 def eighth(value: int) -> int:
     """8·log2 of a whole number from 1 on, rounded, from its first 13 bits."""
     shift = max(value.bit_length() - 13, 0)
@@ -76,7 +81,7 @@ def eighth(value: int) -> int:
 def eighths(value: Int[np.ndarray, "*any"]) -> Int[np.ndarray, "*any"]:
     """`eighth` of each."""
     shift = np.maximum(np.frexp(value.astype(np.float64))[1] - 13, 0)
-    found: np.ndarray = np.array(logarithms())[value >> shift] + 8 * shift
+    found: np.ndarray = _logarithms()[value >> shift] + 8 * shift
     return found
 
 

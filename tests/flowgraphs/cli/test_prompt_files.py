@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from semlink.flowgraphs.cli.app import app
-from semlink.flowgraphs.cli.prompt import parse_budget
+from semlink.flowgraphs.cli.prompt import check_picture, parse_budget
 
 RUN = CliRunner()
 
@@ -25,3 +25,10 @@ def test_a_file_that_is_not_there_is_named_in_plain_words(command: str, tmp_path
     assert str(done.exception) == f"prompt {tmp_path / 'no.prompt'}: no such file or directory"
     done = RUN.invoke(app, ["prompt", command, str(tmp_path)])
     assert str(done.exception) == f"prompt {tmp_path}: is a directory"
+
+
+def test_a_picture_is_a_png_and_is_called_one() -> None:
+    assert check_picture(Path("a/b.PNG")) == Path("a/b.PNG")
+    for name in ("a.jpg", "a", "a.png.jpeg"):
+        with pytest.raises(ValueError, match=r"must end in \.png"):
+            check_picture(Path(name))
