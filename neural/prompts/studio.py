@@ -167,6 +167,7 @@ class Studio:
         for i, one in enumerate(chosen):
             show(len(jobs) + i, total=len(jobs) + len(chosen), said="measured")
             distances.append(distance(self.render(one).image, meant))
+        show(len(jobs) + len(chosen), total=len(jobs) + len(chosen))
         return chosen[distances.index(min(distances))]
 
     def render(self, prompt: Prompt, *, seed: int | None = None, temperature: float | None = None) -> Rendered:
@@ -195,12 +196,14 @@ class Studio:
         Raises:
             PromptError: a prompt of another model.
         """
+        show = show or _unseen
         together = max(1, TILES_AT_ONCE // self.coder.tiles_of(prompt.height, prompt.width)[0])
         seeds, shown = range(prompt.seed, prompt.seed + count), []
         for start in range(0, count, together):
-            (show or _unseen)(start, total=count)
+            show(start, total=count)
             some = seeds[start : start + together]
             shown.append(self._show(self.stage(prompt, seeds=some, temperature=temperature)))
+        show(count, total=count)
         images = torch.cat(shown)
         spread = images.var(dim=0, unbiased=False).mean(dim=0).sqrt()
         return Samples(images, images.mean(dim=0, keepdim=True), spread)
@@ -266,6 +269,7 @@ class Studio:
     def _jobs(self, signed: Tensor, empty: Prompt, budget: int) -> list[Callable[[], list[Prompt]]]:
         """What makes the candidates, the next one each."""
         room = room_for_part(empty, budget)
+        jobs: list[Callable[[], list[Prompt]]]
         jobs = [partial(self._code, signed, empty, room, learned=learned) for learned in (False, True)]
         for shrink in range(SHRINKS):
             pixels = to_pixels(smaller(signed, shrink))[0]
