@@ -180,15 +180,7 @@ def _worth(
     images: Sequence[Float[Tensor, "1 3 h w"]],
     teacher: Teacher | None,
 ) -> Worth:
-    sizes, shown, whole = [], [], []
-    for image in images:
-        pixels = (image[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-        data = coder.encode(pixels, budget)
-        found = None if data is None else coder.decode(data, pixels.shape, complete=True)
-        sizes.append(len(data or b""))
-        whole.append(found is not None)
-        kept = grey_image(pixels.shape) if found is None else found
-        shown.append(torch.from_numpy(np.array(kept)).permute(2, 0, 1)[None].float() / 255)
+    sizes, shown, whole = zip(*(_sent(coder, image, budget) for image in images), strict=True)
     pairs = _alike(shown, images)
     pixels_of = [one[0].numel() for one in pairs]
 
@@ -208,6 +200,15 @@ def _worth(
         agreement=mean(partial(_agreement, teacher)),
         shown=float(np.mean(whole)),
     )
+
+
+def _sent(coder: SourceCoder, image: Float[Tensor, "1 3 h w"], budget: int) -> tuple[int, Tensor, bool]:
+    """Bytes, what is shown of them, and whether anything could be coded; without, all is grey."""
+    pixels, (height, width) = (image[0] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy(), image.shape[2:]
+    data, shape = coder.encode(pixels, budget), (height, width, 3)
+    found = None if data is None else coder.decode(data, shape, complete=True)
+    kept = np.array(grey_image(shape) if found is None else found)
+    return len(data or b""), torch.from_numpy(kept).permute(2, 0, 1)[None].float() / 255, found is not None
 
 
 def _alike(shown: Sequence[Tensor], images: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
