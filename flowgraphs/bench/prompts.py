@@ -228,8 +228,8 @@ def _perceptual(image: Tensor, meant: Tensor) -> float:
 
 
 def _likeness(coder: PromptCoder, image: Tensor, meant: Tensor) -> float:
-    codes = [coder.first_components(one * 2 - 1).double() for one in (image, meant)]
-    return float(torch.cosine_similarity(*codes).mean())
+    seen, there = (coder.first_components(one * 2 - 1).double() for one in (image, meant))
+    return float(torch.cosine_similarity(seen, there).mean())
 
 
 def _agreement(teacher: Teacher | None, image: Tensor, meant: Tensor) -> float:
