@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from semlink.flowgraphs.cli.computing import uses_threads
+from semlink.flowgraphs.cli.told import can_be_quiet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +44,7 @@ DEFAULT_MODEL = "prompt-32"
 
 
 @app.command()
+@can_be_quiet
 @uses_threads
 def encode(
     image: Annotated[Path, typer.Argument(help="A picture, of up to 16 million pixels.")],
@@ -77,6 +79,7 @@ def encode(
 
 
 @app.command()
+@can_be_quiet
 @uses_threads
 def decode(
     prompt: Annotated[Path, typer.Argument(help="A file of `semlink prompt encode`.")],

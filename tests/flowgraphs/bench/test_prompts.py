@@ -16,7 +16,7 @@ from semlink.phy.sources import sample_images
 
 
 class Shifted:
-    """A source coder of pixels as they are, `by` levels brighter; nothing fits in fewer bytes than those of 32×32."""
+    """A source coder of pixels as they are, `by` levels brighter for each 32 of width; nothing fits in few bytes."""
 
     def __init__(self, by: int) -> None:
         self.by = by
@@ -26,7 +26,7 @@ class Shifted:
 
     def decode(self, data: bytes, shape: tuple[int, int, int], *, complete: bool) -> np.ndarray | None:
         assert complete
-        return np.frombuffer(data, np.uint8).reshape(shape) + np.uint8(self.by)
+        return np.frombuffer(data, np.uint8).reshape(shape) + np.uint8(self.by * (shape[1] // 32))
 
     def note(self, shape: tuple[int, int, int]) -> str:
         return f"{shape}"
@@ -41,7 +41,8 @@ def test_worth_is_what_it_must_be() -> None:
     ) + measure_prompts(images[:1], budgets=[100], coders={"same": Shifted(0)})
     assert (same.psnr_db, same.ssim, same.shown) == (np.inf, 1.0, 1.0)
     assert same.likeness == pytest.approx(1.0, abs=1e-6)
-    assert off.psnr_db == pytest.approx(20 * np.log10(255 / 2), abs=1e-6)
+    mean = (2 * 32**2 * 2**2 + 64**2 * 4**2) / (2 * 32**2 + 64**2)
+    assert off.psnr_db == pytest.approx(10 * np.log10(255**2 / mean), abs=1e-6)
     assert 0.9 < off.likeness < 1 - 1e-5
     assert np.isnan(same.agreement), "there is an image that the classifier does not know"
     assert (none.shown, none.used) == (0.0, 0.0)
