@@ -70,7 +70,7 @@ def test_a_beginning_of_the_noise_fills_a_budget_and_never_passes_it(
     for budget in range(200, 280):
         made = studio._begun(signed, Prompt(1, 40, 24), budget, 0.6)
         over += [len(write_prompt(one)) - budget for one in made if len(one.noise) > 127]
-    assert len(over) > 40
+    assert len(over) > 10
     assert max(over) == 0
 
 
