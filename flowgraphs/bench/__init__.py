@@ -13,8 +13,11 @@ from semlink.flowgraphs.bench.neural import run_neural
 from semlink.flowgraphs.bench.peers import run_peers
 from semlink.flowgraphs.bench.play import run_play_bench
 from semlink.flowgraphs.bench.prompts import (
+    PROMPT_BUDGETS,
+    PromptFiles,
     Worth,
     measure_prompts,
+    prompt_coders,
     rendering_seconds,
     run_prompts,
     worth_table,
@@ -29,6 +32,8 @@ from semlink.flowgraphs.bench.studies import run_studies
 __all__ = [
     "GSC_WAYS",
     "HEAD_LINKS",
+    "PROMPT_BUDGETS",
+    "PromptFiles",
     "Worth",
     "ablation_table",
     "asker",
@@ -40,6 +45,7 @@ __all__ = [
     "measure_gsc_table",
     "measure_prompts",
     "measure_quality",
+    "prompt_coders",
     "rendering_seconds",
     "run_ablations",
     "run_against",

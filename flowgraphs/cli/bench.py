@@ -338,14 +338,16 @@ def bler(
 @can_be_quiet
 @uses_threads
 def prompts(
-    count: Annotated[int, typer.Option(min=1, help="Of CIFAR-10's first test images.")] = 100,
+    images: Annotated[
+        list[str] | None, typer.Argument(help="Files, folders or sets, as of compare.", show_default="cifar10:100")
+    ] = None,
     budgets: Annotated[str, typer.Option(help="Bytes an image, A,B,C.")] = "50,100,200,300,500,1000,2000,8000",
     json: AsJson = False,
 ) -> None:
-    """How fast prompts are rendered; PSNR, ST-LPIPS and a classifier's agreement by bytes, beside JPEG, WebP, AVIF."""
+    """How fast prompts are rendered, and what their bytes are worth beside other coders', by five measures."""
     from semlink.flowgraphs.bench import run_prompts
 
     sizes = budgets.split(",")
     if not all(size.isdecimal() and 0 < int(size) < 1 << 24 for size in sizes):
         raise ValueError(f"--budgets {budgets!r} must be whole bytes, such as 50,300,1000")
-    run_prompts(count=count, budgets=[int(size) for size in sizes], as_json=json)
+    run_prompts(words=images or ["cifar10:100"], budgets=[int(size) for size in sizes], as_json=json)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from semlink.flowgraphs.cli.computing import uses_threads
+from semlink.flowgraphs.cli.told import can_be_quiet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,9 +44,10 @@ DEFAULT_MODEL = "prompt-32"
 
 
 @app.command()
+@can_be_quiet
 @uses_threads
 def encode(
-    image: Annotated[Path, typer.Argument(help="A picture.")],
+    image: Annotated[Path, typer.Argument(help="A picture, of up to 16 million pixels.")],
     budget: Annotated[str, typer.Option(help="Bytes of the whole file: 800B, 2kB.")] = "800B",
     metric: Annotated[
         str, typer.Option(help="What the bytes are spent on: psnr, or st-lpips (needs semlink\\[st-lpips]).")
@@ -61,11 +63,14 @@ def encode(
     from semlink.neural.prompts import read_prompt, write_prompt
     from semlink.phy.documents import write_whole
     from semlink.phy.pictures import read_levels
+    from semlink.phy.progress import progress_of
 
     studio = _studio(model)
     distance = _distance(metric)
     pixels, noisy = read_levels(image), metric != "psnr"
-    prompt = studio.encode(pixels, parse_budget(budget), text=text, seed=seed, noisy=noisy, distance=distance)
+    size = parse_budget(budget)
+    with progress_of("encoding") as told:
+        prompt = studio.encode(pixels, size, text=text, seed=seed, noisy=noisy, distance=distance, show=told)
     path = image.with_name(f"{image.name}.prompt") if out is None else out
     data = write_prompt(prompt)
     write_whole(path, data)
@@ -74,10 +79,11 @@ def encode(
 
 
 @app.command()
+@can_be_quiet
 @uses_threads
 def decode(
     prompt: Annotated[Path, typer.Argument(help="A file of `semlink prompt encode`.")],
-    out: Annotated[Path | None, typer.Option(help="The picture.", show_default="PROMPT.png")] = None,
+    out: Annotated[Path | None, typer.Option(help="The picture, a PNG.", show_default="PROMPT.png")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Another seed.", show_default="the prompt's")] = None,
     samples: Annotated[
         int | None,
@@ -93,15 +99,18 @@ def decode(
     """Render a prompt. What is left of a damaged one is rendered and told, with exit status 1."""
     from dataclasses import replace
 
+    from semlink.phy.progress import progress_of
+
     studio = _studio(model)
     found = _read(prompt)
     found = found if seed is None else replace(found, seed=seed)
-    path = prompt.with_name(f"{prompt.name}.png") if out is None else out
+    path = check_picture(prompt.with_name(f"{prompt.name}.png") if out is None else out)
     shown = studio.render(found)
     _save(path, shown.image)
     typer.echo(f"{path}: {found.width}x{found.height}{', failed' if shown.failed else ''}")
     if samples is not None:
-        several = studio.samples(found, samples)
+        with progress_of("rendering", samples) as told:
+            several = studio.samples(found, samples, show=told)
         _save(path.with_name(f"{path.stem}-mean.png"), several.mean)
         _save(
             path.with_name(f"{path.stem}-spread.png"),
@@ -162,7 +171,7 @@ def published(
     steps: Annotated[int, typer.Option(min=1, help="Of the inversion; they divide 1000.")] = 250,
     render_steps: Annotated[int, typer.Option(min=1, help="Of the rendering.")] = 250,
     seed: Annotated[int, typer.Option(min=0, help="Of what the channel replaces.")] = 0,
-    out: Annotated[Path, typer.Option(help="The picture.")] = Path("out/published.png"),
+    out: Annotated[Path, typer.Option(help="The picture, a PNG.")] = Path("out/published.png"),
 ) -> None:
     """Run the published system with weights of your own: x_T over its channel, at its true cost."""
     from semlink.flowgraphs.cli.published import run_published
@@ -176,7 +185,7 @@ def published(
         steps=steps,
         render_steps=render_steps,
         seed=seed,
-        out=out,
+        out=check_picture(out),
     )
 
 
@@ -193,12 +202,21 @@ def parse_budget(text: str) -> int:
     return int(size)
 
 
-def _studio(model: str) -> Studio:
-    from semlink.baselines.sources import find_source
-    from semlink.neural.prompts import THUMBNAILS, PromptCoder, Studio, load_prompt_model
+def check_picture(path: Path) -> Path:
+    """The path of a picture to be written.
 
-    network, card = load_prompt_model(model)
-    return Studio(PromptCoder(network), card.mark, {name: find_source(name) for name in THUMBNAILS.values()})
+    Raises:
+        ValueError: it does not end in .png, which is what is written.
+    """
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"--out {path} must end in .png: other forms would change what was rendered")
+    return path
+
+
+def _studio(model: str) -> Studio:
+    from semlink.flowgraphs.specs import prompt_studio
+
+    return prompt_studio(model)
 
 
 def _distance(metric: str) -> Distance:

@@ -33,7 +33,7 @@ from semlink.flowgraphs.specs.own_blocks import (
     source_files,
 )
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
-from semlink.flowgraphs.specs.prompts import prompt_coder, prompt_sha256
+from semlink.flowgraphs.specs.prompts import prompt_coder, prompt_sha256, prompt_studio
 from semlink.flowgraphs.specs.receivers import JOINT, receive_with, split_codec
 from semlink.flowgraphs.specs.secrecy import listened_to, parse_eavesdropper, split_listener, with_eavesdropper
 from semlink.flowgraphs.specs.teachers import CLASSIFY, FEATURES, LABEL, block_of, load_trained, make_teacher
@@ -82,6 +82,7 @@ __all__ = [
     "parse_ratio",
     "prompt_coder",
     "prompt_sha256",
+    "prompt_studio",
     "published_curves",
     "receive_with",
     "register_doors",

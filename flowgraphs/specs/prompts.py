@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from semlink.neural.prompts import PromptCoder, load_prompt_model
+from semlink.baselines.sources import find_source
+from semlink.neural.prompts import THUMBNAILS, PromptCoder, Studio, load_prompt_model
 
 PROMPT = "prompt"
 """The source coder's name, as in prompt-ldpc-qam."""
@@ -30,3 +31,16 @@ def prompt_sha256() -> str:
         ValueError: as `prompt_coder`.
     """
     return load_prompt_model()[1].sha256
+
+
+def prompt_studio(model: str | None = None) -> Studio:
+    """What makes and shows files of prompts, with our source coders for thumbnails.
+
+    Args:
+        model: as of `load_prompt_model`; None for the one that ships.
+
+    Raises:
+        ValueError: no such model.
+    """
+    network, card = load_prompt_model() if model is None else load_prompt_model(model)
+    return Studio(PromptCoder(network), card.mark, {name: find_source(name) for name in THUMBNAILS.values()})

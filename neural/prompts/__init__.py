@@ -22,7 +22,7 @@ from semlink.neural.prompts.cards import (
     write_prompt_card,
 )
 from semlink.neural.prompts.coder import PromptCoder, to_pixels, to_signed
-from semlink.neural.prompts.files import THUMBNAILS, Prompt, PromptError, read_prompt, write_prompt
+from semlink.neural.prompts.files import THUMBNAILS, Prompt, PromptError, least_budget, read_prompt, write_prompt
 from semlink.neural.prompts.published import (
     Loaded,
     PublishedPrompt,
@@ -31,7 +31,7 @@ from semlink.neural.prompts.published import (
     sent_bytes,
 )
 from semlink.neural.prompts.rendering import Renderer, Scene, draw_noise
-from semlink.neural.prompts.studio import Distance, Rendered, Samples, Studio, squared
+from semlink.neural.prompts.studio import Distance, Rendered, Samples, Stage, Studio, squared
 
 __all__ = [
     "PROMPT_MODELS",
@@ -53,10 +53,12 @@ __all__ = [
     "Renderer",
     "Samples",
     "Scene",
+    "Stage",
     "Studio",
     "build_prompt_model",
     "corrupt",
     "draw_noise",
+    "least_budget",
     "load_prompt_model",
     "load_published",
     "prompt_cards",

@@ -83,7 +83,7 @@ class PromptAnalogue:
         return Decoded(torch.cat(images).to(received.symbols.device))
 
     def _one(self, plan: _Plan, symbols: Complex[Tensor, " n"], n0: Float[Tensor, " n"]) -> Float[Tensor, "1 3 h w"]:
-        weight = 1 / n0[: plan.side]
+        weight = 1 / n0[: plan.side].clamp(min=1e-12)  # a channel may have no noise
         scale = max(0.02, float((symbols[: plan.side].real * weight).sum() / weight.sum()) / LOUD)
         part = slice(plan.side, plan.side + plan.used)
         heard = as_pairs(symbols[None, part])[0].flatten() / scale

@@ -78,6 +78,8 @@ class PromptAutoencoder(nn.Module):
         first: of them, how many the denoiser is told beside the sketch.
         semantic: numbers of the learned code.
         embed: width of the conditions.
+        gain: of the encoder, before its numbers are made whole: with 1 five of six of them are 0 for as long as the
+            denoiser has learnt nothing of them, and from zeros it learns nothing.
 
     Raises:
         ValueError: a side that does not fold, or more components than pixel values.
@@ -93,6 +95,7 @@ class PromptAutoencoder(nn.Module):
         first: int = 64,
         semantic: int = 32,
         embed: int = 128,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
         if side % (fold << (len(widths) - 1)):
@@ -104,7 +107,7 @@ class PromptAutoencoder(nn.Module):
         self.denoiser = UNet(2 * pixels, pixels, widths=widths, embed=embed)
         self.time = nn.Sequential(nn.Linear(embed, embed), nn.SiLU(), nn.Linear(embed, embed), nn.SiLU())
         self.code = nn.Sequential(nn.Linear(first + semantic, embed), nn.SiLU(), nn.Linear(embed, embed), nn.SiLU())
-        self.embed = embed
+        self.embed, self.gain = embed, gain
         self.encoder = _encoder(pixels, widths, semantic)
         self.register_buffer("mean", torch.zeros(3 * side**2))
         self.register_buffer("basis", torch.eye(components, 3 * side**2))
@@ -146,7 +149,7 @@ class PromptAutoencoder(nn.Module):
 
     def learn(self, tiles: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n semantic"]:
         """The learned numbers of tiles, not yet whole, from −LEVELS to LEVELS."""
-        return LEVELS * torch.tanh(self.encoder(F.pixel_unshuffle(tiles, self.fold)))
+        return LEVELS * torch.tanh(self.gain * self.encoder(F.pixel_unshuffle(tiles, self.fold)))
 
     def standard(self, components: Float[Tensor, "n k"]) -> Float[Tensor, "n first"]:
         """The first components in standard deviations."""

@@ -103,6 +103,12 @@ class PromptCoder:
         lacks = small - self.scene(code, *image.shape[-2:]).sketch
         return replace(code, spread=int(spread_index(lacks.square().mean().sqrt()[None])))
 
+    def first_components(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b n"]:
+        """The first components of all tiles of images in [−1, 1], in standard deviations: what these say to us."""
+        tiles = Grid(images.shape[-2], images.shape[-1], self.model.side).cut(images)
+        with torch.no_grad():
+            return self.model.standard(self.model.project(tiles)).reshape(len(images), -1)
+
     def tiles_of(self, height: int, width: int) -> list[int]:
         """How many tiles an image has, by how much smaller it is made; down to one tile."""
         found: list[int] = []

@@ -39,11 +39,11 @@ from semlink.neural.prompts.statistics import (
     cost_bits,
     expected,
     flat_tables,
-    moved,
     pick,
     reaches,
     table_numbers,
     tables,
+    tables_after,
     within_reach,
 )
 
@@ -227,15 +227,16 @@ def _get(
     decoder: RangeDecoder, values: Int[np.ndarray, "n k"], scale: Int[np.ndarray, " k"], complete: bool
 ) -> tuple[Int[np.ndarray, "n k"], int]:
     """Fill in what can be read, and how many whole columns that is; nothing that missing bytes have a say in."""
-    known, reach, hoped = tables(), reaches().tolist(), expected()[pick(scale)].tolist()
-    seen, hope = np.zeros(len(values), np.int64), 0
+    known, reach, hoped, levels = tables(), reaches().tolist(), expected()[pick(scale)].tolist(), scale.tolist()
+    seen, hope = [0] * len(values), 0
     for k in range(values.shape[1]):
-        numbers = pick(scale[k] + moved(seen, np.full_like(seen, hope))).tolist()
-        for tile, number in enumerate(numbers):
-            found = decoder.get(known[number]) - reach[number]
+        found = []
+        for number in tables_after(levels[k], seen, hope):
+            found.append(decoder.get(known[number]) - reach[number])
             if decoder.beyond and not complete:
+                values[: len(found) - 1, k] = found[:-1]
                 return values, k
-            values[tile, k] = found
+        values[:, k] = found
         if k >= QUIET:
-            seen, hope = seen + np.abs(values[:, k]) * UNIT, hope + hoped[k]
+            seen, hope = [size + abs(one) * UNIT for size, one in zip(seen, found, strict=True)], hope + hoped[k]
     return values, values.shape[1]

@@ -97,6 +97,15 @@ class Renderer:
         return self.model.clean(x, t, Condition(sketch, spread, first, learned))
 
 
+def repeated(scene: Scene, count: int) -> Scene:
+    """A scene of one image, `count` times."""
+    if count == 1:
+        return scene
+    thumbnail = None if scene.thumbnail is None else scene.thumbnail.repeat(count, 1, 1, 1)
+    first, learned = scene.first.repeat(count, 1), scene.learned.repeat(count, 1)
+    return Scene(scene.sketch.repeat(count, 1, 1, 1), scene.spread.repeat(count), first, learned, thumbnail)
+
+
 def draw_noise(shape: Sequence[int], seeds: Sequence[int], temperature: float = 1.0) -> Float[Tensor, "b c h w"]:
     """x_T of images of a shape (c, h, w), each from its own seed: standard normal times `temperature`."""
     draws = [torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]

@@ -62,15 +62,26 @@ def expected() -> Int[np.ndarray, " scales"]:
 
 
 @lru_cache(maxsize=1)
-def logarithms() -> Int[np.ndarray, " 8192"]:
+def logarithms() -> list[int]:
     """8·log2 of the numbers below 8192, rounded."""
-    return np.array([0, *(round(8 * math.log2(x)) for x in range(1, 8192))])
+    return [0, *(round(8 * math.log2(x)) for x in range(1, 8192))]
+
+
+@lru_cache(maxsize=1)
+def _logarithms() -> Int[np.ndarray, " 8192"]:
+    return np.array(logarithms())
+
+
+def eighth(value: int) -> int:
+    """8·log2 of a whole number from 1 on, rounded, from its first 13 bits."""
+    shift = max(value.bit_length() - 13, 0)
+    return logarithms()[value >> shift] + 8 * shift
 
 
 def eighths(value: Int[np.ndarray, "*any"]) -> Int[np.ndarray, "*any"]:
-    """8·log2 of whole numbers from 1 on, rounded, from their first 13 bits."""
+    """`eighth` of each."""
     shift = np.maximum(np.frexp(value.astype(np.float64))[1] - 13, 0)
-    found: np.ndarray = logarithms()[value >> shift] + 8 * shift
+    found: np.ndarray = _logarithms()[value >> shift] + 8 * shift
     return found
 
 
@@ -78,6 +89,14 @@ def moved(seen: Int[np.ndarray, "*any"], hoped: Int[np.ndarray, "*any"]) -> Int[
     """By how much a tile moves its tables: sizes `seen` and `hoped` for, in 1/`UNIT`."""
     found: np.ndarray = np.clip(eighths(seen + TRUST) - eighths(hoped + TRUST), -SWING, SWING)
     return found
+
+
+def tables_after(scale: int, seen: Sequence[int], hoped: int) -> list[int]:
+    """The numbers of the tables of the next number of every tile, as `table_numbers` has them, without NumPy: a decoder
+    asks for a few at a time."""
+    middle = eighth(hoped + TRUST)
+    moves = (max(-SWING, min(SWING, eighth(size + TRUST) - middle)) for size in seen)
+    return [max(LEAST, min(MOST, scale + move)) - LEAST for move in moves]
 
 
 def pick(scale: Int[np.ndarray, "*any"]) -> Int[np.ndarray, "*any"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -26,8 +26,9 @@ from semlink.neural.prompts.files import (
     write_prompt,
 )
 from semlink.neural.prompts.noise import PARTS, noise_bytes, pack_noise, unpack_noise
-from semlink.neural.prompts.rendering import Scene, draw_noise
+from semlink.neural.prompts.rendering import TILES_AT_ONCE, Scene, draw_noise, repeated
 from semlink.neural.prompts.tiles import Grid
+from semlink.phy.progress import Show
 
 RENDERED = 3
 """Candidates that are rendered and measured: those with the best sketches."""
@@ -63,6 +64,25 @@ class Rendered:
     """
 
     image: Float[Tensor, "1 3 h w"]
+    failed: bool
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A prompt that has been read, before the network renders it.
+
+    Attributes:
+        prompt: it.
+        scene: what it says, once for each rendering.
+        noise: that the renderings begin with.
+        steps: of a rendering.
+        failed: whether a part of the prompt is missing or damaged.
+    """
+
+    prompt: Prompt
+    scene: Scene
+    noise: Float[Tensor, "n 3 p q"]
+    steps: int
     failed: bool
 
 
@@ -111,6 +131,7 @@ class Studio:
         noisy: bool = False,
         text: str = "",
         seed: int = 0,
+        show: Show | None = None,
     ) -> Prompt:
         """The prompt in at most `budget` bytes whose rendering is least distant from the image.
 
@@ -125,25 +146,29 @@ class Studio:
             noisy: whether renderings from noise are measured too; squared error never gains by them.
             text: goes into the file as it is.
             seed: of the noise.
+            show: is told how many of the candidates are made and measured: of a photograph that takes a while.
 
         Raises:
             ValueError: an image that no prompt can hold, or a budget below the least, which the message tells.
         """
         signed = to_signed(image)
         empty = Prompt(self.mark, image.shape[1], image.shape[0], seed, text=text)
-        room = room_for_part(empty, budget)
         if budget < (least := least_budget(empty)):
             raise ValueError(f"budget={budget} must be at least {least} bytes for this image and text")
-        tried = [*self._codes(signed, empty, room), *self._thumbnails(signed, empty, room)]
-        if max(image.shape[:2]) <= PLAIN_SIDE:
-            tried += self._begun(signed, empty, room)
-        tried = [one for one in tried if len(write_prompt(one)) <= budget]
+        jobs, tried, show = self._jobs(signed, empty, budget), list[Prompt](), show or _unseen
+        for i, job in enumerate(jobs):
+            show(i, total=len(jobs) + RENDERED, said="candidates")
+            tried += [one for one in job() if len(write_prompt(one)) <= budget]
         sketches = sorted(tried, key=lambda one: self._sketch_error(one, signed))
         chosen = sketches[:RENDERED] + [one for one in sketches[RENDERED:] if one.noise]
         if noisy:
             chosen = [with_rendering(one, noise) for one in chosen for noise in range(len(NOISES))]
-        meant = (signed + 1) / 2
-        return min(chosen, key=lambda one: distance(self.render(one).image, meant))
+        meant, distances = (signed + 1) / 2, []
+        for i, one in enumerate(chosen):
+            show(len(jobs) + i, total=len(jobs) + len(chosen), said="measured")
+            distances.append(distance(self.render(one).image, meant))
+        show(len(jobs) + len(chosen), total=len(jobs) + len(chosen))
+        return chosen[distances.index(min(distances))]
 
     def render(self, prompt: Prompt, *, seed: int | None = None, temperature: float | None = None) -> Rendered:
         """The image of a prompt, the same for the same seed on the same kind of machine.
@@ -156,30 +181,59 @@ class Studio:
         Raises:
             PromptError: a prompt of another model.
         """
-        if prompt.mark != self.mark:
-            raise PromptError(f"of the model {prompt.mark:04x}; this one is {self.mark:04x}: choose it by --model")
-        scene, told, whole = self._scene(prompt)
-        heat, start = NOISES[told] if temperature is None else temperature, prompt.seed if seed is None else seed
-        noise, steps = torch.zeros_like(scene.sketch), 1
-        if heat or prompt.noise:
-            noise, steps = draw_noise(scene.sketch.shape[1:], [start], heat), RENDER_STEPS
-        if prompt.noise:
-            begun = unpack_noise(prompt.noise, noise[0])
-            noise, whole = (noise, False) if begun is None else (begun[None], whole)
-        image = enlarged(self.coder.renderer.render(scene, noise, steps=steps), prompt.height, prompt.width)
-        shown = torch.from_numpy(to_pixels(image)).permute(0, 3, 1, 2).float() / 255
-        return Rendered(shown, bool(prompt.damage) or not whole)
+        stage = self.stage(prompt, seeds=[prompt.seed if seed is None else seed], temperature=temperature)
+        return Rendered(self._show(stage), stage.failed)
 
-    def samples(self, prompt: Prompt, count: int, *, temperature: float = 1.0) -> Samples:
-        """Renderings from the prompt's seed and those after it.
+    def samples(self, prompt: Prompt, count: int, *, temperature: float = 1.0, show: Show | None = None) -> Samples:
+        """Renderings from the prompt's seed and those after it; those of a small image go through the network together.
+
+        Args:
+            prompt: what is left of one, too.
+            count: of renderings.
+            temperature: of the noise.
+            show: is told how many are made.
 
         Raises:
             PromptError: a prompt of another model.
         """
-        seeds = range(prompt.seed, prompt.seed + count)
-        images = torch.cat([self.render(prompt, seed=seed, temperature=temperature).image for seed in seeds])
+        show = show or _unseen
+        together = max(1, TILES_AT_ONCE // self.coder.tiles_of(prompt.height, prompt.width)[0])
+        seeds, shown = range(prompt.seed, prompt.seed + count), []
+        for start in range(0, count, together):
+            show(start, total=count)
+            some = seeds[start : start + together]
+            shown.append(self._show(self.stage(prompt, seeds=some, temperature=temperature)))
+        show(count, total=count)
+        images = torch.cat(shown)
         spread = images.var(dim=0, unbiased=False).mean(dim=0).sqrt()
         return Samples(images, images.mean(dim=0, keepdim=True), spread)
+
+    def stage(self, prompt: Prompt, *, seeds: Sequence[int], temperature: float | None = None) -> Stage:
+        """All that can be read of a prompt, ready to be rendered once for each seed.
+
+        Raises:
+            PromptError: a prompt of another model.
+        """
+        if prompt.mark != self.mark:
+            raise PromptError(f"of the model {prompt.mark:04x}; this one is {self.mark:04x}: choose it by --model")
+        scene, told, whole = self._scene(prompt)
+        heat = NOISES[told] if temperature is None else temperature
+        if not heat and not prompt.noise:
+            scene = repeated(scene, len(seeds))
+            return Stage(prompt, scene, torch.zeros_like(scene.sketch), 1, not whole or bool(prompt.damage))
+        noise = draw_noise(scene.sketch.shape[1:], seeds, heat)
+        if prompt.noise:
+            begun = [unpack_noise(prompt.noise, one) for one in noise]
+            known = [one for one in begun if one is not None]
+            whole = whole and len(known) == len(begun)
+            noise = torch.stack(known) if known else noise
+        return Stage(prompt, repeated(scene, len(seeds)), noise, RENDER_STEPS, not whole or bool(prompt.damage))
+
+    def _show(self, stage: Stage) -> Float[Tensor, "n 3 h w"]:
+        """The images in [0, 1], as they are written to a file: in 8 bits."""
+        image = self.coder.renderer.render(stage.scene, stage.noise, steps=stage.steps)
+        image = enlarged(image, stage.prompt.height, stage.prompt.width)
+        return torch.from_numpy(to_pixels(image)).permute(0, 3, 1, 2).float() / 255
 
     def _scene(self, prompt: Prompt) -> tuple[Scene, int, bool]:
         """What a prompt says, the number of its rendering, and whether all of it could be read."""
@@ -212,44 +266,49 @@ class Studio:
         pixels = None if coder is None else coder.decode(small.data, shape, complete=small.whole)
         return None if pixels is None else to_signed(pixels)
 
-    def _codes(self, signed: Tensor, empty: Prompt, room: int) -> list[Prompt]:
-        found = [self.coder.best_code(signed, room, learned=learned) for learned in (False, True)]
-        packed = [self.coder.book.pack_within(one, room) for one in found if one is not None]
-        return [replace(empty, code=data) for data in packed]
-
-    def _thumbnails(self, signed: Tensor, empty: Prompt, room: int) -> list[Prompt]:
-        found = []
+    def _jobs(self, signed: Tensor, empty: Prompt, budget: int) -> list[Callable[[], list[Prompt]]]:
+        """What makes the candidates, the next one each."""
+        room = room_for_part(empty, budget)
+        jobs: list[Callable[[], list[Prompt]]]
+        jobs = [partial(self._code, signed, empty, room, learned=learned) for learned in (False, True)]
         for shrink in range(SHRINKS):
             pixels = to_pixels(smaller(signed, shrink))[0]
             if min(pixels.shape[:2]) < 8 and shrink:
                 break
-            for name in THUMBNAILS.values():
-                coder = self.thumbnailers.get(name)
-                data = None if coder is None else coder.encode(pixels, room - 3)
-                if data:
-                    prompt = replace(empty, thumbnail=Thumbnail(name, shrink, 0, 0, data))
-                    lacks = signed - self._scene(prompt)[0].sketch
-                    told = int(spread_index(lacks.square().mean().sqrt()[None]))
-                    found.append(replace(empty, thumbnail=Thumbnail(name, shrink, 0, told, data)))
-        return found
+            names = [name for name in THUMBNAILS.values() if name in self.thumbnailers]
+            jobs += [partial(self._thumbnail, signed, empty, room, pixels, shrink, name) for name in names]
+        if max(signed.shape[-2:]) <= PLAIN_SIDE:
+            jobs += [partial(self._begun, signed, empty, budget, share) for share in NOISE_SHARES]
+        return jobs
 
-    def _begun(self, signed: Tensor, empty: Prompt, room: int) -> list[Prompt]:
-        """Codes in a part of the budget, and the beginning of the x_T that would render the image in the rest."""
-        found = []
-        for share in NOISE_SHARES:
-            code = self.coder.best_code(signed, int(room * (1 - share)))
-            if code is None or code.shrink:
-                continue
-            data = self.coder.book.pack_within(code, int(room * (1 - share)))
-            left, size = room - len(data) - 4, signed.shape[-2:]
-            fits = partial(noise_bytes, *size, bits=1)
-            part = max((one for one in range(1, PARTS + 1) if fits(part=one) <= left), default=0)
-            if not part:
-                continue
-            scene = self.coder.scene(code, *size)
-            noise = self.coder.renderer.invert(scene, signed, steps=RENDER_STEPS)
-            found.append(replace(empty, code=data, noise=pack_noise(noise[0], bits=1, part=part)))
-        return found
+    def _code(self, signed: Tensor, empty: Prompt, room: int, *, learned: bool) -> list[Prompt]:
+        code = self.coder.best_code(signed, room, learned=learned)
+        return [] if code is None else [replace(empty, code=self.coder.book.pack_within(code, room))]
+
+    def _thumbnail(
+        self, signed: Tensor, empty: Prompt, room: int, pixels: UInt8[np.ndarray, "p q 3"], shrink: int, name: str
+    ) -> list[Prompt]:
+        data = self.thumbnailers[name].encode(pixels, room - 3)
+        if not data:
+            return []
+        prompt = replace(empty, thumbnail=Thumbnail(name, shrink, 0, 0, data))
+        lacks = signed - self._scene(prompt)[0].sketch
+        told = int(spread_index(lacks.square().mean().sqrt()[None]))
+        return [replace(empty, thumbnail=Thumbnail(name, shrink, 0, told, data))]
+
+    def _begun(self, signed: Tensor, empty: Prompt, budget: int, share: float) -> list[Prompt]:
+        """A code in a part of the budget, and the beginning of the x_T that would render the image in the rest."""
+        size, room = signed.shape[-2:], int(room_for_part(empty, budget) * (1 - share))
+        code = self.coder.best_code(signed, room)
+        if code is None or code.shrink:
+            return []
+        prompt = replace(empty, code=self.coder.book.pack_within(code, room))
+        left = room_for_part(prompt, budget)
+        part = max((one for one in range(1, PARTS + 1) if noise_bytes(*size, bits=1, part=one) <= left), default=0)
+        if not part:
+            return []
+        noise = self.coder.renderer.invert(self.coder.scene(code, *size), signed, steps=RENDER_STEPS)
+        return [replace(prompt, noise=pack_noise(noise[0], bits=1, part=part))]
 
     def _sketch_error(self, prompt: Prompt, signed: Tensor) -> float:
         scene = self._scene(prompt)[0]
@@ -262,3 +321,7 @@ def with_rendering(prompt: Prompt, noise: int) -> Prompt:
     if prompt.thumbnail is not None:
         return replace(prompt, thumbnail=replace(prompt.thumbnail, noise=noise))
     return replace(prompt, code=prompt.code[:1] + bytes([64 * noise + prompt.code[1] % 64]) + prompt.code[2:])
+
+
+def _unseen(done: int, *, total: int | None = None, label: str | None = None, said: str = "") -> None:
+    """Shows nothing."""

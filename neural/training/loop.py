@@ -242,7 +242,7 @@ class Run:
             return task_loss(cast(TaskLink, self.model), data, self.settings, rng, share=self.world)
         image = draw_batch(data, self.settings, rng, share=self.world)
         if isinstance(self.model, PromptAutoencoder):
-            return prompt_loss(self.model, image, rng)
+            return prompt_loss(self.model, image, rng, mean_share=self.settings.mean_share)
         if self.codec is None:
             return batch_loss(self.network, image, self.settings, rng)
         return receiver_loss(self.model, self.codec, image, self.settings, rng)

@@ -27,8 +27,6 @@ from semlink.neural.prompts import (
 from semlink.neural.training.data import Data
 from semlink.phy.metrics import squared_error, to_db
 
-MEAN_SHARE = 0.25
-"""Of a batch: tiles whose mean is learnt."""
 LEARNED_SHARE = 0.6
 """Of a batch: tiles whose learned numbers arrive."""
 THUMBNAIL_SHARE = 0.2
@@ -47,8 +45,10 @@ def fit_prompt_model(model: PromptAutoencoder, data: Data) -> None:
     model.fit(images.float() / 255)
 
 
-def prompt_loss(model: PromptAutoencoder, image: Float[Tensor, "b 3 s s"], rng: torch.Generator) -> Float[Tensor, ""]:
-    """Mean squared error of the velocity; `rng` is one of the CPU."""
+def prompt_loss(
+    model: PromptAutoencoder, image: Float[Tensor, "b 3 s s"], rng: torch.Generator, *, mean_share: float = 0.25
+) -> Float[Tensor, ""]:
+    """Mean squared error of the velocity; `rng` is one of the CPU. Of a share of the batch the mean is learnt."""
     tiles = image * 2 - 1
     count, device = len(tiles), tiles.device
 
@@ -61,7 +61,7 @@ def prompt_loss(model: PromptAutoencoder, image: Float[Tensor, "b 3 s s"], rng: 
     clean = (tiles - known.sketch) / known.spread[:, None, None, None]
     noise = torch.randn(tiles.shape, generator=rng).to(device)
     t = 1 + (drawn() * SCHEDULE.steps).long().clamp(max=SCHEDULE.steps - 1)
-    mean = drawn() < MEAN_SHARE
+    mean = drawn() < mean_share
     t = torch.where(mean, SCHEDULE.steps, t)
     kept = torch.tensor(SCHEDULE.alpha_bars, device=device)[t][:, None, None, None]
     x = torch.where(mean[:, None, None, None], 0.0, kept.sqrt() * clean + (1 - kept).sqrt() * noise)

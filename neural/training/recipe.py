@@ -94,6 +94,7 @@ class Settings:
     teacher: str = ""  # of a task codec: see `semlink.neural.classifiers.find_teacher`; none where labels alone teach
     labelled: str = "cifar10"  # the images that a task codec learns from, or cifar100
     temperature: float = 4.0  # at which the teacher's logits are learnt
+    mean_share: float = 0.25  # of a batch of tiles of a model of prompts: those whose mean is learnt
     shift: int = 0  # pixels that an image to be classified is moved by at most, each way
 
     def __post_init__(self) -> None:
@@ -137,7 +138,14 @@ def _check(settings: Settings) -> None:
         raise ValueError(f"large_scale={settings.large_scale!r} must be a number from 1 to 16")
     if settings.validation and settings.large_validation:
         raise ValueError("validation and large_validation: one of them must be 0")
-    for name, most in (("lr", 1e3), ("lr_conv", 1e3), ("weight_decay", 1e3), ("clip", 1e9), ("large_share", 1.0)):
+    for name, most in (
+        ("lr", 1e3),
+        ("lr_conv", 1e3),
+        ("weight_decay", 1e3),
+        ("clip", 1e9),
+        ("large_share", 1.0),
+        ("mean_share", 1.0),
+    ):
         value = getattr(settings, name)
         if not _is_number(value) or not 0 <= value <= most:
             raise ValueError(f"{name}={value!r} must be a number from 0 to {most:g}")

@@ -33,6 +33,7 @@ NAMES = {
     "ber-bler",
     "studies",
     "covert",
+    "prompts",
 }
 PICTURES = ROOT / "notebooks" / "pictures"
 MOST_BYTES = 1_500_000

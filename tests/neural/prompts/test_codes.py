@@ -8,7 +8,7 @@ from torch import Tensor
 from semlink.neural.prompts import PromptAutoencoder, PromptCoder, quantise, to_pixels, to_signed
 from semlink.neural.prompts.codes import HEAD, CodeBook
 from semlink.neural.prompts.range_coder import FREQUENCY_BITS, RangeDecoder, RangeEncoder
-from semlink.neural.prompts.statistics import cost_bits, eighths, table_numbers, tables
+from semlink.neural.prompts.statistics import cost_bits, eighth, eighths, table_numbers, tables
 
 
 def test_symbols_come_back_and_cost_what_they_must() -> None:
@@ -38,6 +38,7 @@ def test_tables_are_laws() -> None:
 def test_logarithms_are_those_of_all_machines() -> None:
     values = np.array([1, 2, 3, 4095, 8191, 8192, 1 << 20, (1 << 30) + 1])
     assert np.abs(eighths(values) - 8 * np.log2(values)).max() <= 0.51
+    assert [eighth(int(value)) for value in values] == eighths(values).tolist()
 
 
 def test_a_code_is_read_as_it_was_written(model: PromptAutoencoder, images: Tensor) -> None:

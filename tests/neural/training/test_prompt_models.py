@@ -64,6 +64,7 @@ def test_the_loss_falls(data: Data) -> None:
     ("change", "said"),
     [
         ({"model": "swin"}, "model='swin' must be one of: diffae-small"),
+        ({"mean_share": 1.5}, "mean_share=1.5 must be a number from 0 to 1"),
         ({"large_share": 0.25}, "large_share=0.25 must be 0 with task='prompts'"),
         ({"network": {**TINY, "side": 64}}, "side=64 must be 32"),
         ({"teacher": "resnet20"}, "teacher='resnet20' must be empty"),
@@ -75,7 +76,7 @@ def test_settings_that_do_not_fit_are_refused(change: dict[str, object], said: s
         replace(SETTINGS, **change)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["prompt-32", "prompt-32-gpu"])
+@pytest.mark.parametrize("name", ["prompt-32", "prompt-32-long", "prompt-32-gpu"])
 def test_recipes_are_whole(name: str) -> None:
     settings = read_recipe(f"neural/recipes/{name}.toml")
     assert (settings.name, settings.task) == (name, "prompts")
