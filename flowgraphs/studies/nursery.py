@@ -5,6 +5,7 @@ Elsewhere, where a fork of such a process is not safe, each is a program of its 
 
 from __future__ import annotations
 
+import importlib
 import os
 import random
 import select
@@ -20,7 +21,6 @@ from typing import Protocol, runtime_checkable
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 FORKS = sys.platform == "linux"
 """Whether they are forked."""
-_WORKERS = "semlink.flowgraphs.studies.workers"
 
 
 @runtime_checkable
@@ -39,16 +39,21 @@ class Child(Protocol):
 
 
 class Nursery:
-    """Where the workers of a pool come from. It ends when it is closed, and they when their standard input is."""
+    """Where the workers of a pool come from. It ends when it is closed, and they when their standard input is.
 
-    def __init__(self) -> None:
+    Args:
+        module: of which each process runs `serve`.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._module = module
         self._tender: subprocess.Popen[bytes] | None = None
         self._door: socket.socket | None = None
 
     def start(self) -> Child:
         """One more process."""
         if not FORKS:
-            return _Program()
+            return _Program(self._module)
         child = _Forked()
         for _ in range(2):  # whoever forks may have been killed, for a lack of memory say
             with suppress(BrokenPipeError):
@@ -71,7 +76,9 @@ class Nursery:
         if self._door is None:
             self._door, theirs = socket.socketpair()
             with theirs:
-                self._tender = _program(f"from {__name__} import tend; tend({theirs.fileno()})", fds=(theirs.fileno(),))
+                self._tender = _program(
+                    f"from {__name__} import tend; tend({theirs.fileno()}, {self._module!r})", fds=(theirs.fileno(),)
+                )
         return self._door
 
 
@@ -147,10 +154,9 @@ def _program(
     return subprocess.Popen(words, env=environment, pass_fds=fds, start_new_session=True, stdin=stdin, stdout=stdout)
 
 
-def tend(door: int) -> None:
+def tend(door: int, module: str) -> None:
     """What forks: a child for each three pipes that come in, until the other end is gone."""
-    from semlink.flowgraphs.studies import workers
-
+    serve = importlib.import_module(module).serve
     lives: dict[int, int] = {}
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
@@ -170,7 +176,7 @@ def tend(door: int) -> None:
                 if not child:
                     signal.set_wakeup_fd(-1)
                     asked.close()
-                    _be_worker(workers.serve, pipes, [wake, woken, *lives.values()])
+                    _be_worker(serve, pipes, [wake, woken, *lives.values()])
                 lives[child] = pipes.pop()
                 os.write(lives[child], f"{child}\n".encode())
                 for one in pipes:

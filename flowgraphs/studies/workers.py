@@ -47,7 +47,7 @@ class Workers:
         self._given_up: list[str] = []
         self._ready = selectors.DefaultSelector()
         self._workers: list[_Worker] = []
-        self._nursery = Nursery()
+        self._nursery = Nursery(__name__)
         self._count = count
 
     def submit(self, points: Iterable[Point]) -> None:

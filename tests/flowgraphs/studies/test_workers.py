@@ -74,7 +74,7 @@ def test_none_is_left_when_whoever_asked_is_killed(small: Callable[..., Study], 
     code = (
         "import os, pickle, sys\n"
         "from semlink.flowgraphs.studies.nursery import Nursery\n"
-        "place = Nursery()\n"
+        "place = Nursery('semlink.flowgraphs.studies.workers')\n"
         "print(*(place.start().pid for _ in range(2)), place._tender.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)"
     )
