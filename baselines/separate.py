@@ -66,7 +66,7 @@ class SeparateCodec:
     def __init__(
         self, *, source: str | SourceCoder = "jpeg", mcs: str = "16qam-1/2", ratio: float = 1 / 6, code: str = "ldpc"
     ) -> None:
-        _check_ratio(ratio)
+        check_ratio(ratio)
         scheme = parse_mcs(mcs)
         check_code(code, scheme)
         self.source = find_source(source)
@@ -81,7 +81,7 @@ class SeparateCodec:
             ValueError: the budget carries no code block, or the images have other than 1 or 3 channels.
         """
         frame = _modulate(to_uint8(image), [self._plan(image.shape)] * image.shape[0], self.source)
-        notes = {**_notes(self.source, image.shape), "receiver": "knows the image size, the scheme and the ratio"}
+        notes = {**source_notes(self.source, image.shape), "receiver": "knows the image size, the scheme and the ratio"}
         return frame.to_frame(image.device, notes)
 
     def decode(self, received: Received) -> Decoded:
@@ -129,7 +129,7 @@ class AdaptiveCodec:
         fading: Channel | None = None,
         code: str = "ldpc",
     ) -> None:
-        _check_ratio(ratio)
+        check_ratio(ratio)
         if code not in ADAPTABLE:
             raise ValueError(
                 f"link adaptation needs code='ldpc' or 'nr', whose block error rates are stored; code={code!r} has none"
@@ -162,7 +162,7 @@ class AdaptiveCodec:
         if received.header is None:
             raise ValueError("header=None: an adaptive link needs the burst header that tells the scheme")
         symbols = _symbols((1, *received.shape_for(self.ratio)), self.ratio)
-        plans = [plan_blocks(symbols, _scheme(index), self.code) for index in received.header]
+        plans = [plan_blocks(symbols, scheme_of(index), self.code) for index in received.header]
         return _demodulate(received, plans, self.source, self.ratio)
 
     def _send(self, image: Float[Tensor, "b c h w"], fails: Float[np.ndarray, "schemes images"], knows: str) -> Frame:
@@ -173,7 +173,7 @@ class AdaptiveCodec:
             raise ValueError(too_small(image.shape, self.ratio, symbols, error, self.code)) from None
         sent = _modulate(pixels, [plan_blocks(symbols, mcs, self.code) for mcs in schemes], self.source)
         notes = {
-            **_notes(self.source, image.shape),
+            **source_notes(self.source, image.shape),
             "receiver": f"knows the image size and the ratio; the header, {HEADER_BITS} bits beside the channel uses, "
             "tells the scheme",
             "transmitter": f"knows {knows}, and picks the scheme of least expected squared error for each image",
@@ -296,7 +296,7 @@ def _modulate(pixels: UInt8[np.ndarray, "b h w c"], plans: Sequence[Plan], sourc
     source_bits, unfit = torch.empty(len(pixels), dtype=torch.int64), None
     for plan, rows in _by_plan(plans):
         codings = [coding.data for coding in code_images(source, list(pixels[rows]), plan.payload_bytes)]
-        bits = torch.from_numpy(np.stack([_to_bits(coding, plan.info_bits) for coding in codings]))
+        bits = torch.from_numpy(np.stack([to_bits(coding, plan.info_bits) for coding in codings]))
         symbols[rows] = QAM(plan.mcs.order).map(scramble(channel_encode(bits, plan), C_INIT))
         source_bits[rows] = torch.tensor([8 * len(coding) for coding in codings])
         if b"" in codings:
@@ -304,7 +304,7 @@ def _modulate(pixels: UInt8[np.ndarray, "b h w c"], plans: Sequence[Plan], sourc
     return _Sent(symbols, plans, source_bits, unfit, getattr(source, "overhead", {}))
 
 
-def _llr(received: Received, rows: list[int], order: int) -> Float[Tensor, "b n_bits"]:
+def demap(received: Received, rows: list[int], order: int) -> Float[Tensor, "b n_bits"]:
     """LLRs of some images, jointly over the streams of a channel use where what the antennas received is at hand."""
     if received.spatial is None:
         return QAM(order).llr(received.symbols[rows], received.n0[rows])
@@ -320,12 +320,12 @@ def _demodulate(received: Received, plans: Sequence[Plan], source: SourceCoder, 
     images = torch.empty(len(plans), *shape)
     failed, errors = torch.zeros(len(plans), dtype=torch.bool), torch.zeros(len(plans), dtype=torch.int64)
     for plan, rows in _by_plan(plans):
-        llr = _llr(received, rows, plan.mcs.order)
+        llr = demap(received, rows, plan.mcs.order)
         bits, ok = channel_decode(descramble_llr(llr, C_INIT).cpu(), plan)
         data = np.packbits(bits.to(torch.uint8).numpy(), axis=1)
         arrived = ok.cumprod(dim=1).sum(dim=1).tolist()  # blocks before the first that failed
         pairs = zip(data, map(plan.bits_of, arrived), strict=True)
-        results = [_image(source, one, count, plan, _hwc(shape)) for one, count in pairs]
+        results = [image_of(source, one, count, plan, _hwc(shape)) for one, count in pairs]
         pixels = torch.from_numpy(np.stack([pixels for pixels, _ in results])).permute(0, 3, 1, 2)
         images[rows] = pixels.float() / 255
         failed[rows] = torch.tensor([not whole for _, whole in results]) | ~ok.all(dim=1)
@@ -342,7 +342,7 @@ def _by_plan(plans: Sequence[Plan]) -> list[tuple[Plan, list[int]]]:
     return list(rows.items())
 
 
-def _image(
+def image_of(
     source: SourceCoder, packed: UInt8[np.ndarray, " bytes"], count: int, plan: Plan, shape: Shape
 ) -> tuple[Pixels, bool]:
     """The image of the first `count` bits, and whether the source decoder made anything of them."""
@@ -353,13 +353,13 @@ def _image(
     return (grey_image(shape), False) if pixels is None else (pixels, True)
 
 
-def _to_bits(data: bytes, length: int) -> UInt8[np.ndarray, " length"]:
+def to_bits(data: bytes, length: int) -> UInt8[np.ndarray, " length"]:
     bits = np.zeros(length, dtype=np.uint8)
     bits[: len(data) * 8] = np.unpackbits(np.frombuffer(data, dtype=np.uint8))
     return bits
 
 
-def _notes(source: SourceCoder, shape: Sequence[int]) -> dict[str, str]:
+def source_notes(source: SourceCoder, shape: Sequence[int]) -> dict[str, str]:
     return {"source": source.note(_hwc(shape[1:]))}
 
 
@@ -373,7 +373,7 @@ def _symbols(shape: Sequence[int], ratio: float) -> int:
     return channel_uses((c, h, w), ratio)
 
 
-def _check_ratio(ratio: float) -> None:
+def check_ratio(ratio: float) -> None:
     if not (math.isfinite(ratio) and ratio > 0):
         raise ValueError(f"ratio={ratio} must be a positive number of channel uses per c·h·w")
 
@@ -387,7 +387,7 @@ def _check_symbols(received: Received, symbols: int, shape: tuple[int, int, int]
         )
 
 
-def _scheme(index: object) -> MCS:
+def scheme_of(index: object) -> MCS:
     if not isinstance(index, int) or not 0 <= index < len(NR_SCHEMES):
         raise ValueError(f"header tells scheme {index!r}; it must be 0 … {len(NR_SCHEMES) - 1}")
     return NR_SCHEMES[index]

@@ -18,6 +18,7 @@ from torch import Tensor
 from semlink.flowgraphs.comparison.accuracy import Labelled, Score, check_classes, is_logits, labels_of, score
 from semlink.flowgraphs.comparison.frames import Frames, frame_key
 from semlink.flowgraphs.comparison.memory import batch_bytes, fitting
+from semlink.flowgraphs.comparison.spending import FEEDBACK, SPENDING, Spending
 from semlink.phy import metrics
 from semlink.phy.link import Channel, Codec, Frame, InformedCodec, Link, Transmission, check_frame, check_image
 from semlink.phy.metrics import METRICS
@@ -32,6 +33,7 @@ Scores = Float[np.ndarray, "images realisations"]
 
 BATCH_PIXELS = 1 << 19  # of one batch: what keeps the networks' features within the caches and a few hundred MB
 CODED = ("source", "padding", "crc", "parity")  # what the coded bits of a digital codec are spent on
+BESIDE = ("header", FEEDBACK)  # bits that go beside the coded ones
 SHOWN = 3  # images whose reception is kept as a picture
 
 
@@ -46,7 +48,7 @@ class Tally:
     failed: int = 0
     block_errors: int = 0
     blocks: int = 0
-    uses: int = 0
+    uses: float = 0  # really spent
     values: int = 0  # of the images sent, c·h·w each
     pictures: dict[str, Pixels] = field(default_factory=dict)  # received, of the first realisation
     lost: set[str] = field(default_factory=set)  # those of them that failed to decode
@@ -55,6 +57,7 @@ class Tally:
     modes: Counter[str] = field(default_factory=Counter)  # transmission modes, by image
     papr_db: list[float] = field(default_factory=list)
     scores: Score = field(default_factory=Score)  # of codecs that classify
+    spending: Spending = field(default_factory=Spending)
 
     def begin_realisation(self, perceptual: Iterable[str]) -> None:
         """What is added from here on is of another realisation, with distances by these perceptual metrics."""
@@ -90,7 +93,8 @@ class Tally:
             self.bits[purpose] = self.bits.get(purpose, 0) + int(bits.sum())
         self.modes.update(got.modes)
         self.papr_db += [] if got.papr_db is None else got.papr_db.tolist()
-        self.uses += sum(got.uses.values()) * len(sent)
+        self.uses += sum(got.uses.values()) * len(sent) if got.spent is None else float(got.spent.sum())
+        self.spending.add(got, len(sent))
         self.values += sent.numel()
         for topic, note in got.notes.items():
             self.notes.setdefault(topic, [])
@@ -137,6 +141,7 @@ class Tally:
             "papr_db": float(np.mean(self.papr_db)) if self.papr_db else math.nan,
             **self._distances(),
             **self.scores.columns(),
+            **self.spending.columns(),
         }
 
     def _distances(self) -> dict[str, float]:
@@ -150,7 +155,7 @@ class Tally:
 
     def _shares(self) -> dict[str, float]:
         """What the coded bits are spent on, and what the header costs beside them, as shares of the coded bits."""
-        coded = sum(count for purpose, count in self.bits.items() if purpose != "header")
+        coded = sum(count for purpose, count in self.bits.items() if purpose not in BESIDE)
         shares = {f"{purpose}_share": self.bits.get(purpose, 0) / coded if coded else math.nan for purpose in CODED}
         return {**shares, "header_share": self.bits.get("header", 0) / coded if coded else math.nan}
 
@@ -167,6 +172,7 @@ COLUMNS = (
     "parity_share", "header_share", "spec", "papr_db",
     *(column_of(name) + end for name in METRICS for end in ("", "_low", "_high")),
     "accuracy", "accuracy_low", "accuracy_high", "top5", "top5_low", "top5_high",
+    *SPENDING,
 )  # fmt: skip
 
 

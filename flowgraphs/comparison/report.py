@@ -35,6 +35,7 @@ from semlink.flowgraphs.comparison.frames import Frames, try_codecs
 from semlink.flowgraphs.comparison.plots import as_fraction
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.record import RECORD, SENT, digest_of, record, sent_file
+from semlink.flowgraphs.comparison.spending import THROUGHPUT, draw_throughput, heard, spending_cell
 from semlink.flowgraphs.comparison.terminal import count_of, make_console, progress_bar
 from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, Spread, check_samples, samplers, spreads
 from semlink.flowgraphs.comparison.uncertainty import describe as describe_spreads
@@ -190,7 +191,7 @@ def _printed(name: str) -> Iterator[dict[str, float]]:
 
 
 @contextmanager
-def writable(out: Path, *, stale: Sequence[str] = ("received", SENT, MARGINS, SHEET)) -> Iterator[Path]:
+def writable(out: Path, *, stale: Sequence[str] = ("received", SENT, MARGINS, SHEET, THROUGHPUT)) -> Iterator[Path]:
     """A folder to write to, whose files move to `out` when all has gone well; otherwise nothing is left behind.
 
     Args:
@@ -227,7 +228,7 @@ def writable(out: Path, *, stale: Sequence[str] = ("received", SENT, MARGINS, SH
 
 
 def _refuse_clashes(out: Path) -> None:
-    for name in (*FILES, SHEET, MARGINS):
+    for name in (*FILES, SHEET, MARGINS, THROUGHPUT):
         if (out / name).is_dir():
             raise OSError(f"--out {out}: {name} is a folder there; give another folder")
     for name in ("received", SENT):
@@ -238,7 +239,7 @@ def _refuse_clashes(out: Path) -> None:
 def write_comparison(
     outcome: Comparison, mcs: str | None, folder: Path, sampled: Sampled
 ) -> tuple[list[str], dict[tuple[str, str, float], str]]:
-    """Write compare.csv, compare.png, and where there are any contact.png, margins.csv, received/*.png and sent/*.png.
+    """Write compare.csv and compare.png; where there are any contact.png, margins.csv, throughput.png and pictures.
 
     Returns:
         the names of all files, and which of them are what was received, by image, codec and Es/N0.
@@ -251,6 +252,9 @@ def write_comparison(
     found = receiver_margins(outcome)
     if found:
         margin_table(found).to_csv(folder / MARGINS, index=False)
+    early = heard(outcome.table, outcome.notes)
+    if early:
+        draw_throughput(outcome, title, folder / THROUGHPUT)
     shown = folder / "received"
     if outcome.pictures:
         shown.mkdir()
@@ -269,7 +273,7 @@ def write_comparison(
         picture = pixels(outcome.sent[name])
         plots.write_image(picture, folder / sent_file(digest_of(picture)))
     written = sorted(f"{part}/{path.name}" for part in ("received", SENT) for path in (folder / part).glob("*"))
-    return [*FILES, *[SHEET] * bool(outcome.pictures), *[MARGINS] * bool(found), *written], received
+    return [*FILES, *[SHEET] * bool(outcome.pictures), *[MARGINS] * bool(found), *[THROUGHPUT] * bool(early), *written], received
 
 
 def _file_name(text: str) -> str:
@@ -301,6 +305,9 @@ def _print_comparison(outcome: Comparison, files: Sequence[str], sampled: Sample
     for metric in outcome.metrics:
         title = f"{METRICS[metric].label} (95 % interval); lower is better"
         console.print(by_codec(outcome, title, partial(distance_cell, column_of(metric))))
+    if heard(table, outcome.notes):
+        title = "channel uses an image: mean, and what 95 % do not exceed; bits that arrived per channel use"
+        console.print(by_codec(outcome, title, spending_cell))
     for margins in printed(outcome, receiver_margins(outcome)):
         console.print(margins)
     for codec, rows in outcome.table.groupby("codec", sort=False):

@@ -12,6 +12,7 @@ from semlink.baselines.ideal import BOUNDS
 from semlink.baselines.mcs import MCS_TABLE, NR_TABLE_1, NR_TABLE_2
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs.feature_link import FEATURES_FORM
+from semlink.flowgraphs.specs.harq import HARQ_FORM, HARQ_OPTIONS
 from semlink.flowgraphs.specs.own_blocks import own_names, register_sources
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.prompts import ANALOGUE
@@ -89,10 +90,12 @@ def _digital() -> list[CodecGroup]:
         for table, rows in ((1, NR_TABLE_1), (2, NR_TABLE_2))
         for index, scheme in enumerate(rows)
     }
+    again = {f",{key}=": said for key, said in HARQ_OPTIONS.items()}
     schemes |= {":all": "fixed, adaptive, outage, genie and the ceiling, behind SOURCE-ldpc-qam"}
     return [
         CodecGroup("source coder and channel code: SOURCE-CODE-qam", "SOURCE-CODE-qam[:SCHEME]", named),
         CodecGroup("a scheme of their own, behind any of these", "", schemes),
+        CodecGroup("hybrid ARQ: sent again until it arrives", HARQ_FORM, again),
     ]
 
 

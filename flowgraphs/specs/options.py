@@ -24,6 +24,7 @@ from semlink.baselines.layered import digital_codec
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs import receivers as receiver_specs
 from semlink.flowgraphs.specs.feature_link import FEATURES_FORM, make_feature_link
+from semlink.flowgraphs.specs.harq import HARQ_FORM, make_harq_link, split_harq
 from semlink.flowgraphs.specs.labels import class_folders, numbered
 from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, own_names, register_sources
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
@@ -196,7 +197,7 @@ def codec_forms() -> str:
     sources, codes = "|".join(SOURCES), "|".join(CODES)
     return (
         f"{', '.join(zoo.names())}; SOURCE-CODE-qam[:SCHEME] with SOURCE {sources}, CODE {codes}, and SCHEME "
-        f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13, with ,key=FILE encrypted; "
+        f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13, with ,key=FILE encrypted; {HARQ_FORM}; "
         f"SOURCE-capacity[:{'|'.join(BOUNDS)}]; "
         f"SOURCE-ldpc-qam:all for "
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
@@ -260,7 +261,12 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
     try:
         if digital:
             source, code, scheme = digital.groups()
+            scheme, asked = split_harq(scheme)
             source, scheme = sealed_source(source, scheme)
+            if asked:
+                return make_harq_link(
+                    asked, source=source, code=code, mcs=scheme or mcs, ratio=ratio, fading=channel
+                )
             return digital_codec(source=source, mcs=scheme or mcs, ratio=ratio, code=code, fading=channel)
         if ideal:
             return CapacityCodec(source=ideal[1], ratio=ratio, bound=ideal[2])

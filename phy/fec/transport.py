@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from semlink.phy.fec import crc
@@ -202,6 +203,20 @@ class TransportBlock:
         payload, whole = crc.check(rows.reshape(len(blocks), -1), self.crc_length)
         return payload.to(like), arrived & (whole | ~arrived.all(dim=1))[:, None]
 
+    def coverage(
+        self, n: int, versions: Sequence[int]
+    ) -> tuple[Int[np.ndarray, "kinds rounds"], Float[np.ndarray, " kinds"]]:
+        """How often transmissions of a code block, n coded bits in each, repeat its bits.
+
+        Returns:
+            kinds of bits by how often each transmission has them, and how many bits are of each kind, per n.
+
+        Raises:
+            ValueError: an unknown version, or none.
+        """
+        _check_versions(versions)
+        return _coverage(self._code(n, tuple(versions)))
+
     @cached_property
     def _runs(self) -> list[tuple[int, int, int]]:
         """Code blocks of one length: the first, how many, and their coded bits."""
@@ -219,6 +234,14 @@ def _check_versions(versions: Sequence[int]) -> None:
     for version in versions:
         if version not in VERSIONS:
             raise ValueError(f"redundancy version {version!r} must be one of: 0, 1, 2, 3 (TS 38.212 clause 5.4.2.1)")
+
+
+@lru_cache(maxsize=1024)
+def _coverage(code: _Code) -> tuple[Int[np.ndarray, "kinds rounds"], Float[np.ndarray, " kinds"]]:
+    sent = nr_graph(*code).where.reshape(len(code[4]), -1)
+    often = np.stack([np.bincount(one, minlength=int(sent.max()) + 1) for one in sent], axis=1)
+    kinds, count = np.unique(often[often.any(axis=1)], axis=0, return_counts=True)
+    return kinds, count / code[1]
 
 
 @lru_cache(maxsize=256)

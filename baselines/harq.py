@@ -1,0 +1,259 @@
+"""Hybrid ARQ: a transport block is sent again until its CRC holds, and what every round brought is decoded together.
+
+What a round is made of, what the feedback costs and how often it errs, and what follows from it for an image: how many
+rounds are expected and how likely it arrives.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from semlink.baselines.adaptation import HOPELESS, failure_at
+from semlink.baselines.blocks import Plan, plan_blocks
+from semlink.baselines.capacity import bicm, effective_esno_db
+from semlink.baselines.mcs import NR_SCHEMES
+from semlink.phy.link import Channel, esno_to_n0
+from semlink.phy.parameters import check_choice
+from semlink.phy.rng import probe
+
+Combining = Literal["ir", "chase"]
+"""Incremental redundancy: every round has other coded bits; chase combining: every round has the same."""
+Budget = Literal["most", "mean"]
+"""What the ratio is of: the channel uses that all rounds take, or those that are expected."""
+
+ORDER = (0, 2, 3, 1)
+"""Redundancy versions by round, as NR sends them without being told otherwise (TS 38.214 clause 5.1.2.1)."""
+MOST_ROUNDS = 16
+"""Of a block: more change nothing."""
+MOST_SYMBOLS = 1 << 24
+"""Of the frame of an image, with the waiting between its rounds."""
+_DRAWN = 1 << 22  # symbols of fades over which the outage is averaged, at most or a little more
+_DRAWS = 16, 256  # fades, at least and at most
+_POINTS = 256  # symbols of a code block whose Es/N0 stands for all
+_GRID_DB = np.arange(-40.0, 60.01, 0.1)
+
+
+@dataclass(frozen=True)
+class Harq:
+    """How a transport block is sent until it arrives.
+
+    Attributes:
+        rounds: transmissions at most, the first one included; 1 is the link without feedback.
+        combining: "ir" or "chase".
+        order: redundancy versions by round, begun anew when they are used up; chase combining repeats the first one.
+        delay: channel uses from the end of a round to the begin of the next, in which others send; with a channel that
+            changes, later is more different.
+        ack_lost: the probability that an ACK arrives as NACK: a round is spent on what is there already.
+        nack_lost: the probability that a NACK arrives as ACK: the block is given up.
+        budget: "most" or "mean".
+        round_ratio: channel uses of a round / (c·h·w); None for what follows from the budget.
+
+    Raises:
+        ValueError: an option out of range, or a round ratio beside a mean budget.
+    """
+
+    rounds: int = 4
+    combining: Combining = "ir"
+    order: tuple[int, ...] = ORDER
+    delay: int = 0
+    ack_lost: float = 0.0
+    nack_lost: float = 0.0
+    budget: Budget = "most"
+    round_ratio: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.rounds <= MOST_ROUNDS:
+            raise ValueError(f"harq={self.rounds} must be from 1 to {MOST_ROUNDS} rounds")
+        check_choice("combining", self.combining, get_args(Combining))
+        check_choice("budget", self.budget, get_args(Budget))
+        if not self.order or not set(self.order) <= set(ORDER):
+            told = "".join(map(str, self.order))
+            raise ValueError(f"rv={told} must be of the redundancy versions 0, 1, 2 and 3 (TS 38.212 clause 5.4.2.1)")
+        if not 0 <= self.delay <= MOST_SYMBOLS:
+            raise ValueError(f"delay={self.delay} must be from 0 to {MOST_SYMBOLS} channel uses")
+        for name, share in (("ack-lost", self.ack_lost), ("nack-lost", self.nack_lost)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name}={share} must be from 0 to 1, a probability")
+        if self.round_ratio is not None and not 0 < self.round_ratio <= 1:
+            raise ValueError(f"round={self.round_ratio} must be above 0 and up to 1, a bandwidth ratio")
+        if self.round_ratio is not None and self.budget == "mean":
+            raise ValueError("round and budget=mean both say how long a round is; give one of them")
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The redundancy version of each round."""
+        if self.combining == "chase":
+            return self.order[:1] * self.rounds
+        return tuple(self.order[i % len(self.order)] for i in range(self.rounds))
+
+    def expect(
+        self, fails: Float[np.ndarray, "*draws rounds"]
+    ) -> tuple[Float[np.ndarray, " *draws"], Float[np.ndarray, " *draws"]]:
+        """Rounds that are sent on average, and how likely the block arrives.
+
+        Args:
+            fails: the probability that the block cannot be decoded from the first t rounds, falling.
+        """
+        before = np.concatenate([np.ones_like(fails[..., :1]), fails[..., :-1]], axis=-1)
+        first = before - fails  # decoded from so many rounds, and not from fewer
+        sent, arrives = np.ones(fails.shape[:-1]), np.zeros(fails.shape[:-1])
+        for s in range(self.rounds):
+            asked = (1 - self.nack_lost) ** s  # every NACK before has arrived
+            arrives = arrives + first[..., s] * asked
+            sent = sent + (before[..., s] * asked if s else 0.0)
+            sent = sent + first[..., s] * asked * sum(self.ack_lost**i for i in range(1, self.rounds - s))
+        return sent, arrives
+
+
+def round_failures(
+    plan: Plan, versions: tuple[int, ...], esno: Float[np.ndarray, "*draws rounds n"]
+) -> Float[np.ndarray, "*draws rounds"]:
+    """The probability that a block cannot be decoded from its first t rounds, from the block error rates on AWGN.
+
+    Each round's Es/N0 is averaged over a code block by mutual information, as `adaptation.image_failure` does. Bits
+    that are sent again have the sum of their Es/N0, and the first round alone at the Es/N0 at which its bits would
+    carry the mutual information of all stands for the rounds together. On AWGN, four rounds of nr1-5, this is within
+    0.4 dB of the block error rate (tests/baselines/test_harq.py).
+
+    Args:
+        plan: of one round.
+        versions: redundancy version of each round.
+        esno: Es/N0 of each symbol of each round, linear; n = 1 for the same in all of a round.
+    """
+    with np.errstate(divide="ignore"):
+        levels = _by_block(plan, esno)
+    fails = [failure_at(plan, levels[..., 0, :])]
+    for t in range(2, len(versions) + 1):
+        fails.append(failure_at(plan, _together(plan, versions[:t], levels[..., :t, :])))
+    return np.minimum.accumulate(np.stack(fails, axis=-1), axis=-1)
+
+
+def _by_block(plan: Plan, esno: Float[np.ndarray, "*draws rounds n"]) -> Float[np.ndarray, "*draws rounds blocks"]:
+    """Es/N0 of each code block in each round in dB; one for all where n = 1."""
+    if esno.shape[-1] == 1:
+        return np.asarray(10 * np.log10(esno))
+    levels, at = [], 0
+    for count, (_, size) in zip(plan.counts, plan.sizes, strict=True):
+        places = at + np.arange(count)[:, None] * size + _spread(size)
+        levels.append(effective_esno_db(plan.mcs.order, esno[..., places]))
+        at += count * size
+    return np.concatenate(levels, axis=-1)
+
+
+def _spread(size: int) -> np.ndarray:
+    """Symbols of a code block that stand for all."""
+    points = min(size, _POINTS)
+    return np.asarray((np.arange(points) * size) // points)
+
+
+def _together(
+    plan: Plan, versions: tuple[int, ...], levels: Float[np.ndarray, "*draws rounds blocks"]
+) -> Float[np.ndarray, "*draws blocks"]:
+    """The Es/N0 in dB at which one round would tell as much as these."""
+    esno, block, at = 10 ** (levels / 10), plan.transport, 0
+    assert block is not None
+    together = []
+    for count, (_, size) in zip(plan.counts, plan.sizes, strict=True):
+        own = esno if esno.shape[-1] == 1 else esno[..., at : at + count]
+        kinds, share = block.coverage(size * plan.mcs.bits_per_symbol, versions)
+        told = sum(
+            part * _information(plan.mcs.order, np.einsum("r,...rb->...b", often, own))
+            for often, part in zip(kinds.astype(float), share, strict=True)
+        )
+        once, weight = block.coverage(size * plan.mcs.bits_per_symbol, versions[:1])
+        alone = sum(
+            part * _information(plan.mcs.order, float(often[0]) * 10 ** (_GRID_DB / 10))
+            for often, part in zip(once, weight, strict=True)
+        )
+        together.append(np.interp(told, alone, _GRID_DB))
+        at += count
+        if esno.shape[-1] == 1:
+            break  # groups differ by a symbol at most
+    return np.concatenate(together, axis=-1)
+
+
+def _information(order: int, esno: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """BICM information of a symbol at a linear Es/N0."""
+    with np.errstate(divide="ignore"):
+        return np.interp(10 * np.log10(esno), _GRID_DB, _information_grid(order))
+
+
+@lru_cache(maxsize=8)
+def _information_grid(order: int) -> Float[np.ndarray, " grid"]:
+    return np.asarray(bicm(order, _GRID_DB))
+
+
+def rounds_by_scheme(
+    symbols: int, esno_db: float, harq: Harq, fading: Channel | None, *, length: int | None = None
+) -> tuple[list[int], Float[np.ndarray, " schemes"]]:
+    """How long a round of each of `NR_SCHEMES` is, in channel uses, and how likely the image is lost with it.
+
+    With a mean budget a round is as long as makes the expected channel uses `symbols`: the more likely the first round
+    suffices, the longer.
+
+    Args:
+        symbols: the budget.
+        esno_db: average Es/N0.
+        harq: the rounds.
+        fading: the channel whose statistics are known, drawn from with seed 0; None for AWGN.
+        length: of a round, where it is given.
+    """
+    fixed = symbols // harq.rounds if length is None else length
+    most = symbols if harq.budget == "mean" else fixed
+    if fading is None:
+        drawn = np.full((1, 1), 10 ** (esno_db / 10))
+    else:
+        drawn = _draw(fading, harq.rounds * most + (harq.rounds - 1) * harq.delay, esno_db)
+    lengths, fails = [], []
+    for mcs in NR_SCHEMES:
+        own, lost = fixed, 1.0
+        for again in range(3 if harq.budget == "mean" else 1):
+            try:
+                plan = plan_blocks(most if harq.budget == "mean" and not again else own, mcs, "nr")
+            except ValueError:
+                break
+            sent, arrives = harq.expect(_mean_failures(plan, harq, drawn))
+            own, lost = (math.floor(symbols / sent) if harq.budget == "mean" else own), float(1 - arrives)
+            if lost > HOPELESS:
+                break
+        lengths.append(own)
+        fails.append(lost)
+    return lengths, np.array(fails) if harq.budget == "most" else _undominated(lengths, np.array(fails))
+
+
+def _mean_failures(plan: Plan, harq: Harq, drawn: Float[np.ndarray, "draws n"]) -> Float[np.ndarray, " rounds"]:
+    n, step = plan.symbols, plan.symbols + harq.delay
+    if drawn.shape[1] == 1:
+        rounds = np.broadcast_to(drawn[:, None], (len(drawn), harq.rounds, 1))
+    else:
+        rounds = np.stack([drawn[:, t * step : t * step + n] for t in range(harq.rounds)], axis=1)
+        if not np.ptp(rounds, axis=2).any():
+            rounds = rounds[..., :1]
+    return np.asarray(round_failures(plan, harq.versions, rounds).mean(axis=0))
+
+
+def _draw(channel: Channel, symbols: int, esno_db: float) -> Float[np.ndarray, "draws n"]:
+    """Es/N0 of the symbols of frames that met the channel; n = 1 where no frame has more than one."""
+    rng, left = torch.Generator().manual_seed(0), min(max(_DRAWN // symbols, _DRAWS[0]), _DRAWS[1])
+    frames: list[np.ndarray] = []
+    while left > 0:
+        at_once = min(left, max(1, (1 << 19) // symbols))
+        received = channel(probe(at_once, symbols), esno_to_n0(esno_db), rng=rng).unbiased()
+        frames.extend((1 / received.n0.double()).numpy())
+        left -= at_once
+    esno = np.stack(frames)
+    return esno if np.ptp(esno, axis=1).any() else esno[:, :1]
+
+
+def _undominated(lengths: list[int], fails: Float[np.ndarray, " schemes"]) -> Float[np.ndarray, " schemes"]:
+    """With 1 for the schemes of which another carries more and fails no more often: no search need look at them."""
+    carried = np.array([n * mcs.efficiency for n, mcs in zip(lengths, NR_SCHEMES, strict=True)])
+    beaten = [bool(np.any((carried > own) & (fails <= lost))) for own, lost in zip(carried, fails, strict=True)]
+    return np.where(beaten, 1.0, fails)
