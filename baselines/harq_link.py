@@ -227,9 +227,7 @@ class HarqCodec:
         parts = [every[:, start : start + plan.coded_bits] for start in starts]
         return torch.stack([descramble_llr(part, C_INIT + t) for t, part in enumerate(parts)], dim=1)
 
-    def _combine(
-        self, llr: Float[Tensor, "b rounds n"], plan: Plan, digits: Float[Tensor, "b rounds"]
-    ) -> _Combined:
+    def _combine(self, llr: Float[Tensor, "b rounds n"], plan: Plan, digits: Float[Tensor, "b rounds"]) -> _Combined:
         """Decode from ever more rounds until the transmitter hears an ACK, rightly or not."""
         block, b, harq = plan.transport, len(llr), self.harq
         assert block is not None

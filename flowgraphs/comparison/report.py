@@ -138,7 +138,7 @@ def run_compare(
         if samples is not None:
             with progress_bar("sampling", len(samplers(chosen)) * len(shown)) as advance:
                 sampled = spreads(images, chosen, over, shown, count=samples, seed=seed, progress=advance)
-        fixed = any(re.fullmatch(r"[^+]*-qam(\+.*)?", name) for name in chosen)
+        fixed = any(re.fullmatch(r"[^+]*-qam(:harq=[^+]*)?(\+.*)?", name) for name in chosen)
         files, received = write_comparison(outcome, mcs if fixed else None, folder, sampled)
         about = record(outcome, received, words=words, ratio=share, mcs=mcs)
         (folder / RECORD).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
@@ -191,12 +191,18 @@ def _printed(name: str) -> Iterator[dict[str, float]]:
 
 
 @contextmanager
-def writable(out: Path, *, stale: Sequence[str] = ("received", SENT, MARGINS, SHEET, THROUGHPUT)) -> Iterator[Path]:
+def writable(
+    out: Path,
+    *,
+    stale: Sequence[str] = ("received", SENT, MARGINS, SHEET, THROUGHPUT),
+    files: Sequence[str] = (*FILES, SHEET, MARGINS, THROUGHPUT),
+) -> Iterator[Path]:
     """A folder to write to, whose files move to `out` when all has gone well; otherwise nothing is left behind.
 
     Args:
         out: the folder that they move to.
         stale: what an earlier run may have left there, and must not mix with this one's.
+        files: what may be written there, and must not be a folder.
 
     Raises:
         OSError: `out` cannot be made or written, or holds a file or folder of another kind under a name it needs.
@@ -209,7 +215,7 @@ def writable(out: Path, *, stale: Sequence[str] = ("received", SENT, MARGINS, SH
         except OSError as error:
             raise OSError(f"--out {out}: cannot be written ({error.strerror}); give a folder that can") from error
         try:
-            _refuse_clashes(out)
+            _refuse_clashes(out, files)
             yield folder
             for path in map(out.joinpath, stale):
                 if path.is_dir():
@@ -227,8 +233,8 @@ def writable(out: Path, *, stale: Sequence[str] = ("received", SENT, MARGINS, SH
                 path.rmdir()
 
 
-def _refuse_clashes(out: Path) -> None:
-    for name in (*FILES, SHEET, MARGINS, THROUGHPUT):
+def _refuse_clashes(out: Path, files: Sequence[str]) -> None:
+    for name in files:
         if (out / name).is_dir():
             raise OSError(f"--out {out}: {name} is a folder there; give another folder")
     for name in ("received", SENT):
@@ -273,7 +279,13 @@ def write_comparison(
         picture = pixels(outcome.sent[name])
         plots.write_image(picture, folder / sent_file(digest_of(picture)))
     written = sorted(f"{part}/{path.name}" for part in ("received", SENT) for path in (folder / part).glob("*"))
-    return [*FILES, *[SHEET] * bool(outcome.pictures), *[MARGINS] * bool(found), *[THROUGHPUT] * bool(early), *written], received
+    return [
+        *FILES,
+        *[SHEET] * bool(outcome.pictures),
+        *[MARGINS] * bool(found),
+        *[THROUGHPUT] * bool(early),
+        *written,
+    ], received
 
 
 def _file_name(text: str) -> str:

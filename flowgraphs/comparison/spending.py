@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from semlink.flowgraphs.comparison.contact_sheet import save_png, wrapped
 from semlink.phy.link import Transmission
 
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ def heard(table: pd.DataFrame, notes: Mapping[str, Mapping[str, Sequence[str]]])
 
 def spending_cell(row: pd.Series) -> str:
     """Mean and 95th percentile of the channel uses of an image, and the throughput."""
+    if math.isnan(row["uses_mean"]):  # published
+        return "–"
     uses = f"{row['uses_mean']:.4g}, {row['uses_p95']:.4g}"
     return uses if math.isnan(row["throughput"]) else f"{uses}; {row['throughput']:.3f} bit"
 
@@ -68,6 +69,7 @@ def draw_throughput(comparison: Comparison, title: str, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    from semlink.flowgraphs.comparison.contact_sheet import save_png, wrapped  # which import the comparison
     from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS
 
     figure = Figure(figsize=(8, 7), layout="constrained")

@@ -264,9 +264,7 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
             scheme, asked = split_harq(scheme)
             source, scheme = sealed_source(source, scheme)
             if asked:
-                return make_harq_link(
-                    asked, source=source, code=code, mcs=scheme or mcs, ratio=ratio, fading=channel
-                )
+                return make_harq_link(asked, source=source, code=code, mcs=scheme or mcs, ratio=ratio, fading=channel)
             return digital_codec(source=source, mcs=scheme or mcs, ratio=ratio, code=code, fading=channel)
         if ideal:
             return CapacityCodec(source=ideal[1], ratio=ratio, bound=ideal[2])
