@@ -36,7 +36,7 @@ MOST_SYMBOLS = 1 << 24
 """Of the frame of an image, with the waiting between its rounds."""
 _DRAWN = 1 << 22  # symbols of fades over which the outage is averaged, at most or a little more
 _DRAWS = 16, 256  # fades, at least and at most
-_POINTS = 256  # symbols of a code block whose Es/N0 stands for all
+_POINTS = 128  # symbols of a code block whose Es/N0 stands for all
 # What incremental redundancy loses against the mutual information of its rounds: 0.25 to 0.61 dB where half of the
 # blocks are lost, measured on AWGN with two and four rounds of nr1-5, nr1-13 and nr1-20 in 256 symbols each; chase
 # combining loses less than 0.15.
@@ -176,7 +176,7 @@ def _together(
     return np.concatenate(together, axis=-1)
 
 
-def _evidence(order: int, levels: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "labels *shape"]:
+def _evidence(order: int, levels: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, " labels *shape"]:
     """The Es/N0, linear, of a 4-QAM whose bits carry what those in each label of this QAM do.
 
     It is what adds up in a sum of LLRs, as those of 4-QAM are Gaussian and those of the others nearly so.

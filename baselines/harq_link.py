@@ -15,7 +15,7 @@ from semlink.baselines.adaptation import best_schemes
 from semlink.baselines.blocks import Plan, plan_blocks
 from semlink.baselines.budget import too_small, what_would_fit
 from semlink.baselines.harq import MOST_SYMBOLS, Harq, rounds_by_scheme
-from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
+from semlink.baselines.mcs import NR_SCHEMES, parse_mcs
 from semlink.baselines.separate import (
     C_INIT,
     HEADER_BITS,
@@ -299,7 +299,7 @@ class HarqCodec:
         notes = {
             "harq": f"up to {harq.rounds} rounds of {length} channel uses, {budget}; {said} "
             f"{', '.join(map(str, versions))}; what was not sent has neither channel uses nor energy in the account",
-            "feedback": f"one bit a round, beside the channel uses, after {harq.delay} of them that others use; {wrong}",
+            "feedback": f"one bit a round, beside the channel uses; {harq.delay} others' uses between rounds; {wrong}",
             "receiver": "knows the image size, the scheme and the ratio",
         }
         if self.mcs is None:

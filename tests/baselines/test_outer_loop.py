@@ -16,39 +16,39 @@ def images(count: int) -> list[Tensor]:
     return [torch.nn.functional.avg_pool2d(sample_images(), 16)[:1, :, :16, :16]] * count
 
 
-def run(loop: OuterLoop, channel: object = None, *, count: int = 200, esno_db: float = 12.0):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def run(loop: OuterLoop, channel: object = None, *, count: int = 140, esno_db: float = 12.0):  # type: ignore[no-untyped-def]  # noqa: ANN201
     return run_outer_loop(images(count), channel or AWGN(), esno_db, loop, ratio=1 / 3)  # type: ignore[arg-type]
 
 
 def test_the_loop_takes_back_what_the_reports_say_too_much() -> None:
     """On AWGN, with reports 3 dB too high: without the loop every image is lost, with it the target's share."""
     steps = run(OuterLoop(0.1, step_db=0.5, bias_db=3.0))
-    late = steps[100:]
+    late = steps[60:]
     assert -4.2 < sum(step.offset_db for step in late) / len(late) < -2.0
-    assert sum(step.lost for step in late) / len(late) == pytest.approx(0.1, abs=0.06)
-    alone = run(OuterLoop(0.1, step_db=0.0, bias_db=3.0), count=60)
-    assert sum(step.lost for step in alone[1:]) > 50
+    assert sum(step.lost for step in late) / len(late) == pytest.approx(0.1, abs=0.08)
+    alone = run(OuterLoop(0.1, step_db=0.0, bias_db=3.0), count=30)
+    assert sum(step.lost for step in alone[1:]) > 25
     assert {step.offset_db for step in alone} == {0.0}
 
 
 def test_losses_and_offset_are_one_account() -> None:
     """E / L = t - (Δ_L - Δ_0) (1 - t) / (step L), exactly, of the images whose answers have arrived."""
     target, step = 0.2, 0.4
-    steps = run(OuterLoop(target, step_db=step), Rayleigh("fast", doppler=1e-3), count=120)
+    steps = run(OuterLoop(target, step_db=step), Rayleigh("fast", doppler=1e-3), count=60)
     lost = sum(one.lost for one in steps[:-1])  # the last one's answer moves nothing
     told = len(steps) - 1
     assert lost / told == pytest.approx(target - steps[-1].offset_db * (1 - target) / (step * told), abs=1e-9)
 
 
-def test_late_reports_are_worse_and_the_loop_holds_the_target() -> None:
-    """Block error rates of 150 images; a report of 20 images ago says little of a fade of 8."""
-    slow = Rayleigh("fast", doppler=1 / (8 * 256))
-    share = {
-        (delay, step): sum(one.lost for one in run(OuterLoop(0.1, step_db=step, delay=delay), slow, count=150)) / 150
-        for delay, step in ((0, 0.0), (20 * 256, 0.0), (20 * 256, 0.5))
+def test_late_reports_are_worse_and_the_loop_holds_them() -> None:
+    """Of a fade that changes little from image to image, what was 20 images ago says little."""
+    slow, late = Rayleigh("fast", doppler=0.01 / 256), 20 * 256
+    lost = {
+        (delay, step): sum(one.lost for one in run(OuterLoop(0.1, step_db=step, delay=delay), slow, count=120))
+        for delay, step in ((0, 0.0), (late, 0.0), (late, 0.5))
     }
-    assert share[20 * 256, 0.0] > share[0, 0.0] + 0.05
-    assert share[20 * 256, 0.5] < 0.8 * share[20 * 256, 0.0]
+    assert lost[late, 0.0] > lost[0, 0.0] + 10
+    assert lost[late, 0.5] < 0.7 * lost[late, 0.0]
 
 
 def test_nothing_is_known_before_it_is_told() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from semlink.flowgraphs.cli import main
-from semlink.flowgraphs.comparison import Tally, check_codec, compare
+from semlink.flowgraphs.comparison import Tally, check_codec, compare, pixels, write_image
 from semlink.flowgraphs.comparison.spending import heard
 from semlink.flowgraphs.specs import make_codecs
 from semlink.phy.channels import Rayleigh
@@ -82,36 +82,34 @@ def test_a_tally_knows_the_95th_percentile() -> None:
 
 def test_it_is_a_codec_as_the_check_has_it() -> None:
     (codec,) = make_codecs(["jpeg-nr-qam:nr1-5,harq=2"], ratio=1 / 6, mcs="4qam-1/2", channel=Rayleigh()).values()
-    assert [one for one in check_codec(codec) if not one.good] == []
+    assert [one for one in check_codec(codec) if one.good is False] == []
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr("sys.argv", ["semlink", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
 
 
 def test_the_commands_write_tables_and_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    picture = tmp_path / "one.png"
-    from semlink.flowgraphs.comparison import pixels, write_image
-
-    write_image(pixels(IMAGE), picture)
-    words = ["compare", str(picture), "--codec", NAMES[1], "--channel", "rayleigh:coherence=512", "--esno", "5,8"]
-    monkeypatch.setattr("sys.argv", ["semlink", *words, "--realisations", "3", "--out", str(tmp_path / "out")])
-    main()
-    told = capsys.readouterr().out
+    picture, out = str(tmp_path / "one.png"), tmp_path / "out"
+    write_image(pixels(IMAGE), Path(picture))
+    channel = ("--channel", "rayleigh:coherence=512", "--esno", "5,8", "--realisations", "3")
+    assert run(monkeypatch, "compare", picture, "--codec", NAMES[1], *channel, "--out", str(out)) == 0
+    told = " ".join(capsys.readouterr().out.split())
     assert "channel uses an image: mean, and what 95 % do not exceed" in told
     assert "incremental redundancy, versions 0, 2, 3, 1" in told
-    assert (tmp_path / "out" / "throughput.png").exists()
-    words = ["olla", str(picture), "--repeat", "12", "--target", "0.1,0.3", "--bias", "2", "--channel", "awgn"]
-    monkeypatch.setattr("sys.argv", ["semlink", *words, "--out", str(tmp_path / "olla")])
-    main()
+    assert (out / "throughput.png").exists()
+    loop = ("--repeat", "8", "--target", "0.1,0.3", "--bias", "2", "--channel", "awgn")
+    assert run(monkeypatch, "olla", picture, *loop, "--out", str(out / "olla")) == 0
     assert "reports +2 dB off" in " ".join(capsys.readouterr().out.split())
-    table = pd.read_csv(tmp_path / "olla" / "olla.csv")
-    assert set(zip(table["target"], table["loop"], strict=True)) == {
-        (t, k) for t in (0.1, 0.3) for k in ("outer", "inner")
-    }
-    trace = pd.read_csv(tmp_path / "olla" / "trace.csv")
-    assert len(trace) == 48
-    assert (tmp_path / "olla" / "olla.png").exists()
-    monkeypatch.setattr("sys.argv", ["semlink", "olla", str(picture), "--target", "0.1,x", "--out", str(tmp_path)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
+    table, trace = (pd.read_csv(out / "olla" / name) for name in ("olla.csv", "trace.csv"))
+    kinds = {(target, loop) for target in (0.1, 0.3) for loop in ("outer", "inner")}
+    assert set(zip(table["target"], table["loop"], strict=True)) == kinds
+    assert len(trace) == 32
+    assert (out / "olla" / "olla.png").exists()
+    assert run(monkeypatch, "olla", picture, "--target", "0.1,x", "--out", str(out)) == 2
     assert "--target '0.1,x' must be block error rates" in capsys.readouterr().err

@@ -48,7 +48,7 @@ def test_options_are_what_they_say() -> None:
         ("harq=4,delay=99999999999", "delay=99999999999 must be from 0 to"),
         ("harq=4,harq=3", "harq is given twice"),
         ("adaptive,combining=chase", "combining: only with harq=ROUNDS"),
-        ("harq=4,colour=red", "option colour: must be among: key=FILE, env=NAME"),
+        ("harq=4,colour=red", "option 'colour': must be among: key=FILE, env=NAME"),
         ("genie,harq=4", "mcs='genie' knows the fades"),
         ("olla", "`semlink olla` runs it over the images"),
         ("olla=0.1", "`semlink olla` runs it over the images"),
