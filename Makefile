@@ -10,24 +10,33 @@ PROCESSES := -n logical --dist worksteal
 # for one another, spinning.
 test test-fast: export OPENBLAS_NUM_THREADS := 1
 test test-fast: export OMP_NUM_THREADS := 1
+# Each process would compile every module anew.
+test test-fast: export PYTHONDONTWRITEBYTECODE :=
 
 # GNU Radio runs under the Python that it was installed for.
 RADIO ?= /usr/bin/python3
 
-.PHONY: compare test test-fast lint bench radio radio-pictures wheel clean
+.PHONY: compare installed test test-fast style lint bench radio radio-pictures wheel clean
 compare: $(STAMP)
 	$(BIN)/semlink compare --out out
 
-test: $(STAMP) lint
-	$(BIN)/pytest $(PROCESSES)
+installed: $(STAMP)
+
+# Types are checked beside the tests, in one process that ends long before they do; what it found comes last.
+test: $(STAMP) style
+	@$(BIN)/mypy >$(VENV)/mypy.txt 2>&1 & types=$$!; \
+	$(BIN)/pytest $(PROCESSES); tests=$$?; \
+	wait $$types; types=$$?; cat $(VENV)/mypy.txt; exit $$((tests || types))
 
 test-fast: $(STAMP)
 	$(BIN)/pytest $(PROCESSES) -m "not slow"
 
-lint: $(STAMP)
+style: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache --no-logo
+
+lint: style
 	$(BIN)/mypy
 
 bench: $(STAMP)

@@ -86,6 +86,8 @@ class Card:
         return " to ".join(f"1/{1 / ratio:g}" for ratio in self.ratios or (self.ratio,))
 
 
+WEIGHTS = ".safetensors"
+"""How the name of a weights file ends."""
 CHECKS: Mapping[str, Check] = {
     "name": is_file_name,
     "codec": is_text,
@@ -134,25 +136,38 @@ def load_run(folder: str | Path, name: str, *, ratio: float | None = None) -> Ne
             that are not those of the card.
     """
     path = Path(folder) / f"{name}.json"
-    if not path.is_file():
-        raise ValueError(f"card {path}: no such file; `semlink train` writes it")
-    card = _read_card(path)
+    card = run_card(path)
     if ratio is not None and not card.serves(ratio):
         raise ValueError(f"ratio={ratio:g} must be, for {name}, {card.offer}")
     return _build(card, path.with_suffix(".safetensors"), ratio)
+
+
+def run_card(path: str | Path) -> Card:
+    """The card that a training has written beside its weights, whichever of the two files is named.
+
+    Raises:
+        ValueError: no such file, or a card that is none of a codec.
+    """
+    path = Path(path).with_suffix(".json")
+    if not path.is_file():
+        raise ValueError(f"card {path}: no such file; `semlink train` writes it")
+    return _read_card(path)
 
 
 def load(name: str, *, ratio: float | None = None) -> Network:
     """A trained codec, ready to use, on `semlink.phy.devices.chosen_device()`.
 
     Args:
-        name: one of `names()`, such as "swin", or of one model, such as "deepjscc-12".
+        name: one of `names()`, such as "swin", or of one model, such as "deepjscc-12"; or the weights that a training
+            has written, "runs/mine/mine.safetensors".
         ratio: complex channel uses / (c·h·w); None for 1/6 or, where a model is named, its own.
 
     Raises:
         ValueError: no such codec or no such ratio (the message lists what there is), weights whose hash is not the
             one on the card, or that are not of this network.
     """
+    if name.endswith(WEIGHTS):
+        return load_run(Path(name).parent, Path(name).stem, ratio=ratio)
     card = find_card(name, ratio=ratio)
     with _folder() as folder:
         return _build(card, folder / f"{card.name}.safetensors", ratio)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,32 @@ TASKS = {"sft": "sft-2", "residual-cnn": "control", "cddm": "cddm"}
 def pytest_configure(config: pytest.Config) -> None:
     """The processes of a run (`pytest -n`) share out the cores: else PyTorch's threads wait for each other."""
     torch.set_num_threads(max(1, cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make test-fast` leaves out what took long in the run that slow.txt is of."""
+    slow = set((Path(__file__).with_name("slow.txt")).read_text().split())
+    for item in items:
+        if item.nodeid.split("[")[0] in slow:
+            item.add_marker("slow")
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """What a test draws without a generator of its own is the same in each run, whatever ran before it."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def one_registry() -> Iterator[None]:
+    """PyTorch's exporter makes its list of operators anew for every file, which takes two seconds: once for all."""
+    from torch.onnx._internal.exporter import _registration
+
+    with pytest.MonkeyPatch.context() as patch:
+        kind = _registration.ONNXRegistry
+        once = functools.cache(kind.from_torchlib)
+        patch.setattr(kind, "from_torchlib", classmethod(lambda _, *given, **named: once(*given, **named)))
+        yield
 
 
 def keep(folder: Path, name: str) -> Path:

@@ -297,7 +297,10 @@ app.command()(train)
 def zoo(
     measure: Annotated[
         str | None,
-        typer.Option(help="Measure the figures of a model or receiver on CIFAR-10's test set; write them to its card."),
+        typer.Option(
+            help="Measure the figures of a model or receiver, or of FILE.safetensors of a training, on CIFAR-10's test "
+            "set; write them to its card."
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON instead of a table.")] = False,
 ) -> None:
@@ -309,7 +312,10 @@ def zoo(
 
 @app.command()
 def export(
-    codec: Annotated[str, typer.Argument(help="One of `semlink zoo`, such as deepjscc or swin.")],
+    codec: Annotated[
+        str,
+        typer.Argument(help="One of `semlink zoo`, such as deepjscc or swin, or FILE.safetensors of a training."),
+    ],
     ratio: Annotated[
         str | None,
         typer.Option(

@@ -24,7 +24,7 @@ def run_export(*, codec: str, ratio: str | None, size: str, name: str | None, ou
     height, width = parse_size(size)
     with computing_on("cpu"):  # what is traced; the files are for any device
         model = zoo.load(codec, ratio=None if ratio is None else parse_ratio(ratio))
-    for path in export_codec(model, out, name=codec if name is None else name, size=(height, width)):
+    for path in export_codec(model, out, name=Path(codec).stem if name is None else name, size=(height, width)):
         typer.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 

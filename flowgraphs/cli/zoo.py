@@ -32,20 +32,22 @@ def run_zoo(*, measure: str | None, as_json: bool) -> None:
     if measure is not None:
         with progress_bar("measuring", count_figures(measure)) as advance:
             measure_figures(measure, advance)
-    cards = zoo.cards().values()
+    cards = {f"zoo:{name}": card for name, card in zoo.cards().items()}
+    if measure is not None and measure.endswith(zoo.WEIGHTS):
+        cards = {measure: zoo.run_card(measure), **cards}
     if as_json:
         receivers = receiver_cards().values()
-        print(json.dumps([asdict(card) for card in cards] + [asdict(card) for card in receivers], indent=2))
+        print(json.dumps([asdict(card) for card in cards.values()] + [asdict(card) for card in receivers], indent=2))
         return
     console = make_console()
-    for card in cards:
-        megabytes = zoo.find_weights(f"zoo:{card.name}").stat().st_size / 1e6
+    for place, card in cards.items():
+        megabytes = zoo.find_weights(place).stat().st_size / 1e6
         told = f": {card.codec}, ratio {card.offer}, {card.parameters:,} parameters, {megabytes:.2f} MB"
         console.print(Text.assemble((card.name, "bold"), told), soft_wrap=True)
         console.print(
             f"  data: {card.data}\n  channel: {card.channel}\n  trained by: {card.command}\n  SHA-256: {card.sha256}\n"
             f"  {'measured' if card.figures else 'not measured yet on CIFAR-10; to be measured'} by: "
-            f"semlink zoo --measure {card.name}, at ratio {as_fraction(card.ratio)}",
+            f"semlink zoo --measure {place.removeprefix('zoo:')}, at ratio {as_fraction(card.ratio)}",
             soft_wrap=True,
         )
         for condition, figures in card.figures.items():

@@ -63,9 +63,9 @@ def measure_figures(name: str, progress: Callable[[], None] = lambda: None) -> N
         ValueError: no such card, or CIFAR-10 is not to be had.
     """
     known = [*zoo.cards(), *receiver_cards()]
-    if name not in known:
-        raise ValueError(f"--measure {name!r} must be one of: {', '.join(known)}")
-    if name in zoo.cards():
+    if name not in known and not name.endswith(zoo.WEIGHTS):
+        raise ValueError(f"--measure {name!r} must be FILE{zoo.WEIGHTS} of a training, or one of: {', '.join(known)}")
+    if name not in receiver_cards():
         measure_card(name, progress)
     else:
         measure_receiver_card(name, cifar10("test")[:RECEIVER_IMAGES], progress)
@@ -73,18 +73,22 @@ def measure_figures(name: str, progress: Callable[[], None] = lambda: None) -> N
 
 def count_figures(name: str) -> int:
     """How often `measure_figures` reports its progress; 0 for an unknown name."""
-    if name in zoo.cards():
+    if name in zoo.cards() or name.endswith(zoo.WEIGHTS):
         return len(CONDITIONS) * len(ESNO_DB)
     card = receiver_cards().get(name)
     return len(RECEIVER_CONDITIONS) * len(RECEIVER_ESNO_DB) * len(_contestants(card)) if card else 0
 
 
 def measure_card(name: str, progress: Callable[[], None] = lambda: None) -> zoo.Card:
-    """Measure a codec on all of the CIFAR-10 test set and write the figures to its card in the package."""
+    """Measure a codec on all of the CIFAR-10 test set and write the figures to its card, in the package or of a run."""
     codec, images = zoo.load(name), cifar10("test")
     figures = {
         label: psnr_curve(codec, channel, images, ESNO_DB, progress=progress) for label, channel in CONDITIONS.items()
     }
+    if name.endswith(zoo.WEIGHTS):
+        card = replace(zoo.run_card(name), figures=figures)
+        zoo.write_card(card, Path(name).parent)
+        return card
     card = replace(zoo.cards()[name], figures=figures)
     with resources.as_file(resources.files(zoo.PACKAGE)) as folder:
         zoo.write_card(card, Path(folder))

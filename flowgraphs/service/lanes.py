@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import torch
@@ -26,9 +25,8 @@ from semlink.flowgraphs.service.codecs import Shelf
 from semlink.flowgraphs.service.jobs import Made, Task
 from semlink.flowgraphs.service.making import Maker
 from semlink.flowgraphs.service.tasks import made_pdu, read_made, read_task, task_pdu
-from semlink.flowgraphs.specs import make_channel
+from semlink.flowgraphs.specs import load_trained, make_channel
 from semlink.neural import zoo
-from semlink.neural.classifiers import load_task, read_task_card
 from semlink.phy.link import Codec
 
 START_S = 300.0
@@ -265,16 +263,7 @@ def load_own(own: Mapping[str, str]) -> dict[str, Codec]:
     Raises:
         ValueError: no such files, or weights that are not those of the card.
     """
-    return {name: _load(Path(f"{path.removesuffix('.safetensors')}.safetensors")) for name, path in own.items()}
-
-
-def _load(path: Path) -> Codec:
-    """A codec of images, or a task codec, as its card says."""
-    try:
-        read_task_card(path.with_suffix(".json"))
-    except ValueError:
-        return zoo.load_run(path.parent, path.stem)
-    return load_task(path)
+    return {name: load_trained(f"{path.removesuffix(zoo.WEIGHTS)}{zoo.WEIGHTS}") for name, path in own.items()}
 
 
 def run_process(arguments: Sequence[str] | None = None) -> None:

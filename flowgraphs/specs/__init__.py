@@ -34,7 +34,7 @@ from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.prompts import prompt_coder, prompt_sha256
 from semlink.flowgraphs.specs.receivers import JOINT, receive_with, split_codec
 from semlink.flowgraphs.specs.secrecy import listened_to, parse_eavesdropper, split_listener, with_eavesdropper
-from semlink.flowgraphs.specs.teachers import CLASSIFY, FEATURES, LABEL, block_of, make_teacher
+from semlink.flowgraphs.specs.teachers import CLASSIFY, FEATURES, LABEL, block_of, load_trained, make_teacher
 
 __all__ = [
     "CLASSIFY",
@@ -62,6 +62,7 @@ __all__ = [
     "lives_here",
     "load_images",
     "load_labels",
+    "load_trained",
     "make_channel",
     "make_codecs",
     "make_own",

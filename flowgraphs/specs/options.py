@@ -31,7 +31,7 @@ from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.prompts import ANALOGUE
 from semlink.flowgraphs.specs.secrecy import EAVESDROPPER_FORM, KEYED_FORM, overhear, sealed_source, split_listener
 from semlink.flowgraphs.specs.teachers import FORM as TEACHER_FORM
-from semlink.flowgraphs.specs.teachers import make_task_link
+from semlink.flowgraphs.specs.teachers import load_trained, make_task_link
 from semlink.neural import zoo
 from semlink.neural.classifiers import task_cards
 from semlink.neural.diffusion import receiver_names
@@ -205,6 +205,7 @@ def codec_forms() -> str:
         f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; {KEYED_FORM}; CODEC+classify:TEACHER, "
         f"label:TEACHER[:uses=N], {FEATURES_FORM}, where {TEACHER_FORM}; {ANALOGUE}; "
         f"{'|'.join(task_cards())}[:uses=N]; CODEC@{EAVESDROPPER_FORM} for what an eavesdropper gets of it; "
+        f"FILE.safetensors of a training, its card beside it; "
         f"MODULE:NAME for a codec of one's own" + "".join(f", {name}" for name in own_names("codecs"))
     )
 
@@ -279,6 +280,8 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
             return link
     except ValueError as error:
         raise ValueError(f"--codec {name}: {error}") from error
+    if name.endswith(zoo.WEIGHTS):
+        return load_trained(name, ratio=ratio)
     if is_own(name, "codecs"):
         return make_codec_of_own(name, ratio)
     if (missing := missing_module(name)) and name.partition(":")[0] not in zoo_codecs():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from torch import nn
 
 from semlink.flowgraphs.specs.own_blocks import Kind, is_own, make_own
+from semlink.neural import zoo
 from semlink.neural.classifiers import (
     TEACHERS,
     LabelCodec,
@@ -14,8 +16,10 @@ from semlink.neural.classifiers import (
     Teacher,
     find_teacher,
     load_task,
+    read_task_card,
     task_cards,
 )
+from semlink.phy.link import Codec
 
 CLASSIFY = "classify:"
 """How the name of a teacher behind a codec begins."""
@@ -54,10 +58,30 @@ def make_task_link(name: str) -> LabelCodec | TaskLink | None:
     stem, uses = match[1], _uses(name, match[2])
     if stem.startswith(LABEL):
         return LabelCodec(make_teacher(stem.removeprefix(LABEL)), uses=uses)
-    if stem not in task_cards() and not stem.endswith(".safetensors"):
+    if stem not in task_cards() and not is_trained_for_a_task(stem):
         return None
     codec = load_task(stem)
     return codec if uses is None else codec.send(uses)
+
+
+def is_trained_for_a_task(path: str) -> bool:
+    """Whether these are weights, FILE.safetensors, with the card of a task codec beside them."""
+    if not path.endswith(zoo.WEIGHTS):
+        return False
+    try:
+        read_task_card(Path(path).with_suffix(".json"))
+    except ValueError:
+        return False
+    return True
+
+
+def load_trained(path: str, *, ratio: float | None = None) -> Codec:
+    """What a training has written, FILE.safetensors: a codec of images or a task codec, as its card says.
+
+    Raises:
+        ValueError: no such files, a ratio that the codec does not have, or weights that are not those of the card.
+    """
+    return load_task(path) if is_trained_for_a_task(path) else zoo.load(path, ratio=ratio)
 
 
 def block_of(part: str) -> tuple[str, Kind]:

@@ -1,7 +1,7 @@
 """Processes on this machine that send points, one thread each: as many as there are cores, and none of them twice.
 
-They are programs of their own rather than children of `multiprocessing`, so that a script or notebook needs no guard
-around its main part, and a worker that is killed, by a lack of memory say, loses the one point it was at.
+They come from a `Nursery` rather than from `multiprocessing`, so that a script or notebook needs no guard around its
+main part, and a worker that is killed, by a lack of memory say, loses the one point it was at.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import pickle
 import selectors
 import signal
-import subprocess
 import sys
 import threading
 from collections import deque
@@ -20,11 +19,11 @@ from itertools import islice
 from typing import IO, Any
 
 from semlink.flowgraphs.studies.engine import Engine, Outcome
+from semlink.flowgraphs.studies.nursery import Nursery
 from semlink.flowgraphs.studies.plan import Plan, Point
 
 DEATHS = 3
 """How many workers a point may take with it before it is given up."""
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class WorkerError(ChildProcessError):
@@ -48,6 +47,7 @@ class Workers:
         self._given_up: list[str] = []
         self._ready = selectors.DefaultSelector()
         self._workers: list[_Worker] = []
+        self._nursery = Nursery()
         self._count = count
 
     def submit(self, points: Iterable[Point]) -> None:
@@ -83,6 +83,7 @@ class Workers:
             self._ready.unregister(worker.answers)
             worker.end()
         self._workers.clear()
+        self._nursery.close()
 
     def __enter__(self) -> Workers:
         return self
@@ -92,7 +93,7 @@ class Workers:
 
     def _hand_out(self) -> None:
         while self._waiting and len(self._workers) < self._count and all(one.point for one in self._workers):
-            worker = _Worker(self.study)
+            worker = _Worker(self.study, self._nursery)
             self._ready.register(worker.answers, selectors.EVENT_READ, worker)
             self._workers.append(worker)
             worker.send(self._take(worker))
@@ -135,20 +136,10 @@ def _frames(point: Point) -> tuple[str, float, float]:
 class _Worker:
     """One process, the point that it is at, and whose frames it has (`_frames`)."""
 
-    def __init__(self, study: Plan) -> None:
-        environment = {**os.environ, **dict.fromkeys(_THREADS, "1")}
-        environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", f"from {__name__} import serve; serve()"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,  # Ctrl-C is for the one that keeps the results
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._questions: IO[bytes] = self._process.stdin
-        self.answers: IO[bytes] = self._process.stdout
+    def __init__(self, study: Plan, nursery: Nursery) -> None:
+        self.process = nursery.start()
+        self._questions: IO[bytes] = os.fdopen(self.process.questions, "wb")
+        self.answers: IO[bytes] = os.fdopen(self.process.answers, "rb")
         self.point: Point | None = None
         self.frames: tuple[str, float, float] | None = None
         self._write(study.to_dict())
@@ -167,16 +158,20 @@ class _Worker:
 
     def end(self) -> int:
         """End it; return its exit status, below 0 for a signal."""
-        if self._process.poll() is None and self.point is None:
-            self._process.kill()
+        if self.process.wait(0) is None and self.point is None:
+            self._kill()
         for pipe in (self._questions, self.answers):
             with suppress(BrokenPipeError):
                 pipe.close()
-        try:
-            return self._process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
+        if self.process.wait(1) is None:
+            self._kill()
+        status = self.process.wait()
+        assert status is not None  # there is no end to that
+        return status
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.process.pid, signal.SIGKILL)
 
     def _write(self, what: object) -> None:
         with suppress(BrokenPipeError):  # its end shows when its answer is read

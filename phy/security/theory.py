@@ -10,13 +10,13 @@ covert to ε where ξ* ≥ 1 - ε. All powers are linear, of any unit, the same 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from numbers import Real
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy import special
-from scipy.optimize import brentq
 
 Array = np.ndarray
 
@@ -165,7 +165,7 @@ def rayleigh_ratio(epsilon: float) -> float:
     """
     check_epsilon(epsilon)
     excess = lambda log_r: float(rayleigh_least_error_sum(math.exp(log_r))) - (1 - epsilon)  # noqa: E731
-    return math.exp(brentq(excess, -690.0, 690.0, xtol=1e-13))
+    return math.exp(_root(excess, -690.0, 690.0, xtol=1e-13))
 
 
 def uniform_jamming_least_error_sum(ratio: ArrayLike) -> Float[Array, " *shape"]:
@@ -223,7 +223,7 @@ def covert_power(epsilon: float, *, samples: float, noise: float = 1.0) -> float
     if math.isinf(samples):
         raise ValueError("samples=inf: a warden who knows her noise and listens forever finds any power")
     excess = lambda log_p: float(least_error_sum(1.0, math.exp(log_p), samples=samples)) - (1 - epsilon)  # noqa: E731
-    return float(_positive("noise", noise)) * math.exp(brentq(excess, -80.0, 80.0, xtol=1e-12))
+    return float(_positive("noise", noise)) * math.exp(_root(excess, -80.0, 80.0, xtol=1e-12))
 
 
 def covert_bits(epsilon: float, *, samples: float, noise: float = 1.0, receiver_noise: float = 1.0) -> float:
@@ -286,12 +286,18 @@ def _log1p_over(d: Array, *, logarithm: Array | None = None) -> Array:
     return np.where(d == 0, 1.0, logs / np.where(d == 0, 1.0, d))
 
 
+def _root(function: Callable[[float], float], low: float, high: float, *, xtol: float) -> float:
+    from scipy.optimize import brentq  # a quarter of a second, of every program that uses a channel
+
+    return float(brentq(function, low, high, xtol=xtol))
+
+
 def _crossing(snr: float, samples: float) -> float:
     """Threshold over the noise at which χ² of 2n degrees and its non-central form of λ = 2n·snr are as dense."""
     if snr == 0:
         return 1.0
     half = samples * snr  # λ/2
-    return float(brentq(lambda t: _log_0f1(samples, samples * half * t) - half, 0.0, 2 + 2 * snr, xtol=1e-14))
+    return _root(lambda t: _log_0f1(samples, samples * half * t) - half, 0.0, 2 + 2 * snr, xtol=1e-14)
 
 
 def _log_0f1(n: float, z: float) -> float:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from scipy import optimize, special
+from scipy import special
 
 from semlink.phy.metrics import Estimate, error_rate
 from semlink.phy.parameters import check_choice, check_number
@@ -77,6 +77,8 @@ class Warden:
         """
         if _check_signal(signal) == 0:
             return 1.0
+        from scipy import optimize  # a quarter of a second, of every program that uses a channel
+
         top = 2 * self.noise * 10 ** (self.noise_uncertainty_db / 10) + 20 * (signal + _mean_power(jammer))
         grid = np.geomspace(self.noise * 1e-3, top, 501) if self.samples < 100 else self._fine_grid(top)
         sums = self.error_sum(grid, signal, jammer)

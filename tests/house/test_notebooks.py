@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -71,17 +75,39 @@ def test_all_are_there_and_introduced() -> None:
     assert set(re.findall(r"\]\(([^)]+)\.ipynb\)", text)) == NAMES
 
 
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which Jupyter finds the kernel "warm": it need not import all anew for each notebook."""
+    if not hasattr(os, "fork"):
+        pytest.skip("kernels are forked, which this system cannot do")
+    folder, program = tmp_path_factory.mktemp("jupyter"), str(Path(__file__).with_name("warm_kernel.py"))
+    door, spec = str(folder / "door"), folder / "kernels" / "warm" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    words = [sys.executable, program, "join", door, "{connection_file}"]
+    spec.write_text(json.dumps({"argv": words, "display_name": "warm", "language": "python"}))
+    with subprocess.Popen([sys.executable, program, "tend", door], stdout=subprocess.PIPE, text=True) as tending:
+        assert tending.stdout is not None
+        assert tending.stdout.readline() == "open\n"
+        yield folder
+        tending.kill()
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # Jupyter's own are not ours to mend
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=by_name)
-def test_it_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_runs(path: Path, kernels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.environ.get("SEMLINK_NOTEBOOKS") == "write"
+    monkeypatch.setenv("JUPYTER_PATH", str(kernels))
     monkeypatch.setenv("SEMLINK_NOTEBOOK_SCALE", "1" if write else "0.05")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     resources = {"metadata": {"path": str(tmp_path)}}  # a notebook needs nothing of the folder it is in
     notebook = read(path)
     client = nbclient.NotebookClient(
-        notebook, timeout=1800 if write else 300, kernel_name="python3", resources=resources, record_timing=False
+        notebook,
+        timeout=1800 if write else 300,
+        kernel_name="python3" if write else "warm",
+        resources=resources,
+        record_timing=False,
     )
     client.execute()  # raises on a cell's error
     if write:

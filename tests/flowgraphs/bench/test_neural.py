@@ -139,13 +139,14 @@ def test_the_bench_without_onnx_runtime(monkeypatch: pytest.MonkeyPatch, capsys:
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="onnxruntime is not installed")
+@pytest.mark.usefixtures("one_registry")
 def test_the_command_tells_all_three(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(bench_neural, "BATCH_PIXELS", 8192)
-    found = measure_neural(threads=1, codecs=["swin"], sizes=[(32, 32)])
+    found = measure_neural(threads=1, codecs=["deepjscc"], sizes=[(32, 32)])
     monkeypatch.setattr(bench_neural, "measure_neural", lambda *, threads: found if threads == 1 else [])
     bench_neural.run_neural(threads=1, as_json=True)
     rows = [Speed(**row) for row in json.loads(capsys.readouterr().out)]
-    assert [row.what for row in rows] == ["swin, encode", "swin, decode"]
+    assert [row.what for row in rows] == ["deepjscc, encode", "deepjscc, decode"]
     assert all(row.onnx_ratio == pytest.approx(row.rate / row.onnx_rate) for row in rows)
     bench_neural.run_neural(threads=1, as_json=False)
-    assert "swin, decode" in capsys.readouterr().out
+    assert "deepjscc, decode" in capsys.readouterr().out

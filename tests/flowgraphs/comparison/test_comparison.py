@@ -379,6 +379,13 @@ def test_help_answers_without_the_heavy_imports(tmp_path: Path) -> None:
     assert "in dB" in run("compare", "--help", cwd=tmp_path).stdout
 
 
+def test_a_comparison_begins_without_what_it_may_never_use() -> None:
+    code = "import sys, semlink.flowgraphs.studies.workers as _; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"matplotlib", "scipy.optimize", "scipy.stats", "sionna", "torch._dynamo", "onnx", "distributed"}
+    assert not heavy & set(done.stdout.split())
+
+
 def test_a_warning_is_one_line_without_a_place_in_the_code(tmp_path: Path) -> None:
     words = ["compare", "--channel", "tdl-c:ds=3000ns", "--codec", "deepjscc", "--esno", "10", "--realisations", "1"]
     done = subprocess.run(

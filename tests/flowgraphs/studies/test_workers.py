@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from semlink.flowgraphs.studies import Point, Study, engine, read_results, run_study, workers
+from semlink.flowgraphs.studies import Point, Study, engine, nursery, read_results, run_study, workers
+
+on_linux = pytest.mark.skipif(not nursery.FORKS, reason="workers are forked on Linux")
 
 
-def test_a_worker_that_is_killed_loses_nothing(small: Callable[..., Study]) -> None:
+def test_a_worker_that_is_killed_loses_nothing(small: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where workers are programs of their own; how it is where they are forked is below."""
+    monkeypatch.setattr(nursery, "FORKS", False)
     study = small(channels=["awgn", "rayleigh"])
     with workers.Workers(study, 2) as pool:
         pool.submit(study.points())
@@ -23,19 +29,22 @@ def test_a_worker_that_is_killed_loses_nothing(small: Callable[..., Study]) -> N
             found[point] = outcome.row["psnr_db"]
             if len(found) == 1:
                 victim = next(worker for worker in pool._workers if worker.point)
-                os.kill(victim._process.pid, signal.SIGKILL)
+                os.kill(victim.process.pid, signal.SIGKILL)
     assert list(run_study(study, workers=0)["psnr_db"]) == [found[point] for point in study.points()]
 
 
 def test_a_point_that_no_worker_survives_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Callable[..., Study]
 ) -> None:
-    (tmp_path / "deadly.py").write_text(
-        "import os\nfrom semlink.flowgraphs.studies.engine import Engine\n"
-        "run = Engine.run\n"
-        "Engine.run = lambda self, point: os._exit(7) if point.esno_db == 6 else run(self, point)\n"
+    """They first import what kills them at that point."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if 'nursery' in sys.orig_argv[-1] or 'workers' in sys.orig_argv[-1]:\n"
+        "    from semlink.flowgraphs.studies.engine import Engine\n"
+        "    run = Engine.run\n"
+        "    Engine.run = lambda self, point: os._exit(7) if point.esno_db == 6 else run(self, point)\n"
     )
-    monkeypatch.setattr(workers.subprocess, "Popen", deadly(tmp_path, workers.subprocess.Popen))
+    monkeypatch.syspath_prepend(tmp_path)
     with workers.Workers(small(), 1) as pool:
         pool.submit(small().points())
         finished: list[float] = []
@@ -44,15 +53,46 @@ def test_a_point_that_no_worker_survives_is_named(
     assert finished == [0.0, 12.0]  # all the others
 
 
-def deadly(folder: Path, popen: Callable[..., Any]) -> Callable[..., object]:
-    """`Popen` of a program that first imports what kills it at its first point."""
+@on_linux
+def test_workers_come_from_one_process_and_from_another_if_that_is_killed(small: Callable[..., Study]) -> None:
+    study = small()
+    with workers.Workers(study, 1) as pool:
+        pool.submit(study.points())
+        found = {}
+        for point, outcome in pool.finished():
+            found[point] = outcome.row["psnr_db"]
+            if len(found) == 1:
+                assert pool._nursery._tender is not None
+                pool._nursery._tender.kill()
+                pool._nursery._tender.wait()
+                os.kill(pool._workers[0].process.pid, signal.SIGKILL)
+    assert list(run_study(study, workers=0)["psnr_db"]) == [found[point] for point in study.points()]
 
-    def start(arguments: list[str], *, env: dict[str, str], **rest: object) -> object:
-        program = "import deadly; from semlink.flowgraphs.studies.workers import serve; serve()"
-        env = {**env, "PYTHONPATH": f"{folder}{os.pathsep}{env['PYTHONPATH']}"}
-        return popen([arguments[0], "-c", program], env=env, **rest)
 
-    return start
+@on_linux
+def test_none_is_left_when_whoever_asked_is_killed(small: Callable[..., Study], tmp_path: Path) -> None:
+    code = (
+        "import os, pickle, sys\n"
+        "from semlink.flowgraphs.studies.nursery import Nursery\n"
+        "place = Nursery()\n"
+        "print(*(place.start().pid for _ in range(2)), place._tender.pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == -signal.SIGKILL
+    left = [int(one) for one in done.stdout.split()]
+    assert len(left) == 3
+    end = time.monotonic() + 60
+    while [pid for pid in left if lives(pid)]:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_shortage_of_memory_is_no_error_of_the_codec(
@@ -80,7 +120,7 @@ def test_a_worker_gets_the_points_whose_frames_it_has(
     class Idle:
         """A worker that only notes what it is sent."""
 
-        def __init__(self, _: Study) -> None:
+        def __init__(self, _: Study, __: object) -> None:
             self.frames, self.point = None, None
             self.answers, other = os.pipe()
             self.ends = (self.answers, other)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from torch.onnx._internal.exporter import _registration
 
 from semlink.neural.models import build
 from semlink.neural.networks import Held
@@ -37,13 +35,8 @@ def make(name: str) -> nn.Module:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_registry() -> Iterator[None]:
-    """PyTorch makes its list of operators anew for every file, which takes two seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        kind = _registration.ONNXRegistry
-        once = functools.cache(kind.from_torchlib)
-        patch.setattr(kind, "from_torchlib", classmethod(lambda _, *given, **named: once(*given, **named)))
-        yield
+def all_have_one_registry(one_registry: None) -> None:
+    pass
 
 
 @pytest.fixture(scope="session")
