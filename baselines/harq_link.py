@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float, Int
+from jaxtyping import Bool, Complex, Float, Int, Num
 from torch import Tensor
 
 from semlink.baselines.adaptation import best_schemes
@@ -105,13 +105,14 @@ class HarqCodec:
                 images have other than 1 or 3 channels.
         """
         pixels, shape = to_uint8(image), image.shape[1:]
+        filling = self._filling(shape)
         try:
             plans = self._plans(pixels, shape, n0)
         except ValueError as error:
             n = self._most(shape)
             said = too_small(image.shape, n / math.prod(shape), n, error, "nr")
             raise ValueError(f"a round of {n} channel uses: {said}") from None
-        codings, symbols = [b""] * len(pixels), self._filling(shape).repeat(len(pixels), 1)
+        codings, symbols = [b""] * len(pixels), filling.repeat(len(pixels), 1)
         for plan in dict.fromkeys(plans):
             rows = [row for row, own in enumerate(plans) if own == plan]
             for row, coding in zip(rows, code_images(self.source, list(pixels[rows]), plan.payload_bytes), strict=True):
@@ -213,7 +214,7 @@ class HarqCodec:
             )
         return QAM(4).map(scramble(torch.zeros(1, 2 * n, dtype=torch.uint8), C_INIT))
 
-    def _rounds(self, bits: Int[Tensor, "b k"], plan: Plan) -> list[Complex[Tensor, "b n"]]:
+    def _rounds(self, bits: Num[Tensor, "b k"], plan: Plan) -> list[Complex[Tensor, "b n"]]:
         block, qam = plan.transport, QAM(plan.mcs.order)
         assert block is not None
         return [
@@ -314,7 +315,7 @@ class HarqCodec:
 class _Combined:
     """What came of all rounds: payload bits, which code blocks are good, and how many rounds had to be sent."""
 
-    bits: Int[Tensor, "b k"]
+    bits: Num[Tensor, "b k"]
     ok: Bool[Tensor, "b blocks"]
     sent: Int[Tensor, " b"]
 
