@@ -36,6 +36,7 @@ MOST_SYMBOLS = 1 << 24
 """Of the frame of an image, with the waiting between its rounds."""
 _DRAWN = 1 << 22  # symbols of fades over which the outage is averaged, at most or a little more
 _DRAWS = 16, 256  # fades, at least and at most
+_TRIES = 6  # until the length of a round and the rounds that are expected of it agree
 _POINTS = 128  # symbols of a code block whose Es/N0 stands for all
 # What incremental redundancy loses against the mutual information of its rounds: 0.25 to 0.61 dB where half of the
 # blocks are lost, measured on AWGN with two and four rounds of nr1-5, nr1-13 and nr1-20 in 256 symbols each; chase
@@ -113,7 +114,7 @@ class Harq:
             arrives = arrives + first[..., s] * asked
             sent = sent + (before[..., s] * asked if s else 0.0)
             sent = sent + first[..., s] * asked * sum(self.ack_lost**i for i in range(1, self.rounds - s))
-        return sent, arrives
+        return np.asarray(sent), np.asarray(arrives)
 
 
 def round_failures(
@@ -237,15 +238,15 @@ def rounds_by_scheme(
 
 def _settle(mcs: MCS, symbols: int, length: int, harq: Harq, drawn: Float[np.ndarray, "draws n"]) -> tuple[int, float]:
     """How long a round of a scheme is, and how likely an image is lost; 1 for a scheme that has no such block."""
-    tried = [symbols, None, None] if harq.budget == "mean" else [length]
-    lost = 1.0
+    lost, tried = 1.0, symbols if harq.budget == "mean" else length
     try:
-        for own in tried:
-            sent, arrives = harq.expect(_mean_failures(plan_blocks(own or length, mcs, "nr"), harq, drawn))
-            length = length if harq.budget == "most" else math.floor(symbols / sent)
+        for _ in range(_TRIES if harq.budget == "mean" else 1):
+            sent, arrives = harq.expect(_mean_failures(plan_blocks(tried, mcs, "nr"), harq, drawn))
             lost = float(1 - arrives)
-            if lost > HOPELESS:
+            length = tried if harq.budget == "most" else math.floor(symbols / sent)
+            if lost > HOPELESS or abs(length - tried) <= 0.01 * symbols:
                 break
+            tried = length
         plan_blocks(length, mcs, "nr")
     except ValueError:
         return length, 1.0

@@ -111,7 +111,7 @@ class LayeredCodec:
         images, failed, errors, blocks = zip(*rows, strict=True)
         device = received.symbols.device
         told = [torch.tensor(one, device=device) for one in (failed, errors, blocks)]
-        return Decoded(torch.stack(images).to(device), *told)
+        return Decoded(torch.stack(images).to(device), told[0], told[1], told[2])
 
     def _receive_one(
         self, received: Received, row: int, layers: Sequence[Plan], shape: tuple[int, int, int]

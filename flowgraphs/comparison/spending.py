@@ -38,7 +38,7 @@ class Spending:
         told = [got.bits[purpose] for purpose in ("source", "padding") if purpose in got.bits]
         if told:
             self.counts = True
-            self.bits += int((sum(told) * ~got.failed.cpu()).sum())  # type: ignore[operator]  # tensors
+            self.bits += int((sum(told) * ~got.failed.cpu()).sum())
 
     def columns(self) -> dict[str, float]:
         """The figures, by name of `SPENDING`."""
