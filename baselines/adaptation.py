@@ -182,7 +182,7 @@ def best_schemes(
     source: SourceCoder,
     pixels: Sequence[Pixels],
     symbols: int | Sequence[int],
-    failure: Float[np.ndarray, "schemes images"],
+    failure: Float[np.ndarray, " schemes *images"],
     code: str = "ldpc",
 ) -> list[MCS]:
     """`best_scheme` of each image."""

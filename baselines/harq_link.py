@@ -105,14 +105,14 @@ class HarqCodec:
                 images have other than 1 or 3 channels.
         """
         pixels, shape = to_uint8(image), image.shape[1:]
-        filling = self._filling(shape)
+        self._check_length(shape)
         try:
             plans = self._plans(pixels, shape, n0)
         except ValueError as error:
             n = self._most(shape)
             said = too_small(image.shape, n / math.prod(shape), n, error, "nr")
             raise ValueError(f"a round of {n} channel uses: {said}") from None
-        codings, symbols = [b""] * len(pixels), filling.repeat(len(pixels), 1)
+        codings, symbols = [b""] * len(pixels), self._filling(shape).repeat(len(pixels), 1)
         for plan in dict.fromkeys(plans):
             rows = [row for row, own in enumerate(plans) if own == plan]
             for row, coding in zip(rows, code_images(self.source, list(pixels[rows]), plan.payload_bytes), strict=True):
@@ -200,19 +200,16 @@ class HarqCodec:
         """Of a frame."""
         return self.harq.rounds * self._most(shape) + (self.harq.rounds - 1) * self.harq.delay
 
-    def _filling(self, shape: Sequence[int]) -> Complex[Tensor, "1 n"]:
-        """A frame of others' symbols.
-
-        Raises:
-            ValueError: longer than is simulated.
-        """
-        n = self._symbols(shape)
-        if n > MOST_SYMBOLS:
+    def _check_length(self, shape: Sequence[int]) -> None:
+        if (n := self._symbols(shape)) > MOST_SYMBOLS:
             raise ValueError(
                 f"delay={self.harq.delay}: {self.harq.rounds} rounds and the waiting between them take {n} channel "
                 f"uses, longer than what is simulated of an image, {MOST_SYMBOLS}"
             )
-        return QAM(4).map(scramble(torch.zeros(1, 2 * n, dtype=torch.uint8), C_INIT))
+
+    def _filling(self, shape: Sequence[int]) -> Complex[Tensor, "1 n"]:
+        """A frame of others' symbols."""
+        return QAM(4).map(scramble(torch.zeros(1, 2 * self._symbols(shape), dtype=torch.uint8), C_INIT))
 
     def _rounds(self, bits: Num[Tensor, "b k"], plan: Plan) -> list[Complex[Tensor, "b n"]]:
         block, qam = plan.transport, QAM(plan.mcs.order)

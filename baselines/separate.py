@@ -165,7 +165,7 @@ class AdaptiveCodec:
         plans = [plan_blocks(symbols, scheme_of(index), self.code) for index in received.header]
         return _demodulate(received, plans, self.source, self.ratio)
 
-    def _send(self, image: Float[Tensor, "b c h w"], fails: Float[np.ndarray, "schemes images"], knows: str) -> Frame:
+    def _send(self, image: Float[Tensor, "b c h w"], fails: Float[np.ndarray, " schemes *images"], knows: str) -> Frame:
         pixels, symbols = to_uint8(image), _symbols(image.shape, self.ratio)
         try:
             schemes = best_schemes(self.source, list(pixels), symbols, fails, self.code)
