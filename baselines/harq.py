@@ -36,6 +36,9 @@ MOST_SYMBOLS = 1 << 24
 """Of the frame of an image, with the waiting between its rounds."""
 _DRAWN = 1 << 22  # symbols of fades over which the outage is averaged, at most or a little more
 _DRAWS = 16, 256  # fades, at least and at most
+# By how much more was spent than was expected with a mean budget, before rounds were made shorter by it: 2 to 8 % with
+# incremental redundancy, up to 6 % with chase combining, in the README's comparison at 0, 4, 8, 12 and 16 dB.
+_OVER = {"ir": 1.05, "chase": 1.02}
 _TRIES = 6  # until the length of a round and the rounds that are expected of it agree
 _POINTS = 128  # symbols of a code block whose Es/N0 stands for all
 # What incremental redundancy loses against the mutual information of its rounds: 0.25 to 0.61 dB where half of the
@@ -243,7 +246,7 @@ def _settle(mcs: MCS, symbols: int, length: int, harq: Harq, drawn: Float[np.nda
         for _ in range(_TRIES if harq.budget == "mean" else 1):
             sent, arrives = harq.expect(_mean_failures(plan_blocks(tried, mcs, "nr"), harq, drawn))
             lost = float(1 - arrives)
-            length = tried if harq.budget == "most" else math.floor(symbols / sent)
+            length = tried if harq.budget == "most" else math.floor(symbols / (sent * _OVER[harq.combining]))
             if lost > HOPELESS or abs(length - tried) <= 0.01 * symbols:
                 break
             tried = length
