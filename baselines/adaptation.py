@@ -48,20 +48,28 @@ def image_failure(plan: Plan, esno: Float[np.ndarray, "*draws n"]) -> Float[np.n
         plan: the code blocks.
         esno: Es/N0 of each symbol, linear; n = 1 for the same in all.
     """
-    arrives, at = np.ones(esno.shape[:-1]), 0
-    if esno.shape[-1] > 1:
-        esno = _by_coded_bit(plan, esno)
-    per_symbol = esno.shape[-1] // plan.symbols if esno.shape[-1] > 1 else 1
+    if esno.shape[-1] == 1:
+        with np.errstate(divide="ignore"):
+            return failure_at(plan, 10 * np.log10(esno))
+    esno = _by_coded_bit(plan, esno)
+    per_symbol, levels, at = esno.shape[-1] // plan.symbols, [], 0
+    for count, (_, size) in zip(plan.counts, plan.sizes, strict=True):
+        taken = size * per_symbol
+        blocks = esno[..., at : at + count * taken].reshape(*esno.shape[:-1], count, taken)
+        levels.append(effective_esno_db(plan.mcs, blocks))
+        at += count * taken
+    return failure_at(plan, np.concatenate(levels, axis=-1))
+
+
+def failure_at(plan: Plan, levels_db: Float[np.ndarray, "*draws blocks"]) -> Float[np.ndarray, " *draws"]:
+    """The same for the Es/N0 of each code block in dB; blocks = 1 for the same in all."""
+    arrives, at, same = np.ones(levels_db.shape[:-1]), 0, levels_db.shape[-1] == 1
     for count, (k, size) in zip(plan.counts, plan.sizes, strict=True):
         lost, shift_db = curve(plan.mcs, k, plan.code), _shift_db(plan, k, size)
-        if esno.shape[-1] == 1:
-            with np.errstate(divide="ignore"):
-                arrives *= (1 - lost.bler(10 * np.log10(esno[..., 0]) - shift_db)) ** count
-        else:
-            taken = size * per_symbol
-            blocks = esno[..., at : at + count * taken].reshape(*esno.shape[:-1], count, taken)
-            arrives *= np.prod(1 - lost.bler(effective_esno_db(plan.mcs, blocks) - shift_db), axis=-1)
-            at += count * taken
+        own = levels_db if same else levels_db[..., at : at + count]
+        kept = 1 - lost.bler(own - shift_db)
+        arrives *= kept[..., 0] ** count if same else np.prod(kept, axis=-1)
+        at += count
     return 1 - arrives
 
 
@@ -124,24 +132,30 @@ def outage_failures(
 
 
 def best_scheme(
-    source: SourceCoder, pixels: Pixels, symbols: int, failure: Float[np.ndarray, " schemes"], code: str = "ldpc"
+    source: SourceCoder,
+    pixels: Pixels,
+    symbols: int | Sequence[int],
+    failure: Float[np.ndarray, " schemes"],
+    code: str = "ldpc",
 ) -> MCS:
     """The scheme of least expected squared error for an image in a budget of channel uses.
 
     E[MSE] = P(failure)·MSE(fallback) + (1 - P(failure))·MSE(source coding in the scheme's payload). A lower rate is
     taken to have no smaller coding error, which ends the search early: where it could gain less than `WORTH`. That a
     receiver shows what came before the first lost block is left out of the account: with many blocks the choice is a
-    little too careful. Where every scheme is hopeless, the most robust one is sent.
+    little too careful. Where every scheme is hopeless, the most robust one is sent. Schemes may have budgets of their
+    own.
     """
+    fails, schemes = list(map(float, failure)), schemes_of(code)
+    sizes = [symbols] * len(schemes) if isinstance(symbols, int) else symbols
     h, w, c = pixels.shape
     lost = float(np.mean((pixels.astype(np.float32) - grey_image((h, w, c))) ** 2))
-    fails, schemes = list(map(float, failure)), schemes_of(code)
     hopeful = [i for i, share in enumerate(fails) if share <= HOPELESS]
     if not hopeful:
-        return _most_robust(symbols, code)
+        return _most_robust(sizes, code)
 
     def errors(i: int) -> tuple[float, float]:
-        error = code_image(source, pixels, plan_blocks(symbols, schemes[i], code).payload_bytes).mse(pixels)
+        error = code_image(source, pixels, plan_blocks(sizes[i], schemes[i], code).payload_bytes).mse(pixels)
         return fails[i] * lost + (1 - fails[i]) * error, error
 
     # From where the best is likely to be: schemes that fail too often are then passed over without a coding.
@@ -159,28 +173,28 @@ def best_scheme(
     return schemes[best]
 
 
-def _most_robust(symbols: int, code: str) -> MCS:
+def _most_robust(sizes: Sequence[int], code: str) -> MCS:
     """The scheme of lowest rate that has a code block so short.
 
     Raises:
         ValueError: none has.
     """
-    *others, last = schemes_of(code)
-    for mcs in others:
+    schemes = schemes_of(code)
+    for mcs, symbols in zip(schemes[:-1], sizes, strict=False):
         try:
             plan_blocks(symbols, mcs, code)
         except ValueError:
             continue
         return mcs
-    plan_blocks(symbols, last, code)
-    return last
+    plan_blocks(sizes[len(schemes) - 1], schemes[-1], code)
+    return schemes[-1]
 
 
 def best_schemes(
     source: SourceCoder,
     pixels: Sequence[Pixels],
-    symbols: int,
-    failure: Float[np.ndarray, "schemes images"],
+    symbols: int | Sequence[int],
+    failure: Float[np.ndarray, " schemes *images"],
     code: str = "ldpc",
 ) -> list[MCS]:
     """`best_scheme` of each image."""

@@ -74,6 +74,21 @@ def bicm(order: int, esno_db: Numbers) -> Float[Array, " *shape"]:
     return _information("bicm", order, esno_db)
 
 
+def bicm_by_bit(order: int, esno_db: Float[Array, " n"]) -> Float[Array, "bits n"]:
+    """The same of each label of an axis alone, in the order of TS 38.211 clause 5.1: the sign first, which tells most.
+
+    Args:
+        order: as of `bicm`; its log2(order) / 2 labels of an axis are those of the other, too.
+        esno_db: Es/N0 in dB.
+
+    Raises:
+        ValueError: `order` is no square QAM.
+    """
+    same = _same_label("bicm", _bits_per_axis(order))
+    esno = np.minimum(_linear(esno_db), _ESNO_MAX)
+    return np.stack([1 - _missing_on_axis(order, esno, same[bit : bit + 1]) for bit in range(len(same))])
+
+
 def esno_db_for(bits: Numbers, *, order: int | None = None) -> Float[Array, " *shape"]:
     """The Es/N0 in dB at which `bits` per complex symbol are the ceiling; -inf for 0 bits.
 

@@ -73,7 +73,7 @@ class SeparateCodec:
         code: str = "ldpc",
         constellation: str = QAM_NAME,
     ) -> None:
-        _check_ratio(ratio)
+        check_ratio(ratio)
         scheme = parse_scheme(mcs, constellation)
         check_code(code, scheme)
         if table := code_spec(code).table:
@@ -91,7 +91,7 @@ class SeparateCodec:
             ValueError: the budget carries no code block, or the images have other than 1 or 3 channels.
         """
         frame = _modulate(to_uint8(image), [self._plan(image.shape)] * image.shape[0], self.source)
-        notes = {**_notes(self.source, image.shape), "receiver": "knows the image size, the scheme and the ratio"}
+        notes = {**source_notes(self.source, image.shape), "receiver": "knows the image size, the scheme and the ratio"}
         return frame.to_frame(image.device, notes)
 
     def decode(self, received: Received) -> Decoded:
@@ -143,7 +143,7 @@ class AdaptiveCodec:
         code: str = "ldpc",
         constellation: str = QAM_NAME,
     ) -> None:
-        _check_ratio(ratio)
+        check_ratio(ratio)
         check_table(code, constellation)
         check_code(code, schemes_of(code)[0])
         self.source = find_source(source)
@@ -174,10 +174,10 @@ class AdaptiveCodec:
         if received.header is None:
             raise ValueError("header=None: an adaptive link needs the burst header that tells the scheme")
         symbols = _symbols((1, *received.shape_for(self.ratio)), self.ratio)
-        plans = [plan_blocks(symbols, _scheme(index, self.code), self.code) for index in received.header]
+        plans = [plan_blocks(symbols, scheme_of(index, self.code), self.code) for index in received.header]
         return _demodulate(received, plans, self.source, self.ratio)
 
-    def _send(self, image: Float[Tensor, "b c h w"], fails: Float[np.ndarray, "schemes images"], knows: str) -> Frame:
+    def _send(self, image: Float[Tensor, "b c h w"], fails: Float[np.ndarray, " schemes *images"], knows: str) -> Frame:
         pixels, symbols = to_uint8(image), _symbols(image.shape, self.ratio)
         try:
             schemes = best_schemes(self.source, list(pixels), symbols, fails, self.code)
@@ -186,7 +186,7 @@ class AdaptiveCodec:
         sent = _modulate(pixels, [plan_blocks(symbols, mcs, self.code) for mcs in schemes], self.source)
         told, known = math.ceil(math.log2(max(2, len(schemes_of(self.code))))), schemes_of(self.code)
         notes = {
-            **_notes(self.source, image.shape),
+            **source_notes(self.source, image.shape),
             "receiver": f"knows the image size and the ratio; the header, {told} bits beside the channel uses, "
             "tells the scheme",
             "transmitter": f"knows {knows}, and picks the scheme of least expected squared error for each image",
@@ -336,7 +336,7 @@ def _modulate(pixels: UInt8[np.ndarray, "b h w c"], plans: Sequence[Plan], sourc
     coded: dict[int, Tensor] = {}
     for plan, rows in _by_plan(plans):
         codings = [coding.data for coding in code_images(source, list(pixels[rows]), plan.payload_bytes)]
-        bits = torch.from_numpy(np.stack([_to_bits(coding, plan.info_bits) for coding in codings]))
+        bits = torch.from_numpy(np.stack([to_bits(coding, plan.info_bits) for coding in codings]))
         sent = scramble(channel_encode(bits, plan), C_INIT)
         symbols[rows] = mapper(plan.mcs).map(sent)
         information |= dict(zip(rows, bits.bool(), strict=True))
@@ -349,7 +349,7 @@ def _modulate(pixels: UInt8[np.ndarray, "b h w c"], plans: Sequence[Plan], sourc
     return _Sent(symbols, plans, source_bits, unfit, getattr(source, "overhead", {}), words)
 
 
-def _llr(received: Received, rows: list[int], mcs: MCS) -> Float[Tensor, "b n_bits"]:
+def demap(received: Received, rows: list[int], mcs: MCS) -> Float[Tensor, "b n_bits"]:
     """LLRs of some images, of QAM jointly over a channel use's streams where what the antennas received is known."""
     if received.spatial is None or mcs.constellation != QAM_NAME:
         return mapper(mcs).llr(received.symbols[rows], received.n0[rows])
@@ -367,14 +367,14 @@ def _demodulate(received: Received, plans: Sequence[Plan], source: SourceCoder, 
     information: dict[int, Tensor] = {}  # by row
     coded: dict[int, Tensor] = {}
     for plan, rows in _by_plan(plans):
-        llr = _llr(received, rows, plan.mcs)
+        llr = demap(received, rows, plan.mcs)
         bits, ok = channel_decode(descramble_llr(llr, C_INIT).cpu(), plan)
         information |= dict(zip(rows, bits.bool(), strict=True))
         coded |= dict(zip(rows, (llr < 0).cpu(), strict=True))
         data = np.packbits(bits.to(torch.uint8).numpy(), axis=1)
         arrived = ok.cumprod(dim=1).sum(dim=1).tolist()  # blocks before the first that failed
         pairs = zip(data, map(plan.bits_of, arrived), strict=True)
-        results = [_image(source, one, count, plan, _hwc(shape)) for one, count in pairs]
+        results = [image_of(source, one, count, plan, _hwc(shape)) for one, count in pairs]
         pixels = torch.from_numpy(np.stack([pixels for pixels, _ in results])).permute(0, 3, 1, 2)
         images[rows] = pixels.float() / 255
         failed[rows] = torch.tensor([not whole for _, whole in results]) | ~ok.all(dim=1)
@@ -393,7 +393,7 @@ def _by_plan(plans: Sequence[Plan]) -> list[tuple[Plan, list[int]]]:
     return list(rows.items())
 
 
-def _image(
+def image_of(
     source: SourceCoder, packed: UInt8[np.ndarray, " bytes"], count: int, plan: Plan, shape: Shape
 ) -> tuple[Pixels, bool]:
     """The image of the first `count` bits, and whether the source decoder made anything of them."""
@@ -404,13 +404,13 @@ def _image(
     return (grey_image(shape), False) if pixels is None else (pixels, True)
 
 
-def _to_bits(data: bytes, length: int) -> UInt8[np.ndarray, " length"]:
+def to_bits(data: bytes, length: int) -> UInt8[np.ndarray, " length"]:
     bits = np.zeros(length, dtype=np.uint8)
     bits[: len(data) * 8] = np.unpackbits(np.frombuffer(data, dtype=np.uint8))
     return bits
 
 
-def _notes(source: SourceCoder, shape: Sequence[int]) -> dict[str, str]:
+def source_notes(source: SourceCoder, shape: Sequence[int]) -> dict[str, str]:
     return {"source": source.note(_hwc(shape[1:]))}
 
 
@@ -424,7 +424,7 @@ def _symbols(shape: Sequence[int], ratio: float) -> int:
     return channel_uses((c, h, w), ratio)
 
 
-def _check_ratio(ratio: float) -> None:
+def check_ratio(ratio: float) -> None:
     if not (math.isfinite(ratio) and ratio > 0):
         raise ValueError(f"ratio={ratio} must be a positive number of channel uses per c·h·w")
 
@@ -438,7 +438,7 @@ def _check_symbols(received: Received, symbols: int, shape: tuple[int, int, int]
         )
 
 
-def _scheme(index: object, code: str) -> MCS:
+def scheme_of(index: object, code: str) -> MCS:
     schemes = schemes_of(code)
     if not isinstance(index, int) or not 0 <= index < len(schemes):
         raise ValueError(f"header tells scheme {index!r}; it must be 0 … {len(schemes) - 1}")

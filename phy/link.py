@@ -129,6 +129,18 @@ class Received:
         return 3, side, side
 
 
+class Spent(NamedTuple):
+    """What was really sent of each image, where a receiver's answers end a transmission early.
+
+    Attributes:
+        symbols: symbols of the frame that had to be sent, (b,).
+        bits: of the frame's bits those that were, by purpose, (b,); purposes that are not named stay as they are.
+    """
+
+    symbols: Int[Tensor, " b"]
+    bits: Mapping[str, Int[Tensor, " b"]]
+
+
 class Decoded(NamedTuple):
     """What a codec makes of a reception.
 
@@ -138,6 +150,7 @@ class Decoded(NamedTuple):
         block_errors: code blocks in error of each image, (b,); None for a codec without code blocks.
         blocks: code blocks of each image, (b,), or of every one.
         bits: what was decided of `Frame.words`; None for a receiver that does not tell.
+        spent: what of the frame had to be sent; None for all of it.
     """
 
     image: Float[Tensor, "b ..."]
@@ -145,6 +158,7 @@ class Decoded(NamedTuple):
     block_errors: Int[Tensor, " b"] | None = None
     blocks: Int[Tensor, " b"] | int = 0
     bits: Decisions | None = None
+    spent: Spent | None = None
 
 
 Sounding = Callable[[Complex[Tensor, "b n"]], Received]
@@ -203,8 +217,9 @@ class Transmission:
     Attributes:
         image: received images, (b, c, h, w) in [0, 1].
         failed: which images were marked failed, (b,).
-        uses: the ledger: channel uses of one image by purpose, the channel's pilots and padding included.
-        ratio: complex channel uses / (c·h·w).
+        uses: the ledger: channel uses of one image by purpose, the channel's pilots and padding included; the most
+            that an image may take where the receiver's answers end it early.
+        ratio: complex channel uses / (c·h·w), the mean of the images.
         esno_db: Es/N0 in dB at which it was sent.
         block_errors: code blocks in error of each image, (b,); None for a codec without code blocks.
         blocks: code blocks of each image, (b,).
@@ -214,6 +229,8 @@ class Transmission:
         papr_db: peak over mean power of each image's symbols in dB, (b,), as the codec handed them out.
         bit_errors: before and after decoding; None where codec or receiver tell no bits.
         block_sizes: (k, n) of each image's code blocks, as `Words` has them; empty for a codec without any.
+        spent: channel uses that each image really took, (b,), its share of pilots and padding included; None where
+            all take what `uses` says.
     """
 
     image: Float[Tensor, "b ..."]
@@ -229,6 +246,7 @@ class Transmission:
     papr_db: Float[Tensor, " b"] | None = None
     bit_errors: BitErrors | None = None
     block_sizes: Sequence[tuple[int, int]] = ()
+    spent: Float[Tensor, " b"] | None = None
 
     @property
     def ledger(self) -> dict[str, int | str]:
@@ -298,20 +316,23 @@ class Link:
         check_decoded(decoded.image, (len(frame.symbols), c, h, w))
         check_marks(decoded, len(frame.symbols))
         failed = decoded.failed if decoded.failed is not None else torch.zeros(len(frame.symbols), dtype=torch.bool)
+        spent = _spent(decoded.spent, frame, uses)
+        mean = sum(uses.values()) if spent is None else float(spent.mean())
         return Transmission(
             image=decoded.image,
             failed=failed,
             uses=uses,
-            ratio=sum(uses.values()) / (c * h * w),
+            ratio=mean / (c * h * w),
             esno_db=esno_db,
             block_errors=decoded.block_errors,
             blocks=torch.as_tensor(decoded.blocks).expand(len(frame.symbols)),
             notes={**frame.notes, **getattr(self.channel, "notes", {})},
-            bits=dict(frame.bits),
+            bits={**frame.bits, **(decoded.spent.bits if decoded.spent else {})},
             modes=tuple(frame.modes),
             papr_db=papr_db(frame.symbols.detach()),
             bit_errors=count_bit_errors(frame.words, decoded.bits),
             block_sizes=() if frame.words is None else frame.words.block_sizes,
+            spent=spent,
         )
 
     def _encode(self, image: Float[Tensor, "b c h w"], n0: float, rng: Rng) -> Frame:
@@ -328,6 +349,11 @@ def _account(frame: Frame, received: Received) -> dict[str, int]:
     payload = received.uses["payload"]
     own = dict(frame.uses) if payload == frame.symbols.shape[1] else {"payload": payload}
     return {**own, **{purpose: own.get(purpose, 0) + count for purpose, count in added.items()}}
+
+
+def _spent(spent: Spent | None, frame: Frame, uses: Mapping[str, int]) -> Float[Tensor, " b"] | None:
+    """Channel uses of each image: of what the channel adds, or where symbols share a use, its symbols' share."""
+    return None if spent is None else spent.symbols.double() * (sum(uses.values()) / frame.symbols.shape[1])
 
 
 def _twin(rng: Rng) -> Rng:
@@ -409,6 +435,9 @@ def check_marks(decoded: Decoded, images: int) -> None:
             raise ValueError(f"decoded {name} is {told}; it must be a tensor of {images}, one entry an image, or None")
     if decoded.failed is not None and decoded.failed.dtype != torch.bool:
         raise ValueError(f"decoded failed has dtype {decoded.failed.dtype}; it must be torch.bool")
+    if decoded.spent is not None and tuple(decoded.spent.symbols.shape) != (images,):
+        told = tuple(decoded.spent.symbols.shape)
+        raise ValueError(f"decoded spent has symbols of shape {told}; they must be ({images},), one entry an image")
 
 
 def check_frame(frame: Frame, images: int) -> None:

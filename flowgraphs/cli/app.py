@@ -19,6 +19,7 @@ from semlink.flowgraphs.cli import prompt as prompt_commands
 from semlink.flowgraphs.cli import serving, told
 from semlink.flowgraphs.cli.computing import computes, on_device
 from semlink.flowgraphs.cli.gsc import gsc
+from semlink.flowgraphs.cli.olla import olla
 from semlink.flowgraphs.cli.optimise import optimise
 from semlink.flowgraphs.cli.play import play
 from semlink.flowgraphs.cli.search import search
@@ -388,6 +389,7 @@ def radio(context: typer.Context) -> None:
 
 for command in (
     gsc,
+    olla,
     optimise,
     play,
     search,

@@ -26,6 +26,7 @@ from semlink.flowgraphs.comparison.gsc_users import judge_users, measure_users, 
 from semlink.flowgraphs.comparison.latex import escaped, latex_table, rate_cell, results_table
 from semlink.flowgraphs.comparison.margins import psnr_margin
 from semlink.flowgraphs.comparison.memory import check_fitting, fitting, worker_bytes
+from semlink.flowgraphs.comparison.outer_loop import run_olla
 from semlink.flowgraphs.comparison.plots import COLOURS, MARKERS, as_fraction, draw_curves, write_image
 from semlink.flowgraphs.comparison.privacy import Attack, known_plaintext, pieces
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
@@ -107,6 +108,7 @@ __all__ = [
     "results_table",
     "run_compare",
     "run_gsc",
+    "run_olla",
     "sent_file",
     "spreads",
     "try_codecs",

@@ -28,7 +28,7 @@ class Account:
     """Channel uses and bits of the transmissions of one codec at one Es/N0."""
 
     images: int = 0
-    uses: Counter[str] = field(default_factory=Counter)
+    uses: dict[str, float] = field(default_factory=dict)
     coding: Counter[tuple[str, int, int]] = field(default_factory=Counter)
     counts: list[tuple[int, int, int, int]] = field(default_factory=list)  # of each image, as `BitErrors` has them
 
@@ -36,8 +36,10 @@ class Account:
         """Count a batch."""
         images = len(got.failed)
         self.images += images
+        taken = 1.0 if got.spent is None else float(got.spent.mean()) / sum(got.uses.values())
         for purpose, count in got.uses.items():
-            self.uses[purpose if purpose in PURPOSES else "other"] += count * images
+            name = purpose if purpose in PURPOSES else "other"
+            self.uses[name] = self.uses.get(name, 0.0) + count * images * taken
         modes = [mode.rpartition("-")[0] or mode for mode in got.modes]
         self.coding.update((mode, k, n) for mode, (k, n) in zip(modes, got.block_sizes, strict=False))
         if got.bit_errors is not None:
@@ -50,7 +52,9 @@ class Account:
             fades: whether the bits of a transmission share a fade.
             block_errors: the block error rate: no more bits than blocks are wrong.
         """
-        spent = {f"uses_{purpose}": self.uses[purpose] / max(1, self.images) for purpose in (*PURPOSES, "other")}
+        spent = {
+            f"uses_{purpose}": self.uses.get(purpose, 0.0) / max(1, self.images) for purpose in (*PURPOSES, "other")
+        }
         coding: dict[str, float | int | str] = dict(zip(CODING, ("", math.nan, math.nan), strict=True))
         for most, _ in self.coding.most_common(1):
             coding = dict(zip(CODING, most, strict=True))

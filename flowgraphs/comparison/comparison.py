@@ -20,6 +20,7 @@ from semlink.flowgraphs.comparison.accuracy import Labelled, Score, check_classe
 from semlink.flowgraphs.comparison.frames import Frames, frame_key
 from semlink.flowgraphs.comparison.intervals import UNKNOWN, Luck, shares_fade
 from semlink.flowgraphs.comparison.memory import batch_bytes, fitting
+from semlink.flowgraphs.comparison.spending import FEEDBACK, SPENDING, Spending
 from semlink.phy import metrics
 from semlink.phy.link import Channel, Codec, Frame, InformedCodec, Link, Transmission, check_frame, check_image
 from semlink.phy.metrics import METRICS
@@ -34,6 +35,7 @@ Scores = Float[np.ndarray, "images realisations"]
 
 BATCH_PIXELS = 1 << 19  # of one batch: what keeps the networks' features within the caches and a few hundred MB
 CODED = ("source", "padding", "crc", "parity")  # what the coded bits of a digital codec are spent on
+BESIDE = ("header", FEEDBACK)  # bits that go beside the coded ones
 SHOWN = 3  # images whose reception is kept as a picture
 
 
@@ -53,7 +55,7 @@ class Tally:
     block_errors: list[int] = field(default_factory=list)  # by transmission
     blocks: list[int] = field(default_factory=list)
     grey: list[float] = field(default_factory=list)  # squared errors of mid-grey, shown where nothing arrives
-    uses: int = 0
+    uses: float = 0  # really spent
     values: int = 0  # of the images sent, c·h·w each
     pictures: dict[str, Pixels] = field(default_factory=dict)  # received, of the first realisation
     lost: set[str] = field(default_factory=set)  # those of them that failed to decode
@@ -63,6 +65,7 @@ class Tally:
     papr_db: list[float] = field(default_factory=list)
     scores: Score = field(default_factory=Score)  # of codecs that classify
     account: Account = field(default_factory=Account)
+    spending: Spending = field(default_factory=Spending)
 
     def begin_realisation(self, perceptual: Iterable[str]) -> None:
         """What is added from here on is of another realisation, with distances by these perceptual metrics."""
@@ -99,7 +102,8 @@ class Tally:
         self.modes.update(got.modes)
         self.account.add(got)
         self.papr_db += [] if got.papr_db is None else got.papr_db.tolist()
-        self.uses += sum(got.uses.values()) * len(sent)
+        self.uses += sum(got.uses.values()) * len(sent) if got.spent is None else float(got.spent.sum())
+        self.spending.add(got, len(sent))
         self.values += sent.numel()
         for topic, note in got.notes.items():
             self.notes.setdefault(topic, [])
@@ -153,6 +157,7 @@ class Tally:
             "failed_low": failed.low,
             "failed_high": failed.high,
             **self.account.columns(fades=self.fades, block_errors=blocks),
+            **self.spending.columns(),
         }
 
     def ebno_db(self, esno_db: float) -> float:
@@ -174,7 +179,7 @@ class Tally:
 
     def _shares(self) -> dict[str, float]:
         """What the coded bits are spent on, and what the header costs beside them, as shares of the coded bits."""
-        coded = sum(count for purpose, count in self.bits.items() if purpose != "header")
+        coded = sum(count for purpose, count in self.bits.items() if purpose not in BESIDE)
         shares = {f"{purpose}_share": self.bits.get(purpose, 0) / coded if coded else math.nan for purpose in CODED}
         return {**shares, "header_share": self.bits.get("header", 0) / coded if coded else math.nan}
 
@@ -192,6 +197,7 @@ COLUMNS = (
     *(column_of(name) + end for name in METRICS for end in ("", "_low", "_high")),
     "accuracy", "accuracy_low", "accuracy_high", "top5", "top5_low", "top5_high",
     "failed_low", "failed_high", "ebno_db", *LEDGER, *CODING, *BIT_ERRORS,
+    *SPENDING,
 )  # fmt: skip
 
 

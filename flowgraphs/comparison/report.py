@@ -38,6 +38,7 @@ from semlink.flowgraphs.comparison.latex import results_table
 from semlink.flowgraphs.comparison.plots import as_fraction
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.record import RECORD, SENT, digest_of, record, sent_file
+from semlink.flowgraphs.comparison.spending import THROUGHPUT, draw_throughput, heard, spending_cell
 from semlink.flowgraphs.comparison.terminal import count_of, make_console, progress_bar
 from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, Spread, check_samples, samplers, spreads
 from semlink.flowgraphs.comparison.uncertainty import describe as describe_spreads
@@ -143,7 +144,7 @@ def run_compare(
         if samples is not None:
             with progress_bar("sampling", len(samplers(chosen)) * len(shown)) as advance:
                 sampled = spreads(images, chosen, over, shown, count=samples, seed=seed, progress=advance)
-        fixed = any(re.fullmatch(r"[^+]*-qam(\+.*)?", name) for name in chosen)
+        fixed = any(re.fullmatch(r"[^+]*-qam(:harq=[^+]*)?(\+.*)?", name) for name in chosen)
         files, received = write_comparison(outcome, mcs if fixed else None, folder, sampled)
         about = record(outcome, received, words=words, ratio=share, mcs=mcs)
         (folder / RECORD).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
@@ -199,12 +200,18 @@ def _printed(name: str) -> Iterator[dict[str, float]]:
 
 
 @contextmanager
-def writable(out: Path, *, stale: Sequence[str] = ("received", SENT, MARGINS, SHEET)) -> Iterator[Path]:
+def writable(
+    out: Path,
+    *,
+    stale: Sequence[str] = ("received", SENT, MARGINS, SHEET, THROUGHPUT),
+    files: Sequence[str] = (*FILES, SHEET, MARGINS, THROUGHPUT),
+) -> Iterator[Path]:
     """A folder to write to, whose files move to `out` when all has gone well; otherwise nothing is left behind.
 
     Args:
         out: the folder that they move to.
         stale: what an earlier run may have left there, and must not mix with this one's.
+        files: what may be written there, and must not be a folder.
 
     Raises:
         OSError: `out` cannot be made or written, or holds a file or folder of another kind under a name it needs.
@@ -217,7 +224,7 @@ def writable(out: Path, *, stale: Sequence[str] = ("received", SENT, MARGINS, SH
         except OSError as error:
             raise OSError(f"--out {out}: cannot be written ({error.strerror}); give a folder that can") from error
         try:
-            _refuse_clashes(out)
+            _refuse_clashes(out, files)
             yield folder
             for path in map(out.joinpath, stale):
                 if path.is_dir():
@@ -235,8 +242,8 @@ def writable(out: Path, *, stale: Sequence[str] = ("received", SENT, MARGINS, SH
                 path.rmdir()
 
 
-def _refuse_clashes(out: Path) -> None:
-    for name in (*FILES, SHEET, MARGINS):
+def _refuse_clashes(out: Path, files: Sequence[str]) -> None:
+    for name in files:
         if (out / name).is_dir():
             raise OSError(f"--out {out}: {name} is a folder there; give another folder")
     for name in ("received", SENT):
@@ -247,7 +254,7 @@ def _refuse_clashes(out: Path) -> None:
 def write_comparison(
     outcome: Comparison, mcs: str | None, folder: Path, sampled: Sampled
 ) -> tuple[list[str], dict[tuple[str, str, float], str]]:
-    """Write compare.csv, compare.png, and where there are any contact.png, margins.csv, received/*.png and sent/*.png.
+    """Write compare.csv and compare.png; where there are any contact.png, margins.csv, throughput.png and pictures.
 
     Returns:
         the names of all files, and which of them are what was received, by image, codec and Es/N0.
@@ -260,6 +267,9 @@ def write_comparison(
     found = receiver_margins(outcome)
     if found:
         margin_table(found).to_csv(folder / MARGINS, index=False)
+    early = heard(outcome.table, outcome.notes)
+    if early:
+        draw_throughput(outcome, title, folder / THROUGHPUT)
     shown = folder / "received"
     if outcome.pictures:
         shown.mkdir()
@@ -278,7 +288,13 @@ def write_comparison(
         picture = pixels(outcome.sent[name])
         plots.write_image(picture, folder / sent_file(digest_of(picture)))
     written = sorted(f"{part}/{path.name}" for part in ("received", SENT) for path in (folder / part).glob("*"))
-    return [*FILES, *[SHEET] * bool(outcome.pictures), *[MARGINS] * bool(found), *written], received
+    return [
+        *FILES,
+        *[SHEET] * bool(outcome.pictures),
+        *[MARGINS] * bool(found),
+        *[THROUGHPUT] * bool(early),
+        *written,
+    ], received
 
 
 def _file_name(text: str) -> str:
@@ -310,6 +326,9 @@ def _print_comparison(outcome: Comparison, files: Sequence[str], sampled: Sample
     for metric in outcome.metrics:
         title = f"{METRICS[metric].label} (95 % interval); lower is better"
         console.print(by_codec(outcome, title, partial(distance_cell, column_of(metric))))
+    if heard(table, outcome.notes):
+        title = "channel uses an image: mean, and what 95 % do not exceed; bits that arrived per channel use"
+        console.print(by_codec(outcome, title, spending_cell))
     for margins in printed(outcome, receiver_margins(outcome)):
         console.print(margins)
     if (np.isfinite(table["psnr_db"]) & table["psnr_db_low"].isna()).any():

@@ -75,11 +75,16 @@ def split_name(name: str) -> tuple[str, str]:
     """ "jpeg-ldpc-qam:nr1-13" as ("jpeg-ldpc-qam", "nr1-13"); the scheme of a codec without any is "".
 
     Raises:
-        ValueError: no such codec, or a scheme behind one that has none. The scheme itself is not looked at.
+        ValueError: no such codec, a scheme behind one that has none, or hybrid ARQ. The scheme itself is not looked at.
     """
     if name in (*NEURAL.values(), *TASKS.values()) or (name in _NUMBERS and name.startswith("user:")):
         return name, ""
     stem, colon, scheme = name.partition(":")
+    if any(part.startswith("harq=") for part in scheme.split(",")):
+        raise ValueError(
+            f"codec={name!r}: hybrid ARQ needs a receiver that answers, and bursts go one way; `semlink compare` "
+            "simulates it"
+        )
     if stem not in DIGITAL.values() or (colon and not scheme):
         raise ValueError(f"codec={name!r} must be one of: {codec_forms()}")
     return stem, scheme or DEFAULT_SCHEME

@@ -15,6 +15,7 @@ from semlink.baselines.mcs import MCS_TABLE, NR_TABLES
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs.digital_names import DIGITAL_FORM
 from semlink.flowgraphs.specs.feature_link import FEATURES_FORM
+from semlink.flowgraphs.specs.harq import HARQ_FORM, HARQ_OPTIONS
 from semlink.flowgraphs.specs.own_blocks import Kind, own_names, register_sources
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.prompts import ANALOGUE
@@ -94,11 +95,13 @@ def _digital() -> list[CodecGroup]:
         for table, rows in NR_TABLES.items()
         for index, scheme in enumerate(rows)
     }
+    again = {f",{key}=": said for key, said in HARQ_OPTIONS.items()}
     schemes |= {":all": "fixed, adaptive, outage, genie and the ceiling, behind SOURCE-ldpc-qam"}
     return [
         CodecGroup("source coder and channel code: SOURCE-CODE-qam", "SOURCE-CODE-qam[:SCHEME]", named),
         CodecGroup("a scheme of their own, behind any of these", "", schemes),
         _parts(),
+        CodecGroup("hybrid ARQ: sent again until it arrives", HARQ_FORM, again),
     ]
 
 

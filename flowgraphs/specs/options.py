@@ -19,13 +19,14 @@ from torch import Tensor
 from semlink.baselines import kodak_rd
 from semlink.baselines.adaptation import MODES
 from semlink.baselines.blocks import CODES
-from semlink.baselines.doors import CONSTELLATIONS
+from semlink.baselines.doors import CONSTELLATIONS, QAM_NAME
 from semlink.baselines.ideal import BOUNDS, CapacityCodec
 from semlink.baselines.layered import digital_codec
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs import receivers as receiver_specs
 from semlink.flowgraphs.specs.digital_names import DIGITAL_FORM, parse_digital, register_doors
 from semlink.flowgraphs.specs.feature_link import FEATURES_FORM, make_feature_link
+from semlink.flowgraphs.specs.harq import HARQ_FORM, make_harq_link, split_harq
 from semlink.flowgraphs.specs.labels import class_folders, numbered
 from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, own_names, register_sources
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
@@ -199,7 +200,7 @@ def codec_forms() -> str:
         f"{', '.join(zoo.names())}; {DIGITAL_FORM} with SOURCE {'|'.join(SOURCES)}, CODE "
         f"{'|'.join(CODES)} or MODULE:NAME, MAP qam|{'|'.join(CONSTELLATIONS)} or MODULE:NAME, and SCHEME "
         f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13, of another MAP its code rate, 2/3, with "
-        f",key=FILE encrypted, ,table=FILE of one's own block error rates; "
+        f",key=FILE encrypted, ,table=FILE of one's own block error rates; {HARQ_FORM}; "
         f"SOURCE-capacity[:{'|'.join(BOUNDS)}]; "
         f"SOURCE-ldpc-qam:all for "
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
@@ -264,10 +265,15 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
     try:
         if digital:
             register_doors(digital)
-            source, scheme = sealed_source(digital.source, digital.scheme)
+            scheme, asked = split_harq(digital.scheme)
+            source, scheme = sealed_source(digital.source, scheme)
+            wanted = scheme or digital.default_scheme(mcs)
+            if asked:
+                code = digital.code if digital.constellation == QAM_NAME else f"{digital.code}-{digital.constellation}"
+                return make_harq_link(asked, source=source, code=code, mcs=wanted, ratio=ratio, fading=channel)
             return digital_codec(
                 source=source,
-                mcs=scheme or digital.default_scheme(mcs),
+                mcs=wanted,
                 ratio=ratio,
                 code=digital.code,
                 fading=channel,

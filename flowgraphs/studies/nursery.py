@@ -124,10 +124,9 @@ class _Forked:
 class _Program:
     """A program of its own."""
 
-    def __init__(self) -> None:
-        self._process = _program(
-            f"from {_WORKERS} import serve; serve()", stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+    def __init__(self, module: str) -> None:
+        code = f"from {module} import serve; serve()"
+        self._process = _program(code, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self.questions, self.answers = (os.dup(one.fileno()) for one in (self._process.stdin, self._process.stdout))

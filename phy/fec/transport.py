@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from semlink.phy.fec import crc
@@ -202,6 +203,21 @@ class TransportBlock:
         payload, whole = crc.check(rows.reshape(len(blocks), -1), self.crc_length)
         return payload.to(like), arrived & (whole | ~arrived.all(dim=1))[:, None]
 
+    def coverage(
+        self, n: int, versions: Sequence[int]
+    ) -> tuple[Int[np.ndarray, "kinds rounds levels"], Float[np.ndarray, " kinds"]]:
+        """How often transmissions of a code block, n coded bits in each, repeat its bits, and in which labels.
+
+        Returns:
+            kinds of bits: how often a bit is sent in each transmission in the labels of each level of an axis of the
+            constellation (of which the first is the sign); and how many bits are of each kind, per n.
+
+        Raises:
+            ValueError: an unknown version, or none.
+        """
+        _check_versions(versions)
+        return _coverage(self._code(n, tuple(versions)))
+
     @cached_property
     def _runs(self) -> list[tuple[int, int, int]]:
         """Code blocks of one length: the first, how many, and their coded bits."""
@@ -219,6 +235,18 @@ def _check_versions(versions: Sequence[int]) -> None:
     for version in versions:
         if version not in VERSIONS:
             raise ValueError(f"redundancy version {version!r} must be one of: 0, 1, 2, 3 (TS 38.212 clause 5.4.2.1)")
+
+
+@lru_cache(maxsize=1024)
+def _coverage(code: _Code) -> tuple[Int[np.ndarray, "kinds rounds levels"], Float[np.ndarray, " kinds"]]:
+    _, n, bits_per_symbol, _, versions, _ = code
+    where = nr_graph(*code).where.reshape(len(versions), n)
+    often = np.zeros((int(where.max()) + 1, len(versions), max(1, bits_per_symbol // 2)), dtype=np.int64)
+    np.add.at(often, (where, np.arange(len(versions))[:, None], np.arange(n) % bits_per_symbol // 2), 1)
+    # A sum with weights at random tells kinds apart, much faster than sorting rows does.
+    weights = np.random.default_rng(0).integers(1, 2**48, often[0].size)
+    key, first, count = np.unique(often.reshape(len(often), -1) @ weights, return_index=True, return_counts=True)
+    return often[first[key > 0]], count[key > 0] / n
 
 
 @lru_cache(maxsize=256)

@@ -64,12 +64,14 @@ class Overheard:
         eavesdropper: who listens.
 
     Raises:
-        ValueError: an `InformedCodec`.
+        ValueError: an `InformedCodec`, or a codec of which the receiver's answers end a frame early.
     """
 
     def __init__(self, codec: AnyCodec, eavesdropper: Eavesdropper) -> None:
         if not isinstance(codec, Codec) or isinstance(codec, InformedCodec):
             raise ValueError("a genie's codec cannot be overheard: it is fitted to the fades; give adaptive or outage")
+        if getattr(codec, "closed_loop", False):
+            raise ValueError("a codec with harq cannot be overheard: what is sent depends on the receiver's answers")
         self.codec, self.eavesdropper = codec, eavesdropper
         self.listener = eavesdropper.decoder(codec)
         self.ignores_n0 = bool(getattr(codec, "ignores_n0", False))

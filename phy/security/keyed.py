@@ -95,10 +95,12 @@ class Keyed:
         nonce: of this use of the key; see `make_transform`.
 
     Raises:
-        ValueError: as `make_transform`.
+        ValueError: as `make_transform`, or a codec of which the receiver's answers end a frame early.
     """
 
     def __init__(self, codec: AnyCodec, key: Key, *, nonce: int = 0) -> None:
+        if getattr(codec, "closed_loop", False):
+            raise ValueError("keyed: permutes a whole frame, and with harq it is not known how much of it is sent")
         self.codec, self.key, self.nonce = codec, key, nonce
         self.ignores_n0 = bool(getattr(codec, "ignores_n0", False))
         self.classes: int | None = getattr(codec, "classes", None)

@@ -127,6 +127,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
         (export, "run_export"),
         (zoo_command, "run_zoo"),
         (comparison, "run_gsc"),
+        (comparison, "run_olla"),
         (optimisation, "run_optimise"),
         (play, "run_play"),
         (published, "run_published"),

@@ -11,6 +11,8 @@ from jaxtyping import install_import_hook
 
 PACKAGES = ["semlink.phy", "semlink.neural", "semlink.baselines"]
 with install_import_hook(PACKAGES, "beartype.beartype"):
+    from semlink.baselines.harq import Harq
+    from semlink.baselines.harq_link import HarqCodec
     from semlink.baselines.separate import SeparateCodec
     from semlink.neural.diffusion.cddm import SymbolDenoiser
     from semlink.neural.diffusion.control import ResidualCNN
@@ -40,7 +42,7 @@ def refused(call):
 def both_links():
     image = sample_images()[:2, :, :60, :50].contiguous()
     model, swin = DeepJSCC(8, (4, 6)), ConvSwin(widths=(8, 8), depths=(1, 2), window=4)
-    for codec in (SeparateCodec(mcs="64qam-2/3"), model, swin):
+    for codec in (SeparateCodec(mcs="64qam-2/3"), HarqCodec(mcs="adaptive", harq=Harq(2)), model, swin):
         for channel in (AWGN(), Rayleigh(7, equaliser="mmse"), Rayleigh(csi="none")):
             got = Link(codec, channel)(image, 20.0, rng=image_rngs(0, image))
             metrics.psnr(got.image, image), metrics.ssim(got.image, image)

@@ -25,6 +25,7 @@ PROCESSOR = {
     *(f"prompt {name}" for name in ("encode", "decode", "published")),
     "search",
     "optimise",
+    "olla",
 }
 """What is of the processor alone."""
 
