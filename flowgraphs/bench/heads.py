@@ -72,16 +72,17 @@ def run_heads(*, links: Sequence[str], esno_db: float, train: int, images: int, 
     Raises:
         ValueError: a link that delivers neither features nor a label, or data that are not to be had.
     """
-    codecs = make_codecs(links, ratio=1 / 6, mcs="", channel=AWGN())
+    made = make_codecs(links, ratio=1 / 6, mcs="", channel=AWGN())
+    codecs = {name: _checked(name, codec) for name, codec in made.items()}
     rows = []
     for task in one_by_one(_TASKS, named=lambda one: one.name):
         seen, wanted, tested, labels = task.load(train, images)
         for name, codec in codecs.items():
-            sent = [_delivered(name, codec, part, esno_db) for part in (seen, tested)]
+            sent = [_delivered(codec, part, esno_db) for part in (seen, tested)]
             head = fit_head(sent[0], wanted)
             right = int((head(sent[1]).argmax(dim=1) == labels).sum())
             classes, cost = int(wanted.max()) + 1, _multiply_adds(codec)
-            rows.append(HeadRow(name, task.name, classes, int(codec.uses), cost, right, len(labels)))  # type: ignore[union-attr]
+            rows.append(HeadRow(name, task.name, classes, codec.uses, cost, right, len(labels)))
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=1))
     else:
@@ -122,14 +123,16 @@ def fit_head(features: Float[Tensor, "n f"], labels: Int[Tensor, " n"]) -> Calla
     return lambda given: layer((given - mean) / std)
 
 
-def _delivered(
-    name: str, codec: Codec | InformedCodec, images: Float[Tensor, "n 3 h w"], esno_db: float
-) -> Float[Tensor, "n f"]:
+def _checked(name: str, codec: Codec | InformedCodec) -> TaskLink | LabelCodec:
+    if not isinstance(codec, TaskLink | LabelCodec):
+        raise ValueError(f"link {name}: delivers neither features nor a label; give task or label:TEACHER")
+    return codec
+
+
+def _delivered(codec: TaskLink | LabelCodec, images: Float[Tensor, "n 3 h w"], esno_db: float) -> Float[Tensor, "n f"]:
     """What a receiver has of each image: the features, or how likely each label is."""
     n0, parts = esno_to_n0(esno_db), []
     for image in torch.split(images, AT_ONCE):
-        if not isinstance(codec, TaskLink | LabelCodec):
-            raise ValueError(f"link {name}: delivers neither features nor a label; give task or label:TEACHER")
         received = AWGN()(codec.encode(image, n0).symbols, n0, rng=image_rngs(0, image))
         parts.append(_seen(codec, received))
     return torch.cat(parts)
@@ -142,10 +145,9 @@ def _seen(codec: TaskLink | LabelCodec, received: Received) -> Tensor:
         return codec.see_received(received.unbiased()).features
 
 
-def _multiply_adds(codec: Codec | InformedCodec) -> int:
+def _multiply_adds(codec: TaskLink | LabelCodec) -> int:
     if isinstance(codec, LabelCodec):
         return codec.teacher.multiply_adds
-    assert isinstance(codec, TaskLink)
     return codec.multiply_adds["transmitter"]
 
 

@@ -60,6 +60,8 @@ def read_architecture(path: Path) -> Architecture:
         if set(values) != set(FIELDS) or not all(isinstance(values[name], list) for name in FIELDS):
             raise ValueError(f"must have the lists {', '.join(FIELDS)}, and no more")
         return Architecture(*(tuple(values[name]) for name in FIELDS))
+    except FileNotFoundError as error:
+        raise ValueError(f"architecture {path}: no such file") from error
     except (OSError, ValueError) as error:
         said = " ".join(str(error).split())
         raise ValueError(f"architecture {path}: {said}") from error

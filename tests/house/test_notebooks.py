@@ -29,6 +29,7 @@ NAMES = {
     "ber-bler",
     "studies",
     "covert",
+    "task-oriented",
 }
 PICTURES = ROOT / "notebooks" / "pictures"
 MOST_BYTES = 1_500_000
