@@ -246,9 +246,7 @@ def task(
     if len(set(numbers)) < len(numbers):
         raise ValueError(f"--seeds {seeds!r} must be different ones: a training twice is one training")
     both = lengths[0], lengths[1]
-    run_ablations(
-        out, first=first, second=second, steps=both, seeds=numbers, images=images, batch=batch, as_json=json
-    )
+    run_ablations(out, first=first, second=second, steps=both, seeds=numbers, images=images, batch=batch, as_json=json)
 
 
 @app.command("heads")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from semlink.flowgraphs.cli.computing import uses_threads
 from semlink.flowgraphs.cli.told import Quiet, silence
+
+if TYPE_CHECKING:
+    from semlink.neural.classifiers import Architecture
 
 
 @uses_threads
@@ -43,7 +46,7 @@ def run_search(
     """
     import torch
 
-    from semlink.neural.classifiers import USUAL, Architecture, random_architecture, write_architecture
+    from semlink.neural.classifiers import USUAL, Architecture, random_architecture
     from semlink.neural.training import KINDS, check_search, read_recipe, task_lessons
     from semlink.neural.training import search as search_student
 
@@ -54,10 +57,15 @@ def run_search(
     check_search(penalty)
     out.mkdir(parents=True, exist_ok=True)
     one = search_student(task_lessons(settings, out), settings, penalty=penalty).architecture
-    fixed = Architecture(one.widths, one.blocks, (USUAL,) * len(one.cells))
-    drawn = random_architecture(one, KINDS, torch.Generator().manual_seed(seed))
     about = f"Found by semlink search in {settings.steps} steps of {settings.batch}, penalty {penalty:g}, seed {seed}"
-    kinds = {"found": (one, about), "fixed": (fixed, "By hand"), "random": (drawn, f"Drawn at its cost, seed {seed}")}
-    for name, (each, said) in kinds.items():
-        write_architecture(each, out / f"{name}.toml", about=said)
-        print(f"{out / name}.toml: {each.multiply_adds / 1e6:.2f} M multiply-adds: {' '.join(each.cells)}")
+    _write(one, out / "found.toml", about)  # before anything else: it took hours
+    _write(Architecture(one.widths, one.blocks, (USUAL,) * len(one.cells)), out / "fixed.toml", "By hand")
+    drawn = random_architecture(one, KINDS, torch.Generator().manual_seed(seed))
+    _write(drawn, out / "random.toml", f"Drawn at the cost of the one found, seed {seed}")
+
+
+def _write(one: Architecture, path: Path, about: str) -> None:
+    from semlink.neural.classifiers import write_architecture
+
+    write_architecture(one, path, about=about)
+    print(f"{path}: {one.multiply_adds / 1e6:.2f} M multiply-adds: {' '.join(one.cells)}")
