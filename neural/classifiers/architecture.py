@@ -14,6 +14,7 @@ from semlink.phy.documents import read_toml, short, write_whole
 
 FIELDS = ("widths", "blocks", "cells")
 SIDE = 32
+ROUND = 200  # tries to come nearer to a cost from one draw
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def random_architecture(
 ) -> Architecture:
     """One with the same stages and as many multiply-adds, to a share `within`, of kinds that are drawn.
 
-    Kinds are drawn for all blocks, then anew for one after the other wherever that comes nearer to the cost.
+    Kinds are drawn for all blocks, then anew for one after the other wherever that comes nearer to the cost; after
+    every `ROUND` of these for all blocks again.
 
     Raises:
         ValueError: none is found.
@@ -87,12 +89,13 @@ def random_architecture(
     stages = [i for i, depth in enumerate(like.blocks) for _ in range(depth)]
     costs = _costs(like, kinds)
     least, wanted = Architecture(like.widths, like.blocks, ("skip",) * len(stages)).multiply_adds, like.multiply_adds
-    drawn = torch.randint(len(kinds), (len(stages),), generator=rng).tolist()
 
     def off(one: Sequence[int]) -> int:
         return abs(least + sum(costs[i][kind] for i, kind in zip(stages, one, strict=True)) - wanted)
 
-    for _ in range(tries):
+    for count in range(tries):
+        if count % ROUND == 0:
+            drawn = torch.randint(len(kinds), (len(stages),), generator=rng).tolist()
         if off(drawn) <= within * wanted:
             return Architecture(like.widths, like.blocks, tuple(kinds[i] for i in drawn))
         place, kind = (int(torch.randint(most, (), generator=rng)) for most in (len(drawn), len(kinds)))
