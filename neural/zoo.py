@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -242,17 +242,22 @@ def write_weights(model: nn.Module, path: Path) -> None:
     write_whole(path, save(halves))
 
 
-def read_weights(model: nn.Module, path: Path) -> None:
-    """Read a network's weights.
+def read_weights(model: nn.Module, path: Path, *, anew: Sequence[str] = ()) -> None:
+    """Read a network's weights, but for the parts named `anew`, which stay as they are and may be of other shapes.
 
     Raises:
-        ValueError: no such file, it is damaged, or it has keys, shapes or values that are not the network's.
+        ValueError: no such file, it is damaged, it has keys, shapes or values that are not the network's, or a part
+            that the network does not have.
     """
+    parts = [name for name, _ in model.named_children()]
+    if unknown := set(anew) - set(parts):
+        raise ValueError(f"anew={', '.join(sorted(unknown))} must be among the network's parts: {', '.join(parts)}")
+    kept = {key: value for key, value in model.state_dict().items() if key.partition(".")[0] in anew}
     if not path.is_file():
         raise ValueError(f"weights {path}: no such file; train it first")
     try:
         values = {key: value.float() for key, value in load_file(path).items()}
-        model.load_state_dict(values)
+        model.load_state_dict({**values, **kept})
     except Exception as error:  # a damaged file raises any of half a dozen types
         said = " ".join(str(error).split())
         raise ValueError(f"weights {path}: no weights of this network ({said[:300]})") from error

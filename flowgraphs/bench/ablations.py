@@ -56,6 +56,7 @@ ARMS = (
     Arm("not distilled", LABELS_ALONE, {}),
     Arm("without stage 2", {}, None),
     Arm("not told the noise", {}, {"network": {"told": False}}),
+    Arm("no CSI at the receiver", {}, {"network": {"told": False, "csi": False}}),
     Arm("paper's codec, mended", {"model": "task-paper"}, {}),
 )
 """What is trained. Beside these stand the student's own label and its features as bits."""
@@ -96,6 +97,7 @@ def run_ablations(
     steps: tuple[int, int],
     seeds: Sequence[int],
     images: int,
+    batch: int | None = None,
     as_json: bool = False,
 ) -> list[Row]:
     """Train what is not trained yet, resumable, measure all, write `out/ablations.json` and print the table.
@@ -107,11 +109,13 @@ def run_ablations(
         steps: of the two stages, for every arm alike.
         seeds: of the trainings.
         images: of CIFAR-10's test set, the first ones.
+        batch: images a step; None for the recipes' own.
 
     Raises:
         ValueError: a recipe that is none of a task codec, or data that are not to be had.
     """
-    recipes = read_recipe(first), read_recipe(second)
+    changes = {} if batch is None else {"batch": batch}
+    recipes = read_recipe(first, changes), read_recipe(second, changes)
     if tuple(recipe.task for recipe in recipes) != ("distil", "robust"):
         raise ValueError(f"--first {first} and --second {second} must be recipes of task distil and robust")
     rows = [row for seed in seeds for row in _rows_of(out, recipes, steps, seed, images)]
@@ -119,15 +123,16 @@ def run_ablations(
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=1))
     else:
-        make_console().print(ablation_table(rows, steps))
+        make_console().print(ablation_table(rows, steps, recipes[0].batch))
     return rows
 
 
-def ablation_table(rows: Sequence[Row], steps: tuple[int, int]) -> Table:
+def ablation_table(rows: Sequence[Row], steps: tuple[int, int], batch: int) -> Table:
     """Accuracy in % over all seeds, with the lowest and highest where there are several."""
     length = " + ".join(f"{count:,}" for count in steps)
     seeds = len({row.seed for row in rows})
-    table = Table(title=f"Accuracy in %, {length} steps each, {seeds} seed{'s' * (seeds > 1)}, {rows[0].images} images")
+    trained = f"{length} steps of {batch} images each, {seeds} seed{'s' * (seeds > 1)}"
+    table = Table(title=f"Accuracy in %, {trained}, on {rows[0].images} images")
     for head in ("link", "uses", "M multiply-adds sent by", *PLACES):
         table.add_column(head, justify="left" if head == "link" else "right")
     for name in dict.fromkeys(row.name for row in rows):
@@ -178,13 +183,14 @@ def _folder(changed: Mapping[str, Any]) -> str:
     """A name for what differs from the recipe, but for where it starts from."""
     words = [str(changed["model"])] if "model" in changed else ["task"]
     words += ["labels"] if "loss" in changed else []
-    words += ["untold"] if "network" in changed else []
+    network = changed.get("network", {})
+    words += [] if network.get("told", True) else ["untold" if network.get("csi", True) else "blind"]
     return "-".join(words)
 
 
 def _trained(out: Path, settings: Settings, name: str) -> Path:
     """The weights of a training, in a folder of its own; what is there already is not trained again."""
-    folder = out / f"{name}-{settings.steps}-{settings.seed}"
+    folder = out / f"{name}-{settings.steps}x{settings.batch}-{settings.seed}"
     done = folder / f"{settings.name}.safetensors"
     if done.is_file():
         return done

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -54,10 +55,11 @@ class HeadRow:
 
 @dataclass(frozen=True)
 class _Task:
-    """Images and labels, to train a head on and to test it."""
+    """Images of the splits "train" and "test", and what is to be known of them."""
 
     name: str
-    load: Callable[[int, int], tuple[Tensor, Tensor, Tensor, Tensor]]
+    images: Callable[[Literal["train", "test"]], Tensor]
+    labels: Callable[[Literal["train", "test"]], Tensor]
 
 
 def run_heads(*, links: Sequence[str], esno_db: float, train: int, images: int, as_json: bool = False) -> list[HeadRow]:
@@ -72,16 +74,20 @@ def run_heads(*, links: Sequence[str], esno_db: float, train: int, images: int, 
     Raises:
         ValueError: a link that delivers neither features nor a label, or data that are not to be had.
     """
-    codecs = make_codecs(links, ratio=1 / 6, mcs="", channel=AWGN())
-    rows = []
+    made = make_codecs(links, ratio=1 / 6, mcs="", channel=AWGN())
+    codecs = {name: _checked(name, codec) for name, codec in made.items()}
+    counts: Mapping[Literal["train", "test"], int] = {"train": train, "test": images}
+    rows, kept = [], dict[tuple[str, object], list[Tensor]]()
     for task in one_by_one(_TASKS, named=lambda one: one.name):
-        seen, wanted, tested, labels = task.load(train, images)
+        wanted, labels = (task.labels(split)[:count] for split, count in counts.items())
         for name, codec in codecs.items():
-            sent = [_delivered(name, codec, part, esno_db) for part in (seen, tested)]
-            head = fit_head(sent[0], wanted)
-            right = int((head(sent[1]).argmax(dim=1) == labels).sum())
+            if (name, task.images) not in kept:  # tasks of the same images share what is delivered of them
+                parts = [task.images(split)[:count] for split, count in counts.items()]
+                kept[name, task.images] = [_delivered(codec, part, esno_db) for part in parts]
+            seen, tested = kept[name, task.images]
+            right = int((fit_head(seen, wanted)(tested).argmax(dim=1) == labels).sum())
             classes, cost = int(wanted.max()) + 1, _multiply_adds(codec)
-            rows.append(HeadRow(name, task.name, classes, int(codec.uses), cost, right, len(labels)))  # type: ignore[union-attr]
+            rows.append(HeadRow(name, task.name, classes, codec.uses, cost, right, len(labels)))
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=1))
     else:
@@ -122,14 +128,16 @@ def fit_head(features: Float[Tensor, "n f"], labels: Int[Tensor, " n"]) -> Calla
     return lambda given: layer((given - mean) / std)
 
 
-def _delivered(
-    name: str, codec: Codec | InformedCodec, images: Float[Tensor, "n 3 h w"], esno_db: float
-) -> Float[Tensor, "n f"]:
+def _checked(name: str, codec: Codec | InformedCodec) -> TaskLink | LabelCodec:
+    if not isinstance(codec, TaskLink | LabelCodec):
+        raise ValueError(f"link {name}: delivers neither features nor a label; give task or label:TEACHER")
+    return codec
+
+
+def _delivered(codec: TaskLink | LabelCodec, images: Float[Tensor, "n 3 h w"], esno_db: float) -> Float[Tensor, "n f"]:
     """What a receiver has of each image: the features, or how likely each label is."""
     n0, parts = esno_to_n0(esno_db), []
     for image in torch.split(images, AT_ONCE):
-        if not isinstance(codec, TaskLink | LabelCodec):
-            raise ValueError(f"link {name}: delivers neither features nor a label; give task or label:TEACHER")
         received = AWGN()(codec.encode(image, n0).symbols, n0, rng=image_rngs(0, image))
         parts.append(_seen(codec, received))
     return torch.cat(parts)
@@ -142,10 +150,9 @@ def _seen(codec: TaskLink | LabelCodec, received: Received) -> Tensor:
         return codec.see_received(received.unbiased()).features
 
 
-def _multiply_adds(codec: Codec | InformedCodec) -> int:
+def _multiply_adds(codec: TaskLink | LabelCodec) -> int:
     if isinstance(codec, LabelCodec):
         return codec.teacher.multiply_adds
-    assert isinstance(codec, TaskLink)
     return codec.multiply_adds["transmitter"]
 
 
@@ -154,29 +161,13 @@ def _told(row: HeadRow) -> str:
     return f"{100 * share.value:.1f} ± {50 * (share.high - share.low):.1f}"
 
 
-def _of_cifar10(relabel: Callable[[Tensor], Tensor]) -> Callable[[int, int], tuple[Tensor, Tensor, Tensor, Tensor]]:
-    def load(train: int, images: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        labels = [relabel(cifar10_labels(split)) for split in ("train", "test")]
-        return cifar10("train")[:train], labels[0][:train], cifar10("test")[:images], labels[1][:images]
-
-    return load
-
-
-def _of_cifar100(*, coarse: bool) -> Callable[[int, int], tuple[Tensor, Tensor, Tensor, Tensor]]:
-    def load(train: int, images: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        labels = [cifar100_labels(split, coarse=coarse)[0] for split in ("train", "test")]
-        return cifar100("train")[:train], labels[0][:train], cifar100("test")[:images], labels[1][:images]
-
-    return load
-
-
-def _is_animal(labels: Tensor) -> Tensor:
-    return torch.isin(labels, torch.tensor(ANIMALS)).long()
+def _animals(split: Literal["train", "test"]) -> Int[Tensor, " n"]:
+    return torch.isin(cifar10_labels(split), torch.tensor(ANIMALS)).long()
 
 
 _TASKS: Sequence[_Task] = (
-    _Task("CIFAR-10, the task of all", _of_cifar10(lambda labels: labels)),
-    _Task("animal or vehicle", _of_cifar10(_is_animal)),
-    _Task("CIFAR-100, coarse", _of_cifar100(coarse=True)),
-    _Task("CIFAR-100, fine", _of_cifar100(coarse=False)),
+    _Task("CIFAR-10, the task of all", cifar10, cifar10_labels),
+    _Task("animal or vehicle", cifar10, _animals),
+    _Task("CIFAR-100, coarse", cifar100, lambda split: cifar100_labels(split, coarse=True)[0]),
+    _Task("CIFAR-100, fine", cifar100, lambda split: cifar100_labels(split)[0]),
 )

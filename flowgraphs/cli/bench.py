@@ -246,17 +246,20 @@ def task(
     steps: Annotated[str, typer.Option(help="Of the two stages, for every way of training alike.")] = "4500,600",
     seeds: Annotated[str, typer.Option(help="Of the trainings.")] = "0",
     images: Annotated[int, typer.Option(min=1, max=10_000, help="Of CIFAR-10's test set, the first ones.")] = 2000,
+    batch: Annotated[int | None, typer.Option(min=1, help="Images a step.", show_default="the recipes'")] = None,
     json: AsJson = False,
 ) -> None:
     """The task codec without each of its parts, all trained alike, beside the digital links: accuracy, hours."""
     from semlink.flowgraphs.bench import run_ablations
 
-    lengths, numbers = whole_numbers("--steps", steps, least=1), whole_numbers("--seeds", seeds, least=0)
+    lengths = whole_numbers("--steps", steps, least=1)
     if len(lengths) != 2:
         raise ValueError(f"--steps {steps!r} must be two whole numbers, such as 4500,600")
-    run_ablations(
-        out, first=first, second=second, steps=(lengths[0], lengths[1]), seeds=numbers, images=images, as_json=json
-    )
+    numbers = whole_numbers("--seeds", seeds, least=0)
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"--seeds {seeds!r} must be different ones: a training twice is one training")
+    both = lengths[0], lengths[1]
+    run_ablations(out, first=first, second=second, steps=both, seeds=numbers, images=images, batch=batch, as_json=json)
 
 
 @app.command("heads")
@@ -279,14 +282,14 @@ def heads(
 
 
 def whole_numbers(option: str, text: str, *, least: int) -> list[int]:
-    """Whole numbers between commas, each once.
+    """Whole numbers between commas.
 
     Raises:
         ValueError: something else, or one below `least`.
     """
     parts = text.split(",")
-    if not all(part.isdecimal() and int(part) >= least for part in parts) or len(set(parts)) < len(parts):
-        raise ValueError(f"{option} {text!r} must be whole numbers from {least}, each once, between commas")
+    if not all(part.isdecimal() and int(part) >= least for part in parts):
+        raise ValueError(f"{option} {text!r} must be whole numbers from {least}, between commas")
     return [int(part) for part in parts]
 
 

@@ -358,15 +358,15 @@ def _print_comparison(outcome: Comparison, files: Sequence[str], sampled: Sample
 
 
 def by_codec(outcome: Comparison, title: str, cell: Callable[[pd.Series], str]) -> Table:
-    """A row for every Es/N0, a column for every codec."""
+    """A row for every Es/N0, a column for every codec; a dash where it has none there, as between printed points."""
     table = Table(title=title)
     table.add_column("Es/N0 (dB)", justify="right")
     rows_of = dict(list(outcome.table.groupby("codec", sort=False)))
     for codec in rows_of:
         table.add_column(str(codec), justify="right", overflow="fold")  # on a narrow screen a name is not cut off
     for level in sorted(set(outcome.table["esno_db"])):
-        cells = [cell(rows[rows["esno_db"] == level].iloc[0]) for rows in rows_of.values()]
-        table.add_row(f"{level:g}", *cells)
+        found = [rows[rows["esno_db"] == level] for rows in rows_of.values()]
+        table.add_row(f"{level:g}", *(cell(rows.iloc[0]) if len(rows) else "–" for rows in found))
     return table
 
 
@@ -393,12 +393,13 @@ def psnr_cell(row: pd.Series) -> str:
 
 
 def share_cell(column: str, row: pd.Series) -> str:
-    """A share of a row in per cent with its exact interval, and how many images failed."""
+    """A share of a row in per cent with its exact interval, if it has one, and how many images failed."""
     if math.isnan(row[column]):
         return "–"
     failed = f", {int(row['failed'])}/{int(row['images'] * row['realisations'])} failed" if row["failed"] else ""
     low, high = 100 * row[f"{column}_low"], 100 * row[f"{column}_high"]
-    return f"{100 * row[column]:.1f} ({low:.1f} … {high:.1f}){failed}"
+    interval = "" if math.isnan(low) else f" ({low:.1f} … {high:.1f})"  # printed elsewhere, without one
+    return f"{100 * row[column]:.1f}{interval}{failed}"
 
 
 def _number(value: float) -> str:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import torch
 
-from semlink.neural.classifiers.student import Student
+from semlink.neural.classifiers.student import Student, make_cell
 from semlink.neural.classifiers.teachers import multiply_adds
 from semlink.phy.documents import read_toml, short, write_whole
 
 FIELDS = ("widths", "blocks", "cells")
 SIDE = 32
+ROUND = 200  # tries to come nearer to a cost from one draw
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def read_architecture(path: Path) -> Architecture:
         if set(values) != set(FIELDS) or not all(isinstance(values[name], list) for name in FIELDS):
             raise ValueError(f"must have the lists {', '.join(FIELDS)}, and no more")
         return Architecture(*(tuple(values[name]) for name in FIELDS))
+    except FileNotFoundError as error:
+        raise ValueError(f"architecture {path}: no such file") from error
     except (OSError, ValueError) as error:
         said = " ".join(str(error).split())
         raise ValueError(f"architecture {path}: {said}") from error
@@ -73,17 +76,38 @@ def write_architecture(one: Architecture, path: Path, *, about: str) -> None:
 
 
 def random_architecture(
-    like: Architecture, kinds: Sequence[str], rng: torch.Generator, *, within: float = 0.1, tries: int = 2000
+    like: Architecture, kinds: Sequence[str], rng: torch.Generator, *, within: float = 0.1, tries: int = 10_000
 ) -> Architecture:
     """One with the same stages and as many multiply-adds, to a share `within`, of kinds that are drawn.
+
+    Kinds are drawn for all blocks, then anew for one after the other wherever that comes nearer to the cost; after
+    every `ROUND` of these for all blocks again.
 
     Raises:
         ValueError: none is found.
     """
-    wanted = like.multiply_adds
-    for _ in range(tries):
-        drawn = torch.randint(len(kinds), (len(like.cells),), generator=rng).tolist()
-        one = Architecture(like.widths, like.blocks, tuple(kinds[i] for i in drawn))
-        if abs(one.multiply_adds - wanted) <= within * wanted:
-            return one
+    stages = [i for i, depth in enumerate(like.blocks) for _ in range(depth)]
+    costs = _costs(like, kinds)
+    least, wanted = Architecture(like.widths, like.blocks, ("skip",) * len(stages)).multiply_adds, like.multiply_adds
+
+    def off(one: Sequence[int]) -> int:
+        return abs(least + sum(costs[i][kind] for i, kind in zip(stages, one, strict=True)) - wanted)
+
+    for count in range(tries):
+        if count % ROUND == 0:
+            drawn = torch.randint(len(kinds), (len(stages),), generator=rng).tolist()
+        if off(drawn) <= within * wanted:
+            return Architecture(like.widths, like.blocks, tuple(kinds[i] for i in drawn))
+        place, kind = (int(torch.randint(most, (), generator=rng)) for most in (len(drawn), len(kinds)))
+        other = [*drawn[:place], kind, *drawn[place + 1 :]]
+        drawn = min(drawn, other, key=off)
     raise ValueError(f"no architecture of {wanted / 1e6:.2f} M multiply-adds within {within:g} in {tries} tries")
+
+
+def _costs(like: Architecture, kinds: Sequence[str]) -> list[list[int]]:
+    """Multiply-adds of a block of each kind, by stage."""
+    found = []
+    for i, width in enumerate(like.widths):
+        probe = torch.zeros(1, width, SIDE >> (i + 1), SIDE >> (i + 1))
+        found.append([multiply_adds(make_cell(kind, width).eval(), probe) for kind in kinds])
+    return found

@@ -41,6 +41,8 @@ class TaskCodec(TaskLink):
         told: whether both ends make use of the noise level: the transmitter of the average, the receiver of that of
             each token, after fading its own. Without, the receiver still weighs the symbols of an image against each
             other, or a symbol of a deep fade would drown all others.
+        csi: whether the receiver has the noise level of each symbol at all. Without, it limits what is received to
+            amplitude 1, softly, and nothing tells it which symbols are from a deep fade; for `told=False` alone.
 
     Raises:
         ValueError: a size out of range.
@@ -64,11 +66,15 @@ class TaskCodec(TaskLink):
         blocks: Sequence[int] = (2, 2, 2),
         cells: Sequence[str] = (),
         told: bool = True,
+        csi: bool = True,
     ) -> None:
+        if told and not csi:
+            raise ValueError(f"csi={csi} must be True where told={told}: what is told is the noise level")
         _check_sizes({"width": width, "seen_width": seen_width}, heads)
         student = Student(widths, blocks, cells=cells)
         shape: dict[str, int] = {"classes": classes, "features": features}
         super().__init__(student, **shape, tokens=tokens, token_symbols=token_symbols, told=told)
+        self.csi = csi
         self.enter, self.places = nn.Linear(widths[-1], width), drawn((SIDE // self.student.cell) ** 2, width)
         self.queries, self.query_level = drawn(tokens, width), nn.Linear(1, width)
         self.encoder = nn.ModuleList([TokenBlock(width, heads=heads) for _ in range(depths[0])])
@@ -107,9 +113,7 @@ class TaskCodec(TaskLink):
             ValueError: another number of symbols than of whole tokens that can be sent.
         """
         count = self.received_tokens(received)
-        weight = 1 / (1 + received.n0)
-        if not self.told:
-            weight = weight / weight.amax(dim=1, keepdim=True)
+        weight = self._weights(received)
         weighed = as_pairs(received.symbols) * weight[..., None]
         seen = torch.cat([weighed, weight[..., None]], dim=2)
         x = self.see(seen.reshape(-1, count, 3 * self.token_symbols)) + self.seen_places[:count]
@@ -123,6 +127,13 @@ class TaskCodec(TaskLink):
             "btr,trf->bf", weighed.reshape(-1, count, 2 * self.token_symbols), self.direct_back[:count]
         )
         return self._judged(self.to_received(x[:, 0]) + direct)
+
+    def _weights(self, received: Received) -> Float[Tensor, "b n"]:
+        """Of the symbols: by the noise of each, by that against the best of the image, or by the symbol alone."""
+        if not self.csi:
+            return (1 + received.symbols.abs().square()).rsqrt()
+        weight = 1 / (1 + received.n0)
+        return weight if self.told else weight / weight.amax(dim=1, keepdim=True)
 
 
 def _level(n0: Float[Tensor, "b t s"]) -> Float[Tensor, "b t 1"]:

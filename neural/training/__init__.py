@@ -5,7 +5,7 @@ from semlink.neural.training.lessons import KEPT, task_lessons
 from semlink.neural.training.loop import TrainingError, train
 from semlink.neural.training.muon import Muon
 from semlink.neural.training.recipe import Settings, read_recipe
-from semlink.neural.training.search import KINDS, search
+from semlink.neural.training.search import KINDS, check_search, search
 
 __all__ = [
     "KEPT",
@@ -14,6 +14,7 @@ __all__ = [
     "Muon",
     "Settings",
     "TrainingError",
+    "check_search",
     "read_recipe",
     "search",
     "task_lessons",

@@ -58,7 +58,7 @@ class Run:
         torch.manual_seed(settings.seed)  # for the initial weights alone
         self.model = self._build()
         if settings.init:
-            zoo.read_weights(self.model, zoo.find_weights(settings.init))
+            zoo.read_weights(self.model, zoo.find_weights(settings.init), anew=settings.anew)
         self.model.to(self.device)
         self.codec = self._frozen(codec)
         self.codec_psnr_db: dict[float, float] = {}

@@ -66,6 +66,7 @@ class Settings:
     warmup: int = 500
     ema: float = 0.0  # decay of the average of the weights that is published; 0 for the weights themselves
     init: str = ""  # weights to start from: a path seen from the working folder, or zoo:NAME; none for random ones
+    anew: tuple[str, ...] = ()  # parts of the network that start at random all the same, such as head for other classes
     seed: int = 0  # below 2^32
     threads: int = 1  # of the CPU; another number rounds otherwise, and gives other weights
     device: str = "cpu"
@@ -220,6 +221,9 @@ def _check_lists(settings: Settings) -> None:
     rates = settings.rates
     if not isinstance(rates, tuple) or not all(isinstance(k, int) and 1 <= k <= 16 for k in rates):
         raise ValueError(f"rates={rates!r} must be whole numbers from 1 to 16")
+    anew = settings.anew
+    if not isinstance(anew, tuple) or not all(isinstance(part, str) for part in anew) or (anew and not settings.init):
+        raise ValueError(f"anew={anew!r} must be names of parts of the network, and init name weights to start from")
     loss = settings.loss
     allowed = TASK_LOSSES if settings.task in STAGES else LOSSES
     if not isinstance(loss, Mapping) or not loss or set(loss) - set(allowed):

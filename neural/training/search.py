@@ -142,8 +142,7 @@ def search(
     Raises:
         ValueError: a penalty below 0, or fewer than two kinds.
     """
-    if not 0 <= penalty < 1e6 or len(kinds) < 2:
-        raise ValueError(f"penalty={penalty!r} must be a number from 0, and kinds={tuple(kinds)!r} two or more")
+    check_search(penalty, kinds)
     torch.manual_seed(settings.seed)
     network = dict(settings.network)
     widths, blocks = network.get("widths", (24, 48, 96)), network.get("blocks", (2, 2, 2))
@@ -165,6 +164,12 @@ def search(
                 last = last if dear else loss.item()
             show(step + 1, said=f"loss {last:.4f}")
     return Found(model.found(), model.shares.detach(), last)
+
+
+def check_search(penalty: float, kinds: Sequence[str] = KINDS) -> None:
+    """Raise ValueError for a penalty or kinds that `search` would refuse: before a teacher is asked for hours."""
+    if not 0 <= penalty < 1e6 or len(kinds) < 2:
+        raise ValueError(f"penalty={penalty!r} must be a number from 0, and kinds={tuple(kinds)!r} two or more")
 
 
 def _loss(model: MixedStudent, lesson: Lesson, settings: Settings, penalty: float) -> Tensor:

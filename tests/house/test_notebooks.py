@@ -34,6 +34,7 @@ NAMES = {
     "studies",
     "covert",
     "prompts",
+    "task-oriented",
 }
 PICTURES = ROOT / "notebooks" / "pictures"
 MOST_BYTES = 1_500_000

@@ -105,6 +105,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
     """Commands stop where the work would begin, and leave here what they would have begun with."""
     from semlink.flowgraphs import bench, comparison, optimisation, play, service
     from semlink.flowgraphs.cli import channels, check, export, prompt, published, studies, users
+    from semlink.flowgraphs.cli import search as search_command
     from semlink.flowgraphs.cli import zoo as zoo_command
     from semlink.flowgraphs.comparison import report
     from semlink.flowgraphs.radio import apps
@@ -125,6 +126,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
         (channels, "run_channels"),
         (check, "run_check"),
         (export, "run_export"),
+        (search_command, "run_search"),
         (zoo_command, "run_zoo"),
         (comparison, "run_gsc"),
         (comparison, "run_olla"),

@@ -45,16 +45,17 @@ def test_every_arm_is_trained_once_and_measured(
         ("distil", 30, "", "task", {}, {"labels": 1.0}),
         ("robust", 20, "", "task", {}, {"labels": 1.0}),
         ("robust", 20, "resnet56", "task", {"told": False}, whole),
+        ("robust", 20, "resnet56", "task", {"told": False, "csi": False}, whole),
         ("distil", 30, "resnet56", "task-paper", {}, whole),
         ("robust", 20, "resnet56", "task-paper", {}, whole),
     ]
     assert {one.seed for one in asked} == {3}
     assert (tmp_path / "teacher.safetensors").read_bytes() == b"answers"
     assert [row.name for row in rows][:2] == ["whole", "not distilled"]
-    assert [row.uses for row in rows[5:]] == [32, 32, 128]
-    assert all(8 <= row.right["awgn 10"] <= 12 for row in rows[:6])
-    assert len(json.loads((tmp_path / "ablations.json").read_text())) == len(rows) == 8
-    assert "30 + 20 steps each, 1 seed, 12 images" in capsys.readouterr().out
+    assert [row.uses for row in rows[6:]] == [32, 32, 128]
+    assert all(8 <= row.right["awgn 10"] <= 12 for row in rows[:7])
+    assert len(json.loads((tmp_path / "ablations.json").read_text())) == len(rows) == 9
+    assert "30 + 20 steps of 128 images each, 1 seed, on 12 images" in capsys.readouterr().out
     with pytest.raises(ValueError, match="must be recipes of task distil and robust"):
         run_ablations(tmp_path, **{**given, "first": given["second"]})
 
@@ -72,9 +73,11 @@ def test_a_head_learns_what_features_tell() -> None:
 def test_what_is_delivered_is_the_features_or_the_label() -> None:
     codecs = make_codecs(["task", "label:tiniest", "deepjscc"], ratio=1 / 6, mcs="", channel=AWGN())
     images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    features, label = (heads._delivered(name, codecs[name], images, 10.0) for name in ("task", "label:tiniest"))
+    features, label = (
+        heads._delivered(heads._checked(name, codecs[name]), images, 10.0) for name in ("task", "label:tiniest")
+    )
     assert features.shape == (3, 64)
     assert label.sum(dim=1).tolist() == pytest.approx([1.0] * 3)
     assert label.amax(dim=1).min() > 0.99
     with pytest.raises(ValueError, match="link deepjscc: delivers neither features nor a label"):
-        heads._delivered("deepjscc", codecs["deepjscc"], images, 10.0)
+        heads._checked("deepjscc", codecs["deepjscc"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from matplotlib.axes import Axes
 
 from semlink.flowgraphs.comparison import compare, plots
-from semlink.flowgraphs.comparison.report import add_published
+from semlink.flowgraphs.comparison.report import add_published, by_codec, share_cell
 from semlink.flowgraphs.specs import PRINTED, Labels, published_curves
 from semlink.neural.classifiers import LabelCodec, load_teacher
 from semlink.phy.channels import AWGN, Rayleigh
@@ -33,6 +34,12 @@ def test_the_printed_curve_is_added_at_its_own_ratio_and_levels(
     assert rows["ratio"].unique() == pytest.approx([256 / 150528])
     assert rows["accuracy_low"].isna().all()
     assert math.isnan(rows.loc[0, "psnr_db"])
+    shown = by_codec(replace(found, table=table), "title", partial(share_cell, "accuracy"))
+    columns = [list(column.cells) for column in shown.columns]
+    assert columns[0] == [f"{level:g}" for level in sorted({*range(-10, 25, 2), 0, 5})]
+    assert columns[1].count("–") == 17  # measured at 0 and 5 dB
+    assert columns[2].count("–") == 1  # and nothing was printed at 5 dB
+    assert columns[2][0] == "26.8"
     said = []
     plain = Axes.plot
 

@@ -73,6 +73,21 @@ def test_tokens_are_told_their_own_noise(image: Tensor) -> None:
         assert codec.ignores_n0 is not told
 
 
+def test_without_csi_nothing_is_known_of_the_noise_and_no_symbol_drowns_the_others(image: Tensor) -> None:
+    codec = small(told=False, csi=False)
+    symbols = codec.encode(image, 0.1).symbols
+    even, faded = torch.full((5, 8), 0.1), torch.full((5, 8), 0.1)
+    faded[:, 2:4] = 10
+    seen = [codec.decode(Received(symbols, n0)).image for n0 in (even, faded)]
+    torch.testing.assert_close(seen[0], seen[1])
+    drowning = symbols.clone()
+    drowning[:, 2] *= 1e6  # zero-forced in a deep fade
+    assert codec.decode(Received(drowning, even)).image.isfinite().all()
+    assert (codec.decode(Received(drowning, even)).image - seen[0]).abs().max() < 100 * seen[0].abs().max()
+    with pytest.raises(ValueError, match="csi=False must be True where told=True"):
+        small(csi=False)
+
+
 def test_it_keeps_the_contract() -> None:
     found = {one.what: one for one in check_codec(small())}
     assert all(one.good is not False for one in found.values()), found

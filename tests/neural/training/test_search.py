@@ -118,5 +118,8 @@ def test_a_random_one_costs_as_much() -> None:
     drawn = [random_architecture(like, KINDS, torch.Generator().manual_seed(seed)) for seed in range(4)]
     assert all(abs(one.multiply_adds / like.multiply_adds - 1) <= 0.1 for one in drawn)
     assert len({one.cells for one in drawn}) > 1
+    least = Architecture((24, 48, 96), (2, 2, 2), ("skip",) * 5 + ("dw3e2",))  # which few of all draws are near
+    near = random_architecture(least, KINDS, torch.Generator().manual_seed(0))
+    assert abs(near.multiply_adds / least.multiply_adds - 1) <= 0.1
     with pytest.raises(ValueError, match="no architecture of"):
         random_architecture(like, ("skip",), torch.Generator(), tries=2)
