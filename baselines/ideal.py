@@ -16,7 +16,7 @@ from torch import Tensor
 from semlink.baselines.adaptation import MODES
 from semlink.baselines.capacity import constrained, ergodic_rayleigh, outage_capacity_rayleigh
 from semlink.baselines.separate import separate_codec, sounded_esno, to_uint8
-from semlink.baselines.sources import code_image, find_source, grey_image
+from semlink.baselines.sources import SourceCoder, code_image, grey_image, link_source
 from semlink.phy.link import Channel, Codec, Decoded, Frame, InformedCodec, Received, Sounding
 from semlink.phy.rng import probe
 
@@ -46,10 +46,10 @@ class CapacityCodec:
         ValueError: unknown source or bound, or a ratio that is not positive.
     """
 
-    def __init__(self, *, source: str = "jpeg", ratio: float = 1 / 6, bound: str | None = None) -> None:
+    def __init__(self, *, source: str | SourceCoder = "jpeg", ratio: float = 1 / 6, bound: str | None = None) -> None:
         if not (math.isfinite(ratio) and ratio > 0):
             raise ValueError(f"ratio={ratio} must be a positive number of channel uses per c·h·w")
-        self.source = find_source(source)
+        self.source = link_source(source)
         self.ratio = ratio
         self.bound = bound
         self._rate = _rate_of(bound)

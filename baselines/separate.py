@@ -16,7 +16,7 @@ from semlink.baselines.adaptation import MODES, average_failures, best_schemes, 
 from semlink.baselines.blocks import Plan, channel_decode, channel_encode, check_code, plan_blocks
 from semlink.baselines.budget import too_small, what_would_fit
 from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
-from semlink.baselines.sources import Pixels, Shape, SourceCoder, code_images, find_source, grey_image
+from semlink.baselines.sources import Pixels, Shape, SourceCoder, code_images, grey_image, link_source
 from semlink.phy.constellation import QAM
 from semlink.phy.fec import descramble_llr, scramble
 from semlink.phy.link import Channel, Decoded, Frame, Received, Sounding, Spatial, channel_uses
@@ -69,7 +69,7 @@ class SeparateCodec:
         _check_ratio(ratio)
         scheme = parse_mcs(mcs)
         check_code(code, scheme)
-        self.source = find_source(source)
+        self.source = link_source(source)
         self.mcs = MCS(scheme.order, Fraction(1)) if code == "uncoded" else scheme
         self.ratio = ratio
         self.code = code
@@ -134,7 +134,7 @@ class AdaptiveCodec:
             raise ValueError(
                 f"link adaptation needs code='ldpc' or 'nr', whose block error rates are stored; code={code!r} has none"
             )
-        self.source = find_source(source)
+        self.source = link_source(source)
         self.ratio = ratio
         self.code = code
         self.fading = fading
