@@ -36,6 +36,9 @@ SURE = 0.01
 LIKELY = 1.02
 """Of the schemes of which only estimates are known those are tried that may be so many times worse than the best."""
 
+ALONE = 1.05
+"""One that is by so much better than all others, by estimates, is taken without a trial."""
+
 WORTH = 1e-4
 """Share of the expected squared error that no further coding is made for."""
 
@@ -175,7 +178,10 @@ class _Choice:
     def by_estimates(self) -> int:
         """The best of those that may be by their estimates, once these are put right by the first coding."""
         guesses = self._guesses()
-        likely = min(guesses, key=lambda i: self.expected(i, guesses[i]))
+        likely, *others = sorted(guesses, key=lambda i: self.expected(i, guesses[i]))
+        alone = ALONE * self.expected(likely, guesses[likely])
+        if all(self.expected(i, guesses[i]) > alone for i in others):
+            return likely
         errors = {likely: self.error(likely)}
         scale = errors[likely] / max(guesses[likely], 1e-9)
         least = self.expected(likely, errors[likely])

@@ -68,6 +68,7 @@ class AVIF:
             growth=0.045,
             rough=Rough(_ROUGH, partial(_coding, picture, speed=max(_ROUGH_SPEED, self.speed))),
             full_chroma_from=25,
+            close=0.01,
         )
 
     def decode(self, data: bytes, shape: Shape, *, complete: bool) -> Pixels | None:

@@ -81,6 +81,9 @@ def _coding(image: Pixels, quality: int, *, full_chroma: bool = False, preset: s
     h, w, c = image.shape
     out = io.BytesIO()
     # libheif's default tuning is for SSIM. The options are made anew: the library adds to them.
-    options = {"quality": quality, "enc_params": {"tune": "psnr", "chroma": "444" if full_chroma else "420", "preset": preset}}
+    options = {
+        "quality": quality,
+        "enc_params": {"tune": "psnr", "chroma": "444" if full_chroma else "420", "preset": preset},
+    }
     _library().encode("L" if c == 1 else "RGB", (w, h), np.ascontiguousarray(image).tobytes(), out, **options)
     return out.getvalue()

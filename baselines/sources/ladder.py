@@ -102,11 +102,16 @@ class Best:
 
     Attributes:
         data: the coding.
-        error: its mean squared error on 8-bit levels.
+        measured: gives its mean squared error on 8-bit levels, for which it is decoded.
     """
 
     data: bytes
-    error: float
+    measured: Callable[[], float]
+
+    @cached_property
+    def error(self) -> float:
+        """Its mean squared error on 8-bit levels."""
+        return self.measured()
 
 
 @dataclass(frozen=True)
@@ -203,7 +208,7 @@ class _Track:
             known=self.known,
             close=ladder.close,
         )
-        return found and Best(found[1], self._error(found[0], self.known, self.coding_at))
+        return found and Best(found[1], partial(self._error, found[0], self.known, self.coding_at))
 
     def estimate(self, budget: int) -> float:
         """About the error of `best`; infinite where not even the coarsest setting fits."""
@@ -285,9 +290,11 @@ def made(setting: int, coding_at: Callable[[int], bytes], known: Known) -> bytes
     """The coding at a setting, made once."""
     coding = known.codings.get(setting)
     if coding is None:
-        coding = coding_at(setting) if known.key is None else _LONG.get(
-            (known.key, setting), partial(coding_at, setting)
-        ).result()
+        coding = (
+            coding_at(setting)
+            if known.key is None
+            else _LONG.get((known.key, setting), partial(coding_at, setting)).result()
+        )
         known.lengths[setting] = len(coding)
         if len(coding) <= SHORT:
             known.codings[setting] = coding

@@ -66,7 +66,7 @@ class WebP:
             rough=Rough(_ROUGH)
             if is_small(shape)
             else Rough(_ROUGH, partial(_coding, picture, method=_ROUGH_METHOD), _shortening),
-            close=_GROWTH / 2,
+            close=0.8 * _GROWTH,
         )
 
     def decode(self, data: bytes, shape: Shape, *, complete: bool) -> Pixels | None:

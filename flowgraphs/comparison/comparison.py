@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from semlink.flowgraphs.comparison.accuracy import Labelled, Score, check_classes, is_logits, labels_of, score
+from semlink.flowgraphs.comparison.causes import failed_at_source
 from semlink.flowgraphs.comparison.frames import Frames, frame_key
 from semlink.flowgraphs.comparison.memory import batch_bytes, fitting
 from semlink.phy import metrics
@@ -44,6 +45,7 @@ class Tally:
     ms_ssim: list[float] = field(default_factory=list)
     perceptual: dict[str, list[list[float]]] = field(default_factory=dict)  # by metric, realisation, then image
     failed: int = 0
+    failed_source: int = 0  # of them, not by the channel
     block_errors: int = 0
     blocks: int = 0
     uses: int = 0
@@ -83,6 +85,7 @@ class Tally:
         else:
             self._add_images(sent, got.image)
         self.failed += int(got.failed.sum())
+        self.failed_source += int(failed_at_source(got).sum())
         if got.block_errors is not None and got.blocks is not None:
             self.block_errors += int(got.block_errors.sum())
             self.blocks += int(got.blocks.sum())
@@ -137,6 +140,7 @@ class Tally:
             "papr_db": float(np.mean(self.papr_db)) if self.papr_db else math.nan,
             **self._distances(),
             **self.scores.columns(),
+            "failed_source": self.failed_source,
         }
 
     def _distances(self) -> dict[str, float]:
@@ -167,6 +171,7 @@ COLUMNS = (
     "parity_share", "header_share", "spec", "papr_db",
     *(column_of(name) + end for name in METRICS for end in ("", "_low", "_high")),
     "accuracy", "accuracy_low", "accuracy_high", "top5", "top5_low", "top5_high",
+    "failed_source",
 )  # fmt: skip
 
 

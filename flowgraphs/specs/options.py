@@ -28,7 +28,14 @@ from semlink.flowgraphs.specs.labels import class_folders, numbered
 from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, own_names, register_sources
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.prompts import ANALOGUE
-from semlink.flowgraphs.specs.secrecy import EAVESDROPPER_FORM, KEYED_FORM, overhear, sealed_source, split_listener
+from semlink.flowgraphs.specs.secrecy import (
+    EAVESDROPPER_FORM,
+    KEYED_FORM,
+    SOURCE_OPTIONS,
+    overhear,
+    sealed_source,
+    split_listener,
+)
 from semlink.flowgraphs.specs.teachers import FORM as TEACHER_FORM
 from semlink.flowgraphs.specs.teachers import make_task_link
 from semlink.neural import zoo
@@ -196,7 +203,8 @@ def codec_forms() -> str:
     sources, codes = "|".join(SOURCES), "|".join(CODES)
     return (
         f"{', '.join(zoo.names())}; SOURCE-CODE-qam[:SCHEME] with SOURCE {sources}, CODE {codes}, and SCHEME "
-        f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13, with ,key=FILE encrypted; "
+        f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13, with ,key=FILE encrypted, "
+        f"{''.join(f',{form} ' for form in SOURCE_OPTIONS.values()).rstrip()} of the source coder; "
         f"SOURCE-capacity[:{'|'.join(BOUNDS)}]; "
         f"SOURCE-ldpc-qam:all for "
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
@@ -263,7 +271,8 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
             source, scheme = sealed_source(source, scheme)
             return digital_codec(source=source, mcs=scheme or mcs, ratio=ratio, code=code, fading=channel)
         if ideal:
-            return CapacityCodec(source=ideal[1], ratio=ratio, bound=ideal[2])
+            ceiling, bound = sealed_source(ideal[1], ideal[2], secret=False)
+            return CapacityCodec(source=ceiling, ratio=ratio, bound=bound)
         if name == ANALOGUE:
             return PromptAnalogue(ratio=ratio)
     except ValueError as error:
