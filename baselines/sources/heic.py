@@ -16,6 +16,7 @@ from semlink.baselines.sources.ladder import Key, Ladder, Measure, Rough, error_
 from semlink.baselines.sources.source import Pixels, Shape, check_image
 
 _MAX_SIDE = 8192  # HEVC's largest level takes 8192×4320; x265 refuses much more
+_HEADERS = 400  # bytes, and no file is so short
 _ROUGH = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 
 
@@ -62,6 +63,7 @@ class HEIC:
             growth=0.045,
             rough=Rough(_ROUGH, partial(_coding, image, preset="ultrafast")),
             full_chroma_from=30,
+            floor=_HEADERS,
         )
 
     def decode(self, data: bytes, shape: Shape, *, complete: bool) -> Pixels | None:

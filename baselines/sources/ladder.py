@@ -134,6 +134,7 @@ class Ladder:
         full_chroma_from: None where 4:4:4 is never tried.
         full_chroma_low: the coarsest setting at 4:4:4; None for `low`.
         close: share of the budget below which what is left unused is left: no finer setting is tried then.
+        floor: no coding is shorter, in bytes: for less nothing is tried.
     """
 
     key: Key
@@ -147,6 +148,7 @@ class Ladder:
     full_chroma_from: int | None = None
     full_chroma_low: int | None = None
     close: float = 0.0
+    floor: int = 0
 
     def best(self, budget: int) -> Best | None:
         """The best coding in at most `budget` bytes; None if not even the coarsest fits."""
@@ -197,6 +199,8 @@ class _Track:
 
     def best(self, budget: int) -> Best | None:
         """The finest coding in at most `budget` bytes, and its error."""
+        if budget < self.ladder.floor:
+            return None
         ladder, (start, growth) = self.ladder, self.start(budget)
         found = best_within(
             budget,
@@ -233,7 +237,7 @@ class _Track:
 
     def bracket(self, budget: int) -> tuple[int | None, int | None]:
         """The nearest rough settings: of which the coding fits, and of which it does not."""
-        at = bisect_right(self.settings, budget, key=self._length)
+        at = 0 if budget < self.ladder.floor else bisect_right(self.settings, budget, key=self._length)
         return (self.settings[at - 1] if at else None), (self.settings[at] if at < len(self.settings) else None)
 
     def _length(self, setting: int) -> float:
@@ -269,35 +273,38 @@ def best_within(
     in what is tried next: the result depends on nothing that was asked before.
     """
     known = Known() if known is None else known
+    best: bytes | None = None
     below, above = low - 1, high + 1  # `below` fits, `above` does not, or they are out of range
     lengths: dict[int, int] = {}
     middle = start
     while above - below > 1:
         middle = min(max(middle, below + 1), above - 1)
-        length = known.lengths[middle] if middle in known.lengths else len(made(middle, coding_at, known))
+        coding = None if middle in known.lengths else made(middle, coding_at, known)
+        length = known.lengths[middle]
         lengths[middle] = max(1, length)
         if length <= budget:
-            below = middle
+            below, best = middle, coding
             if length > (1 - close) * budget:
                 break
         else:
             above = middle
         middle = (below + above) // 2 if len(lengths) % 3 == 0 else _aim(budget, lengths, below, above, growth)
-    return None if below < low else (below, made(below, coding_at, known))
+    if below < low:
+        return None
+    return below, made(below, coding_at, known) if best is None else best
 
 
 def made(setting: int, coding_at: Callable[[int], bytes], known: Known) -> bytes:
-    """The coding at a setting, made once."""
-    coding = known.codings.get(setting)
-    if coding is None:
-        coding = (
-            coding_at(setting)
-            if known.key is None
-            else _LONG.get((known.key, setting), partial(coding_at, setting)).result()
-        )
-        known.lengths[setting] = len(coding)
-        if len(coding) <= SHORT:
-            known.codings[setting] = coding
+    """The coding at a setting, made once while there is room for it."""
+    if setting in known.codings:
+        return known.codings[setting]
+    long = known.key is not None and known.lengths.get(setting, 0) > SHORT
+    coding = _LONG.get((known.key, setting), partial(coding_at, setting)).result() if long else coding_at(setting)
+    if len(coding) <= SHORT:
+        known.codings[setting] = coding
+    elif known.key is not None and not long:
+        _LONG.get((known.key, setting), lambda: coding)
+    known.lengths[setting] = len(coding)
     return coding
 
 

@@ -187,7 +187,8 @@ class _View:
         likely = [index for index, error in estimates.items() if math.isfinite(error) and error <= most[index]]
         found = [one for index in likely if (one := self._coded(index, budget)) is not None]
         if not found:  # estimates are of other codings: one that should have fitted may not
-            found = [one for index, _ in self.sizes if (one := self._coded(index, budget)) is not None]
+            every = (None, *(index for index, _ in self.sizes))
+            found = [one for index in every if (one := self._coded(index, budget)) is not None]
         flat = self._mean_colour(budget)
         if len(found) == 1 and (flat is None or least < CLEARLY * flat.error):
             return found[0]
@@ -268,8 +269,8 @@ def _flat(data: bytes, shape: Shape) -> Pixels | None:
 
 
 def _size(view: _View) -> int:
-    """Of an image, of what it is reduced to and of what is known of it, about: twice the image, and some kilobytes."""
-    return 2 * view.image.nbytes + 6000
+    """Of an image, of what it is reduced to and of what is known of it, about; Pillow has four bytes a pixel."""
+    return 4 * view.image.nbytes + 6000
 
 
-_VIEWS: Kept[_View] = Kept(1 << 27, _size)
+_VIEWS: Kept[_View] = Kept(1 << 28, _size)

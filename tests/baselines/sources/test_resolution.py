@@ -30,10 +30,15 @@ def error(source: SourceCoder, image: Pixels, data: bytes | None) -> float:
     return error_against(image)(shown)
 
 
-@pytest.mark.parametrize("c", [1, 3])
-@pytest.mark.parametrize(("h", "w"), [(1, 1), (1, 40), (17, 33), (32, 32), (96, 80)])
-def test_no_image_fails_down_to_64_bits(name: str, h: int, w: int, c: int, photograph: Callable[..., Pixels]) -> None:
-    source = link_source(name)
+SIZES = [(1, 1), (1, 40), (17, 33), (32, 32), (96, 80)]
+CASES = [(kind, h, w, c) for kind in ("jpeg", "jpeg2000", "webp") for h, w in SIZES for c in (1, 3)]
+
+
+@pytest.mark.parametrize(("kind", "h", "w", "c"), [*CASES, ("avif", 17, 33, 3), ("heic", 17, 33, 1)])
+def test_no_image_fails_down_to_64_bits(kind: str, h: int, w: int, c: int, photograph: Callable[..., Pixels]) -> None:
+    if kind == "heic":
+        pytest.importorskip("pillow_heif", reason="the extra heic is not installed")
+    source = link_source(kind)
     for image in contents(h, w, c, photograph):
         mean = float(np.var(image.reshape(-1, c).astype(float), axis=0).mean())
         for budget in (FLAT_BYTES[c], LEAST, 60):
@@ -41,7 +46,7 @@ def test_no_image_fails_down_to_64_bits(name: str, h: int, w: int, c: int, photo
             assert data is not None
             assert len(data) <= budget
             assert any(data)
-            assert error(source, image, data) <= mean + 6  # a mean colour of 5, 6 and 5 bits is off by up to 4 levels
+            assert error(source, image, data) <= mean + 13  # 5, 6 and 5 bits are off by up to 4, 2 and 4
 
 
 @pytest.mark.parametrize("kind", QUICK)
@@ -103,7 +108,7 @@ def test_no_coding_begins_with_a_spare_byte(name: str, photograph: Callable[...,
     assert len(coder.spare) > len(SCALES)
     assert 0 not in coder.spare
     for image in [one for size in ((32, 32), (80, 72)) for c in (1, 3) for one in contents(*size, c, photograph)[:4]]:
-        for budget in (90, 400, 1500, 6000):
+        for budget in (600,) if name in ("avif", "heic") else (90, 400, 1500, 6000):
             data = coder.encode(image, budget)
             assert data is None or data[0] not in coder.spare
 
