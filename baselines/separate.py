@@ -50,7 +50,8 @@ class SeparateCodec:
     `separate_codec` also makes one that chooses the scheme itself: see `AdaptiveCodec` and `GenieCodec`.
 
     Args:
-        source: "jpeg", "jpeg2000", "webp", "avif" or "heic", or a coder, such as `Sealed` makes of one.
+        source: "jpeg", "jpeg2000", "webp", "avif" or "heic", which choose the resolution of each image (`Resolutions`);
+            or a coder as it is, such as `Sealed` makes of one.
         mcs: a scheme of `semlink.baselines.mcs`, by name, such as "16qam-1/2" or "nr1-13".
         ratio: bandwidth ratio, complex channel uses / (c·h·w).
         code: "ldpc" (5G), "nr" (5G too, as a transport block of TS 38.212: sizes of TS 38.214, one CRC for the whole

@@ -114,6 +114,8 @@ class Resolutions:
         index = self.source.spare.index(data[0])
         if index == 0:
             return _flat(data, shape)
+        if index > len(SCALES):
+            return None
         h, w = reduced_size(shape, SCALES[index - 1])
         pixels = self.source.decode(data[1:], (h, w, shape[2]), complete=complete)
         return None if pixels is None else resized(pixels, (shape[0], shape[1]))

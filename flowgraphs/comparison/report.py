@@ -368,9 +368,8 @@ def _bits(rows: pd.DataFrame) -> str:
 def psnr_cell(row: pd.Series) -> str:
     """PSNR of a row with its interval, ∞ where every image is exact, and how many images failed, whatever it is."""
     failed = failed_words(row)
-    if math.isnan(row["psnr_db"]):
-        mean = row["psnr_mean_db"]
-        return ("–" if math.isnan(mean) else f"{_number(mean)} (mean of images)") + failed
+    if math.isnan(row["psnr_db"]):  # of a published curve a mean of images alone is known: see `mean_psnr_cell`
+        return f"–{failed}"
     known = math.isfinite(row["psnr_db_low"])
     interval = f" ({row['psnr_db_low']:.2f} … {row['psnr_db_high']:.2f})" if known else ""
     return f"{_number(row['psnr_db'])}{interval}{failed}"
