@@ -126,7 +126,8 @@ def _constrained_table(order: int) -> tuple[Float[np.ndarray, " levels"], Float[
 
 def _outage_bits(share: float, esno: Float[np.ndarray, "b n"], esno_db: float) -> Float[np.ndarray, " b"]:
     sent = esno.shape[1] * float(outage_capacity_rayleigh(esno_db, share))
-    return np.where(np.log2(1 + esno).sum(axis=1) >= sent * (1 - 1e-9), sent, -sent)
+    bits: np.ndarray = np.where(np.log2(1 + esno).sum(axis=1) >= sent * (1 - 1e-9), sent, -sent)
+    return bits
 
 
 def digital_picture(

@@ -56,7 +56,7 @@ class JPEG:
             ValueError: an image that `jpeg_file` refuses.
         """
         best = self.ladder(image, key_of(self, image), error_against(image)).best(budget)
-        return best and best.data
+        return None if best is None else best.data
 
     def ladder(self, image: Pixels, key: Key, measure: Measure) -> Ladder:
         """Its steps for an image (h, w, c).

@@ -50,7 +50,7 @@ class JPEG2000:
             ValueError: other than 1 or 3 channels, or a side over 16384 pixels.
         """
         best = self.ladder(image, key_of(self, image), error_against(image)).best(budget)
-        return best and best.data
+        return None if best is None else best.data
 
     def ladder(self, image: Pixels, key: Key, measure: Measure) -> Ladder:
         """Its compression ratios for an image (h, w, c).

@@ -237,7 +237,7 @@ class _Track:
 
     def bracket(self, budget: int) -> tuple[int | None, int | None]:
         """The nearest rough settings: of which the coding fits, and of which it does not."""
-        at = 0 if budget < self.ladder.floor else bisect_right(self.settings, budget, key=self._length)
+        at = 0 if budget < self.ladder.floor else bisect_right(self.settings, float(budget), key=self._length)
         return (self.settings[at - 1] if at else None), (self.settings[at] if at < len(self.settings) else None)
 
     def _length(self, setting: int) -> float:

@@ -97,7 +97,7 @@ class Resolutions:
             ValueError: an image that the format cannot hold.
         """
         best = self.best(image, budget)
-        return best and best.data
+        return None if best is None else best.data
 
     def best(self, image: Pixels, budget: int) -> Best | None:
         """As `encode`, with the error."""
