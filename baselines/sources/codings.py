@@ -24,14 +24,15 @@ class Coding:
     def __init__(self, source: SourceCoder, pixels: Pixels, budget: int) -> None:
         self._source = source
         self._mse: float | None = None
-        self._best = source.best(pixels, budget) if isinstance(source, Resolutions) else None
-        data = source.encode(pixels, budget) if not isinstance(source, Resolutions) else self._best and self._best.data
-        self.data = data or b""
+        if isinstance(source, Resolutions):
+            best = source.best(pixels, budget)
+            # Nothing more of it is kept: it holds the image.
+            self.data, self._mse = (b"", None) if best is None else (best.data, best.told)
+        else:
+            self.data = source.encode(pixels, budget) or b""
 
     def mse(self, pixels: Pixels) -> float:
         """Its mean squared error on 8-bit levels against the image; that of the fallback image when none fits."""
-        if self._mse is None and self._best is not None:
-            self._mse = self._best.error
         if self._mse is None:
             h, w, c = pixels.shape
             decoded = self._source.decode(self.data, (h, w, c), complete=True) if self.data else None

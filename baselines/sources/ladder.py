@@ -113,6 +113,12 @@ class Best:
         """Its mean squared error on 8-bit levels."""
         return self.measured()
 
+    @property
+    def told(self) -> float | None:
+        """The error where it was asked for already."""
+        error: float | None = vars(self).get("error")
+        return error
+
 
 @dataclass(frozen=True)
 class Ladder:

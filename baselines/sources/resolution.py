@@ -24,7 +24,8 @@ SCALES = tuple(
         (1, 64), (1, 128), (1, 256),
     ]
 )  # fmt: skip
-"""Of each side, rounded up; the first byte of a reduced coding tells which. 7/8 and 5/8 gained less than 0.1 dB."""
+"""Of each side, rounded up; the first byte of a reduced coding tells which. Steps between
+cost more time than they gain."""
 
 KERNEL = Image.Resampling.LANCZOS
 """Down and up: a sinc windowed by a sinc, of three lobes; in Pillow's integers, so the same on every machine."""
@@ -50,7 +51,7 @@ class Laddered(SourceCoder, Protocol):
 
     @property
     def spare(self) -> range:
-        """First bytes that no coding of its own begins with, 16 of them, none 0."""
+        """First bytes that no coding of its own begins with, none of them 0: one more than there are `SCALES`."""
         ...
 
     def ladder(self, image: Pixels, key: Key, measure: Measure) -> Ladder:
@@ -123,7 +124,7 @@ class Resolutions:
     def _view(self, image: Pixels) -> _View:
         h, w, c = image.shape
         key = Key(self.source, content_of(image), (h, w, c), (h, w))
-        return _VIEWS.get(key, lambda: _View(self.source, image, key)).result()
+        return _VIEWS.get(key, lambda: _View(self.source, image.copy(), key)).result()
 
     def note(self, shape: Shape) -> str:
         """Of the coder, and how an image is reduced."""
