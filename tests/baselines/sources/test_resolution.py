@@ -46,7 +46,7 @@ def test_no_image_fails_down_to_64_bits(kind: str, h: int, w: int, c: int, photo
             assert data is not None
             assert len(data) <= budget
             assert any(data)
-            assert error(source, image, data) <= mean + 13  # 5, 6 and 5 bits are off by up to 4, 2 and 4
+            assert error(source, image, data) <= mean + 16  # 5, 6 and 5 bits are off by up to 4.6, 2.5 and 4.6
 
 
 @pytest.mark.parametrize("kind", QUICK)
