@@ -76,6 +76,7 @@ class JPEG:
             rough=Rough(_ROUGH),
             full_chroma_from=48,
             full_chroma_low=_FULL_CHROMA_LOW,
+            close=0.015,
         )
 
     def decode(self, data: bytes, shape: Shape, *, complete: bool) -> Pixels | None:
