@@ -34,7 +34,7 @@ FLAT_BYTES = {1: 2, 3: 3}
 """Of a mean colour, the last resort, by channels: the first byte, then a level of 8 bits, or 5, 6 and 5 bits of red,
 green and blue."""
 
-FULL = {True: 1.08, False: 1.02}
+FULL = {True: 1.06, False: 1.02}
 """Full resolution is tried where its estimated error is at most so many times the least, by whether an image is small:
 there a coding more or less makes a step. Reduced ones are tried up to `LIKELY`, or as much if that is less."""
 
