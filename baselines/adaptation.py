@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -14,7 +15,7 @@ from semlink.baselines.blocks import Plan, plan_blocks
 from semlink.baselines.doors import code_spec, order_of
 from semlink.baselines.information import effective_esno_db, esno_db_for
 from semlink.baselines.mcs import MCS
-from semlink.baselines.sources import Pixels, SourceCoder, code_image, grey_image
+from semlink.baselines.sources import Estimating, Pixels, SourceCoder, code_image, error_against, grey_image
 from semlink.phy.link import Channel, esno_to_n0
 from semlink.phy.rng import probe
 
@@ -32,6 +33,12 @@ HOPELESS = 0.95
 
 SURE = 0.01
 """The search for the best scheme begins with the highest rate that fails no more often than this."""
+
+LIKELY = 1.02
+"""Of the schemes of which only estimates are known those are tried that may be so many times worse than the best."""
+
+ALONE = 1.05
+"""One that is by so much better than all others, by estimates, is taken without a trial."""
 
 WORTH = 1e-4
 """Share of the expected squared error that no further coding is made for."""
@@ -141,36 +148,97 @@ def best_scheme(
     """The scheme of least expected squared error for an image in a budget of channel uses.
 
     E[MSE] = P(failure)·MSE(fallback) + (1 - P(failure))·MSE(source coding in the scheme's payload). A lower rate is
-    taken to have no smaller coding error, which ends the search early: where it could gain less than `WORTH`. That a
+    taken to have no smaller coding error, which ends the search early: where it could gain less than `WORTH`. A source
+    coder that estimates its error is asked for codings only in the schemes that may be the best by that. That a
     receiver shows what came before the first lost block is left out of the account: with many blocks the choice is a
     little too careful. Where every scheme is hopeless, the most robust one is sent. Schemes may have budgets of their
     own.
     """
-    fails, schemes = list(map(float, failure)), schemes_of(code)
+    schemes = schemes_of(code)
     sizes = [symbols] * len(schemes) if isinstance(symbols, int) else symbols
-    h, w, c = pixels.shape
-    lost = float(np.mean((pixels.astype(np.float32) - grey_image((h, w, c))) ** 2))
-    hopeful = [i for i, share in enumerate(fails) if share <= HOPELESS]
-    if not hopeful:
+    choice = _Choice(source, pixels, sizes, list(map(float, failure)), code)
+    if not choice.hopeful:
         return _most_robust(sizes, code)
+    return schemes[choice.by_codings() if choice.guess(choice.first) is None else choice.by_estimates()]
 
-    def errors(i: int) -> tuple[float, float]:
-        error = code_image(source, pixels, plan_blocks(sizes[i], schemes[i], code).payload_bytes).mse(pixels)
-        return fails[i] * lost + (1 - fails[i]) * error, error
 
-    # From where the best is likely to be: schemes that fail too often are then passed over without a coding.
-    best = first = max((i for i in hopeful if fails[i] <= SURE), default=min(hopeful, key=fails.__getitem__))
-    least, error = errors(first)
-    for i in hopeful:
-        if i > first and fails[i] * lost < least and (expected := errors(i)[0]) < least:
-            best, least = i, expected
-    for i in reversed(hopeful):
-        if least - error < WORTH * least:
-            break
-        if i < first and fails[i] * lost < least:
-            expected, error = errors(i)
-            best, least = (i, expected) if expected < least else (best, least)
-    return schemes[best]
+class _Choice:
+    """The search for the scheme of one image, by index into `schemes_of` its code."""
+
+    def __init__(
+        self, source: SourceCoder, pixels: Pixels, sizes: Sequence[int], fails: list[float], code: str
+    ) -> None:
+        self.source, self.pixels, self.sizes, self.fails, self.code = source, pixels, sizes, fails, code
+        self.hopeful = [i for i, share in enumerate(fails) if share <= HOPELESS]
+        sure = [i for i in self.hopeful if fails[i] <= SURE]
+        # From where the best is likely to be: schemes that fail too often are then passed over without a coding.
+        self.first = max(sure) if sure else min(self.hopeful, key=fails.__getitem__, default=0)
+        h, w, c = pixels.shape
+        self.lost = error_against(pixels)(grey_image((h, w, c)))
+
+    def guess(self, i: int) -> float | None:
+        """About the squared error of the coding in the payload of a scheme; None where the coder cannot say."""
+        return self.source.estimate(self.pixels, self._budget(i)) if isinstance(self.source, Estimating) else None
+
+    def error(self, i: int) -> float:
+        """The squared error of the coding in the payload of a scheme."""
+        return code_image(self.source, self.pixels, self._budget(i)).mse(self.pixels)
+
+    def expected(self, i: int, error: float) -> float:
+        """The expected squared error of a scheme, given that of its coding."""
+        return self.fails[i] * self.lost + (1 - self.fails[i]) * error
+
+    def by_codings(self) -> int:
+        """The best of all schemes that could be."""
+        best, error = self.first, self.error(self.first)
+        least = self.expected(best, error)
+        for i in self.hopeful:
+            if i > self.first and self.fails[i] * self.lost < least:
+                expected = self.expected(i, self.error(i))
+                best, least = (i, expected) if expected < least else (best, least)
+        for i in reversed(self.hopeful):
+            if least - error < WORTH * least:
+                break
+            if i < self.first and self.fails[i] * self.lost < least:
+                error = self.error(i)
+                expected = self.expected(i, error)
+                best, least = (i, expected) if expected < least else (best, least)
+        return best
+
+    def by_estimates(self) -> int:
+        """The best of those that may be by their estimates, once these are put right by the first coding."""
+        guesses = self._guesses()
+        likely, *others = sorted(guesses, key=lambda i: self.expected(i, guesses[i]))
+        alone = ALONE * self.expected(likely, guesses[likely])
+        if all(self.expected(i, guesses[i]) > alone for i in others):
+            return likely
+        errors = {likely: self.error(likely)}
+        scale = errors[likely] / max(guesses[likely], 1e-9)
+        least = self.expected(likely, errors[likely])
+        for i, guess in guesses.items():
+            if i not in errors and self.expected(i, scale * guess) <= LIKELY * least:
+                errors[i] = self.error(i)
+                least = min(least, self.expected(i, errors[i]))
+        return min(errors, key=lambda i: self.expected(i, errors[i]))
+
+    def _guesses(self) -> dict[int, float]:
+        """Estimated errors of the schemes that are not out of the question, as in `by_codings`."""
+        found: dict[int, float] = {}
+        least = math.inf
+        for i in [one for one in self.hopeful if one >= self.first]:
+            if self.fails[i] * self.lost < least:
+                found[i] = self.guess(i) or 0.0
+                least = min(least, self.expected(i, found[i]))
+        for i in [one for one in reversed(self.hopeful) if one < self.first]:
+            if self.fails[i] * self.lost < least:
+                found[i] = self.guess(i) or 0.0
+                if found[i] >= (1 - WORTH) * least:
+                    break
+                least = min(least, self.expected(i, found[i]))
+        return found
+
+    def _budget(self, i: int) -> int:
+        return plan_blocks(self.sizes[i], schemes_of(self.code)[i], self.code).payload_bytes
 
 
 def _most_robust(sizes: Sequence[int], code: str) -> MCS:

@@ -27,7 +27,7 @@ from semlink.baselines.separate import (
     to_bits,
     to_uint8,
 )
-from semlink.baselines.sources import SourceCoder, code_images, find_source
+from semlink.baselines.sources import SourceCoder, code_images, link_source
 from semlink.phy.constellation import QAM
 from semlink.phy.fec import descramble_llr, scramble
 from semlink.phy.link import Channel, Decoded, Frame, Received, Spent, channel_uses
@@ -78,7 +78,7 @@ class HarqCodec:
         fading: Channel | None = None,
     ) -> None:
         check_ratio(ratio)
-        self.source, self.budget, self.harq = find_source(source), ratio, harq or Harq()
+        self.source, self.budget, self.harq = link_source(source), ratio, harq or Harq()
         if mcs == "genie":
             raise ValueError("mcs='genie' knows the fades and asks for no second round; HARQ takes adaptive or outage")
         if mcs == "outage" and fading is None:

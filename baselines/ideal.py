@@ -16,7 +16,7 @@ from torch import Tensor
 from semlink.baselines.adaptation import MODES
 from semlink.baselines.capacity import constrained, ergodic_rayleigh, outage_capacity_rayleigh
 from semlink.baselines.separate import separate_codec, sounded_esno, to_uint8
-from semlink.baselines.sources import code_image, find_source, grey_image
+from semlink.baselines.sources import SourceCoder, code_image, grey_image, link_source
 from semlink.phy.link import Channel, Codec, Decoded, Frame, InformedCodec, Received, Sounding
 from semlink.phy.rng import probe
 
@@ -46,10 +46,10 @@ class CapacityCodec:
         ValueError: unknown source or bound, or a ratio that is not positive.
     """
 
-    def __init__(self, *, source: str = "jpeg", ratio: float = 1 / 6, bound: str | None = None) -> None:
+    def __init__(self, *, source: str | SourceCoder = "jpeg", ratio: float = 1 / 6, bound: str | None = None) -> None:
         if not (math.isfinite(ratio) and ratio > 0):
             raise ValueError(f"ratio={ratio} must be a positive number of channel uses per c·h·w")
-        self.source = find_source(source)
+        self.source = link_source(source)
         self.ratio = ratio
         self.bound = bound
         self._rate = _rate_of(bound)
@@ -62,7 +62,7 @@ class CapacityCodec:
         """
         esno = sounded_esno(sound, image, self.ratio)
         bits = self._rate(esno, -10 * math.log10(n0))
-        budgets = np.floor(bits / 8 + 1e-9).astype(int)
+        budgets, lost = np.floor(np.abs(bits) / 8 + 1e-9).astype(int), (bits < 0).tolist()
         pairs = zip(to_uint8(image), budgets, strict=True)
         codings = [code_image(self.source, pixels, int(budget)).data for pixels, budget in pairs]
         _, c, h, w = image.shape
@@ -70,7 +70,8 @@ class CapacityCodec:
         notes = {"source": self.source.note((h, w, c)), "channel code": what}
         symbols = probe(*esno.shape).to(image.device)
         source_bits = torch.tensor([8 * len(coding) for coding in codings])
-        return Frame(symbols, {"payload": esno.shape[1]}, notes=notes, header=codings, bits={"source": source_bits})
+        header = [b"" if gone else coding for gone, coding in zip(lost, codings, strict=True)]
+        return Frame(symbols, {"payload": esno.shape[1]}, notes=notes, header=header, bits={"source": source_bits})
 
     def decode(self, received: Received) -> Decoded:
         """The images of the codings, (b, c, h, w); one that fitted at no quality is mid-grey and marked failed.
@@ -92,7 +93,8 @@ class CapacityCodec:
 
 
 Rate = Callable[[Float[np.ndarray, "b n"], float], Float[np.ndarray, " b"]]
-"""Bits of each image, 0 of one that is lost, from the Es/N0 of its symbols, linear, and the average Es/N0 in dB."""
+"""Bits of each image, from the Es/N0 of its symbols, linear, and the average Es/N0 in dB; below 0 those of one that is
+sent and lost."""
 
 
 def _rate_of(bound: str | None) -> Rate:
@@ -124,7 +126,8 @@ def _constrained_table(order: int) -> tuple[Float[np.ndarray, " levels"], Float[
 
 def _outage_bits(share: float, esno: Float[np.ndarray, "b n"], esno_db: float) -> Float[np.ndarray, " b"]:
     sent = esno.shape[1] * float(outage_capacity_rayleigh(esno_db, share))
-    return np.where(np.log2(1 + esno).sum(axis=1) >= sent * (1 - 1e-9), sent, 0.0)
+    bits: np.ndarray = np.where(np.log2(1 + esno).sum(axis=1) >= sent * (1 - 1e-9), sent, -sent)
+    return bits
 
 
 def digital_picture(

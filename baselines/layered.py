@@ -21,7 +21,7 @@ from semlink.baselines.budget import has_block, too_small
 from semlink.baselines.doors import QAM_NAME
 from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
 from semlink.baselines.separate import C_INIT, HEADER_BITS, AdaptiveCodec, SeparateCodec, separate_codec, to_uint8
-from semlink.baselines.sources import Pixels, SourceCoder, code_image, find_source, grey_image
+from semlink.baselines.sources import Pixels, SourceCoder, code_image, find_source, grey_image, link_source
 from semlink.phy.constellation import QAM
 from semlink.phy.fec import descramble_llr, scramble
 from semlink.phy.link import Channel, Decoded, Frame, Received, channel_uses
@@ -51,7 +51,7 @@ class LayeredCodec:
     def __init__(self, *, source: str | SourceCoder, mcs: str = "16qam-1/2", ratio: float = 1 / 6) -> None:
         if not (math.isfinite(ratio) and ratio > 0):
             raise ValueError(f"ratio={ratio} must be a positive number of channel uses per c·h·w")
-        self.source, self.mcs, self.ratio = find_source(source), parse_mcs(mcs), ratio
+        self.source, self.mcs, self.ratio = link_source(source), parse_mcs(mcs), ratio
 
     def encode(self, image: Float[Tensor, "b c h w"], n0: float) -> Frame:  # noqa: ARG002
         """Images in [0, 1] to floor(ratio·c·h·w) symbols each, (b, n); a fixed scheme makes no use of `n0`.

@@ -18,7 +18,7 @@ from semlink.baselines.blocks import Plan, channel_decode, channel_encode, check
 from semlink.baselines.budget import too_small, what_would_fit
 from semlink.baselines.doors import QAM_NAME, code_spec, mapper, parse_scheme
 from semlink.baselines.mcs import MCS, NR_SCHEMES
-from semlink.baselines.sources import Pixels, Shape, SourceCoder, code_images, find_source, grey_image
+from semlink.baselines.sources import Pixels, Shape, SourceCoder, code_images, grey_image, link_source
 from semlink.phy.bits import Decisions, Words
 from semlink.phy.fec import descramble_llr, scramble
 from semlink.phy.link import Channel, Decoded, Frame, Received, Sounding, Spatial, channel_uses
@@ -49,7 +49,8 @@ class SeparateCodec:
     `separate_codec` also makes one that chooses the scheme itself: see `AdaptiveCodec` and `GenieCodec`.
 
     Args:
-        source: "jpeg", "jpeg2000", "webp", "avif" or "heic", or a coder, such as `Sealed` makes of one.
+        source: "jpeg", "jpeg2000", "webp", "avif" or "heic", which choose the resolution of each image (`Resolutions`);
+            or a coder as it is, such as `Sealed` makes of one.
         mcs: a scheme of `semlink.baselines.mcs`, by name, such as "16qam-1/2" or "nr1-13".
         ratio: bandwidth ratio, complex channel uses / (c·h·w).
         code: "ldpc" (5G), "nr" (5G too, as a transport block of TS 38.212: sizes of TS 38.214, one CRC for the whole
@@ -78,7 +79,7 @@ class SeparateCodec:
         check_code(code, scheme)
         if table := code_spec(code).table:
             raise ValueError(f"table={table}: a fixed scheme needs none; an adaptive link chooses by it")
-        self.source = find_source(source)
+        self.source = link_source(source)
         uncoded = code_spec(code).name == "uncoded"
         self.mcs = MCS(scheme.order, Fraction(1), scheme.constellation) if uncoded else scheme
         self.ratio = ratio
@@ -146,7 +147,7 @@ class AdaptiveCodec:
         check_ratio(ratio)
         check_table(code, constellation)
         check_code(code, schemes_of(code)[0])
-        self.source = find_source(source)
+        self.source = link_source(source)
         self.ratio = ratio
         self.code = code
         self.fading = fading

@@ -12,9 +12,12 @@ from types import ModuleType
 import numpy as np
 
 from semlink.baselines.sources.guard import read_image, whole_boxes
-from semlink.baselines.sources.source import Pixels, Shape, best_chroma, check_image
+from semlink.baselines.sources.ladder import Key, Ladder, Measure, Rough, error_against, key_of
+from semlink.baselines.sources.source import Pixels, Shape, check_image
 
 _MAX_SIDE = 8192  # HEVC's largest level takes 8192×4320; x265 refuses much more
+_HEADERS = 400  # bytes, and no file is so short
+_ROUGH = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,9 @@ class HEIC:
         ValueError: pillow-heif is not installed.
     """
 
+    spare = range(1, 17)
+    """First bytes that no coding has: the first box is shorter than 2^24 bytes."""
+
     def __post_init__(self) -> None:
         if importlib.util.find_spec("pillow_heif") is None:
             raise ValueError("source 'heic' needs pillow-heif: pip install 'semlink[heic]'")
@@ -37,18 +43,27 @@ class HEIC:
         Raises:
             ValueError: other than 1 or 3 channels, or a side over 8192 pixels.
         """
-        check_image(image, name="HEIC", max_side=_MAX_SIDE)
-        return best_chroma(
-            self,
-            image,
-            budget,
+        best = self.ladder(image, key_of(self, image), error_against(image)).best(budget)
+        return None if best is None else best.data
+
+    def ladder(self, image: Pixels, key: Key, measure: Measure) -> Ladder:
+        """Its qualities for an image (h, w, c).
+
+        Raises:
+            ValueError: as `encode`.
+        """
+        shape = check_image(image, name="HEIC", max_side=_MAX_SIDE)
+        return Ladder(
+            key,
             partial(_coding, image),
+            partial(self.decode, shape=shape, complete=True),
+            measure,
             low=0,
             high=100,
-            start=30,
             growth=0.045,
-            lead=2,
+            rough=Rough(_ROUGH, partial(_coding, image, preset="ultrafast")),
             full_chroma_from=30,
+            floor=_HEADERS,
         )
 
     def decode(self, data: bytes, shape: Shape, *, complete: bool) -> Pixels | None:
@@ -64,10 +79,13 @@ def _library() -> ModuleType:
     return importlib.import_module("pillow_heif")
 
 
-def _coding(image: Pixels, quality: int, *, full_chroma: bool = False) -> bytes:
+def _coding(image: Pixels, quality: int, *, full_chroma: bool = False, preset: str = "slow") -> bytes:
     h, w, c = image.shape
     out = io.BytesIO()
     # libheif's default tuning is for SSIM. The options are made anew: the library adds to them.
-    options = {"quality": quality, "enc_params": {"tune": "psnr", "chroma": "444" if full_chroma else "420"}}
+    options = {
+        "quality": quality,
+        "enc_params": {"tune": "psnr", "chroma": "444" if full_chroma else "420", "preset": preset},
+    }
     _library().encode("L" if c == 1 else "RGB", (w, h), np.ascontiguousarray(image).tobytes(), out, **options)
     return out.getvalue()

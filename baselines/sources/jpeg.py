@@ -11,15 +11,8 @@ import numpy as np
 from PIL import Image
 
 from semlink.baselines.sources.guard import read_image, segments
-from semlink.baselines.sources.source import (
-    Pixels,
-    Shape,
-    best_chroma,
-    check_image,
-    grey_image,
-    is_small,
-    to_picture,
-)
+from semlink.baselines.sources.ladder import Key, Ladder, Measure, Rough, error_against, key_of
+from semlink.baselines.sources.source import Pixels, Shape, check_image, grey_image, is_small, to_picture
 
 STEPS = 127
 """Quantisation settings, 1 the coarsest: seven bits of a small image's first byte."""
@@ -27,6 +20,8 @@ STEPS = 127
 _COARSEST, _FINEST = 408.0, 1.0  # multiples of Annex K; from 408 on every entry is 255, the most that 8 bits hold
 _FLAT_BELOW, _CHROMA_420 = 8.0, 0.7
 _FULL_CHROMA = 0x80  # flag in a small image's first byte
+_FULL_CHROMA_LOW = 16  # the coarsest step at 4:4:4, which 4:2:0 is better than there: first bytes below are spare
+_ROUGH = (1, *range(14, STEPS, 12), STEPS)
 _MAX_SIDE = 65500  # as far as libjpeg goes
 _EOI = b"\xff\xd9"
 
@@ -51,24 +46,37 @@ class JPEG:
     T.81 clause B.5. A larger image is sent as the whole file, with optimised Huffman tables.
     """
 
+    spare = range(_FULL_CHROMA, _FULL_CHROMA + _FULL_CHROMA_LOW)
+    """First bytes that no coding has: 4:4:4 at steps that are never taken there; a file begins with FF."""
+
     def encode(self, image: Pixels, budget: int) -> bytes | None:
         """The coding of an image (h, w, c) within `budget` bytes that has the least squared error; None if none fits.
 
         Raises:
             ValueError: an image that `jpeg_file` refuses.
         """
+        best = self.ladder(image, key_of(self, image), error_against(image)).best(budget)
+        return None if best is None else best.data
+
+    def ladder(self, image: Pixels, key: Key, measure: Measure) -> Ladder:
+        """Its steps for an image (h, w, c).
+
+        Raises:
+            ValueError: as `encode`.
+        """
         shape = check_image(image, name="JPEG", max_side=_MAX_SIDE)
-        return best_chroma(
-            self,
-            image,
-            budget,
+        return Ladder(
+            key,
             partial(_coding, to_picture(image)),
+            partial(self.decode, shape=shape, complete=True),
+            measure,
             low=1,
             high=STEPS,
-            start=_likely_step(budget * 8 / (shape[0] * shape[1])),
             growth=0.04,
-            lead=4,
+            rough=Rough(_ROUGH),
             full_chroma_from=48,
+            full_chroma_low=_FULL_CHROMA_LOW,
+            close=0.015,
         )
 
     def decode(self, data: bytes, shape: Shape, *, complete: bool) -> Pixels | None:
@@ -78,10 +86,12 @@ class JPEG:
         cut for data within one minimum coded unit, and chroma interpolation reaches one pixel over the boundary.
         None when the headers are damaged or nothing follows them.
         """
-        file = _rebuild(data, shape) if is_small(shape) else data
+        small = is_small(shape)
+        file = _rebuild(data, shape) if small else data
         if not complete:
             file += _EOI
-        if _scan(file) >= len(file.rstrip(b"\0")) - len(_EOI):
+        start = len(file) - len(data) + 1 - len(_EOI) * (1 if complete else 2) if small and file else _scan(file)
+        if start >= len(file.rstrip(b"\0")) - len(_EOI):
             return None
         return read_image(file, shape, "JPEG")
 
@@ -149,12 +159,6 @@ def _file(picture: Image.Image, step: int, *, full_chroma: bool, optimize: bool)
         subsampling = "4:4:4" if full_chroma else "4:2:0"
         picture.save(out, "JPEG", qtables=tables, subsampling=subsampling, optimize=optimize)
     return out.getvalue()
-
-
-def _likely_step(bits_per_pixel: float) -> int:
-    """The step that is likely to give so many bits a pixel, to start from; fitted as the tables were."""
-    scale = 35 * max(bits_per_pixel, 1e-3) ** -1.2
-    return 1 + round((STEPS - 1) * math.log(_COARSEST / scale) / math.log(_COARSEST / _FINEST))
 
 
 @lru_cache(maxsize=1024)

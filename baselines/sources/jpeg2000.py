@@ -11,16 +11,8 @@ import numpy as np
 from PIL import Image
 
 from semlink.baselines.sources.guard import read_image
-from semlink.baselines.sources.source import (
-    Pixels,
-    Shape,
-    best_within,
-    check_image,
-    grey_image,
-    is_small,
-    known_lengths,
-    to_picture,
-)
+from semlink.baselines.sources.ladder import Key, Ladder, Measure, Rough, error_against, key_of
+from semlink.baselines.sources.source import Pixels, Shape, check_image, grey_image, is_small, to_picture
 
 LAYERS = 8
 """Quality layers of an image over 64×64: where a cut stream can end. They cost little."""
@@ -30,6 +22,7 @@ _LAYER_STEP = 1.6  # how much longer the stream is with each layer
 _RATIOS = 1200  # settings of the compression ratio, from `_LARGEST_RATIO` down to 1
 _LARGEST_RATIO = 4000.0
 _GROWTH = math.log(_LARGEST_RATIO) / (_RATIOS - 1)
+_ROUGH = (1, *range(240, _RATIOS, 80), _RATIOS)  # a step is a ratio of 1.7
 _MAX_SIDE = 16384  # beyond it OpenJPEG takes gigabytes
 _COM, _SOT, _SOD, _EOC, _PLT = 0x64, b"\xff\x90", b"\xff\x93", b"\xff\xd9", 0x58
 _SOT_BYTES = 12
@@ -46,18 +39,36 @@ class JPEG2000:
     a cut stream the whole layers are decoded, which is the whole image, only coarser.
     """
 
+    spare = range(1, 17)
+    """First bytes that no coding has: packets begin with an empty one, of zeros, or with a bit of 1; a codestream with
+    FF."""
+
     def encode(self, image: Pixels, budget: int) -> bytes | None:
         """The coding of an image (h, w, c) at the lowest compression ratio that fits `budget` bytes; None if none does.
 
         Raises:
             ValueError: other than 1 or 3 channels, or a side over 16384 pixels.
         """
+        best = self.ladder(image, key_of(self, image), error_against(image)).best(budget)
+        return None if best is None else best.data
+
+    def ladder(self, image: Pixels, key: Key, measure: Measure) -> Ladder:
+        """Its compression ratios for an image (h, w, c).
+
+        Raises:
+            ValueError: as `encode`.
+        """
         shape = check_image(image, name="JPEG 2000", max_side=_MAX_SIDE)
-        start = _RATIOS - round(math.log(max(1.0, image.size / max(1, budget + _overhead(shape)))) / _GROWTH)
-        coding_at = partial(_coding, to_picture(image))
-        known = known_lengths(self, image)
-        best = best_within(budget, coding_at, low=1, high=_RATIOS, start=start, growth=_GROWTH, known=known)
-        return best and best[1]
+        return Ladder(
+            key,
+            partial(_coding, to_picture(image)),
+            partial(self.decode, shape=shape, complete=True),
+            measure,
+            low=1,
+            high=_RATIOS,
+            growth=_GROWTH,
+            rough=Rough(_ROUGH),
+        )
 
     def decode(self, data: bytes, shape: Shape, *, complete: bool) -> Pixels | None:
         """The image (h, w, c) from all of the coding, or from the quality layers that arrived whole.
@@ -77,7 +88,8 @@ class JPEG2000:
         return "whole JPEG 2000 codestream with its headers, without the boxes of a JP2 file"
 
 
-def _coding(picture: Image.Image, setting: int) -> bytes:
+def _coding(picture: Image.Image, setting: int, *, full_chroma: bool = False) -> bytes:  # noqa: ARG001
+    """`full_chroma` is there for the ladder's sake: it is 4:4:4 always."""
     shape = picture.height, picture.width, len(picture.getbands())
     file = _file(picture, _LARGEST_RATIO ** ((_RATIOS - setting) / (_RATIOS - 1)))
     header, lengths, packets = _take_apart(file)
@@ -153,11 +165,6 @@ def _codestream(header: bytes, packets: bytes) -> bytes:
 def _main_header(shape: Shape) -> bytes:
     """The main header of every image of this size."""
     return _take_apart(_file(to_picture(grey_image(shape)), 10.0))[0]
-
-
-def _overhead(shape: Shape) -> int:
-    """Bytes that OpenJPEG counts and the coding does not have, about."""
-    return len(_main_header(shape)) if is_small(shape) else 0
 
 
 def _small_packets(data: bytes, complete: bool) -> bytes | None:

@@ -7,7 +7,7 @@ import hmac
 from dataclasses import dataclass
 from typing import Any
 
-from semlink.baselines.sources.source import Pixels, Shape, SourceCoder
+from semlink.baselines.sources.source import Estimating, Pixels, Shape, SourceCoder
 from semlink.phy.security import Key, missing_library
 
 NONCE_BYTES = 12
@@ -59,6 +59,11 @@ class Sealed:
         text = coding.ljust(room, b"\0")
         nonce = hmac.new(self.key.derive("nonce").secret, text, hashlib.sha256).digest()[:NONCE_BYTES]
         return nonce + bytes(_cipher(self.key).encrypt(nonce, text, None))
+
+    def estimate(self, image: Pixels, budget: int) -> float | None:
+        """As the coder's, where it has one (`semlink.baselines.sources.Resolutions`)."""
+        room = budget - NONCE_BYTES - TAG_BYTES
+        return self.source.estimate(image, room) if isinstance(self.source, Estimating) else None
 
     def decode(self, data: bytes, shape: Shape, *, complete: bool) -> Pixels | None:
         """The image; None where a part is missing or the tag does not verify."""

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable
-from functools import lru_cache, partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -53,6 +50,15 @@ class SourceCoder(Protocol):
         ...
 
 
+@runtime_checkable
+class Estimating(Protocol):
+    """A source coder that can say about what a budget gives, in less time than the coding takes."""
+
+    def estimate(self, image: Pixels, budget: int) -> float | None:
+        """About the mean squared error, on 8-bit levels, of the coding in so many bytes; None where it cannot say."""
+        ...
+
+
 def grey_image(shape: Shape) -> Pixels:
     """The fallback image."""
     return np.full(shape, GREY, dtype=np.uint8)
@@ -79,116 +85,6 @@ def content_of(image: Pixels) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).digest()
 
 
-def known_lengths(coder: SourceCoder, image: Pixels, *, full_chroma: bool = False) -> dict[int, int]:
-    """The lengths of an image's codings by setting, as far as searches have come across them; for `best_within`.
-
-    Many budgets are asked for the same image, and slow coders tried at the same settings. Kept for the last images.
-    """
-    h, w, c = image.shape
-    return _lengths(coder, content_of(image), (h, w, c), full_chroma)
-
-
-@lru_cache(maxsize=1 << 13)  # of some kilobytes each
-def _lengths(coder: SourceCoder, content: bytes, shape: Shape, full_chroma: bool) -> dict[int, int]:  # noqa: ARG001
-    return {}
-
-
-def best_within(
-    budget: int,
-    coding_at: Callable[[int], bytes],
-    *,
-    low: int,
-    high: int,
-    start: int,
-    growth: float,
-    known: dict[int, int] | None = None,
-) -> tuple[int, bytes] | None:
-    """The finest setting in low … high whose coding fits, and that coding; None if not even `low` does.
-
-    Bisection that aims: the first try is `start`, and the next are where the length would be met if it rose by the
-    ratio exp(`growth`) with each setting, or as between the two nearest ones tried. Every third try halves what is
-    left. The length is taken to rise with the setting; where it does not quite, the result still fits, and a finer
-    setting that fits as well may be missed.
-
-    `known` has lengths by setting, and gets those that are found. It spares codings, but has no say in what is tried
-    next: the result depends on nothing that was asked before. A `start` that is the same for all budgets spares most.
-    """
-    known = {} if known is None else known
-    best: bytes | None = None
-    below, above = low - 1, high + 1  # `below` fits, `above` does not, or they are out of range
-    lengths: dict[int, int] = {}
-    middle = start
-    while above - below > 1:
-        middle = min(max(middle, below + 1), above - 1)
-        coding = None if middle in known else coding_at(middle)
-        if coding is not None:
-            known[middle] = len(coding)
-        lengths[middle] = max(1, known[middle])
-        if known[middle] <= budget:
-            below, best = middle, coding
-        else:
-            above = middle
-        middle = (below + above) // 2 if len(lengths) % 3 == 0 else _aim(budget, lengths, below, above, growth)
-    if below < low:
-        return None
-    return below, coding_at(below) if best is None else best
-
-
-def _aim(budget: int, lengths: dict[int, int], below: int, above: int, growth: float) -> int:
-    """The setting at which the coding is expected to just fit; the nearest tried are `below` and `above`."""
-    known = below if below in lengths else above
-    if below in lengths and above in lengths and lengths[above] > lengths[below]:
-        growth = math.log(lengths[above] / lengths[below]) / (above - below)
-    return known + math.floor(math.log(max(1, budget) / lengths[known]) / growth + 0.5)
-
-
-@runtime_checkable
-class ChromaCoding(Protocol):
-    """A coding of one image at a setting, at 4:2:0 or 4:4:4."""
-
-    def __call__(self, setting: int, *, full_chroma: bool = False) -> bytes: ...
-
-
-def best_chroma(
-    coder: SourceCoder,
-    image: Pixels,
-    budget: int,
-    coding_at: ChromaCoding,
-    *,
-    low: int,
-    high: int,
-    start: int,
-    growth: float,
-    lead: int,
-    full_chroma_from: int,
-) -> bytes | None:
-    """The coding of least squared error among the finest that fit at 4:2:0 and at 4:4:4; None if not even `low` fits.
-
-    The search is that of `best_within`. 4:4:4 is tried only for colour, and only when 4:2:0 reaches the setting
-    `full_chroma_from`: below it 4:2:0 is nearly always better, and trying both takes twice as long. Its search starts
-    `lead` settings lower.
-    """
-    known = known_lengths(coder, image)
-    half = best_within(budget, coding_at, low=low, high=high, start=start, growth=growth, known=known)
-    if half is None or image.shape[2] == 1 or half[0] < full_chroma_from:
-        return half and half[1]
-    setting, coding = half
-    at_full, known = partial(coding_at, full_chroma=True), known_lengths(coder, image, full_chroma=True)
-    full = best_within(budget, at_full, low=low, high=setting, start=setting - lead, growth=growth, known=known)
-    if full is None:
-        return coding
-    h, w, c = image.shape
-    decode = partial(coder.decode, shape=(h, w, c), complete=True)
-    return min(coding, full[1], key=lambda one: _squared_error(image, decode(one)))
-
-
 def to_picture(image: Pixels) -> Image.Image:
     """An image (h, w, c) as Pillow has it, in mode L or RGB."""
     return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-
-
-def _squared_error(image: Pixels, decoded: Pixels | None) -> float:
-    if decoded is None:
-        return np.inf
-    difference = (image.astype(np.int32) - decoded).ravel()
-    return float(difference @ difference)

@@ -10,21 +10,16 @@ from functools import partial
 from PIL import Image
 
 from semlink.baselines.sources.guard import read_image
-from semlink.baselines.sources.source import (
-    Pixels,
-    Shape,
-    best_within,
-    check_image,
-    is_small,
-    known_lengths,
-    to_picture,
-)
+from semlink.baselines.sources.ladder import Key, Ladder, Measure, Rough, error_against, key_of
+from semlink.baselines.sources.source import Pixels, Shape, check_image, is_small, to_picture
 
 METHOD = 6
 """libwebp's slowest and best search."""
 
 _SETTINGS = 254  # two to each step of libwebp's quantiser
-_START, _GROWTH = 200, 0.016  # about what photographs take at a bit per pixel, and there
+_GROWTH = 0.016  # of photographs at a bit per pixel
+_ROUGH = (0, 40, 70, *range(90, _SETTINGS, 20), _SETTINGS)
+_ROUGH_METHOD = 2  # in a sixth of the time
 _MAX_SIDE = 16383  # 14 bits (RFC 6386 clause 9.1)
 _RIFF_BYTES, _TAG_BYTES, _START_BYTES = 20, 3, 7
 _START_CODE = b"\x9d\x01\x2a"
@@ -41,17 +36,38 @@ class WebP:
     without the RIFF and chunk headers around it; a larger image is sent as the whole file.
     """
 
+    spare = range(1, 33, 2)
+    """First bytes that no coding has: a key frame's tag is even, and so is the R of RIFF."""
+
     def encode(self, image: Pixels, budget: int) -> bytes | None:
         """The coding of an image (h, w, c) of the highest quality (0 … 100) within `budget` bytes; None if none fits.
 
         Raises:
             ValueError: other than 1 or 3 channels, or a side over 16383 pixels.
         """
-        check_image(image, name="WebP", max_side=_MAX_SIDE)
-        coding_at = partial(_coding, to_picture(image))
-        known = known_lengths(self, image)
-        best = best_within(budget, coding_at, low=0, high=_SETTINGS, start=_START, growth=_GROWTH, known=known)
-        return best and best[1]
+        best = self.ladder(image, key_of(self, image), error_against(image)).best(budget)
+        return None if best is None else best.data
+
+    def ladder(self, image: Pixels, key: Key, measure: Measure) -> Ladder:
+        """Its settings for an image (h, w, c).
+
+        Raises:
+            ValueError: as `encode`.
+        """
+        shape, picture = check_image(image, name="WebP", max_side=_MAX_SIDE), to_picture(image)
+        return Ladder(
+            key,
+            partial(_coding, picture),
+            partial(self.decode, shape=shape, complete=True),
+            measure,
+            low=0,
+            high=_SETTINGS,
+            growth=_GROWTH,
+            rough=Rough(_ROUGH)
+            if is_small(shape)
+            else Rough(_ROUGH, partial(_coding, picture, method=_ROUGH_METHOD), _shortening),
+            close=0.8 * _GROWTH,
+        )
 
     def decode(self, data: bytes, shape: Shape, *, complete: bool) -> Pixels | None:
         """The image (h, w, c) from a coding that may be cut short.
@@ -76,9 +92,15 @@ class WebP:
         return "whole WebP file with its headers"
 
 
-def _coding(picture: Image.Image, setting: int) -> bytes:
+def _shortening(setting: int) -> float:
+    """Length by `METHOD` over that by `_ROUGH_METHOD`, as photographs have it on average."""
+    return 0.79 + 0.0007 * setting
+
+
+def _coding(picture: Image.Image, setting: int, *, method: int = METHOD, full_chroma: bool = False) -> bytes:  # noqa: ARG001
+    """`full_chroma` is there for the ladder's sake: lossy WebP has 4:2:0 alone."""
     out = io.BytesIO()
-    picture.save(out, "WEBP", quality=_quality(setting), method=METHOD)
+    picture.save(out, "WEBP", quality=_quality(setting), method=method)
     file = out.getvalue()
     if not is_small((picture.height, picture.width, 1)):
         return file

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from semlink.flowgraphs.comparison.account import BIT_ERRORS, CODING, LEDGER, Account
 from semlink.flowgraphs.comparison.accuracy import Labelled, Score, check_classes, is_logits, labels_of, score
+from semlink.flowgraphs.comparison.causes import failed_at_source
 from semlink.flowgraphs.comparison.frames import Frames, frame_key
 from semlink.flowgraphs.comparison.intervals import UNKNOWN, Luck, shares_fade
 from semlink.flowgraphs.comparison.memory import batch_bytes, fitting
@@ -52,6 +53,7 @@ class Tally:
     ms_ssim: list[float] = field(default_factory=list)
     perceptual: dict[str, list[list[float]]] = field(default_factory=dict)  # by metric, realisation, then image
     failed: int = 0
+    failed_source: int = 0  # of them, not by the channel
     block_errors: list[int] = field(default_factory=list)  # by transmission
     blocks: list[int] = field(default_factory=list)
     grey: list[float] = field(default_factory=list)  # squared errors of mid-grey, shown where nothing arrives
@@ -94,6 +96,7 @@ class Tally:
         else:
             self._add_images(sent, got.image)
         self.failed += int(got.failed.sum())
+        self.failed_source += int(failed_at_source(got).sum())
         if got.block_errors is not None and got.blocks is not None:
             self.block_errors += got.block_errors.tolist()
             self.blocks += got.blocks.tolist()
@@ -158,6 +161,7 @@ class Tally:
             "failed_high": failed.high,
             **self.account.columns(fades=self.fades, block_errors=blocks),
             **self.spending.columns(),
+            "failed_source": self.failed_source,
         }
 
     def ebno_db(self, esno_db: float) -> float:
@@ -198,6 +202,7 @@ COLUMNS = (
     "accuracy", "accuracy_low", "accuracy_high", "top5", "top5_low", "top5_high",
     "failed_low", "failed_high", "ebno_db", *LEDGER, *CODING, *BIT_ERRORS,
     *SPENDING,
+    "failed_source",
 )  # fmt: skip
 
 

@@ -38,6 +38,27 @@ def psnr_margin(errors: Values, others: Values, *, fades: bool = False) -> Estim
     return _around(10 * math.log10(other / mean), influence, fades)
 
 
+def mean_psnr_margin(errors: Values, others: Values, *, fades: bool = False) -> Estimate:
+    """The mean of the images' PSNR above another codec's in dB, with its 95 % interval.
+
+    Images that one of the two received exactly, whose PSNR is infinite, make it unknown or infinite.
+
+    Args:
+        errors: squared errors of the one, by image and realisation.
+        others: of the other one, over the very same.
+        fades: whether a transmission may be bad as a whole, as `Luck.fades`.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    _check(errors, others)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gains = np.where(errors == others, 0.0, 10 * np.log10(others / errors))
+    if not np.isfinite(gains).all():
+        return Estimate(float(gains.mean()), math.nan, math.nan)
+    return _around(float(gains.mean()), gains - gains.mean(), fades)
+
+
 def change_percent(values: Values, others: Values, *, fades: bool = False) -> Estimate:
     """The mean of a figure against another codec's, in per cent of the latter, with its 95 % interval.
 

@@ -34,12 +34,14 @@ COLOURS = (
 """Of the curves, in their order: told apart by the colour-blind too (Okabe and Ito)."""
 MARKERS = "osD^vP"
 """Of the curves, in their order."""
+PSNRS = {"psnr_db": "PSNR (dB), from the mean squared error", "psnr_mean_db": "mean of the images' PSNR (dB)"}
+"""The two averages, which may disagree on who is ahead, and what their panels are called."""
 SIMILARITIES = {"ssim": "SSIM", "ms_ssim": "MS-SSIM"}
 """Columns that are drawn below the PSNR."""
 
 
 def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
-    """PSNR (from the mean squared error) against Es/N0 with 95 % bands, and the cliff of every codec that has one.
+    """Both averages of PSNR against Es/N0 with 95 % bands, and the cliff of every codec that has one.
 
     A panel below for SSIM, for MS-SSIM and for every perceptual metric, as far as they were measured. Where codecs
     classify, their accuracy stands first, PSNR only where a codec shows images, and legends state each curve's ratio.
@@ -50,13 +52,17 @@ def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
     similar = {column: label for column, label in SIMILARITIES.items() if np.isfinite(comparison.table[column]).any()}
     measured = [name for name in comparison.metrics if np.isfinite(comparison.table[column_of(name)]).any()]
     shown = ["accuracy"] * _known(comparison.table, "accuracy")
-    shown += ["psnr_db"] * (not shown or _known(comparison.table, "psnr_mean_db"))
+    if not shown or _known(comparison.table, "psnr_mean_db"):  # both averages: they may disagree on who is ahead
+        shown += ["psnr_db", "psnr_mean_db"]
     heights = [*[5.2] * len(shown), *[2.4] * len(similar), *[3.2] * len(measured)]
     figure = Figure(figsize=(8, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     for axes, column in zip(panels, shown, strict=False):
-        (_draw_accuracy if column == "accuracy" else _draw_psnr)(comparison, axes)
+        if column == "accuracy":
+            _draw_accuracy(comparison, axes)
+        else:
+            _draw_psnr(comparison, column, axes)
     panels[0].set_title(wrapped(title, 100), fontsize=10)
     for axes, (column, label) in zip(panels[len(shown) :], similar.items(), strict=False):
         _draw_similarity(comparison, column, axes)
@@ -99,23 +105,23 @@ def as_fraction(ratio: float) -> str:
     return f"1/{round(1 / ratio)}" if abs(1 / ratio - round(1 / ratio)) < 0.01 else f"{ratio:.4g}"
 
 
-def _draw_psnr(comparison: Comparison, axes: Axes) -> None:
+def _draw_psnr(comparison: Comparison, column: str, axes: Axes) -> None:
+    """One of the two averages. Published curves are means over images, and are drawn beside such alone."""
     for codec, rows, colour, style in _curves(comparison):
-        if not _known(rows, "psnr_mean_db"):
+        if not _known(rows, column):
             continue
         published = bool(rows["psnr_db"].isna().all())
         said = _name(comparison, codec, rows)
-        label = f"{said} at capacity (mean of images)" if published else said
-        label += ", ∞ where no point is" if np.isinf(rows["psnr_db"]).any() else ""
+        label = f"{said} at capacity, at one quality for all images" if published else said
+        label += ", ∞ where no point is" if np.isinf(rows[column]).any() else ""
         cliff = find_cliff(rows)
         if cliff is not None:
             label += f", {cliff}"
             axes.axvspan(*cliff, color=colour, alpha=0.1, linewidth=0)
-        axes.plot(rows["esno_db"], rows["psnr_mean_db" if published else "psnr_db"], style, color=colour, label=label)
-        axes.fill_between(
-            rows["esno_db"], rows["psnr_db_low"], rows["psnr_db_high"], color=colour, alpha=0.2, linewidth=0
-        )
-    axes.set(ylabel="PSNR (dB), from the mean squared error")
+        axes.plot(rows["esno_db"], rows[column], style, color=colour, label=label)
+        low, high = rows[f"{column}_low"], rows[f"{column}_high"]
+        axes.fill_between(rows["esno_db"], low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.set(ylabel=PSNRS[column])
     axes.grid(alpha=0.3)
     marked = any("cliff" in str(label) for label in axes.get_legend_handles_labels()[1])
     title_of_legend = "cliff: below it more than half of the images fail" if marked else None

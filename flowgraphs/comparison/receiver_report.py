@@ -12,11 +12,12 @@ from rich.table import Table
 
 from semlink.flowgraphs.comparison.comparison import Comparison, column_of
 from semlink.flowgraphs.comparison.intervals import shares_fade
-from semlink.flowgraphs.comparison.margins import change_percent, psnr_margin
+from semlink.flowgraphs.comparison.margins import change_percent, mean_psnr_margin, psnr_margin
 from semlink.flowgraphs.specs import JOINT, listened_to, split_listener
 from semlink.phy.metrics import METRICS, Estimate
 
 PSNR = "psnr_db"
+MEAN_PSNR = "psnr_mean_db"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Margin:
         codec: CODEC+RECEIVER.
         over: the codec alone, or with another receiver.
         esno_db: Es/N0 in dB.
-        quantity: "psnr_db", in dB; or a perceptual metric, in per cent of the other's, below 0 where it is better.
+        quantity: "psnr_db" or "psnr_mean_db", in dB; or a perceptual metric, in per cent of the other's, below 0
+            where it is better.
         value, low, high: the margin with its 95 % interval; NaN where that is unknown.
     """
 
@@ -64,7 +66,7 @@ def _cases(outcome: Comparison) -> Iterator[tuple[str, str, float, str]]:
         if outcome.against is not None and outcome.against not in (name, *others):
             others.append(outcome.against)
         for other in [one for one in others if _shows(outcome, one)] if _shows(outcome, name) else []:
-            for quantity in (PSNR, *(column_of(metric) for metric in outcome.metrics)):
+            for quantity in (PSNR, MEAN_PSNR, *(column_of(metric) for metric in outcome.metrics)):
                 yield from ((name, other, level, quantity) for level in levels)
 
 
@@ -83,6 +85,8 @@ def _estimate(outcome: Comparison, codec: str, over: str, level: float, quantity
     fades = shares_fade({name: str(said[name]) for name in ("channel", "coherence", "spec")})
     if quantity == PSNR:
         return psnr_margin(outcome.errors[codec, level], outcome.errors[over, level], fades=fades)
+    if quantity == MEAN_PSNR:
+        return mean_psnr_margin(outcome.errors[codec, level], outcome.errors[over, level], fades=fades)
     metric = next(name for name in outcome.metrics if column_of(name) == quantity)
     pair = (outcome.distances[metric, name, level] for name in (codec, over))
     return change_percent(*pair, fades=fades)
@@ -95,7 +99,10 @@ def margin_table(found: list[Margin]) -> pd.DataFrame:
 
 def printed(outcome: Comparison, found: list[Margin]) -> Iterator[Table]:
     """A table for each quantity: a row for every Es/N0, a column for every pair."""
-    labels = {PSNR: "PSNR in dB above the other's"}
+    labels = {
+        PSNR: "PSNR in dB, from the mean squared error, above the other's",
+        MEAN_PSNR: "mean of the images' PSNR in dB above the other's",
+    }
     labels |= {column_of(name): f"{METRICS[name].label} against the other's, in %" for name in outcome.metrics}
     for quantity, label in labels.items():
         some = [one for one in found if one.quantity == quantity]

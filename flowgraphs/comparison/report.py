@@ -23,6 +23,7 @@ from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
 from semlink.flowgraphs.comparison import plots
 from semlink.flowgraphs.comparison.account import spent
 from semlink.flowgraphs.comparison.accuracy import check_classes
+from semlink.flowgraphs.comparison.causes import failed_words
 from semlink.flowgraphs.comparison.cliff import find_cliff
 from semlink.flowgraphs.comparison.comparison import (
     CODED,
@@ -38,8 +39,8 @@ from semlink.flowgraphs.comparison.latex import results_table
 from semlink.flowgraphs.comparison.plots import as_fraction
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.record import RECORD, SENT, digest_of, record, sent_file
-from semlink.flowgraphs.comparison.spending import THROUGHPUT, draw_throughput, heard, spending_cell
 from semlink.flowgraphs.comparison.terminal import count_of, make_console, progress_bar
+from semlink.flowgraphs.comparison.throughput import THROUGHPUT, draw_throughput, heard, spending_cell
 from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, Spread, check_samples, samplers, spreads
 from semlink.flowgraphs.comparison.uncertainty import describe as describe_spreads
 from semlink.flowgraphs.specs import (
@@ -65,6 +66,8 @@ from semlink.phy.security import channel_of
 
 SHEET = "contact.png"  # where images were received
 FILES = ("compare.csv", RECORD, "compare.png")
+LONG_S = 120.0
+"""Seconds of processor time from which what encoding takes is said before it starts."""
 MARGINS = "margins.csv"  # of receivers, where there are any
 Sampled = Mapping[tuple[str, str, float], Spread]
 
@@ -119,7 +122,10 @@ def run_compare(
         raise ValueError(f"--against {against} must be one of the codecs that are compared: {', '.join(chosen)}")
     shown_as = parse_labels(labels_of_codecs, [*chosen, *(f"{PUBLISHED}{name}" for name in published)])
     frames = Frames()
-    try_codecs(chosen, images, esno_db=levels[0], frames=frames)
+    taken = try_codecs(chosen, images, esno_db=levels[0], frames=frames)
+    _tell_cost(
+        taken, {name: 1 if getattr(codec, "ignores_n0", False) else len(levels) for name, codec in chosen.items()}
+    )
     listeners = [channel_of(codec, over) for codec in chosen.values()]
     repeats = realisations or max(usual_realisations(one, len(images)) for one in listeners)
     shown = plots.some(levels)
@@ -156,6 +162,15 @@ def run_compare(
     else:
         _print_comparison(outcome, [str(out / name) for name in files if "/" not in name], sampled)
     return _tell_broken(broken, len(images))
+
+
+def _tell_cost(seconds: Mapping[str, float], times: Mapping[str, int]) -> None:
+    """Before it starts, what will take long: codecs that take minutes to encode all images so many times."""
+    for name, once in seconds.items():
+        if once * times[name] >= LONG_S:
+            minutes = once * times[name] / 60
+            said = f"{name}: encoding takes about {minutes:.0f} min of processor time, by the first image of each size"
+            make_console(stderr=True).print(said, soft_wrap=True)
 
 
 def _tell_broken(broken: Sequence[str], good: int) -> int:
@@ -323,6 +338,7 @@ def _print_comparison(outcome: Comparison, files: Sequence[str], sampled: Sample
     if table["accuracy"].isna().any():
         title = "PSNR in dB from the mean squared error (95 % interval); failed images of those sent"
         console.print(by_codec(outcome, title, psnr_cell))
+        console.print(by_codec(outcome, "mean of the images' PSNR in dB (95 % interval)", mean_psnr_cell))
     for metric in outcome.metrics:
         title = f"{METRICS[metric].label} (95 % interval); lower is better"
         console.print(by_codec(outcome, title, partial(distance_cell, column_of(metric))))
@@ -382,24 +398,29 @@ def _bits(rows: pd.DataFrame) -> str:
 
 def psnr_cell(row: pd.Series) -> str:
     """PSNR of a row with its interval, ∞ where every image is exact, and how many images failed, whatever it is."""
-    sent = int(row["images"] * row["realisations"])
-    failed = f", {int(row['failed'])}/{sent} failed" if row["failed"] else ""
-    if math.isnan(row["psnr_db"]):
-        mean = row["psnr_mean_db"]
-        return ("–" if math.isnan(mean) else f"{_number(mean)} (mean of images)") + failed
+    failed = failed_words(row)
+    if math.isnan(row["psnr_db"]):  # of a published curve a mean of images alone is known: see `mean_psnr_cell`
+        return f"–{failed}"
     known = math.isfinite(row["psnr_db_low"])
     interval = f" ({row['psnr_db_low']:.2f} … {row['psnr_db_high']:.2f})" if known else ""
     return f"{_number(row['psnr_db'])}{interval}{failed}"
+
+
+def mean_psnr_cell(row: pd.Series) -> str:
+    """The mean of the images' PSNR of a row with its interval; all there is of a published curve."""
+    value, low, high = (row[f"psnr_mean_db{end}"] for end in ("", "_low", "_high"))
+    if math.isnan(value):
+        return "–"
+    return _number(value) + (f" ({low:.2f} … {high:.2f})" if math.isfinite(low) else "")
 
 
 def share_cell(column: str, row: pd.Series) -> str:
     """A share of a row in per cent with its exact interval, if it has one, and how many images failed."""
     if math.isnan(row[column]):
         return "–"
-    failed = f", {int(row['failed'])}/{int(row['images'] * row['realisations'])} failed" if row["failed"] else ""
     low, high = 100 * row[f"{column}_low"], 100 * row[f"{column}_high"]
     interval = "" if math.isnan(low) else f" ({low:.1f} … {high:.1f})"  # printed elsewhere, without one
-    return f"{100 * row[column]:.1f}{interval}{failed}"
+    return f"{100 * row[column]:.1f}{interval}{failed_words(row)}"
 
 
 def _number(value: float) -> str:

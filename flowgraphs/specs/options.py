@@ -31,7 +31,14 @@ from semlink.flowgraphs.specs.labels import class_folders, numbered
 from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, own_names, register_sources
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.prompts import ANALOGUE
-from semlink.flowgraphs.specs.secrecy import EAVESDROPPER_FORM, KEYED_FORM, overhear, sealed_source, split_listener
+from semlink.flowgraphs.specs.secrecy import (
+    EAVESDROPPER_FORM,
+    KEYED_FORM,
+    SOURCE_OPTIONS,
+    overhear,
+    sealed_source,
+    split_listener,
+)
 from semlink.flowgraphs.specs.teachers import FORM as TEACHER_FORM
 from semlink.flowgraphs.specs.teachers import load_trained, make_task_link
 from semlink.neural import zoo
@@ -200,7 +207,8 @@ def codec_forms() -> str:
         f"{', '.join(zoo.names())}; {DIGITAL_FORM} with SOURCE {'|'.join(SOURCES)}, CODE "
         f"{'|'.join(CODES)} or MODULE:NAME, MAP qam|{'|'.join(CONSTELLATIONS)} or MODULE:NAME, and SCHEME "
         f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13, of another MAP its code rate, 2/3, with "
-        f",key=FILE encrypted, ,table=FILE of one's own block error rates; {HARQ_FORM}; "
+        f",key=FILE encrypted, ,table=FILE of one's own block error rates, "
+        f"{''.join(f',{form} ' for form in SOURCE_OPTIONS.values()).rstrip()} of the source coder; {HARQ_FORM}; "
         f"SOURCE-capacity[:{'|'.join(BOUNDS)}]; "
         f"SOURCE-ldpc-qam:all for "
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
@@ -280,7 +288,8 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
                 constellation=digital.constellation,
             )
         if ideal:
-            return CapacityCodec(source=ideal[1], ratio=ratio, bound=ideal[2])
+            ceiling, bound = sealed_source(ideal[1], ideal[2], secret=False)
+            return CapacityCodec(source=ceiling, ratio=ratio, bound=bound)
         if name == ANALOGUE:
             return PromptAnalogue(ratio=ratio)
     except ValueError as error:

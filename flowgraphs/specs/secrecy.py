@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
-from semlink.baselines.sources import Sealed, SourceCoder, find_source
+from semlink.baselines.sources import AVIF, Resolutions, Sealed, SourceCoder, find_source, link_source
 from semlink.phy.channels import CHANNELS, parse_channel
 from semlink.phy.link import Codec, InformedCodec
 from semlink.phy.rng import probe
@@ -16,6 +16,8 @@ from semlink.phy.security import Eavesdropper, Key, Keyed, Overheard, key_of_env
 AnyCodec = Codec | InformedCodec
 KEYED = "keyed"
 """Stands where a receiver would: a codec whose symbols are hidden by a key."""
+SOURCE_OPTIONS = {"resolution": "resolution=full|chosen", "speed": "speed=0…10 (of avif)"}
+"""What may be said of a source coder behind the scheme, and how."""
 KEYED_FORM = "CODEC+keyed:key=FILE[,nonce=N], or env=NAME for key=FILE"
 """How it is named."""
 AT = "@"
@@ -50,21 +52,48 @@ def hide(codec: AnyCodec, options: Mapping[str, str]) -> Keyed:
     return Keyed(codec, key_of(options, KEYED), nonce=int(nonce))
 
 
-def sealed_source(source: str, scheme: str | None) -> tuple[str | SourceCoder, str | None]:
-    """The source coder and the scheme of SOURCE-CODE-qam:SCHEME,key=FILE: sealed where there is a key.
+def sealed_source(source: str, scheme: str | None, *, secret: bool = True) -> tuple[str | SourceCoder, str | None]:
+    """The source coder and scheme of SOURCE-CODE-qam:SCHEME,OPTION,…: as the options say, sealed where one is a key.
+
+    Args:
+        source: its name.
+        scheme: with the options behind it; nothing or options alone will do.
+        secret: whether a key may be among them; it may not for a ceiling, whose scheme is a bound.
 
     Raises:
-        ValueError: an option that it has not, or a key that is refused.
+        ValueError: an option that it has not or cannot take, or a key that is refused.
     """
     first, *others = (scheme or "").split(",")
-    given = [*others] if "=" not in first else [first, *others]
+    known = (*SOURCE_OPTIONS, *(("key", "env") if secret else ()))
+    alone = "=" in first and (secret or first.partition("=")[0] in known)
+    given = [first, *others] if alone else others
     if not given:
         return source, scheme
     options = dict(one.partition("=")[::2] for one in given)
-    unknown = next((name for name in options if name not in ("key", "env")), None)
+    unknown = next((name for name in options if name not in known), None)
     if unknown is not None or len(options) < len(given):
-        raise ValueError(f"option {unknown or given[-1]!r}: must be among: key=FILE, env=NAME, once")
-    return Sealed(find_source(source), key_of(options, source)), None if "=" in first else first
+        allowed = ["key=FILE, env=NAME"] * secret + list(SOURCE_OPTIONS.values())
+        raise ValueError(f"option {unknown or given[-1]!r}: must be among: {', '.join(allowed)}, once")
+    coder = _source_with(source, options)
+    if options.keys() & {"key", "env"}:
+        keys = {name: value for name, value in options.items() if name in ("key", "env")}
+        return Sealed(link_source(coder), key_of(keys, source)), None if alone else first
+    return coder, None if alone else first
+
+
+def _source_with(source: str, options: Mapping[str, str]) -> str | SourceCoder:
+    """The source coder of a name with what options say of it; its name where they say nothing."""
+    speed, resolution = options.get("speed"), options.get("resolution", "chosen")
+    if resolution not in ("chosen", "full"):
+        raise ValueError(f"resolution={resolution} must be one of: chosen, full")
+    if speed is None:
+        return source if resolution == "chosen" else find_source(source)
+    if source != "avif":
+        raise ValueError(f"speed={speed}: {source} has none; avif has")
+    if not re.fullmatch("[0-9]{1,2}", speed):
+        raise ValueError(f"speed={speed} must be 0 (the slowest and best) … 10")
+    coder = AVIF(int(speed))
+    return Resolutions(coder) if resolution == "chosen" else coder
 
 
 def split_listener(name: str) -> tuple[str, str | None]:

@@ -33,8 +33,8 @@ LOSSLESS_SIDE = 64
 """Pixels: larger pictures are embedded as WebP of quality 90, smaller ones losslessly."""
 _KEPT = (
     "codec", "spec", "asked_ratio", "ratio", "esno_db", "ebno_db", "psnr_db", "psnr_mean_db", "ssim", "ms_ssim",
-    "st_lpips", "lpips", "bler", "outage", "ber_before", "ber_after", "failed", "images", "realisations", "accuracy",
-    "top5",
+    "st_lpips", "lpips", "bler", "outage", "ber_before", "ber_after", "failed", "failed_source", "images",
+    "realisations", "accuracy", "top5",
 )  # fmt: skip
 _COLUMNS = {
     "codec": "codec",
@@ -44,6 +44,7 @@ _COLUMNS = {
     "accuracy": "accuracy",
     "top5": "top-5",
     "psnr_db": "PSNR dB",
+    "psnr_mean_db": "mean PSNR dB",
     "ssim": "SSIM",
     "ms_ssim": "MS-SSIM",
     "st_lpips": "ST-LPIPS",
@@ -70,10 +71,13 @@ _DEFINITIONS = {
     "Ratio": "complex channel uses / (channels × height × width) of the image; the axis shows what was asked for. "
     "Curves at different ratios are not equals.",
     "PSNR": "on 8-bit images, from the mean squared error over all images and realisations.",
+    "Mean PSNR": "the mean of the PSNR of each image and realisation: what published curves are. Where one codec is "
+    "ahead by one average and behind by the other, it is so.",
     "ST-LPIPS, LPIPS": "perceptual distances, lower is better; not to be held against each other.",
     "Accuracy, top-5": "share of images whose class was the likeliest one, or among the five likeliest. Of codecs "
     "whose ratios differ from what was asked for, the table of `semlink sweep` has the true ones.",
-    "Failed": "images of which a code block failed its CRC; what did not arrive is mid-grey. Never dropped.",
+    "Failed": "images of which a code block failed its CRC, which is the channel's doing, or for which the source "
+    "coder had nothing that fits or made nothing of what arrived whole; what is missing is mid-grey. Never dropped.",
     "BLER": "code blocks in error, of all sent.",
     "BER": "of hard decisions before decoding, and of information bits after it, padding included; k and n are bits of "
     "a code block, CRC included, before and after the channel code.",
@@ -254,14 +258,22 @@ def _cell(name: str, row: Mapping[str, Any]) -> str:
         return _ratio(value)
     if name == "outage":
         least, most = ends_of(row, name)
-        return f"{row['failed']} of {row['images'] * row['realisations']} [{least:.3f}, {most:.3f}]"
+        cause = f", {row['failed_source']:g} by the source coder" if row.get("failed_source") else ""
+        return f"{row['failed']} of {row['images'] * row['realisations']} [{least:.3f}, {most:.3f}]{cause}"
     if name in ("images", "realisations"):
         return f"{value:d}"
     if name in ("k", "n", *LEDGER):
         return f"{value:.6g}"
     if math.isinf(value):
         return "∞"
-    digits = {"psnr_db": ".2f", "esno_db": "g", "bler": ".3g", "ber_before": ".3g", "ber_after": ".3g"}.get(name, ".4f")
+    digits = {
+        "psnr_db": ".2f",
+        "psnr_mean_db": ".2f",
+        "esno_db": "g",
+        "bler": ".3g",
+        "ber_before": ".3g",
+        "ber_after": ".3g",
+    }.get(name, ".4f")
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
     interval = ""
     if low is not None and high is not None and math.isfinite(low) and math.isfinite(high):

@@ -50,7 +50,7 @@ def spoil(received: Received, plan: Plan, block: int) -> Received:
 @pytest.mark.parametrize("mcs", ["4qam-1/2", "16qam-2/3", "64qam-3/4", "256qam-5/6"])
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 64, 48), (3, 72, 91)])
 def test_noiseless_round_trip_is_jpeg_itself(shape: tuple[int, int, int], mcs: str) -> None:
-    image, codec = photographs(2, *shape[1:], c=shape[0]), SeparateCodec(mcs=mcs, ratio=1 / 4)
+    image, codec = photographs(2, *shape[1:], c=shape[0]), SeparateCodec(source=JPEG(), mcs=mcs, ratio=1 / 4)
     decoded = codec.decode(noiseless(codec, image))
     plan = plan_blocks(channel_uses(shape, 1 / 4), parse_mcs(mcs))
     assert (shape[1], mcs) != (72, "256qam-5/6") or plan.counts == (2, 2)  # blocks of two sizes are met too
@@ -146,14 +146,16 @@ def test_every_failed_block_is_counted() -> None:
 def test_an_image_that_fits_at_no_quality_is_sent_and_marked_as_failed() -> None:
     rng = torch.Generator().manual_seed(0)
     image = torch.rand(2, 3, 72, 72, generator=rng)
-    codec = SeparateCodec(mcs="4qam-1/2", ratio=1 / 12)
+    codec = SeparateCodec(source=JPEG(), mcs="4qam-1/2", ratio=1 / 12)
     sent = Link(codec, AWGN())(image, 20.0, rng=rng)
     assert sent.failed.tolist() == [True, True]
     assert sent.block_errors is not None
     assert sent.block_errors.tolist() == [0, 0]
     assert sum(sent.uses.values()) == channel_uses((3, 72, 72), 1 / 12)
     np.testing.assert_array_equal(to_uint8(sent.image), 128)
-    other = SeparateCodec(mcs="4qam-1/2", ratio=1 / 12).decode(noiseless(codec, image))  # it learns it from the data
+    other = SeparateCodec(source=JPEG(), mcs="4qam-1/2", ratio=1 / 12).decode(
+        noiseless(codec, image)
+    )  # it learns it from the data
     assert other.failed is not None
     assert other.failed.all()
 

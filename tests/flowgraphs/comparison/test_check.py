@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from semlink.baselines.sources import coders
+from semlink.baselines.sources import Resolutions, coders
 from semlink.baselines.sources.jpeg import JPEG
 from semlink.flowgraphs.cli import main
 from semlink.flowgraphs.comparison import Finding, check_channel, check_codec
@@ -356,7 +356,7 @@ def test_blocks_of_ones_own_by_entry_point(own: Path, monkeypatch: pytest.Monkey
     del coders.SOURCES["jpegtoo"]
     made = options.make_codecs(["mine", "jpegtoo-ldpc-qam"], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())
     assert type(made["mine"]).__name__ == "Mine"
-    assert isinstance(made["jpegtoo-ldpc-qam"].source, JPEG)  # type: ignore[union-attr]
+    assert made["jpegtoo-ldpc-qam"].source == Resolutions(JPEG())  # type: ignore[union-attr]
     assert "mine" in options.codec_forms()
     assert isinstance(options.make_channel("ether", coherence=None, csi=None, equaliser=None), AWGN)
     with pytest.raises(ValueError, match="must be small letters and digits"):

@@ -15,6 +15,7 @@ from PIL import Image
 
 from semlink.flowgraphs.comparison import check_codec, compare, psnr_cell
 from semlink.flowgraphs.comparison.receiver_report import cell
+from semlink.flowgraphs.comparison.report import mean_psnr_cell
 from semlink.flowgraphs.specs import options
 from semlink.flowgraphs.studies import Study, run_study
 from semlink.phy.channels import AWGN
@@ -68,9 +69,13 @@ def test_a_cell_tells_exact_from_unknown_and_counts_what_failed() -> None:
     assert psnr_cell(row(failed=2)) == "30.00 (29.00 … 31.00), 2/6 failed"
     assert psnr_cell(row(**exact)) == "∞"
     assert psnr_cell(row(**exact, failed=6)) == "∞, 6/6 failed"
-    assert psnr_cell(row(**unknown)) == "32.00 (mean of images)"
-    assert psnr_cell(row(**unknown, psnr_mean_db=math.inf)) == "∞ (mean of images)"
-    assert psnr_cell(row(**unknown, psnr_mean_db=math.nan, failed=1)) == "–, 1/6 failed"
+    assert psnr_cell(row(**unknown)) == "–"
+    assert psnr_cell(row(**unknown, failed=1)) == "–, 1/6 failed"
+    ends = {"psnr_mean_db_low": math.nan, "psnr_mean_db_high": math.nan}
+    assert mean_psnr_cell(row(**unknown, **ends)) == "32.00"
+    assert mean_psnr_cell(row(psnr_mean_db_low=31.0, psnr_mean_db_high=33.0)) == "32.00 (31.00 … 33.00)"
+    assert mean_psnr_cell(row(**ends | {"psnr_mean_db": math.inf})) == "∞"
+    assert mean_psnr_cell(row(**ends | {"psnr_mean_db": math.nan})) == "–"
     assert cell(Estimate(-math.inf, math.nan, math.nan)) == "-∞"
 
 

@@ -177,7 +177,7 @@ def test_help_names_every_metric(run_semlink: Command, monkeypatch: pytest.Monke
 
 
 def a_comparison(st_lpips: list[float]) -> Comparison:
-    ends = {"psnr_db": 30.0, "psnr_db_low": 29.0, "psnr_db_high": 31.0, "psnr_mean_db": 30.0}
+    ends = {f"{name}{end}": 30.0 for name in ("psnr_db", "psnr_mean_db") for end in ("", "_low", "_high")}
     distances = {"st_lpips": st_lpips, "st_lpips_low": [v - 0.1 for v in st_lpips], "st_lpips_high": st_lpips}
     counts = {"failed": 0, "images": 1, "realisations": 1, "lpips": math.nan, "ssim": math.nan, "ms_ssim": math.nan}
     table = pd.DataFrame({"codec": "some", "esno_db": [0.0, 10.0], **ends, **distances, **counts})
@@ -197,11 +197,12 @@ def test_the_figure_has_a_panel_for_what_was_measured(
 
     monkeypatch.setattr("matplotlib.figure.Figure", Kept)
     plots.draw_curves(a_comparison(values), "title", tmp_path / "compare.png")
-    psnr, st_lpips = drawn[0].axes  # all of lpips is empty: no panel
+    psnr, mean, st_lpips = drawn[0].axes  # all of lpips is empty: no panel
     assert psnr.get_ylabel().startswith("PSNR")
+    assert mean.get_ylabel().startswith("mean of the images' PSNR")
     assert st_lpips.get_ylabel() == "ST-LPIPS, lower is better"
     assert st_lpips.get_yscale() == scale
     assert list(st_lpips.lines[0].get_ydata()) == values
     assert min(st_lpips.get_ylim()) > (0.01 if scale == "log" else -1)
     plots.draw_curves(Comparison(a_comparison(values).table, {}, {}, {}), "title", tmp_path / "compare.png")
-    assert len(drawn[1].axes) == 1
+    assert len(drawn[1].axes) == 2

@@ -11,7 +11,7 @@ import torch
 
 from semlink.flowgraphs.cli import main
 from semlink.flowgraphs.comparison import Tally, check_codec, compare, pixels, write_image
-from semlink.flowgraphs.comparison.spending import heard
+from semlink.flowgraphs.comparison.throughput import heard
 from semlink.flowgraphs.specs import make_codecs
 from semlink.phy.channels import Rayleigh
 from semlink.phy.link import Decoded, Frame, Link, Received, Spent, Transmission, normalise_power

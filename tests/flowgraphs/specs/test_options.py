@@ -13,6 +13,7 @@ import torch
 from semlink.baselines.ideal import CapacityCodec
 from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
 from semlink.baselines.separate import AdaptiveCodec, GenieCodec, SeparateCodec
+from semlink.baselines.sources import link_source
 from semlink.flowgraphs.comparison.report import add_published
 from semlink.flowgraphs.specs import expand, load_images, make_channel, make_codecs, options, published_curves
 from semlink.phy.channels import AWGN, Rayleigh
@@ -29,7 +30,7 @@ def one(name: str) -> Codec | InformedCodec:
 def test_names_stand_for_what_they_say() -> None:
     fixed = one("webp-conv-qam:nr1-13")
     assert isinstance(fixed, SeparateCodec)
-    assert (type(fixed.source).__name__, fixed.code, str(fixed.mcs)) == ("WebP", "conv", "16qam-490/1024")
+    assert (fixed.source, fixed.code, str(fixed.mcs)) == (link_source("webp"), "conv", "16qam-490/1024")
     plain = one("jpeg-ldpc-qam")
     assert isinstance(plain, SeparateCodec)
     assert str(plain.mcs) == "4qam-1/2"

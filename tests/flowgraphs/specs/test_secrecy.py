@@ -79,7 +79,7 @@ def test_an_eavesdropper() -> None:
         ("deepjscc+keyed:env=NO_KEY_HERE", "environment variable NO_KEY_HERE is not set"),
         ("jpeg-ldpc-qam:adaptive,key=none.key", "key file none.key: cannot be read"),
         ("jpeg-ldpc-qam:adaptive,odd=1", "option 'odd': must be among: key=FILE, env=NAME"),
-        ("jpeg-ldpc-qam:adaptive,key=KEY,key=KEY", "must be among: key=FILE, env=NAME, once"),
+        ("jpeg-ldpc-qam:adaptive,key=KEY,key=KEY", "must be among: key=FILE, env=NAME"),
         ("deepjscc@awgn:esno=x", "esno=x must be a number of dB"),
         ("deepjscc@awgn:esno=500", "esno=500.0 must be from -100 to 100 dB"),
         ("deepjscc@awgn:key=maybe", "key=maybe must be one of: yes, no"),

@@ -1,0 +1,34 @@
+"""What failed, where an image did: the channel or the source coder."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from semlink.phy.link import Transmission
+
+
+def failed_at_source(got: Transmission) -> Bool[Tensor, " b"]:
+    """Which images failed though every code block arrived, or had nothing to send.
+
+    Nothing fitted the budget, or the source decoder made nothing of what arrived whole: not by the channel. Of a codec
+    that tells neither code blocks nor bits the channel is held to be the cause.
+    """
+    failed = got.failed
+    whole = torch.zeros_like(failed) if got.block_errors is None else got.block_errors == 0
+    source = got.bits.get("source")
+    empty = torch.zeros_like(failed) if source is None else source.to(failed.device) == 0
+    return failed & (whole | empty)
+
+
+def failed_words(row: pd.Series) -> str:
+    """How many images of a row failed, of those sent, and of them by the source coder; empty where none did."""
+    if not row["failed"]:
+        return ""
+    at_source = row.get("failed_source", 0)
+    cause = f" ({int(at_source)} by the source coder)" if at_source and not math.isnan(at_source) else ""
+    return f", {int(row['failed'])}/{int(row['images'] * row['realisations'])} failed{cause}"
