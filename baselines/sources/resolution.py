@@ -147,7 +147,7 @@ def reduced_size(shape: Shape, scale: Fraction) -> tuple[int, int]:
     return math.ceil(shape[0] * scale), math.ceil(shape[1] * scale)
 
 
-def resized(image: Pixels, size: tuple[int, int]) -> Pixels:
+def resized(image: Pixels, size: tuple[int, int]) -> UInt8[np.ndarray, "new_h new_w c"]:
     """An image brought to another size (h, w) by `KERNEL`."""
     found = np.asarray(to_picture(image).resize((size[1], size[0]), KERNEL))
     return found.reshape(*size, image.shape[2])
