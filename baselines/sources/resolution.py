@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 
 from semlink.baselines.sources.coders import find_source
