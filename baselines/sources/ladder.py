@@ -17,6 +17,9 @@ from semlink.baselines.sources.source import Pixels, Shape, SourceCoder, content
 SHORT = 1 << 11
 """Codings of up to so many bytes are kept with the lengths, longer ones as long as there is room."""
 
+COARSE = 8
+"""Bytes between one setting and the next from which on nearly what fits is taken for the best that does."""
+
 Measure = Callable[[Pixels | None], float]
 """The mean squared error of what was decoded against the image, on 8-bit levels; of nothing, infinite."""
 
@@ -273,7 +276,8 @@ def best_within(
     Bisection that aims: the first try is `start`, and the next are where the length would be met if it rose by the
     ratio exp(`growth`) with each setting, or as between the two nearest ones tried. Every third try halves what is
     left. The length is taken to rise with the setting; where it does not quite, the result still fits, and a finer
-    setting that fits as well may be missed. One that leaves less than the share `close` of the budget unused ends it.
+    setting that fits as well may be missed. One that leaves less than the share `close` of the budget unused ends it,
+    where a setting is worth more than `COARSE` bytes: where it is worth fewer, several have the same length.
 
     `known` has lengths and short codings by setting, and gets those that are found. It spares codings, but has no say
     in what is tried next: the result depends on nothing that was asked before.
@@ -290,7 +294,7 @@ def best_within(
         lengths[middle] = max(1, length)
         if length <= budget:
             below, best = middle, coding
-            if length > (1 - close) * budget:
+            if length > (1 - close) * budget and growth * budget > COARSE:
                 break
         else:
             above = middle

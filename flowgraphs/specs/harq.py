@@ -61,9 +61,7 @@ def make_harq_link(
         ValueError: a value that is refused, or a channel code without redundancy versions.
     """
     if code != "nr":
-        raise ValueError(
-            f"harq is for CODE nr with qam, whose transport blocks have redundancy versions; {code} has none"
-        )
+        raise ValueError(f"harq is for nr-qam, whose transport blocks have redundancy versions; {code} has none")
     given: dict[str, Any] = {"rounds": _whole("harq", asked["harq"])}
     given |= {name: asked[name] for name in ("combining", "budget") if name in asked}
     given |= {name.replace("-", "_"): _number(name, asked[name]) for name in ("ack-lost", "nack-lost") if name in asked}

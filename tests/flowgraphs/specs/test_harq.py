@@ -27,7 +27,7 @@ def test_options_are_what_they_say() -> None:
     assert isinstance(full, HarqCodec)
     assert full.harq == Harq(3, "chase", (0, 2), 16, 0.01, 1e-3, "mean")
     assert full.fading == Rayleigh(64)
-    assert type(full.source).__name__ == "WebP"
+    assert type(full.source.source).__name__ == "WebP"
     fixed = one("jpeg-nr-qam:nr1-5,harq=2,round=1/12")
     assert isinstance(fixed, HarqCodec)
     assert fixed.harq.round_ratio == pytest.approx(1 / 12)

@@ -69,7 +69,7 @@ def test_every_code_carries_an_image(code: str) -> None:
     ("name", "said"),
     [
         ("bpg-ldpc-qam", "must be one of: adjscc, deepjscc"),
-        ("jpeg-turbo-qam", "SOURCE-CODE-qam"),
+        ("jpeg-turbo-qam", r"SOURCE-CODE\[-INTERLEAVER\]-MAP"),
         ("jpeg-ldpc-qam:best", "mcs='best' must be one of: 4qam-1/2"),
         ("jpeg-conv-qam:adaptive", "needs code='ldpc'"),
         ("jpeg-ldpc-qam:", "must be one of"),
