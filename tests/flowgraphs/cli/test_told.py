@@ -15,6 +15,7 @@ from semlink.flowgraphs.specs import codec_groups, make_codecs
 from semlink.flowgraphs.specs.codec_names import CHANNEL_CODES, KNOWN, PUBLISHED
 from semlink.flowgraphs.specs.options import PUBLISHED as TAKEN
 from semlink.flowgraphs.specs.options import codec_forms
+from semlink.flowgraphs.specs.secrecy import SOURCE_OPTIONS
 from semlink.phy.channels import AWGN
 
 Command = Callable[..., tuple[int, str, str]]
@@ -39,7 +40,7 @@ def test_a_shell_completes_commands(shell: str, run_semlink: Command, monkeypatc
 def test_every_codec_that_is_told_is_taken() -> None:
     """One of each kind, and each of the names that are all there are."""
     groups = {one.title: one for one in codec_groups()}
-    networks, digital, schemes, parts, ceilings, published, receivers, secret, tasks, _ = groups.values()
+    networks, digital, schemes, parts, again, ceilings, published, receivers, secret, tasks, _ = groups.values()
     for name, said in networks.names.items():
         ratio = 1 / float(said.rpartition("1/")[2]) if "1/" in said else 1 / 6
         assert list(make_codecs([name], ratio=ratio, mcs="16qam-1/2", channel=AWGN())) == [name]
@@ -50,6 +51,7 @@ def test_every_codec_that_is_told_is_taken() -> None:
         assert list(make_codecs([name], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())) == [name]
     for name in (one.replace("CODEC", "deepjscc") for one in tasks.names if "resnet" not in one):
         assert list(make_codecs([name], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())) == [name]
+    assert all(any(name.startswith(f",{option}=") for name in schemes.names) for option in SOURCE_OPTIONS)
     assert {"label:resnet56", "CODEC+classify:resnet20", "task"} <= set(tasks.names)
     assert "webp-capacity" in ceilings.names
     assert {name.partition("key=")[2] for name in secret.names if "key=FILE" in name} == {"FILE"}
