@@ -1,8 +1,7 @@
-"""How far something long is: a bar in a terminal and in a notebook that can show one, lines anywhere else."""
+"""How far something long is: a bar in a terminal, one line that changes in a notebook, lines anywhere else."""
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,8 +40,9 @@ def progress_of(
 ) -> Iterator[Show]:
     """Show how far something is, on standard error.
 
-    In a terminal, and in a notebook with ipywidgets, a bar; in a notebook without them one line that changes; elsewhere
-    (a log, a pipe) a line now and then, and none of what takes less than `SILENT_S`.
+    In a terminal a bar; in a notebook one line that changes (Rich's bar there needs ipywidgets, and their output fails
+    where a cell captures its own); elsewhere (a log, a pipe) a line now and then, and none of what takes less than
+    `SILENT_S`.
 
     Args:
         label: what is done.
@@ -55,7 +55,7 @@ def progress_of(
         yield Lines(label, total, done, lambda _: None)
         return
     console = Console(stderr=True) if console is None else console
-    if console.is_terminal or (console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None):
+    if console.is_terminal:
         with _bar(label, total, done, console) as show:
             yield show
     elif console.is_jupyter:

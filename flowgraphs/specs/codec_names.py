@@ -72,9 +72,12 @@ def _neural() -> CodecGroup:
     named |= {
         name: f"the {card.codec} of ratio {card.offer}" for name, card in zoo.cards().items() if name not in named
     }
-    named["FILE.safetensors"] = "what `semlink train` wrote, its card beside it, such as runs/mine/mine.safetensors"
     named[ANALOGUE] = "a prompt's components as amplitudes; prompt-ldpc-qam sends its code in bits"
-    return CodecGroup("networks, trained: see `semlink zoo`", "", named)
+    return CodecGroup(
+        "networks, trained: see `semlink zoo`",
+        "or FILE.safetensors, what `semlink train` wrote, its card beside it",
+        named,
+    )
 
 
 def _offer(name: str) -> str:

@@ -52,6 +52,8 @@ def test_every_codec_that_is_told_is_taken() -> None:
     for name in (one.replace("CODEC", "deepjscc") for one in tasks.names if "resnet" not in one):
         assert list(make_codecs([name], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())) == [name]
     assert all(any(name.startswith(f",{option}=") for name in schemes.names) for option in SOURCE_OPTIONS)
+    assert ":harq=" in again.form.replace("[SCHEME,]", "")
+    assert {"harq", "combining", "delay"} <= {name.strip(",:").partition("=")[0] for name in again.names}
     assert {"label:resnet56", "CODEC+classify:resnet20", "task"} <= set(tasks.names)
     assert "webp-capacity" in ceilings.names
     assert {name.partition("key=")[2] for name in secret.names if "key=FILE" in name} == {"FILE"}

@@ -51,12 +51,13 @@ def test_any_two_codecs_have_their_margin_and_curves_their_names(
     status, printed, _ = run_semlink(*words, "--against", "deepjscc", "--label", "swin=Ours = new")
     assert status == 0
     told = json.loads(printed)
-    (margin,) = told["margins"]
+    margin, mean = told["margins"]
+    assert (margin["quantity"], mean["quantity"]) == ("psnr_db", "psnr_mean_db")
     assert (margin["codec"], margin["over"]) == ("swin", "deepjscc")
     psnr = {row["codec"]: row["psnr_db"] for row in told["rows"]}
     assert margin["value"] == pytest.approx(psnr["swin"] - psnr["deepjscc"], abs=1e-6)
     assert margin["low"] < margin["value"] < margin["high"]
-    assert list(pd.read_csv(tmp_path / "out" / "margins.csv")["codec"]) == ["swin"]
+    assert list(pd.read_csv(tmp_path / "out" / "margins.csv")["codec"]) == ["swin", "swin"]
     status, printed, _ = run_semlink(*words)
     assert "margins" not in json.loads(printed)
     assert (

@@ -351,7 +351,7 @@ def test_blocks_of_ones_own_by_entry_point(own: Path, monkeypatch: pytest.Monkey
         "semlink.channels": [Entry("ether", "my_blocks", "ether")],
         "semlink.sources": [Entry("jpegtoo", "semlink.baselines.sources.jpeg", "JPEG")],
     }
-    monkeypatch.setattr(own_blocks, "entry_points", lambda group: offered[group])
+    monkeypatch.setattr(own_blocks, "entry_points", lambda group: offered.get(group, []))
     monkeypatch.setitem(coders.SOURCES, "jpegtoo", JPEG)  # is taken out again at the end
     del coders.SOURCES["jpegtoo"]
     made = options.make_codecs(["mine", "jpegtoo-ldpc-qam"], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())

@@ -100,9 +100,10 @@ def test_ssim_and_ms_ssim_have_curves(tmp_path: Path, monkeypatch: pytest.Monkey
     few.table["ms_ssim"] = [0.5, 0.75, 0.5, 0.75]
     draw_curves(few, "awgn", tmp_path / "all.png")
     labels = [[axes.get_ylabel() for axes in figure.axes] for figure in drawn]
-    assert labels == [["PSNR (dB), from the mean squared error", "SSIM"], [*labels[0], "MS-SSIM"]]
-    assert drawn[1].axes[2].lines[0].get_ydata().tolist() == [0.5, 0.75]  # type: ignore[union-attr]
-    assert drawn[0].axes[1].lines[0].get_ydata().tolist() == few.table["ssim"].tolist()[:2]  # type: ignore[union-attr]
+    averages = ["PSNR (dB), from the mean squared error", "mean of the images' PSNR (dB)"]
+    assert labels == [[*averages, "SSIM"], [*averages, "SSIM", "MS-SSIM"]]
+    assert drawn[1].axes[3].lines[0].get_ydata().tolist() == [0.5, 0.75]  # type: ignore[union-attr]
+    assert drawn[0].axes[2].lines[0].get_ydata().tolist() == few.table["ssim"].tolist()[:2]  # type: ignore[union-attr]
 
 
 def test_the_sheet_is_written(tmp_path: Path) -> None:
