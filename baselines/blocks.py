@@ -38,6 +38,9 @@ RATE_MOST = 0.95
 K_LEAST = 40
 """Least information bits of a code block: its CRC and two or three bytes."""
 
+CRC_MOST = 24
+"""Bits of a code block's CRC where there are several: a code of one's own may have no blocks that are long enough."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -142,6 +145,9 @@ def _cut(symbols: int, mcs: MCS, code: str, largest: int, longest: float) -> Pla
     short, longer = divmod(symbols, blocks)
     groups = [(longer, short + 1), (blocks - longer, short)]
     kept = [(count, (_k(size, mcs), size)) for count, size in groups if count]
+    if (least := min(k for _, (k, _) in kept)) <= CRC_MOST:
+        raise ValueError(f"code={code!r} cuts {symbols} channel uses of {mcs} into blocks of {least} bits, less than "
+                         f"a CRC of {CRC_MOST} and a bit take: it has no longer ones")  # fmt: skip
     return Plan(mcs, tuple(count for count, _ in kept), tuple(size for _, size in kept), code)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from semlink.baselines.bler import schemes_of
 from semlink.baselines.blocks import Plan, plan_blocks
+from semlink.baselines.doors import QAM_NAME
 from semlink.baselines.mcs import MCS
 from semlink.baselines.sources import Pixels, SourceCoder
 
@@ -26,12 +27,15 @@ def what_would_fit(source: SourceCoder, pixels: Pixels, plan: Plan) -> str:
     )
 
 
-def too_small(shape: Sequence[int], ratio: float, symbols: int, error: ValueError, code: str) -> str:
-    """What is wrong with a ratio, and what would do: the least one, and a scheme that has a block so short."""
+def too_small(
+    shape: Sequence[int], ratio: float, symbols: int, error: ValueError, code: str, constellation: str = QAM_NAME
+) -> str:
+    """What is wrong with a ratio, and what would do: a scheme that has a block so short, where any is known."""
     _, c, h, w = shape
-    fits = [str(mcs) for mcs in schemes_of(code) if has_block(symbols, mcs, code)]
-    scheme = f"mcs={fits[0]!r} would fit" if fits else "no scheme would fit"
-    return f"ratio={ratio:g} is too small for an image of {w}×{h}×{c}: {error}; {scheme}"
+    known = [mcs for mcs in schemes_of(code) if mcs.constellation == constellation]
+    fits = [str(mcs) for mcs in known if has_block(symbols, mcs, code)]
+    scheme = f"; mcs={fits[0]!r} would fit" if fits else "; no scheme would fit" * bool(known)
+    return f"ratio={ratio:g} is too small for an image of {w}×{h}×{c}: {error}{scheme}"
 
 
 def has_block(symbols: int, mcs: MCS, code: str) -> bool:

@@ -82,6 +82,10 @@ class SeparateCodec:
         self.source = link_source(source)
         uncoded = code_spec(code).name == "uncoded"
         self.mcs = MCS(scheme.order, Fraction(1), scheme.constellation) if uncoded else scheme
+        try:
+            mapper(self.mcs)
+        except ValueError as error:
+            raise ValueError(f"code={code!r} with mcs='{scheme}' sends at rate {self.mcs.rate}: {error}") from None
         self.ratio = ratio
         self.code = code
 
@@ -109,7 +113,8 @@ class SeparateCodec:
         try:
             return plan_blocks(symbols, self.mcs, self.code)
         except ValueError as error:
-            raise ValueError(too_small(shape, self.ratio, symbols, error, self.code)) from None
+            said = too_small(shape, self.ratio, symbols, error, self.code, self.mcs.constellation)
+            raise ValueError(said) from None
 
 
 class AdaptiveCodec:
@@ -183,7 +188,9 @@ class AdaptiveCodec:
         try:
             schemes = best_schemes(self.source, list(pixels), symbols, fails, self.code)
         except ValueError as error:
-            raise ValueError(too_small(image.shape, self.ratio, symbols, error, self.code)) from None
+            points = schemes_of(self.code)[0].constellation
+            said = too_small(image.shape, self.ratio, symbols, error, self.code, points)
+            raise ValueError(said) from None
         sent = _modulate(pixels, [plan_blocks(symbols, mcs, self.code) for mcs in schemes], self.source)
         told, known = math.ceil(math.log2(max(2, len(schemes_of(self.code))))), schemes_of(self.code)
         notes = {

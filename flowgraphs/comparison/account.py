@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from semlink.phy.metrics import Estimate, error_rate, shared_error_rate
 
 PURPOSES = ("payload", "pilot", "padding", "side", "header", "feedback")
 """What channel uses go to; those of any other name are told together, as `uses_other`."""
+_WAITING = "others"  # while an image waits for its receiver's answer; none of what `Transmission.spent` counts
 LEDGER = tuple(f"uses_{purpose}" for purpose in (*PURPOSES, "other"))
 """Columns: channel uses of an image by purpose, the mean over images; together they are the ratio times its values."""
 CODING = ("modulation", "k", "n")
@@ -29,7 +31,7 @@ class Account:
 
     images: int = 0
     uses: dict[str, float] = field(default_factory=dict)
-    coding: Counter[tuple[str, int, int]] = field(default_factory=Counter)
+    coding: Counter[tuple[str, float, float]] = field(default_factory=Counter)
     counts: list[tuple[int, int, int, int]] = field(default_factory=list)  # of each image, as `BitErrors` has them
 
     def add(self, got: Transmission) -> None:
@@ -38,10 +40,13 @@ class Account:
         self.images += images
         taken = 1.0 if got.spent is None else float(got.spent.mean()) / sum(got.uses.values())
         for purpose, count in got.uses.items():
-            name = purpose if purpose in PURPOSES else "other"
+            # Of all symbols of a frame, waiting included, those that were spent are the share `taken`: all payload.
+            own = "payload" if purpose == _WAITING and got.spent is not None else purpose
+            name = own if own in PURPOSES else "other"
             self.uses[name] = self.uses.get(name, 0.0) + count * images * taken
         modes = [mode.rpartition("-")[0] or mode for mode in got.modes]
-        self.coding.update((mode, k, n) for mode, (k, n) in zip(modes, got.block_sizes, strict=False))
+        sizes = zip_longest(modes, got.block_sizes, fillvalue=(math.nan, math.nan))  # some links tell no bits
+        self.coding.update((mode, k, n) for mode, (k, n) in sizes if isinstance(mode, str))
         if got.bit_errors is not None:
             self.counts += zip(*(one.tolist() for one in got.bit_errors), strict=True)
 

@@ -44,6 +44,7 @@ from semlink.flowgraphs.comparison.throughput import THROUGHPUT, draw_throughput
 from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, Spread, check_samples, samplers, spreads
 from semlink.flowgraphs.comparison.uncertainty import describe as describe_spreads
 from semlink.flowgraphs.specs import (
+    JOINT,
     PRINTED,
     PUBLISHED,
     check_count,
@@ -52,6 +53,7 @@ from semlink.flowgraphs.specs import (
     load_labels,
     make_channel,
     make_codecs,
+    parse_digital,
     parse_esno,
     parse_labels,
     parse_metrics,
@@ -150,7 +152,7 @@ def run_compare(
         if samples is not None:
             with progress_bar("sampling", len(samplers(chosen)) * len(shown)) as advance:
                 sampled = spreads(images, chosen, over, shown, count=samples, seed=seed, progress=advance)
-        fixed = any(re.fullmatch(r"[^+]*-qam(:harq=[^+]*)?(\+.*)?", name) for name in chosen)
+        fixed = any(map(_takes_mcs, chosen))
         files, received = write_comparison(outcome, mcs if fixed else None, folder, sampled)
         about = record(outcome, received, words=words, ratio=share, mcs=mcs)
         (folder / RECORD).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
@@ -162,6 +164,12 @@ def run_compare(
     else:
         _print_comparison(outcome, [str(out / name) for name in files if "/" not in name], sampled)
     return _tell_broken(broken, len(images))
+
+
+def _takes_mcs(codec: str) -> bool:
+    """Whether a codec is a digital link, with receivers behind it or without, whose scheme is that of --mcs."""
+    digital = parse_digital(split_listener(codec)[0].partition(JOINT)[0])
+    return digital is not None and digital.takes_default
 
 
 def _tell_cost(seconds: Mapping[str, float], times: Mapping[str, int]) -> None:
@@ -322,7 +330,9 @@ def describe(outcome: Comparison, mcs: str | None) -> str:
     scheme = f", digital MCS {mcs}" if mcs else ""
     counts = f"images {row['images']} × realisations {row['realisations']}"
     tasks = bool(outcome.table["accuracy"].notna().any())
-    ratio = "ratio of each curve beside its name" if tasks else f"ratio {as_fraction(row['ratio'])}"
+    least, most = (as_fraction(end) for end in (outcome.table["ratio"].min(), outcome.table["ratio"].max()))
+    ratio = f"ratio {least}" if least == most else f"ratio {least} to {most}"  # a receiver's answers may end one early
+    ratio = "ratio of each curve beside its name" if tasks else ratio
     return f"{row['spec']}; {ratio}{scheme}; {counts}"
 
 

@@ -99,6 +99,10 @@ def _digital() -> list[CodecGroup]:
         for index, scheme in enumerate(rows)
     }
     again = {f",{key}=": said for key, said in HARQ_OPTIONS.items()}
+    schemes |= {
+        ",resolution=full": "no reduced images; ,resolution=chosen is the usual",
+        ",speed=N": "of avif: 0 (the slowest and best) to 10",
+    }
     schemes |= {":all": "fixed, adaptive, outage, genie and the ceiling, behind SOURCE-ldpc-qam"}
     return [
         CodecGroup("source coder and channel code: SOURCE-CODE-qam", "SOURCE-CODE-qam[:SCHEME]", named),

@@ -72,7 +72,13 @@ class DigitalName:
 
     def default_scheme(self, mcs: str) -> str:
         """The scheme of `--mcs`; for another constellation than QAM its code rate."""
-        return mcs if self.constellation == QAM_NAME or "qam" not in mcs.lower() else str(parse_mcs(mcs).rate)
+        is_rate = "/" in mcs and "qam" not in mcs.lower()
+        return mcs if self.constellation == QAM_NAME or is_rate else str(parse_mcs(mcs).rate)
+
+    @property
+    def takes_default(self) -> bool:
+        """Whether no scheme is named, but options at most: it is then that of `--mcs`."""
+        return self.scheme is None or all("=" in one for one in self.scheme.split(","))
 
 
 def parse_digital(name: str) -> DigitalName | None:
@@ -89,7 +95,9 @@ def parse_digital(name: str) -> DigitalName | None:
         options = scheme.split(",")
         tables = [one.removeprefix("table=") for one in options if one.startswith("table=")]
         table = tables[0] if tables else None
-        scheme = ",".join(one for one in options if not one.startswith("table=")) or None
+        if tables:
+            options.remove(f"table={table}")  # `register_doors` refuses what is left of others
+        scheme = ",".join(options) or None
     return DigitalName(match[1], match[2], match[3], match[4], scheme, table)
 
 
@@ -99,6 +107,8 @@ def register_doors(digital: DigitalName) -> None:
     Raises:
         ValueError: a part that there is not, that cannot be imported, or that is none.
     """
+    if digital.table == "" or ",table=" in f",{digital.scheme}":
+        raise ValueError("table=FILE must name one file of block error rates, such as `semlink bench bler` makes")
     for name, kind in digital.parts:
         if not is_own(name, kind):
             raise ValueError(missing_module(name) or f"{name!r} is none of semlink.{kind}")

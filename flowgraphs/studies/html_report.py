@@ -258,7 +258,8 @@ def _cell(name: str, row: Mapping[str, Any]) -> str:
         return _ratio(value)
     if name == "outage":
         least, most = ends_of(row, name)
-        cause = f", {row['failed_source']:g} by the source coder" if row.get("failed_source") else ""
+        at_source = row.get("failed_source", 0)  # NaN of what an earlier version wrote, or of a published curve
+        cause = f", {at_source:g} by the source coder" if at_source > 0 else ""
         return f"{row['failed']} of {row['images'] * row['realisations']} [{least:.3f}, {most:.3f}]{cause}"
     if name in ("images", "realisations"):
         return f"{value:d}"

@@ -70,7 +70,7 @@ class Overheard:
     def __init__(self, codec: AnyCodec, eavesdropper: Eavesdropper) -> None:
         if not isinstance(codec, Codec) or isinstance(codec, InformedCodec):
             raise ValueError("a genie's codec cannot be overheard: it is fitted to the fades; give adaptive or outage")
-        if getattr(codec, "closed_loop", False):
+        if is_closed_loop(codec):
             raise ValueError("a codec with harq cannot be overheard: what is sent depends on the receiver's answers")
         self.codec, self.eavesdropper = codec, eavesdropper
         self.listener = eavesdropper.decoder(codec)
@@ -113,6 +113,12 @@ def link_of(codec: AnyCodec, channel: Channel, *, clips: bool = False) -> Link:
 def channel_of(codec: AnyCodec, channel: Channel) -> Channel:
     """The channel to whoever receives: the eavesdropper's of an `Overheard` codec, else the one given."""
     return codec.eavesdropper.channel if isinstance(codec, Overheard) else channel
+
+
+def is_closed_loop(codec: object) -> bool:
+    """Whether a receiver's answers end a codec's frames early: its `closed_loop`, or that of what it wraps."""
+    inner = getattr(codec, "codec", None)
+    return bool(getattr(codec, "closed_loop", False)) or (inner is not None and is_closed_loop(inner))
 
 
 def without_key(codec: AnyCodec) -> AnyCodec:

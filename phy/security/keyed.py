@@ -27,6 +27,7 @@ from torch import Tensor
 
 from semlink.phy.kept import kept
 from semlink.phy.link import Codec, Decoded, Frame, InformedCodec, Received, Sounding
+from semlink.phy.security.eavesdropper import is_closed_loop
 from semlink.phy.security.keys import Key, missing_library
 
 AnyCodec = Codec | InformedCodec
@@ -99,7 +100,7 @@ class Keyed:
     """
 
     def __init__(self, codec: AnyCodec, key: Key, *, nonce: int = 0) -> None:
-        if getattr(codec, "closed_loop", False):
+        if is_closed_loop(codec):
             raise ValueError("keyed: permutes a whole frame, and with harq it is not known how much of it is sent")
         self.codec, self.key, self.nonce = codec, key, nonce
         self.ignores_n0 = bool(getattr(codec, "ignores_n0", False))

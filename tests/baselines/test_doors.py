@@ -132,6 +132,12 @@ def test_a_code_that_has_no_such_block_says_why() -> None:
         SeparateCodec(code="conv-nothing", mcs="4qam-1/2")
 
 
+def test_blocks_too_short_for_their_check_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(doors.OWN_CODES, "brief", type("Brief", (Repeated,), {"k_max": 20}))
+    with pytest.raises(ValueError, match=r"code='brief' cuts 512 channel uses of 4qam-1/2 into blocks of (19|20) bits"):
+        plan_blocks(512, parse_mcs("4qam-1/2"), "brief")
+
+
 def test_a_new_code_under_a_name_takes_the_place_of_the_old() -> None:
     register_code("own", TooShort)
     register_code("own", Repeated)

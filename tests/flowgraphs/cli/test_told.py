@@ -15,6 +15,7 @@ from semlink.flowgraphs.specs import codec_groups, make_codecs
 from semlink.flowgraphs.specs.codec_names import CHANNEL_CODES, KNOWN, PUBLISHED
 from semlink.flowgraphs.specs.options import PUBLISHED as TAKEN
 from semlink.flowgraphs.specs.options import codec_forms
+from semlink.flowgraphs.specs.secrecy import SOURCE_OPTIONS
 from semlink.phy.channels import AWGN
 
 Command = Callable[..., tuple[int, str, str]]
@@ -50,6 +51,7 @@ def test_every_codec_that_is_told_is_taken() -> None:
         assert list(make_codecs([name], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())) == [name]
     for name in (one.replace("CODEC", "deepjscc") for one in tasks.names if "resnet" not in one):
         assert list(make_codecs([name], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())) == [name]
+    assert all(any(name.startswith(f",{option}=") for name in schemes.names) for option in SOURCE_OPTIONS)
     assert ":harq=" in again.form.replace("[SCHEME,]", "")
     assert {"harq", "combining", "delay"} <= {name.strip(",:").partition("=")[0] for name in again.names}
     assert {"label:resnet56", "CODEC+classify:resnet20", "task"} <= set(tasks.names)

@@ -38,6 +38,17 @@ def test_ratio_mean_and_percentile_are_of_what_was_sent() -> None:
     assert heard(got.table, got.notes) == [NAMES[1]]
 
 
+def test_waiting_takes_nothing_of_the_ledger() -> None:
+    """The frame holds what others send while an image waits for its answer; of the image's uses that is none."""
+    name, channel = "jpeg-nr-qam:nr1-5,harq=4,delay=300,round=1/6", Rayleigh(512)
+    codecs = make_codecs([name], ratio=1 / 6, mcs="4qam-1/2", channel=channel)
+    row = compare({"one": IMAGE}, codecs, channel, [1.0], realisations=20).table.iloc[0]
+    assert 512 < row["uses_mean"] < 2048
+    assert row["uses_payload"] == pytest.approx(row["uses_mean"])
+    assert row["uses_other"] == 0
+    assert row["modulation"] == "4qam"
+
+
 class Halved:
     """A codec of which half the symbols need not be sent."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from semlink.baselines import doors
 from semlink.flowgraphs.specs import DigitalName, make_codecs, own_blocks, own_parts, parse_digital
@@ -92,6 +93,19 @@ def test_parts_of_ones_own_make_a_codec(own: str) -> None:
     assert codec.code == f"{own}:Repeated-{own}:Backwards"  # type: ignore[attr-defined]
     assert str(codec.mcs) == f"{own}:Turned-1/2"  # type: ignore[attr-defined]
     assert str(made("jpeg-ldpc-8psk", "16qam-2/3").mcs) == "8psk-2/3"  # type: ignore[attr-defined]
+    assert str(made("jpeg-ldpc-8psk", "nr1-13").mcs) == "8psk-490/1024"  # type: ignore[attr-defined]
+    assert str(made("jpeg-ldpc-8psk", "3/4").mcs) == "8psk-3/4"  # type: ignore[attr-defined]
+
+
+def test_a_budget_that_is_too_small_is_told_of_schemes_of_the_same_points() -> None:
+    image = torch.zeros(1, 3, 8, 8)
+    for name, words in (
+        ("jpeg-ldpc-8psk:1/2", "one code block$"),
+        ("jpeg-ldpc-qam:4qam-1/2", "mcs='64qam-.* would fit$"),
+    ):
+        codec = make_codecs([name], ratio=1 / 12, mcs="", channel=AWGN())[name]
+        with pytest.raises(ValueError, match=words):
+            codec.encode(image, 0.1)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +122,9 @@ def test_parts_of_ones_own_make_a_codec(own: str) -> None:
         ("jpeg-polar-qam:adaptive", "measure a table by `semlink bench bler --code polar"),
         ("jpeg-polar-qam:adaptive,table=nowhere.csv", "table=nowhere.csv: holds no block error rates"),
         ("jpeg-polar-qam:4qam-1/2,table=x.csv", "table=x.csv: a fixed scheme needs none"),
+        ("jpeg-ldpc-qam:adaptive,table=", "table=FILE must name one file"),
+        ("jpeg-polar-qam:adaptive,table=a.csv,table=b.csv", "table=FILE must name one file"),
+        ("jpeg-uncoded-16apsk:2/3", "code='uncoded' with mcs='16apsk-2/3' sends at rate 1: 16apsk: rate 1 must be"),
         ("jpeg-polar-qam:genie", "link adaptation needs code='ldpc' or 'nr'"),
     ],
 )

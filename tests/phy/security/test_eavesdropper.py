@@ -105,3 +105,24 @@ def test_what_cannot_be_is_refused() -> None:
         Overheard(Genie(), Eavesdropper(AWGN()))
     with pytest.raises(ValueError, match="esno=nan must be from -100 to 100 dB"):
         Eavesdropper(AWGN(), float("nan"))
+
+
+class Answered:
+    """A codec, or what it is wrapped in."""
+
+    def __init__(self, codec: object = None) -> None:
+        self.codec, self.closed_loop = codec, codec is None
+
+    def encode(self, image: torch.Tensor, n0: float) -> Frame:
+        raise NotImplementedError
+
+    def decode(self, received: Received) -> torch.Tensor:
+        raise NotImplementedError
+
+
+def test_answers_of_a_receiver_are_seen_through_what_wraps_it() -> None:
+    for codec in (Answered(), Answered(Answered()), Answered(Answered(Answered()))):
+        with pytest.raises(ValueError, match="with harq cannot be overheard"):
+            Overheard(codec, Eavesdropper(AWGN()))
+        with pytest.raises(ValueError, match="with harq it is not known"):
+            Keyed(codec, Key(bytes(32)))
