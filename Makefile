@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-# Tests run on as many processes as there are cores; one file's tests stay together as far as the work is even.
-PROCESSES := -n logical --dist worksteal
+# Tests run on one process more than there are cores, for some wait; one file's tests stay together as far as the work
+# is even.
+PROCESSES := -n $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)') --dist worksteal
 # The processes share the cores already: threads of BLAS and OpenMP within each, and within what they start, would wait
 # for one another, spinning.
 test test-fast: export OPENBLAS_NUM_THREADS := 1
