@@ -25,7 +25,7 @@ installed: $(STAMP)
 
 # Types are checked beside the tests, in one process that ends long before they do; what it found comes last.
 test: $(STAMP) style
-	@$(BIN)/mypy >$(VENV)/mypy.txt 2>&1 & types=$$!; \
+	@$(BIN)/mypy >$(VENV)/mypy.txt 2>&1 & types=$$!; trap "kill $$types" INT TERM; \
 	$(BIN)/pytest $(PROCESSES); tests=$$?; \
 	wait $$types; types=$$?; cat $(VENV)/mypy.txt; exit $$((tests || types))
 

@@ -71,8 +71,8 @@ def is_local(host: str) -> bool:
 
 
 def refused(status: str, why: str) -> Answer:
-    """A line of text."""
-    return Answer(status, "text/plain; charset=utf-8", f"{why}\n".encode())
+    """A line of text, which may quote what came in: half a surrogate pair out of JSON too."""
+    return Answer(status, "text/plain; charset=utf-8", f"{why}\n".encode(errors="backslashreplace"))
 
 
 class LocalServer:

@@ -402,6 +402,12 @@ export function mount(root, ask) {
     showCodecs();
     changed();
   }
+  // A picture that was not kept is there again: what was refused for want of it is asked for anew.
+  function forgive(picture) {
+    const of = (key) => JSON.parse(key)[0].picture === picture;
+    for (const [key, one] of answers) if (one.wrong && of(key)) answers.delete(key);
+    for (const [key, curve] of curves) if (of(key)) for (const [esno, psnr] of curve) if (Number.isNaN(psnr)) curve.delete(esno);
+  }
   async function choosePicture() {
     const name = $("picture").value;
     try {
@@ -420,6 +426,7 @@ export function mount(root, ask) {
       const reply = JSON.parse(new TextDecoder().decode(await ask("drop", new Uint8Array(await file.arrayBuffer()), query)));
       if (![...$("picture").options].some((one) => one.value === reply.picture)) element("option", { value: reply.picture }, $("picture"), reply.picture);
       $("picture").value = reply.picture;
+      forgive(reply.picture);
       say("");
       await choosePicture();
     } catch (error) {
@@ -466,9 +473,9 @@ export function mount(root, ask) {
     const run = walk.run, about = { ...scene(), channel: $("walked").value }, codecs = [...state.codecs], step = walk.step;
     const wish = { ...about, esno_db: level(), step, doppler: Number($("doppler").value) };
     const got = await Promise.all(codecs.map((codec) => asked("step", { ...wish, codec }, walk.stop.signal).then(unpacked)));
-    if (run !== walk.run) return;
+    if (run !== walk.run || step !== walk.step) return; // begun anew, or another has taken this step
     walk.step = (step + 1) % state.about.steps;
-    walk.rows.push({ step: walk.rows.length, here: got[0].here_db, psnr: got.map((one) => one.psnr_db), codecs });
+    walk.rows.push({ step: (walk.rows.at(-1)?.step ?? -1) + 1, here: got[0].here_db, psnr: got.map((one) => one.psnr_db), codecs });
     if (walk.rows.length > 150) walk.rows.shift();
     codecs.forEach((codec, i) => { if (!got[i].failed) walk.good.set(codec, { answer: got[i], step }); });
     walk.last = { got, codecs, step };
@@ -495,13 +502,14 @@ export function mount(root, ask) {
     if ($("walk").open) drawLines($("walk-curve"), lines, { x: [first, Math.max(first + 20, rows.at(-1)?.step ?? 0)], titles: ["picture", "PSNR; Es/N0 dotted (dB)"], least: [0, 30] });
   }
   async function run() {
-    while (walking) {
+    const own = walk.stop; // Pause and Walk in haste begin another before this one has seen it
+    while (walking && walk.stop === own) {
       const begun = performance.now();
       try {
         await stride();
       } catch (error) {
         if (error.name !== "AbortError") say(error instanceof TypeError ? "The server does not answer." : error.message, true);
-        walked(false);
+        if (walk.stop === own) walked(false);
       }
       await new Promise((done) => setTimeout(done, Math.max(0, WALK_MS - (performance.now() - begun))));
     }
@@ -514,7 +522,7 @@ export function mount(root, ask) {
     if (on) { walk.stop = new AbortController(); run(); } else look();
   }
   function record() {
-    const figures = [...$("walk-gallery").children], side = figures[0].canvas, wide = Math.min(256, side.width, Math.floor(1600 / figures.length)) & ~1;
+    const figures = [...$("walk-gallery").children], side = figures[0].canvas, wide = Math.max(2, Math.min(256, side.width, Math.floor(1600 / figures.length), Math.floor((1560 * side.width) / side.height)) & ~1);
     const high = Math.round((wide * side.height) / side.width), sheet = document.createElement("canvas");
     [sheet.width, sheet.height] = [wide * figures.length, high + 34];
     const pen = sheet.getContext("2d", { willReadFrequently: true });

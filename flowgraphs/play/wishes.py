@@ -16,8 +16,8 @@ LONGEST = 300
 MOST_CODECS = 8
 MOST_SEED = 2**31 - 1
 _LARGEST = 1e15  # of a number; neither NaN nor infinity is below it
-_OF_FILES = re.compile(r"[/\\]|\.safetensors|\bkey=|\benv=")
-_DIGITAL = re.compile(r"\w+-\w+-qam|\w+-capacity")
+_OF_FILES = re.compile(r"(?<![0-9])/|/(?![0-9])|\\|\.safetensors|\b(key|env|table)=")  # 2/3 is a code rate
+_CEILING = re.compile(r"\w+-capacity(:.*)?")
 
 
 @dataclass(frozen=True)
@@ -160,13 +160,22 @@ def names_channel(text: str) -> bool:
 @lru_cache(maxsize=256)
 def names_codec(text: str) -> bool:
     """The same of a codec that shows pictures, receivers behind it and eavesdroppers included."""
-    from semlink.flowgraphs.specs import CLASSIFY, FEATURES, own_names
+    from semlink.flowgraphs.specs import CLASSIFY, own_names, split_listener
     from semlink.neural import zoo
 
-    codec, _, heard = text.partition("@")
+    codec, heard = split_listener(text)
     first, *receivers = codec.split("+")
-    stem = first.partition(":")[0]
-    digital = _DIGITAL.fullmatch(stem) is not None and stem != FEATURES
-    known = digital or stem in {*zoo.names(), *zoo.cards(), "prompt-analogue", *own_names("codecs")}
+    digital = _names_digital(first) or _CEILING.fullmatch(first) is not None
+    # Nothing behind these: `swin:Mine` is a module swin of the working folder.
+    known = digital or first in {*zoo.names(), *zoo.cards(), "prompt-analogue", *own_names("codecs")}
     shows = not any(one.startswith(CLASSIFY) for one in receivers)
-    return known and shows and (not heard or names_channel(heard))
+    return known and shows and (heard is None or names_channel(heard))
+
+
+def _names_digital(text: str) -> bool:
+    """Whether a text is of a digital link of which no part is MODULE:NAME; of an installed package it may be."""
+    from semlink.flowgraphs.specs import parse_digital, register_sources
+
+    register_sources()
+    digital = parse_digital(text)
+    return digital is not None and not any(":" in name for name, _ in digital.parts)

@@ -32,7 +32,7 @@ class Child(Protocol):
 
     @property
     def pid(self) -> int:
-        """Of the process; waits until there is one."""
+        """Of the process; waits until there is one, and is 0 where there never was."""
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Its exit status, below 0 for a signal; None where it has not ended within the seconds."""
@@ -113,8 +113,8 @@ class _Forked:
         """Hear what is told, if anything is within the seconds; one who tells nothing more has been killed."""
         if not select.select([self._life], [], [], timeout)[0]:
             return False
-        heard = os.read(self._life, 64)
-        self._told += [int(one) for one in heard.split()] or [0, -signal.SIGKILL]
+        heard = [int(one) for one in os.read(self._life, 64).split()]
+        self._told += heard or [0, -signal.SIGKILL][len(self._told) :]
         return True
 
     def __del__(self) -> None:
@@ -177,7 +177,8 @@ def tend(door: int, module: str) -> None:
                     asked.close()
                     _be_worker(serve, pipes, [wake, woken, *lives.values()])
                 lives[child] = pipes.pop()
-                os.write(lives[child], f"{child}\n".encode())
+                with suppress(BrokenPipeError):  # whoever asked is gone, and the door will say so
+                    os.write(lives[child], f"{child}\n".encode())
                 for one in pipes:
                     os.close(one)
 

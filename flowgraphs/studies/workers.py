@@ -170,8 +170,10 @@ class _Worker:
         return status
 
     def _kill(self) -> None:
+        pid = self.process.pid
         with suppress(ProcessLookupError):
-            os.kill(self.process.pid, signal.SIGKILL)
+            if pid:  # 0 would be ourselves, and all that were started with us
+                os.kill(pid, signal.SIGKILL)
 
     def _write(self, what: object) -> None:
         with suppress(BrokenPipeError):  # its end shows when its answer is read

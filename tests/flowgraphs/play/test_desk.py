@@ -76,6 +76,10 @@ def test_the_ssim_may_come_later(ask: Ask) -> None:
         ask("send", codec="deepjscc", esno_db=5.75, judged=1)
 
 
+def test_a_scheme_of_its_own_is_no_file(ask: Ask) -> None:
+    assert ask("send", codec="jpeg-ldpc-qam:4qam-1/2", esno_db=10)["mode"] == "4qam-1/2"
+
+
 def test_another_seed_is_another_noise(ask: Ask) -> None:
     first, same, other = (ask("send", codec="deepjscc", esno_db=5, seed=seed) for seed in (1, 1, 2))
     assert (first["levels"] == same["levels"]).all()
@@ -101,7 +105,12 @@ def test_an_eavesdropper_sees_with_her_own_channel(ask: Ask) -> None:
         ({"codec": "deepjscc+classify:os:path"}, "none that shows pictures"),
         ({"codec": "deepjscc+../x.safetensors"}, "files and modules"),
         ({"codec": "jpeg-ldpc-qam:adaptive,key=/etc/passwd"}, "files and modules"),
+        ({"codec": "jpeg-ldpc-qam:adaptive,table=rates.csv"}, "files and modules"),
+        ({"codec": "jpeg-ldpc-qam:x-os:path"}, "files and modules"),  # interleaver x of a module qam
+        ({"codec": "jpeg-os:path-qam"}, "files and modules"),
+        ({"codec": "swin:Mine"}, "files and modules"),
         ({"codec": "deepjscc@os:path"}, "files and modules"),
+        ({"codec": "deepjscc@awgn+classify:os:path@awgn"}, "files and modules"),
         ({"codec": "label:tiniest"}, "none that shows pictures"),
         ({"codec": "features-ldpc-qam:adaptive,teacher=os:path"}, "none that shows pictures"),
         ({"codec": "jpeg-ldpc-qam:all"}, "give them one by one"),
@@ -137,6 +146,8 @@ def test_names_of_the_package_and_of_nobody_else() -> None:
     assert names_channel("awgn+rapp:ibo=6")
     assert names_codec("swin+sft:steps=1")
     assert names_codec("swin@rayleigh:esno=-10+rapp:ibo=6")
+    assert names_codec("jpeg-conv-random-8psk:2/3")
+    assert names_codec("jpeg-capacity:ergodic")
     assert not names_codec("collections:OrderedDict")
     assert not names_channel("collections:OrderedDict")
 

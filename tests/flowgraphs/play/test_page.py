@@ -301,6 +301,12 @@ def test_a_walk_freezes_and_comes_back_and_is_recorded(browser: Any, address: st
         assert page.locator("#walk-curve polyline").count() == 3
         page.click("#walk-restart")
         assert page.inner_text("#walk-said") == ""
+        page.evaluate("() => { for (let i = 0; i < 7; i++) document.querySelector('#walk-play').click(); }")  # in haste
+        until(page, "Number(/\\d+/.exec(document.querySelector('#walk-said').innerText)) >= 3")
+        page.click("#walk-play")
+        steps = "document.querySelector('#walk-curve polyline').getAttribute('points').split(' ').length"
+        told = "Number(/\\d+/.exec(document.querySelector('#walk-said').innerText))"
+        assert page.evaluate(f"{steps} - {told}") == 1  # a point a picture
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

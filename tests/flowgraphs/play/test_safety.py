@@ -97,12 +97,15 @@ def test_a_link_from_elsewhere_may_open_the_page_and_no_more(server: PlayServer)
     assert asked(server, "page.js", None, Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="no-cors")[0] == 403
 
 
-def test_methods_and_names_that_are_none(server: PlayServer) -> None:
+def test_methods_and_names_that_are_none(server: PlayServer, scene: dict[str, Any]) -> None:
     assert asked(server, "catalogue", None)[0] == 405
     assert asked(server, "page.js")[0] == 405
     assert asked(server, "nix")[0] == 404
     status, said = asked(server, "send", b"\xff{")
     assert (status, said.count("\n")) == (400, 1)
+    half = json.dumps({**scene, "codec": "deepjscc+\ud800", "esno_db": 9}).encode()  # of a surrogate pair
+    status, said = asked(server, "send", half)
+    assert (status, r"'\ud800'" in said) == (400, True)
 
 
 def test_too_much_is_refused_before_it_is_taken(server: PlayServer) -> None:

@@ -70,6 +70,28 @@ def test_workers_come_from_one_process_and_from_another_if_that_is_killed(small:
 
 
 @on_linux
+@pytest.mark.parametrize(("told", "ended"), [("", (0, -signal.SIGKILL)), ("77\n", (77, -signal.SIGKILL))])
+def test_a_child_of_which_nothing_more_is_told_was_killed(
+    told: str, ended: tuple[int, int], small: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What forks it may be killed before it has heard of it. Process 0 would be all of our own group: spared."""
+    child, killed = nursery._Forked(), []
+    monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))
+    os.write(child.theirs[2], told.encode())
+
+    class Killed:
+        def start(self) -> nursery.Child:
+            return child
+
+    worker = workers._Worker(small(), Killed())  # type: ignore[arg-type]
+    child.begun()
+    worker._kill()
+    assert killed == [pid for pid in ended[:1] if pid]
+    assert (child.pid, child.wait(0)) == ended
+    assert worker.end() == -signal.SIGKILL
+
+
+@on_linux
 def test_none_is_left_when_whoever_asked_is_killed(small: Callable[..., Study], tmp_path: Path) -> None:
     code = (
         "import os, pickle, sys\n"
