@@ -226,10 +226,18 @@ def _between(sizes: Sequence[int], k: int, *, ends: tuple[int, int]) -> tuple[tu
 @lru_cache(maxsize=4096)
 def _expected_db(mcs: MCS, k: int) -> float:
     """`needed_db` and what the filler bits of a block of 5G LDPC cost."""
-    if k > K_MAX:
-        return needed_db(mcs, k)
-    cost = filler_costs().get(mcs)
-    return needed_db(mcs, k) + (cost * _filler_share(mcs, k) if cost else 0.0)
+    return needed_db(mcs, k) + (0.0 if k > K_MAX else _filler_cost(mcs) * _filler_share(mcs, k))
+
+
+@lru_cache(maxsize=256)
+def _filler_cost(mcs: MCS) -> float:
+    """As measured, or else that of the nearest rate of the same order, if it is one: a gain is not counted on."""
+    costs = filler_costs()
+    fellows = [one for one in costs if one.order == mcs.order]
+    nearest = min(fellows, key=lambda one: abs(one.rate - mcs.rate), default=None)
+    if mcs in costs or nearest is None:
+        return costs.get(mcs, 0.0)
+    return max(0.0, costs[nearest])
 
 
 @lru_cache(maxsize=1)

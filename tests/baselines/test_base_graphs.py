@@ -88,3 +88,10 @@ def test_between_sizes_the_distance_from_capacity_is_in_proportion_to_the_logari
     assert gap_db(mcs, 700) == pytest.approx(expected, abs=1e-6)
     assert np.all(np.diff(curve(mcs, 700).bler(np.linspace(0, 20, 50))) <= 0)
     assert float(ndtr(SCORES[0])) < 1e-6
+
+
+def test_fillers_whose_cost_was_not_measured_cost_what_they_do_at_the_nearest_rate() -> None:
+    """52 of 33,840 blocks of a photograph's 8,064 bits were lost at 4 dB where a sum without them foretold 12."""
+    (mcs,) = [one for one in NR_SCHEMES if str(one) == "16qam-378/1024"]
+    assert mcs not in filler_costs()
+    assert 0.0008 < float(curve(mcs, 8064).bler(4.0)) < 0.003
