@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from semlink.flowgraphs.comparison.comparison import Comparison, column_of
+from semlink.flowgraphs.comparison.comparison import Comparison
 from semlink.flowgraphs.comparison.intervals import shares_fade
 from semlink.flowgraphs.comparison.margins import change_percent, mean_psnr_margin, psnr_margin
+from semlink.flowgraphs.comparison.tally import column_of
 from semlink.flowgraphs.specs import JOINT, listened_to, split_listener
 from semlink.phy.metrics import METRICS, Estimate
 
