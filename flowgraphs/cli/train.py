@@ -27,7 +27,10 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, the log and the weights.")],
     images: Annotated[
         Path | None,
-        typer.Option(help="A folder of images to train on, in place of CIFAR-10 and the recipe's photographs."),
+        typer.Option(
+            help="A folder of images to train on, in place of CIFAR-10 and the recipe's photographs.",
+            show_default="none",
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -39,7 +42,9 @@ def train(
             show_default="none",
         ),
     ] = None,
-    minutes: Annotated[float, typer.Option(help="Stop after so long, with a checkpoint to go on from.")] = math.inf,
+    minutes: Annotated[
+        float, typer.Option(help="Stop after so long, with a checkpoint to go on from.", show_default="no limit")
+    ] = math.inf,
     device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="what the recipe says")] = None,
     threads: Annotated[
         int | None,

@@ -1,7 +1,6 @@
 """Where workers come from: what is said where they cannot begin, and pools of hundreds."""
 
 import os
-import pickle
 import resource
 import signal
 from collections.abc import Callable, Iterator
@@ -22,20 +21,6 @@ def test_what_cannot_be_imported_is_said_at_once_and_by_its_name(small: Callable
         said = r"could not begin: semlink\.flowgraphs\.studies\.no_such_file cannot be imported: ModuleNotFoundError: "
         with pytest.raises(workers.WorkerError, match=said):
             list(pool.finished())
-
-
-@on_linux
-def test_a_child_that_cannot_begin_ends_by_itself() -> None:
-    place = nursery.Nursery("semlink.flowgraphs.studies.no_such_file")
-    try:
-        child = place.start()
-        assert child.pid > 0
-        with os.fdopen(child.answers, "rb") as answers:
-            assert "no_such_file" in pickle.load(answers)
-        assert child.wait() == 0
-    finally:
-        os.close(child.questions)
-        place.close()
 
 
 @pytest.fixture
