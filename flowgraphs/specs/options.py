@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
@@ -307,7 +308,9 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
         return make_codec_of_own(name, ratio)
     if (missing := missing_module(name)) and name.partition(":")[0] not in zoo_codecs():
         raise ValueError(f"--codec {name}: {missing}; `semlink codecs` lists what else there is")
-    raise ValueError(f"--codec {name!r} must be one of: {codec_forms()}")
+    near = get_close_matches(name, [*zoo_codecs(), "jpeg-ldpc-qam", ANALOGUE], n=1, cutoff=0.7)
+    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    raise ValueError(f"--codec {name!r}{meant} must be one of: {codec_forms()}")
 
 
 def frozen_codec(settings: Settings) -> Codec | None:
