@@ -19,7 +19,7 @@ from itertools import islice
 from typing import IO, Any
 
 from semlink.flowgraphs.studies.engine import Engine, Outcome
-from semlink.flowgraphs.studies.nursery import Nursery
+from semlink.flowgraphs.studies.nursery import Nursery, make_room
 from semlink.flowgraphs.studies.plan import Plan, Point
 
 DEATHS = 3
@@ -47,6 +47,7 @@ class Workers:
         self._given_up: list[str] = []
         self._ready = selectors.DefaultSelector()
         self._workers: list[_Worker] = []
+        make_room(count)
         self._nursery = Nursery(__name__)
         self._count = count
 

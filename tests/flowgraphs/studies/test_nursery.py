@@ -50,6 +50,22 @@ def test_a_pool_may_have_more_pipes_than_select_can_watch() -> None:
     os.close(child.answers)
 
 
+@on_linux
+def test_a_large_pool_may_open_the_files_that_it_needs() -> None:
+    """1024 is what most systems allow at first, and no more than 341 workers have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1456:
+        pytest.skip("the system allows no 1456 open files")
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+        nursery.make_room(2)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1024, hard)
+        nursery.make_room(400)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1456, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 @pytest.mark.parametrize(
     ("status", "why"),
     [
