@@ -80,9 +80,10 @@ def _keep(vectors):
         known = integers(past(work, at(plan, KNOWN)))
         while left > 0:
             filled = False
-            place = 0
-            while place < group and following < frames:
-                if at(who, place) < 0:
+            for place in range(
+                group
+            ):  # of a counter from a literal 0 there are two types to compile
+                if at(who, place) < 0 and following < frames:
                     unseen = _take(past(llr, following * at(plan, N)), plan, work, sums)
                     put(told, 4 * following + UNKNOWN, unseen)
                     _fill(plan, work, place)
@@ -92,7 +93,6 @@ def _keep(vectors):
                         put(known, lane, 0)
                     following += 1
                     filled = True
-                place += 1
             if filled:
                 _repeat(plan, work)
             _iterate(plan, work)
@@ -354,16 +354,13 @@ def _collect(plan, work, waiting, broken):
 @no_type_check
 def _find_broken(plan, posterior, waiting, broken):
     """Which frames break a parity check or leave an information bit open; looks no further once all that wait do."""
-    period, padded, row = at(plan, PERIOD), at(plan, PADDED), 0
+    period, padded = at(plan, PERIOD), at(plan, PADDED)
     scratch, base = past(posterior, at(plan, SCRATCH)), past(plan, at(plan, BASE))
     _clear(scratch, period)
-    meets = True
-    while meets and row < at(plan, ROWS):
+    for row in range(at(plan, ROWS)):
         _parities(plan, posterior, row, period)
-        meets = _collect(plan, posterior, waiting, broken)
-        row += 1
-    if not meets:
-        return
+        if not _collect(plan, posterior, waiting, broken):
+            return
     # All zeros meet every check, but decide nothing; fillers are certain.
     zero, one = splat(posterior, 0), splat(posterior, -1)
     for first in range(0, period, width(posterior)):
@@ -380,13 +377,15 @@ def _find_broken(plan, posterior, waiting, broken):
 @no_type_check
 def _count_unmet(plan, work, place, enough):
     """How many parity checks a frame breaks; counts no further than is enough."""
-    found, row, scratch = 0, 0, past(work, at(plan, SCRATCH))
-    while row < at(plan, ROWS) and found < enough:
+    found, scratch = 0, past(work, at(plan, SCRATCH))
+    for row in range(at(plan, ROWS)):
         _clear(scratch, at(plan, PADDED))
         _parities(plan, work, row, at(plan, PADDED))
         for lane in range(place, at(plan, RUN), at(plan, GROUP)):
+            rolled()
             found += at(scratch, lane) < 0
-        row += 1
+        if found >= enough:
+            break
     return found
 
 
