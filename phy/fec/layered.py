@@ -146,19 +146,58 @@ class LayeredDecoder:
 
 
 @dataclass(frozen=True, eq=False)
+class _Word:
+    """The LLRs of a frame as the kernel quantises them: in their order, or in that of the code word's bits.
+
+    In the bits' order are those of which several are of one bit, and, where frames are not side by side, those that
+    are of runs of bits: vectors move them.
+
+    Attributes:
+        repeated: whether several are of one bit.
+        in_order: whether runs are filled from it in vectors, not value by value.
+        pieces: (pieces * 3,) runs to quantise: where to, from where, how many.
+        held: (values,) the bit of each value. Behind them are two more: of what is neither sent nor known, and known.
+        place: (bits,) where the value of each bit is.
+    """
+
+    repeated: bool
+    in_order: bool
+    pieces: Int[np.ndarray, " pieces3"]
+    held: Int[np.ndarray, " values"]
+    place: Int[np.ndarray, " bits"]
+
+    @classmethod
+    def of(cls, where: Int[np.ndarray, " n"], bits: int, known: tuple[int, int], frames: int) -> _Word:
+        repeated, pieces = len(np.unique(where)) < len(where), _pieces_of(where)
+        in_order = frames == 1 and (repeated or len(pieces) <= 3 * _PIECES)
+        held = np.arange(bits) if in_order or repeated else where
+        if repeated or not in_order:
+            pieces = np.array([0, 0, len(held)])
+        place = np.full(bits, len(held))
+        place[slice(*known)], place[held] = len(held) + 1, np.arange(len(held))
+        return cls(repeated, in_order, pieces, held, place)
+
+    def memory(self, graph: Graph, known: tuple[int, int], dtype: str) -> tuple[np.ndarray, np.ndarray]:
+        """What the word is before anything was sent, and the most that is believed of each of its values."""
+        _, limit, _, bound = _QUANTISATION[dtype]
+        word = np.zeros(len(self.held) + 2 + BYTES, dtype)
+        word[self.place[slice(*known)]] = limit
+        bounds = np.full_like(word, limit)
+        single = np.bincount(graph.column, minlength=graph.columns) == 1
+        bounds[: len(self.held)][single[self.held // graph.z]] = bound
+        return word, bounds
+
+
+@dataclass(frozen=True, eq=False)
 class _Plan:
     """What the kernel needs to know of a code, for a number of frames side by side.
 
     Attributes:
         frames: frames of a group.
-        numbers: the numbers that `layered_kernel` names, and behind them the arrays `_Schedule` tells of and:
-            where: (n,) the bit of each LLR;
-            pieces: (pieces * 3,) runs of LLRs to quantise: where to, from where, how many;
-            origin: (columns * z,) the place in the word of each value of the runs as they are filled.
+        numbers: the numbers that `layered_kernel` names; behind them `where` of `LayeredDecoder`, the pieces of
+            `_Word`, the place there of each value of the runs as they are filled, and the arrays of `_Schedule`.
         work: what the work of a thread begins as: the runs of all columns; the messages of all edges; a row's values;
-            the word, as in the LLRs' order, and behind them a 0 and the LLR of a known bit, or in that of the code
-            word's bits; room for a vector; the information; which messages are known; the most that is believed of
-            each value of the word.
+            the word; room for a vector; the information; which messages are known, lane by lane; the word's bounds.
     """
 
     frames: int
@@ -169,53 +208,28 @@ class _Plan:
     def of(
         cls, graph: Graph, frames: int, where: Int[np.ndarray, " n"], known: tuple[int, int], info: int, dtype: str
     ) -> _Plan:
-        kind = np.dtype(dtype)
-        steps, limit, most, bound = _QUANTISATION[dtype]
-        lanes, n, bits = BYTES // kind.itemsize, len(where), graph.columns * graph.z
+        steps, limit, most, _ = _QUANTISATION[dtype]
+        lanes, info_columns = BYTES // np.dtype(dtype).itemsize, -(-info // graph.z)
         run, padded = _run_lengths(graph.z, frames, lanes)
-        period, info_columns = max(frames, lanes), -(-info // graph.z)
+        word = _Word.of(where, graph.columns * graph.z, known, frames)
         schedule = _Schedule.of(graph, frames, lanes)
-        repeated, pieces = len(np.unique(where)) < n, _pieces_of(where)
-        in_order = frames == 1 and (repeated or len(pieces) <= 3 * _PIECES)
-        if repeated or not in_order:
-            pieces = np.array([0, 0, bits if repeated else n])
-        # The bit of each value of the word; behind them what is neither sent nor known, and what is known.
-        held = np.arange(bits) if in_order or repeated else where
-        word, bounds = np.zeros(len(held) + 2, kind), np.full(len(held) + 2, limit, kind)
-        bounds[:-2][(np.bincount(graph.column, minlength=graph.columns) == 1)[held // graph.z]] = bound
-        place = np.full(bits, len(held))
-        place[slice(*known)], place[held] = len(held) + 1, np.arange(len(held))
-        word[place[slice(*known)]] = word[-1] = limit
         turned = (np.arange(graph.z) + schedule.turned[:, None]) % graph.z
-        origin = np.take_along_axis(place.reshape(-1, graph.z), turned, 1).ravel()
-
-        room = int(schedule.base[-1]) + 2 * padded + BYTES
-        widest, edges = int(np.diff(schedule.starts).max()), int(schedule.starts[-1])
-        parts = {
-            kernel.MESSAGES: np.zeros(edges * padded, kind),
-            kernel.SCRATCH: np.zeros(max(widest * lanes, padded, period), kind),
-            kernel.WORD: np.pad(word, (0, BYTES)),
-            kernel.ASIDE: np.zeros(lanes, kind),
-            kernel.OUTCOME: np.zeros(info_columns * graph.z + BYTES, kind),
-            kernel.KNOWN: np.zeros(period, kind),
-            kernel.BOUNDS: np.pad(bounds, (0, BYTES), constant_values=limit),
-        }
-        places, work = _in_one(parts, lanes, before=room)
-        # The kernel finds what is aside from where the word is.
-        places[kernel.ASIDE] -= places[kernel.WORD]
-        at, numbers = _in_one({
-            kernel.WHERE: where, kernel.PIECE: pieces, kernel.ORIGIN: origin, kernel.STARTS: schedule.starts,
+        origin = np.take_along_axis(word.place.reshape(-1, graph.z), turned, 1).ravel()
+        arrays, numbers = _in_one({
+            kernel.WHERE: where, kernel.PIECE: word.pieces, kernel.ORIGIN: origin, kernel.STARTS: schedule.starts,
             kernel.SOURCE: schedule.source, kernel.TARGET: schedule.target, kernel.AGAIN: schedule.again,
             kernel.CHECK: schedule.check, kernel.BASE: schedule.base, kernel.TURNED: schedule.turned,
         }, 1, before=kernel.NUMBERS)  # fmt: skip
-        told = {
-            kernel.Z: graph.z, kernel.GROUP: frames, kernel.RUN: run, kernel.PADDED: padded, kernel.PERIOD: period,
-            kernel.N: n, kernel.BITS: bits, kernel.SENT: len(held), kernel.INFO: info,
-            kernel.INFO_COLUMNS: info_columns, kernel.KNOWN_FROM: known[0], kernel.KNOWN_TO: known[1],
-            kernel.ROWS: graph.rows, kernel.COLUMNS: graph.columns, kernel.STEPS: steps, kernel.LIMIT: limit,
-            kernel.MOST: most, kernel.PIECES: len(pieces) // 3, kernel.REPEATED: repeated, kernel.IN_ORDER: in_order,
+        parts, work = _memory_of(schedule, word.memory(graph, known, dtype), padded, lanes, info_columns * graph.z)
+        single = {
+            kernel.Z: graph.z, kernel.GROUP: frames, kernel.RUN: run, kernel.PADDED: padded,
+            kernel.PERIOD: max(frames, lanes), kernel.N: len(where), kernel.BITS: len(word.place),
+            kernel.SENT: len(word.held), kernel.INFO: info, kernel.INFO_COLUMNS: info_columns,
+            kernel.KNOWN_FROM: known[0], kernel.KNOWN_TO: known[1], kernel.ROWS: graph.rows,
+            kernel.COLUMNS: graph.columns, kernel.STEPS: steps, kernel.LIMIT: limit, kernel.MOST: most,
+            kernel.PIECES: len(word.pieces) // 3, kernel.REPEATED: word.repeated, kernel.IN_ORDER: word.in_order,
         }  # fmt: skip
-        for which, number in (told | at | places).items():
+        for which, number in (single | arrays | parts).items():
             numbers[which] = number
         return cls(frames, numbers, work)
 
@@ -230,6 +244,21 @@ class _Plan:
         masks = np.zeros(2 * -(-max(self.frames, lanes) // 64), np.uint64)
         sums = np.empty(self.numbers[kernel.BITS] + BYTES, np.float32)
         return work, sums, masks, np.full(self.frames, -1, np.int64)
+
+
+def _memory_of(
+    schedule: _Schedule, word: tuple[np.ndarray, np.ndarray], padded: int, lanes: int, outcome: int
+) -> tuple[dict[int, int], np.ndarray]:
+    """Where the parts of the work are, and the work."""
+    kind, period = word[0].dtype, max(schedule.frames, lanes)
+    widest, edges = int(np.diff(schedule.starts).max()), int(schedule.starts[-1])
+    sizes = {
+        kernel.MESSAGES: edges * padded, kernel.SCRATCH: max(widest * lanes, padded, period), kernel.ASIDE: lanes,
+        kernel.OUTCOME: outcome + BYTES, kernel.KNOWN: period,
+    }  # fmt: skip
+    parts = {which: np.zeros(size, kind) for which, size in sizes.items()}
+    runs = int(schedule.base[-1]) + 2 * padded + BYTES
+    return _in_one(parts | {kernel.WORD: word[0], kernel.BOUNDS: word[1]}, lanes, before=runs)
 
 
 def _in_one(arrays: dict[int, np.ndarray], lanes: int, *, before: int) -> tuple[dict[int, int], np.ndarray]:

@@ -14,10 +14,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-# Two registers to a vector where they are of AVX2, SSE or NEON: a decoder's running values, each waiting for the one
-# before, then come in two chains that a processor computes side by side, and still fit into 16 registers.
+INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+"""Options of a function that only compiled ones call: no entries from outside, no counting of references to arrays."""
 _FEATURES = get_host_cpu_features()
 _AVX2 = bool(_FEATURES.get("avx2")) and not _FEATURES.get("avx512bw")
+# Two registers to a vector where they are of AVX2, SSE or NEON: a decoder's running values, each waiting for the one
+# before, then come in two chains that a processor computes side by side, and still fit into 16 registers.
 BYTES = 64 if _FEATURES.get("avx2") else 32
 
 
