@@ -20,9 +20,10 @@ from semlink.phy.fec.simd import (
     add,
     at,
     both,
+    boxplus,
+    copy,
     doubt,
     either,
-    excess,
     integers,
     load,
     magnitude,
@@ -92,7 +93,8 @@ def _keep(vectors):
                     following += 1
                     filled = True
             if filled:
-                _repeat(plan, work)
+                for column in range(at(plan, COLUMNS)):  # every run once more behind itself
+                    copy(past(work, at(plan, at(plan, BASE) + column)), at(plan, RUN), at(plan, PADDED))
             _iterate(plan, work)
             _find_broken(plan, work, waiting, broken)
             for place in range(group):
@@ -138,40 +140,31 @@ def _take(llr, plan, work, sums):
             rolled()
             put(sums, i, CERTAIN)
         llr = sums
-    for piece in range(at(plan, PIECES)):
-        rolled()
+    steps, limit = np.float32(at(plan, STEPS)), np.float32(at(plan, LIMIT))
+    for piece in range(at(plan, PIECES)):  # nothing beyond one is read or written
         to, first, count = at(pieces, 3 * piece), at(pieces, 3 * piece + 1), at(pieces, 3 * piece + 2)
-        unknown |= _quantise(past(llr, first), plan, work, to, count, sums)
+        source, place, last = past(llr, first), to, count - width(work)
+        short = last < 0
+        if short:
+            for i in range(width(work)):
+                rolled()
+                put(sums, i, at(source, i if i < count else 0))
+            source, last, place = sums, 0, at(plan, ASIDE) - at(plan, WORD)
+        for i in range(0, count, width(work)):
+            rolled()
+            here = i if i < last else last  # the last vector overlaps the one before
+            unknown |= doubt(work, source, here)
+            store(word, place + here, quantise(work, source, here, steps, limit))
+        if short:
+            for i in range(count):
+                rolled()
+                put(word, to + i, at(word, place + i))
     bounds = past(work, at(plan, BOUNDS))
     for i in range(0, sent, width(work)):  # within what a bit's checks can overrule
         rolled()
         value = load(word, i)
         store(word, i, negate_where(minimum(magnitude(value), load(bounds, i)), value))
     return unknown != 0
-
-
-@njit(**INNER)
-@no_type_check
-def _quantise(llr, plan, work, to, count, spare):
-    """Quantise a run of LLRs; nothing beyond it is read or written. Not 0 if one is NaN."""
-    word, steps, limit = past(work, at(plan, WORD)), np.float32(at(plan, STEPS)), np.float32(at(plan, LIMIT))
-    last, unknown = count - width(work), np.uint64(0)
-    place, short = to, last < 0
-    if short:
-        for i in range(width(work)):
-            rolled()
-            put(spare, i, at(llr, i if i < count else 0))
-        llr, last, place = spare, 0, at(plan, ASIDE) - at(plan, WORD)
-    for i in range(0, count, width(work)):
-        rolled()
-        here = i if i < last else last  # the last vector overlaps the one before
-        unknown |= doubt(work, llr, here)
-        store(word, place + here, quantise(work, llr, here, steps, limit))
-    if short:
-        for i in range(count):
-            rolled()
-            put(word, to + i, at(word, place + i))
-    return unknown
 
 
 @njit(**INNER)
@@ -197,25 +190,6 @@ def _fill(plan, work, place):
                 rolled()
                 put(run, to, at(word, at(origin, i)))
                 to += group
-
-
-@njit(**INNER)
-@no_type_check
-def _repeat(plan, work):
-    """Repeat every run behind itself."""
-    base, run, padded = past(plan, at(plan, BASE)), at(plan, RUN), at(plan, PADDED)
-    for column in range(at(plan, COLUMNS)):
-        rolled()
-        _copy(past(work, at(base, column)), run, padded)
-
-
-@njit(**INNER)
-@no_type_check
-def _copy(memory, to, count):
-    """Copy the first values to another place."""
-    for i in range(0, count, width(memory)):
-        rolled()
-        store(memory, to + i, load(memory, i))
 
 
 @njit(**INNER)
@@ -247,14 +221,6 @@ def _read(plan, work, out, place, soft):
 
 @njit(**INNER)
 @no_type_check
-def _boxplus(a, b):
-    """Of two magnitudes, but for the term of their sum."""
-    low = minimum(a, b)
-    return excess(low, ramp(excess(maximum(a, b), low)))
-
-
-@njit(**INNER)
-@no_type_check
 def _iterate(plan, posterior):
     """One pass over all rows; messages that are not known count as 0."""
     messages, known = past(posterior, at(plan, MESSAGES)), past(posterior, at(plan, KNOWN))
@@ -276,12 +242,12 @@ def _iterate(plan, posterior):
                 value = sub(load(here, at(source, i)), both(load(message, keep), load(old, 0)))
                 store(scratch, keep, value)
                 size = magnitude(value)
-                others = _boxplus(others, maximum(least, size))
+                others = boxplus(others, maximum(least, size))
                 least = minimum(least, size)
                 sign = xor(sign, value)
                 keep += lanes
             more = ramp(add(least, others))
-            joint = _boxplus(add(least, more), add(others, more))
+            joint = boxplus(add(least, more), add(others, more))
             # A row reads ahead of where it writes: a run is written in place.
             keep = 0
             for i in range(edge, end):
@@ -294,7 +260,7 @@ def _iterate(plan, posterior):
             message = past(message, keep)
         for i in range(edge, end):
             rolled()
-            _copy(past(posterior, at(target, i)), run, at(again, i))
+            copy(past(posterior, at(target, i)), run, at(again, i))
 
 
 @njit(**INNER)
@@ -312,14 +278,6 @@ def _parities(plan, posterior, row, period):
                 parity = xor(parity, load(here, at(check, i)))
             found = either(found, parity)
         store(scratch, first, found)
-
-
-@njit(**INNER)
-@no_type_check
-def _clear(memory, count):
-    for i in range(0, count, width(memory)):
-        rolled()
-        store(memory, i, splat(memory, 0))
 
 
 @njit(**INNER)
@@ -348,7 +306,9 @@ def _find_broken(plan, posterior, waiting, broken):
     """Which frames break a parity check or leave an information bit open; looks no further once all that wait do."""
     period, padded = at(plan, PERIOD), at(plan, PADDED)
     scratch, base = past(posterior, at(plan, SCRATCH)), past(plan, at(plan, BASE))
-    _clear(scratch, period)
+    for lane in range(0, period, width(posterior)):
+        rolled()
+        store(scratch, lane, splat(posterior, 0))
     for row in range(at(plan, ROWS)):
         _parities(plan, posterior, row, period)
         if not _collect(plan, posterior, waiting, broken):
@@ -371,7 +331,9 @@ def _count_unmet(plan, work, place, enough):
     """How many parity checks a frame breaks; counts no further than is enough."""
     found, scratch = 0, past(work, at(plan, SCRATCH))
     for row in range(at(plan, ROWS)):
-        _clear(scratch, at(plan, PADDED))
+        for lane in range(0, at(plan, PADDED), width(work)):
+            rolled()
+            store(scratch, lane, splat(work, 0))
         _parities(plan, work, row, at(plan, PADDED))
         for lane in range(place, at(plan, RUN), at(plan, GROUP)):
             rolled()

@@ -54,10 +54,7 @@ def _pointer(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 @intrinsic
 def past(typing: Any, memory: Any, index: Any) -> Any:
-    """The memory from element `index` of an array, or of such memory, on: one value, where an array is seven.
-
-    Whoever holds the array must keep it.
-    """
+    """The memory from element `index` of an array, to be kept, or of such memory on: one value, where that is seven."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _element(context, builder, signature.args[0], *args)
@@ -85,15 +82,19 @@ def width(typing: Any, memory: Any) -> Any:
     return types.int64(memory), build
 
 
+def _stay_rolled(builder: Any) -> None:
+    builder.asm(ir.FunctionType(ir.VoidType(), []), "", "", [], side_effect=True)
+
+
 @intrinsic
 def rolled(typing: Any) -> Any:
     """Keep LLVM from unrolling the loop that this stands in, and from vectorising it; it is no instruction.
 
-    A loop over vectors gains nothing by eight copies of itself, and each is compiled.
+    A loop over vectors gains nothing by eight copies of itself, each of which is compiled.
     """
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.asm(ir.FunctionType(ir.VoidType(), []), "", "", [], side_effect=True)
+        _stay_rolled(builder)
         return context.get_dummy_value()
 
     return types.void(), build
@@ -118,6 +119,21 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value), build
+
+
+@intrinsic
+def copy(typing: Any, memory: Any, to: Any, count: Any) -> Any:
+    """Copy so many values, up to a whole vector, from the first on to element `to` and on."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        step = args[1].type(Vector(signature.args[0].dtype).lanes)
+        with cgutils.for_range_slice(builder, step.type(0), args[2], step) as (i, _):
+            _stay_rolled(builder)
+            value = builder.load(_pointer(context, builder, signature, (args[0], i)), align=1)
+            builder.store(value, _pointer(context, builder, signature, (args[0], builder.add(args[1], i))), align=1)
+        return context.get_dummy_value()
+
+    return types.void(memory, types.intp, types.intp), build
 
 
 @intrinsic
@@ -201,16 +217,11 @@ def _sign_bits(builder: Any, a: Any) -> Any:
     return builder.bitcast(a, ir.VectorType(ir.IntType(32), a.type.count))
 
 
-def _xor_floats(builder: Any, a: Any, b: Any) -> Any:
-    return builder.bitcast(builder.xor(_sign_bits(builder, a), _sign_bits(builder, b)), a.type)
+def _bitwise(name: str) -> Any:
+    def floating(builder: Any, x: Any, y: Any) -> Any:
+        return builder.bitcast(getattr(builder, name)(_sign_bits(builder, x), _sign_bits(builder, y)), x.type)
 
-
-def _or_floats(builder: Any, a: Any, b: Any) -> Any:
-    return builder.bitcast(builder.or_(_sign_bits(builder, a), _sign_bits(builder, b)), a.type)
-
-
-def _and_floats(builder: Any, a: Any, b: Any) -> Any:
-    return builder.bitcast(builder.and_(_sign_bits(builder, a), _sign_bits(builder, b)), a.type)
+    return _binary(lambda b, x, y: getattr(b, name)(x, y), floating)
 
 
 def _by_register(builder: Any, name: str, a: Any, b: Any) -> Any:
@@ -244,11 +255,11 @@ minimum = _binary(lambda b, x, y: _call(b, "umin", (x, y)), _smaller)
 """The smaller of each pair; neither is negative, or both are magnitudes."""
 maximum = _binary(lambda b, x, y: _call(b, "umax", (x, y)), _larger)
 """The larger of each pair; likewise."""
-xor = _binary(lambda b, x, y: b.xor(x, y), _xor_floats)
+xor = _bitwise("xor")
 """Bitwise exclusive or: the sign of the result is the product of the signs."""
-either = _binary(lambda b, x, y: b.or_(x, y), _or_floats)
+either = _bitwise("or_")
 """Bitwise or: the result is negative where one of the two is."""
-both = _binary(lambda b, x, y: b.and_(x, y), _and_floats)
+both = _bitwise("and_")
 """Bitwise and."""
 negate_where = _binary(_negate_int, _negate_float)
 """The first, with its sign flipped where the second is negative (below zero, or a negative zero)."""
@@ -323,33 +334,47 @@ def doubt(typing: Any, like: Any, values: Any, index: Any) -> Any:
     return types.uint64(like, values, types.intp), build
 
 
-def _ramp(typing: Any, a: Any) -> Any:
+def _over_zero(builder: Any, a: Any, b: Any) -> Any:
+    """By how much the first exceeds the second, 0 where it does not; neither is negative."""
+    if a.type.element == ir.FloatType():
+        return _larger(builder, builder.fsub(a, b), ir.Constant(a.type, [0.0] * a.type.count))
+    return _call(builder, "usub.sat", (a, b))
+
+
+def _ramp(builder: Any, a: Any) -> Any:
+    def constant(each: float) -> Any:
+        return ir.Constant(a.type, [each] * a.type.count)
+
+    if a.type.element == ir.FloatType():
+        return _over_zero(builder, constant(0.5), builder.fmul(a, constant(0.25)))
+    if _AVX2:  # looked up by the lowest four bits, 0 where the highest is set: from 16 on
+        table = ir.Constant(a.type, ([2] * 4 + [1] * 4 + [0] * 8) * (a.type.count // 16))
+        return _by_register(builder, "llvm.x86.avx2.pshuf.b", table, _call(builder, "uadd.sat", (a, constant(112))))
+    return _over_zero(builder, constant(2), builder.lshr(a, constant(2)))
+
+
+@intrinsic
+def ramp(typing: Any, a: Any) -> Any:
+    """max(0, 2 - a / 4) of a vector that is not negative, of int8 rounded up; of float32 max(0, 1/2 - a / 4)."""
+
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        (value,) = args
-        kind = value.type
-
-        def constant(each: float) -> Any:
-            return ir.Constant(kind, [each] * kind.count)
-
-        if isinstance(signature.args[0].element, types.Float):
-            left = builder.fsub(constant(0.5), builder.fmul(value, constant(0.25)))
-            return _larger(builder, left, constant(0.0))
-        if _AVX2:  # looked up by the lowest four bits, 0 where the highest is set: from 16 on
-            table = ir.Constant(kind, ([2] * 4 + [1] * 4 + [0] * 8) * (kind.count // 16))
-            far = _call(builder, "uadd.sat", (value, constant(112)))
-            return _by_register(builder, "llvm.x86.avx2.pshuf.b", table, far)
-        return _call(builder, "usub.sat", (constant(2), builder.lshr(value, constant(2))))
+        return _ramp(builder, *args)
 
     return a(a), build
 
 
-ramp = intrinsic(_ramp)
-"""max(0, 2 - a / 4) of a vector that is not negative, of int8 rounded up; of float32 max(0, 1/2 - a / 4)."""
-excess = _binary(
-    lambda b, x, y: _call(b, "usub.sat", (x, y)),
-    lambda b, x, y: _larger(b, b.fsub(x, y), ir.Constant(x.type, [0.0] * x.type.count)),
-)
-"""By how much the first exceeds the second, 0 where it does not; neither is negative."""
+@intrinsic
+def boxplus(typing: Any, a: Any, b: Any) -> Any:
+    """Of two magnitudes, but for the term of their sum: the smaller less `ramp` of their difference, but at least 0."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if isinstance(signature.args[0].element, types.Float):
+            low, high = _smaller(builder, *args), _larger(builder, *args)
+        else:
+            low, high = _call(builder, "umin", args), _call(builder, "umax", args)
+        return _over_zero(builder, low, _ramp(builder, _over_zero(builder, high, low)))
+
+    return a(a, b), build
 
 
 def _shift(shift: Any) -> Any:
