@@ -245,7 +245,7 @@ def _settle(mcs: MCS, symbols: int, length: int, harq: Harq, drawn: Float[np.nda
     try:
         for _ in range(_TRIES if harq.budget == "mean" else 1):
             sent, arrives = harq.expect(_mean_failures(plan_blocks(tried, mcs, "nr"), harq, drawn))
-            lost = float(1 - arrives)
+            lost = max(0.0, float(1 - arrives))
             length = tried if harq.budget == "most" else math.floor(symbols / (sent * _OVER[harq.combining]))
             if lost > HOPELESS or abs(length - tried) <= 0.01 * symbols:
                 break
