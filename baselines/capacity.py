@@ -159,8 +159,29 @@ def effective_esno_db(order: int, esno: Numbers, *, axis: int = -1) -> Float[Arr
     Source: K. Brueninghaus et al., "Link performance models for system level simulations of broadband radio access
     systems", IEEE PIMRC 2005, 2306–2311.
     """
-    # Through the information that is missing, not that which is there: near log2(order) the latter has no digits left.
-    return _table("bicm", order).esno_db(_mean_missing(order, esno, axis))
+    return missing_esno_db(order, _mean_missing(order, esno, axis))
+
+
+def bicm_missing(order: int, esno: Numbers) -> Float[Array, " *shape"]:
+    """Bits per complex symbol that `bicm` lacks of log2(order) at each Es/N0, linear; from a table, within 1e-4 bit.
+
+    Raises:
+        ValueError: `order` is no square QAM, or an Es/N0 is negative or not a number.
+    """
+    esno = np.asarray(esno, dtype=np.float64)
+    _require("esno", esno, esno >= 0, "at least 0 (it is linear, not in dB)")
+    return _table("bicm", order).missing_at(esno)
+
+
+def missing_esno_db(order: int, missing: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
+    """The Es/N0 in dB at which `bicm_missing` is so much: the mean over a block gives `effective_esno_db`.
+
+    Through the information that is missing, not that which is there: near log2(order) the latter has no digits left.
+
+    Raises:
+        ValueError: `order` is no square QAM.
+    """
+    return _table("bicm", order).esno_db(missing)
 
 
 def ergodic_rayleigh(esno_db: Numbers) -> Float[Array, " *shape"]:
@@ -302,7 +323,7 @@ def _sums(kind: Kind, order: int) -> Float[Array, "2 k half apart"]:
 
 
 def _constrained_root(order: int, bits: Float[Array, " n"], free_db: Float[Array, " n"]) -> Float[Array, " n"]:
-    """Where `constrained` is `bits`, within 1e-9 dB; `free_db` is where Shannon's limit is.
+    """Where `constrained` is `bits`, within 1e-9 dB or what double precision tells; `free_db` is Shannon's limit.
 
     The secant through the last two points, on information told as the Es/N0 at which Shannon's limit would be as much:
     that is nearly Es/N0 itself where the constellation costs little. Bisection where it leaves the bracket.
@@ -390,8 +411,7 @@ def _table(kind: Kind, order: int) -> _Table:
 
 
 def _mean_missing(order: int, esno: Numbers, axis: int) -> Float[Array, " *shape"]:
-    esno = np.atleast_1d(np.asarray(esno, dtype=np.float64))
-    _require("esno", esno, esno >= 0, "at least 0 (it is linear, not in dB)")
-    if esno.shape[axis] == 0:
-        raise ValueError(f"esno has shape {esno.shape}; axis {axis} must hold at least one symbol")
-    return np.asarray(_table("bicm", order).missing_at(esno).mean(axis=axis))
+    missing = bicm_missing(order, np.atleast_1d(np.asarray(esno, dtype=np.float64)))
+    if missing.shape[axis] == 0:
+        raise ValueError(f"esno has shape {missing.shape}; axis {axis} must hold at least one symbol")
+    return np.asarray(missing.mean(axis=axis))
