@@ -136,7 +136,7 @@ def bicm_esno_db(order: int, bits: Numbers) -> Float[Array, " *shape"]:
     """
     bits, limit = np.asarray(bits, dtype=np.float64), 2.0 * _bits_per_axis(order)
     _require("bits", bits, (bits >= 0) & (bits <= limit), f"between 0 and {limit:g}")
-    return _table("bicm", order).esno_db(np.asarray(limit - bits))
+    return missing_esno_db(order, np.asarray(limit - bits))
 
 
 def effective_esno_db(order: int, esno: Numbers, *, axis: int = -1) -> Float[Array, " *shape"]:
@@ -330,15 +330,16 @@ def _constrained_root(order: int, bits: Float[Array, " n"], free_db: Float[Array
     """
     low, high = free_db.copy(), np.full(bits.shape, 20.0 + 10 * math.log10(order))  # there nothing is missing any more
     before, x = low - 1e-3, low.copy()
-    missed_before = _short_of(order, before, free_db)
+    missed_before, done = _short_of(order, before, free_db), np.zeros(bits.shape, dtype=bool)
     for _ in range(_STEPS):
         missed = _short_of(order, x, free_db)
         low, high = np.where(missed >= 0, x, low), np.where(missed <= 0, x, high)
         with np.errstate(divide="ignore", invalid="ignore"):
             aimed = x + missed * (x - before) / (missed_before - missed)
         aimed = np.where((aimed >= low) & (aimed <= high), aimed, (low + high) / 2)
-        before, missed_before, x = x, missed, aimed
-        if np.all(np.abs(x - before) <= 1e-9):
+        before, missed_before, x = x, missed, np.where(done, x, aimed)
+        done |= np.abs(x - before) <= 1e-9
+        if done.all():
             break
     return np.asarray(x)
 
