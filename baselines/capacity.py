@@ -25,7 +25,8 @@ Kind = Literal["constrained", "bicm"]
 _STEP, _REACH = 0.1, 9.0
 _NOISE = _STEP * np.arange(-round(_REACH / _STEP), round(_REACH / _STEP) + 1)
 _WEIGHT = np.exp(-(_NOISE**2) / 2) / np.exp(-(_NOISE**2) / 2).sum()
-_ROWS = 32  # Es/N0 values at a time: the likelihoods of 16 points then stay in the cache
+_MOST = 1 << 16  # likelihood ratios at a time, which then stay in the cache
+_STEPS = 100  # of a search for an Es/N0, which takes ten at most but where next to nothing is missing
 _ESNO_MAX = 1e30  # in place of infinity, which would make 0 · inf
 
 # Quadrature over the logarithm of the power gain of Rayleigh fading: 1e-13 of it lies below e^-30, none above e^4.
@@ -84,9 +85,7 @@ def bicm_by_bit(order: int, esno_db: Float[Array, " n"]) -> Float[Array, "bits n
     Raises:
         ValueError: `order` is no square QAM.
     """
-    same = _same_label("bicm", _bits_per_axis(order))
-    esno = np.minimum(_linear(esno_db), _ESNO_MAX)
-    return np.stack([1 - _missing_on_axis(order, esno, same[bit : bit + 1]) for bit in range(len(same))])
+    return np.asarray(1 - _missing_on_axis("bicm", order, _linear(esno_db)))
 
 
 def esno_db_for(bits: Numbers, *, order: int | None = None) -> Float[Array, " *shape"]:
@@ -137,7 +136,7 @@ def bicm_esno_db(order: int, bits: Numbers) -> Float[Array, " *shape"]:
     """
     bits, limit = np.asarray(bits, dtype=np.float64), 2.0 * _bits_per_axis(order)
     _require("bits", bits, (bits >= 0) & (bits <= limit), f"between 0 and {limit:g}")
-    return _table("bicm", order).esno_db(np.asarray(limit - bits))
+    return missing_esno_db(order, np.asarray(limit - bits))
 
 
 def effective_esno_db(order: int, esno: Numbers, *, axis: int = -1) -> Float[Array, " *shape"]:
@@ -160,8 +159,29 @@ def effective_esno_db(order: int, esno: Numbers, *, axis: int = -1) -> Float[Arr
     Source: K. Brueninghaus et al., "Link performance models for system level simulations of broadband radio access
     systems", IEEE PIMRC 2005, 2306–2311.
     """
-    # Through the information that is missing, not that which is there: near log2(order) the latter has no digits left.
-    return _table("bicm", order).esno_db(_mean_missing(order, esno, axis))
+    return missing_esno_db(order, _mean_missing(order, esno, axis))
+
+
+def bicm_missing(order: int, esno: Numbers) -> Float[Array, " *shape"]:
+    """Bits per complex symbol that `bicm` lacks of log2(order) at each Es/N0, linear; from a table, within 1e-4 bit.
+
+    Raises:
+        ValueError: `order` is no square QAM, or an Es/N0 is negative or not a number.
+    """
+    esno = np.asarray(esno, dtype=np.float64)
+    _require("esno", esno, esno >= 0, "at least 0 (it is linear, not in dB)")
+    return _table("bicm", order).missing_at(esno)
+
+
+def missing_esno_db(order: int, missing: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
+    """The Es/N0 in dB at which `bicm_missing` is so much: the mean over a block gives `effective_esno_db`.
+
+    Through the information that is missing, not that which is there: near log2(order) the latter has no digits left.
+
+    Raises:
+        ValueError: `order` is no square QAM.
+    """
+    return _table("bicm", order).esno_db(missing)
 
 
 def ergodic_rayleigh(esno_db: Numbers) -> Float[Array, " *shape"]:
@@ -265,39 +285,68 @@ def _information(kind: Kind, order: int, esno_db: Numbers) -> Float[Array, " *sh
 
 def _missing(kind: Kind, order: int, esno: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
     """Bits of a symbol that the received value leaves open, of its log2(order). Not the difference: exact when tiny."""
+    both_axes = 2.0 * _missing_on_axis(kind, order, esno.reshape(-1)).sum(axis=0)  # they are alike and independent
+    return np.asarray(both_axes.reshape(esno.shape))
+
+
+def _missing_on_axis(kind: Kind, order: int, esno: Float[Array, " n"]) -> Float[Array, "k n"]:
+    """E log2(1 + P(another label | y) / P(the sent label | y)) of each of the k labels of a point."""
+    sums, count = _sums(kind, order), math.isqrt(order)
+    others, own = sums.reshape(2, -1, 2 * count - 1)
+    apart = np.arange(1.0 - count, count)[:, None, None] * 2.0  # of all pairs of points; neighbours are two units apart
+    rows = max(1, _MOST // (len(own) * len(_NOISE)))
+    found = np.zeros((sums.shape[1], len(esno)))
+    for i in range(0, len(esno), rows):
+        flat = np.minimum(esno[i : i + rows], _ESNO_MAX)
+        # Half the distance of neighbours over the noise's deviation is the unit.
+        shift = apart * np.sqrt(3.0 * flat / (order - 1))[:, None]  # (2l - 1, n, 1)
+        # p(y | point) / p(y | sent point) at y = sent + noise; at most exp(reach² / 2), so it cannot overflow.
+        ratio = np.exp(-0.5 * shift**2 - shift * _NOISE).reshape(len(apart), -1)  # (2l - 1, n·noise)
+        bits = np.log1p((others @ ratio) / (own @ ratio)).reshape(*sums.shape[1:3], -1, len(_NOISE)) @ _WEIGHT
+        found[:, i : i + rows] = bits.mean(axis=1) / math.log(2)
+    return found
+
+
+@lru_cache(maxsize=32)
+def _sums(kind: Kind, order: int) -> Float[Array, "2 k half apart"]:
+    """Which points to sum over, by their distance from the sent one: those with another label, those with its own.
+
+    For each of the k labels and of the points of one half of an axis, which the other mirrors; the distance goes from
+    that to the first point as seen from the last one, to that to the last point as seen from the first one.
+    """
     same = _same_label(kind, _bits_per_axis(order))
-    flat = np.minimum(esno, _ESNO_MAX).reshape(-1)
-    rows = [_missing_on_axis(order, flat[i : i + _ROWS], same) for i in range(0, flat.size, _ROWS)]
-    both_axes = 2.0 * np.concatenate([*rows, np.zeros(0)])  # they are alike and independent
-    return both_axes.reshape(esno.shape)
-
-
-def _missing_on_axis(order: int, esno: Float[Array, " n"], same: Bool[Array, "k l l"]) -> Float[Array, " n"]:
-    """E log2(1 + P(another label | y) / P(the sent label | y)), summed over the k labels of a point."""
-    points = np.arange(1.0 - same.shape[1], same.shape[1], 2.0)
-    unit = np.sqrt(3.0 * esno / (order - 1))[:, None]  # half the distance of neighbours, over the noise's deviation
-    total = np.zeros(esno.shape)
-    for i in range(points.size // 2):  # the other half mirrors it
-        shift = unit * (points[i] - points)  # (n, l)
-        # p(y | point) / p(y | sent point i) at y = sent + noise; at most exp(reach² / 2), so it cannot overflow.
-        ratio = np.exp(-0.5 * shift[:, None] ** 2 - shift[:, None] * _NOISE[:, None])  # (n, noise, l)
-        odds = (ratio @ (~same[:, i]).T.astype(float)) / (ratio @ same[:, i].T.astype(float))  # (n, noise, k)
-        total += np.log1p(odds).sum(axis=-1) @ _WEIGHT
-    return total / (points.size // 2 * math.log(2))
+    count = same.shape[1]
+    found = np.zeros((2, len(same), count // 2, 2 * count - 1))
+    for i in range(count // 2):
+        found[:, :, i, i : i + count] = np.stack([~same, same])[:, :, i, ::-1]
+    return found
 
 
 def _constrained_root(order: int, bits: Float[Array, " n"], free_db: Float[Array, " n"]) -> Float[Array, " n"]:
-    # No root lies above the top: there the information is log2(order) to double precision.
-    from scipy.optimize.elementwise import find_root  # 0.3 s, which no link without an outage code need wait
+    """Where `constrained` is `bits`, within 1e-9 dB or what double precision tells; `free_db` is Shannon's limit.
 
-    bracket = (free_db - 1e-3, np.full(bits.shape, 20.0 + 10 * math.log10(order)))
-    found = find_root(
-        lambda esno_db, wanted: constrained(order, esno_db) - wanted,
-        bracket,
-        args=(bits,),
-        tolerances={"xatol": 1e-9},
-    )
-    return np.asarray(found.x)
+    The secant through the last two points, on information told as the Es/N0 at which Shannon's limit would be as much:
+    that is nearly Es/N0 itself where the constellation costs little. Bisection where it leaves the bracket.
+    """
+    low, high = free_db.copy(), np.full(bits.shape, 20.0 + 10 * math.log10(order))  # there nothing is missing any more
+    before, x = low - 1e-3, low.copy()
+    missed_before, done = _short_of(order, before, free_db), np.zeros(bits.shape, dtype=bool)
+    for _ in range(_STEPS):
+        missed = _short_of(order, x, free_db)
+        low, high = np.where(missed >= 0, x, low), np.where(missed <= 0, x, high)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            aimed = x + missed * (x - before) / (missed_before - missed)
+        aimed = np.where((aimed >= low) & (aimed <= high), aimed, (low + high) / 2)
+        before, missed_before, x = x, missed, np.where(done, x, aimed)
+        done |= np.abs(x - before) <= 1e-9
+        if done.all():
+            break
+    return np.asarray(x)
+
+
+def _short_of(order: int, esno_db: Float[Array, " n"], free_db: Float[Array, " n"]) -> Float[Array, " n"]:
+    """By how much less, as an Es/N0 of Shannon's limit in dB, `constrained` carries than is wanted."""
+    return free_db - _db(np.expm1(constrained(order, esno_db) * math.log(2)))
 
 
 def _same_label(kind: Kind, bits: int) -> Bool[Array, "k l l"]:
@@ -363,8 +412,7 @@ def _table(kind: Kind, order: int) -> _Table:
 
 
 def _mean_missing(order: int, esno: Numbers, axis: int) -> Float[Array, " *shape"]:
-    esno = np.atleast_1d(np.asarray(esno, dtype=np.float64))
-    _require("esno", esno, esno >= 0, "at least 0 (it is linear, not in dB)")
-    if esno.shape[axis] == 0:
-        raise ValueError(f"esno has shape {esno.shape}; axis {axis} must hold at least one symbol")
-    return np.asarray(_table("bicm", order).missing_at(esno).mean(axis=axis))
+    missing = bicm_missing(order, np.atleast_1d(np.asarray(esno, dtype=np.float64)))
+    if missing.shape[axis] == 0:
+        raise ValueError(f"esno has shape {missing.shape}; axis {axis} must hold at least one symbol")
+    return np.asarray(missing.mean(axis=axis))

@@ -7,7 +7,8 @@ rounds are expected and how likely it arrives.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, get_args
 
@@ -17,7 +18,7 @@ from jaxtyping import Float, Int
 
 from semlink.baselines.adaptation import HOPELESS, failure_at
 from semlink.baselines.blocks import Plan, plan_blocks
-from semlink.baselines.capacity import bicm, bicm_by_bit, effective_esno_db
+from semlink.baselines.capacity import bicm, bicm_by_bit, bicm_missing, missing_esno_db
 from semlink.baselines.mcs import MCS, NR_SCHEMES
 from semlink.phy.link import Channel, esno_to_n0
 from semlink.phy.parameters import check_choice
@@ -135,22 +136,27 @@ def round_failures(
         versions: redundancy version of each round.
         esno: Es/N0 of each symbol of each round, linear; n = 1 for the same in all of a round.
     """
+    if esno.shape[-1] > 1:
+        return _failures_of(plan, versions, _by_block(plan, bicm_missing(plan.mcs.order, esno)))
     with np.errstate(divide="ignore"):
-        levels = _by_block(plan, esno)
-    fails = [failure_at(plan, levels[..., 0, :])]
-    for t in range(2, len(versions) + 1):
-        fails.append(failure_at(plan, _together(plan, versions[:t], levels[..., :t, :])))
-    return np.minimum.accumulate(np.stack(fails, axis=-1), axis=-1)
+        return _failures_of(plan, versions, 10 * np.log10(esno))
 
 
-def _by_block(plan: Plan, esno: Float[np.ndarray, "*draws rounds n"]) -> Float[np.ndarray, "*draws rounds blocks"]:
-    """Es/N0 of each code block in each round in dB; one for all where n = 1."""
-    if esno.shape[-1] == 1:
-        return np.asarray(10 * np.log10(esno))
+def _failures_of(
+    plan: Plan, versions: tuple[int, ...], levels: Float[np.ndarray, "*draws rounds blocks"]
+) -> Float[np.ndarray, "*draws rounds"]:
+    """The same for the Es/N0 of each code block in each round in dB."""
+    levels_of_rounds = [levels[..., 0, :], *_together(plan, versions, levels)]
+    fails = np.stack([failure_at(plan, one) for one in levels_of_rounds], axis=-1)
+    return np.minimum.accumulate(fails, axis=-1)
+
+
+def _by_block(plan: Plan, missing: Float[np.ndarray, "*draws rounds n"]) -> Float[np.ndarray, "*draws rounds blocks"]:
+    """Es/N0 of each code block in each round in dB, from what each symbol leaves open of its bits."""
     levels, at = [], 0
     for count, (_, size) in zip(plan.counts, plan.sizes, strict=True):
         places = at + np.arange(count)[:, None] * size + _spread(size)
-        levels.append(effective_esno_db(plan.mcs.order, esno[..., places]))
+        levels.append(missing_esno_db(plan.mcs.order, missing[..., places].mean(axis=-1)))
         at += count * size
     return np.concatenate(levels, axis=-1)
 
@@ -163,21 +169,23 @@ def _spread(size: int) -> np.ndarray:
 
 def _together(
     plan: Plan, versions: tuple[int, ...], levels: Float[np.ndarray, "*draws rounds blocks"]
-) -> Float[np.ndarray, "*draws blocks"]:
-    """The Es/N0 in dB at which one round would tell as much as these."""
-    block, at, order = plan.transport, 0, plan.mcs.order
+) -> list[Float[np.ndarray, "*draws blocks"]]:
+    """The Es/N0 in dB at which one round would tell as much as the first two, three and so on of these."""
+    block, at, m = plan.transport, 0, plan.mcs.bits_per_symbol
     assert block is not None
-    together = []
+    together: list[list[np.ndarray]] = [[] for _ in versions[1:]]
     for count, (_, size) in zip(plan.counts, plan.sizes, strict=True):
         own = levels if levels.shape[-1] == 1 else levels[..., at : at + count]
-        told = _information(block.coverage(size * plan.mcs.bits_per_symbol, versions), _evidence(order, own))
-        once = block.coverage(size * plan.mcs.bits_per_symbol, versions[:1])
-        alone = _information(once, _evidence(order, _GRID_DB[None]))
-        together.append(np.interp(told, alone, _GRID_DB) - (_IR_LOSS_DB if len(set(versions)) > 1 else 0.0))
+        evidence = _evidence(plan.mcs.order, own)
+        alone = _information(block.coverage(size * m, versions[:1]), _evidence_grid(plan.mcs.order)[:, None])
+        for t, found in enumerate(together, start=2):
+            told = _information(block.coverage(size * m, versions[:t]), evidence[..., :t, :])
+            lost = _IR_LOSS_DB if len(set(versions[:t])) > 1 else 0.0
+            found.append(np.interp(told, alone, _GRID_DB) - lost)
         at += count
         if levels.shape[-1] == 1:
             break  # groups differ by a symbol at most
-    return np.concatenate(together, axis=-1)
+    return [np.concatenate(found, axis=-1) for found in together]
 
 
 def _evidence(order: int, levels: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, " labels *shape"]:
@@ -231,21 +239,21 @@ def rounds_by_scheme(
     fixed = symbols // harq.rounds if length is None else length
     most = symbols if harq.budget == "mean" else fixed
     if fading is None:
-        drawn = np.full((1, 1), 10 ** (esno_db / 10))
+        drawn = _Drawn(np.full((1, 1), 10 ** (esno_db / 10)))
     else:
-        drawn = _draw(fading, harq.rounds * most + (harq.rounds - 1) * harq.delay, esno_db)
+        drawn = _Drawn(_draw(fading, harq.rounds * most + (harq.rounds - 1) * harq.delay, esno_db))
     of_each = [_settle(mcs, symbols, fixed, harq, drawn) for mcs in NR_SCHEMES]
     lengths, fails = [length for length, _ in of_each], np.array([lost for _, lost in of_each])
     return lengths, fails if harq.budget == "most" else _undominated(lengths, fails)
 
 
-def _settle(mcs: MCS, symbols: int, length: int, harq: Harq, drawn: Float[np.ndarray, "draws n"]) -> tuple[int, float]:
+def _settle(mcs: MCS, symbols: int, length: int, harq: Harq, drawn: _Drawn) -> tuple[int, float]:
     """How long a round of a scheme is, and how likely an image is lost; 1 for a scheme that has no such block."""
     lost, tried = 1.0, symbols if harq.budget == "mean" else length
     try:
         for _ in range(_TRIES if harq.budget == "mean" else 1):
             sent, arrives = harq.expect(_mean_failures(plan_blocks(tried, mcs, "nr"), harq, drawn))
-            lost = float(1 - arrives)
+            lost = max(0.0, float(1 - arrives))
             length = tried if harq.budget == "most" else math.floor(symbols / (sent * _OVER[harq.combining]))
             if lost > HOPELESS or abs(length - tried) <= 0.01 * symbols:
                 break
@@ -256,15 +264,37 @@ def _settle(mcs: MCS, symbols: int, length: int, harq: Harq, drawn: Float[np.nda
     return length, lost
 
 
-def _mean_failures(plan: Plan, harq: Harq, drawn: Float[np.ndarray, "draws n"]) -> Float[np.ndarray, " rounds"]:
-    n, step = plan.symbols, plan.symbols + harq.delay
-    if drawn.shape[1] == 1:
-        rounds = np.broadcast_to(drawn[:, None], (len(drawn), harq.rounds, 1))
+def _mean_failures(plan: Plan, harq: Harq, drawn: _Drawn) -> Float[np.ndarray, " rounds"]:
+    starts = [t * (plan.symbols + harq.delay) for t in range(harq.rounds)]
+    esno = drawn.rounds(drawn.esno, starts, plan.symbols)
+    if np.ptp(esno[:1], axis=2).any() or np.ptp(esno, axis=2).any():  # the first alone is soon looked at
+        missing = drawn.rounds(drawn.missing(plan.mcs.order), starts, plan.symbols)
+        fails = _failures_of(plan, harq.versions, _by_block(plan, missing))
     else:
-        rounds = np.stack([drawn[:, t * step : t * step + n] for t in range(harq.rounds)], axis=1)
-        if not np.ptp(rounds, axis=2).any():
-            rounds = rounds[..., :1]
-    return np.asarray(round_failures(plan, harq.versions, rounds).mean(axis=0))
+        fails = round_failures(plan, harq.versions, esno[..., :1])
+    return np.asarray(fails.mean(axis=0))
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Es/N0 of the symbols of frames, linear; n = 1 where no frame has more than one."""
+
+    esno: Float[np.ndarray, "draws n"]
+    _known: dict[int, Float[np.ndarray, "draws n"]] = field(default_factory=dict)
+
+    def missing(self, order: int) -> Float[np.ndarray, "draws n"]:
+        """What each symbol leaves open of the bits of a QAM: looked up once, though many schemes and lengths ask."""
+        if order not in self._known:
+            self._known[order] = bicm_missing(order, self.esno)
+        return self._known[order]
+
+    def rounds(
+        self, values: Float[np.ndarray, "draws n"], starts: Sequence[int], n: int
+    ) -> Float[np.ndarray, "draws rounds n"]:
+        """The values of the symbols of rounds; one for each round where there is one for all."""
+        if self.esno.shape[1] == 1:
+            return np.broadcast_to(values[:, None], (len(values), len(starts), 1))
+        return np.stack([values[:, start : start + n] for start in starts], axis=1)
 
 
 def _draw(channel: Channel, symbols: int, esno_db: float) -> Float[np.ndarray, "draws n"]:

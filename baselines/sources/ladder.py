@@ -200,6 +200,7 @@ class _Track:
         self.settings = [self.low, *(one for one in rough.settings if one > self.low)]
         chroma = "4:4:4" if full_chroma else ""
         self.known = known_of(ladder.key, chroma)
+        self._brackets: dict[int, tuple[int | None, int | None]] = {}
         self.coding_at = partial(ladder.coding_at, full_chroma=full_chroma)
         self.rough_known, self.rough_at = self.known, self.coding_at
         if rough.coding_at is not None:
@@ -246,8 +247,11 @@ class _Track:
 
     def bracket(self, budget: int) -> tuple[int | None, int | None]:
         """The nearest rough settings: of which the coding fits, and of which it does not."""
-        at = 0 if budget < self.ladder.floor else bisect_right(self.settings, float(budget), key=self._length)
-        return (self.settings[at - 1] if at else None), (self.settings[at] if at < len(self.settings) else None)
+        if budget not in self._brackets:  # it is asked for several times over
+            at = 0 if budget < self.ladder.floor else bisect_right(self.settings, float(budget), key=self._length)
+            below, above = self.settings[:at], self.settings[at:]
+            self._brackets[budget] = (below[-1] if below else None), (above[0] if above else None)
+        return self._brackets[budget]
 
     def _length(self, setting: int) -> float:
         known = self.rough_known.lengths

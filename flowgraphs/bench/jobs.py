@@ -21,7 +21,15 @@ LDPC = ((8448, 12672, 7.0), (8448, 25344, 3.0), (1040, 2080, 5.0), (3840, 19200,
 KINDS = ("encode", "ten", "early")
 """Encoding; decoding of noise, ten iterations; decoding that stops early."""
 
-NAMES = tuple(f"ldpc {kind} {k} {n} {esno_db:g}" for k, n, esno_db in LDPC for kind in KINDS)
+NETWORKS = ("deepjscc", "swin")
+WAYS = ("encode", "decode")
+IMAGES = ((512, 32, 32), (1, 512, 768))
+"""How many at once, their height and their width."""
+
+NAMES = (
+    *(f"ldpc {kind} {k} {n} {esno_db:g}" for k, n, esno_db in LDPC for kind in KINDS),
+    *(f"net {way} {name} {many} {h} {w}" for name in NETWORKS for many, h, w in IMAGES for way in WAYS),
+)
 """All jobs."""
 
 Job = tuple[Callable[[], object], float]
@@ -32,13 +40,13 @@ _REPEATS = 3
 
 @lru_cache(maxsize=64)
 def make(name: str) -> Job:
-    """A job, and the information bits that it is about.
+    """A job, and the information bits that it is about; of networks, those of the images with 8 bits a value.
 
     Raises:
         KeyError: no such job.
     """
     family, *words = name.split()
-    return {"ldpc": _ldpc}[family](*words)
+    return {"ldpc": _ldpc, "net": _network}[family](*words)
 
 
 def measure(name: str) -> float:
@@ -66,6 +74,19 @@ def _ldpc(kind: str, k: str, n: str, esno_db: str) -> Job:
         action = partial(code.decode, noise if kind == "ten" else llr)
     action()
     return action, float(blocks * code.k)
+
+
+def _network(way: str, name: str, many: str, h: str, w: str) -> Job:
+    zoo, link = (importlib.import_module(f"semlink.{name}") for name in ("neural.zoo", "phy.link"))
+    rng, n0 = torch.Generator().manual_seed(0), 0.1
+    images = torch.rand(int(many), 3, int(h), int(w), generator=rng)
+    codec = zoo.load(name, ratio=1 / 6)
+    symbols = codec.encode(images, n0).symbols
+    received = symbols + (n0 / 2) ** 0.5 * torch.view_as_complex(torch.randn(*symbols.shape, 2, generator=rng))
+    got = link.Received(received, torch.full(symbols.shape, n0), image_shape=tuple(images.shape[1:]))
+    action: Callable[[], object] = partial(codec.encode, images, n0) if way == "encode" else partial(codec.decode, got)
+    action()
+    return action, 8.0 * images.numel()
 
 
 def _code() -> Any:  # noqa: ANN401 - of whichever tree

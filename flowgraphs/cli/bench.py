@@ -26,7 +26,7 @@ def everything(
         str | None,
         typer.Option(
             metavar="REV",
-            help="A commit of this git tree: channel coding of both in turn on one thread, minutes.",
+            help="A commit of this git tree: channel coding and networks of both in turn on one thread, minutes.",
             show_default="none",
         ),
     ] = None,
@@ -41,7 +41,7 @@ def everything(
     if context.invoked_subcommand is not None and (json or quiet or any(x is not None for x in (out, device, threads))):
         raise ValueError(f"--json, --quiet, --out, --device and --threads go after {context.invoked_subcommand}")
     if against is not None and (device, threads) != (None, None):
-        raise ValueError("--against: channel coding on one thread of the processor; --device and --threads go without")
+        raise ValueError("--against: on one thread of the processor; --device and --threads go without")
     if against is not None:
         from semlink.flowgraphs.bench import run_against
 

@@ -9,10 +9,12 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from semlink.neural.inference import at_home
+from semlink.neural.inference import at_home, by_parts
 from semlink.neural.networks.grid import check_rgb, check_sent, check_whole
 from semlink.neural.networks.held import Held
 from semlink.phy.link import Decoded, Frame, Received, channel_uses
+
+PIXELS = 1 << 15  # at once, without gradients: their features fit into caches
 
 
 class FixedRate(Held, nn.Module, ABC):
@@ -104,7 +106,7 @@ class FixedRate(Held, nn.Module, ABC):
         """`symbols` as pairs of real and imaginary part, given which of the latents are `sent`."""
         h, w = image.shape[-2:]
         padded = F.pad(image, (0, -w % self.cell, 0, -h % self.cell), mode="reflect")
-        latents = self.analyse(padded, self.sent_level(n0)).float()
+        latents = by_parts(self.analyse, padded, self.sent_level(n0), size=max(1, PIXELS // (h * w))).float()
         parts = latents.reshape(latents.shape[0], 2, -1)  # (b, 2, symbols · cells)
         return unit_energy(parts[:, :, sent.to(image.device)].transpose(1, 2))
 
@@ -116,7 +118,8 @@ class FixedRate(Held, nn.Module, ABC):
         rows, columns = -(-h // self.cell), -(-w // self.cell)
         grid = spread(pairs, n0, sent, self.cell_symbols * rows * columns)
         x = grid.reshape(-1, 3 * self.cell_symbols, rows, columns)
-        return self.synthesise(x, self.seen_level(n0)).float()[:, :, :h, :w]
+        image = by_parts(self.synthesise, x, self.seen_level(n0), size=max(1, PIXELS // (h * w)))
+        return image.float()[:, :, :h, :w]
 
     def sent(self, h: int, w: int) -> Int[Tensor, " n"]:
         """Indices of the padded latent that are sent: those of the cells with the most true pixels, in latent order."""
