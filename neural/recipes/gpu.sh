@@ -12,7 +12,7 @@
 #   SEMLINK_DATA    with cifar10/ and natural1000/, and for the tasks cifar100/ and teachers/;
 #                   `python -m semlink.neural.training.packing FOLDER` makes a small one
 #   --dry-run       prints the commands
-#   --steps N       a try of N steps on a processor: batches of 4, few photographs
+#   --steps N       a try of N steps on a processor: batches of 2, few photographs
 set -u
 read -ra semlink <<<"${SEMLINK:-semlink}"
 runs=${OUT:-runs} recipes=$(dirname "$0") failed=() dry="" steps="" wanted=" "
@@ -44,7 +44,7 @@ run() {
     done
     for before in "$@"; do words+=(--set "$before"); done
     if [[ $steps ]]; then
-        words+=(--set "steps=$steps" --set device=cpu --set batch=4 --set groups=2 --set warmup=2 --set validation=0)
+        words+=(--set "steps=$steps" --set device=cpu --set batch=2 --set groups=2 --set warmup=2 --set validation=0)
         words+=(--set large_validation=0 --set precision=float32)
         case $name in
             swin-photo-gpu) words+=(--set large_photographs=4 --set large_side=64) ;;

@@ -7,7 +7,6 @@ of an uninterrupted one; on one CPU, with one number of threads, the weights are
 
 from __future__ import annotations
 
-import copy
 import io
 import math
 import os
@@ -158,7 +157,7 @@ class Run:
         Raises:
             ValueError: it cannot, or a step needs more memory than there is.
         """
-        settings, model = self.settings, copy.deepcopy(self.model)  # what counts or averages is not to be moved
+        settings = self.settings
         least = 1 if isinstance(data, Lessons) else least_images(settings, len(data.large))
         unit = 1 if len(data.small) else least
 
@@ -167,6 +166,8 @@ class Run:
             return self._loss(data, torch.Generator().manual_seed(0), model=model, settings=part)
 
         with torch.random.fork_rng([] if self.device == "cpu" else [self.device]):
+            model = self._build().to(self.device)  # another one: what counts or averages is not to be moved
+            model.load_state_dict(self.model.state_dict())
             if settings.task == "codec" and FORM.fullmatch(settings.model):
                 images = data.small if isinstance(data, Lessons) or len(data.small) else data.large
                 check_own(model, settings.model, images[:2].float() / 255)

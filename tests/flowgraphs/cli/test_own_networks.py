@@ -36,7 +36,8 @@ checkpoint_every = 2
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The README's module, a recipe and images in the working folder."""
-    (code,) = re.findall(r"^```python\n(.*?class Net.*?)^```", README.read_text(), flags=re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(), flags=re.DOTALL | re.MULTILINE)
+    (code,) = [one for one in blocks if "class Net" in one]
     assert len(code.splitlines()) <= 25
     (tmp_path / "mynet.py").write_text(code)
     (tmp_path / "mine.toml").write_text(RECIPE)
@@ -99,7 +100,7 @@ def test_its_weights_are_first_weights_and_its_code_counts_in_a_study(
         ("mynet:Other", "module mynet has no Other"),
         ("mynet:nn", "must be a class of torch.nn.Module; it is of type module"),
         ("torch:Tensor", "must be a class of torch.nn.Module; it is the class Tensor"),
-        ("torch.nn:ReLU", "is no network: it lacks symbols, reconstruct, encode, decode, hidden_weights"),
+        ("odd_nets:Bare", "is no network: it lacks symbols, reconstruct, encode, decode, hidden_weights"),
         ("mynet", "must be one of: deepjscc, swin, swin-gsc, swin-photo, adjscc, deepjscc-plain, MODULE:NAME"),
         ("odd_nets:Wide", "symbols gives (2, 513) of torch.complex64; it must be (2, 512) of torch.complex64"),
         ("odd_nets:Loud", "symbols have mean energy 4; it must be 1 for each image"),
@@ -145,6 +146,9 @@ class Stiff(mynet.Net):
 class Broken(mynet.Net):
     def symbols(self, image, n0):
         raise RuntimeError("oh\\nno")
+class Bare(torch.nn.Module):
+    def __init__(self, width):
+        super().__init__()
 class Free(mynet.Net):
     def __init__(self, width=8):
         super().__init__(width)

@@ -57,7 +57,7 @@ def test_lines_tell_how_far_it_is_where_no_terminal_is(
 
 def test_neither_the_command_nor_a_training_needs_sionna(tmp_path: Path) -> None:
     """A machine with a GPU may have PyTorch and little else."""
-    code = f"""
+    code = """
 import sys
 sys.modules["sionna"] = None
 import torch

@@ -1,4 +1,4 @@
-"""`neural/recipes/gpu.sh`: its order, what it leaves out and takes up again, and ten steps of each kind on a processor."""
+"""`neural/recipes/gpu.sh`: its order, what it leaves out and takes up again, and some steps of each kind on a CPU."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_the_networks_are_no_larger_than_they_may_be() -> None:
 def little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Few images in place of all data sets."""
     rng = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (40, 3, 32, 32), generator=rng).to(torch.uint8)
+    images = torch.randint(0, 256, (600, 3, 32, 32), generator=rng).to(torch.uint8)
     folder = tmp_path / "data" / "natural1000"
     folder.mkdir(parents=True)
     for i in range(2):
@@ -103,17 +103,17 @@ def little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SEMLINK_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(data, "cifar10_bytes", lambda _: images)
     classes = [str(i) for i in range(100)]
-    few = lessons._Set("CIFAR-100", lambda: classes, lambda: (images, torch.arange(40)))
+    few = lessons._Set("CIFAR-100", lambda: classes, lambda: (images, torch.arange(600) % 100))
     monkeypatch.setitem(lessons.LABELLED, "cifar100", few)  # type: ignore[arg-type]
     monkeypatch.chdir(ROOT)
     return tmp_path
 
 
 @pytest.mark.parametrize("name", ["swin-gpu", "swin-photo-gpu", "sft-paper-1", "prompt-32-gpu", "cifar100-teacher-gpu"])
-def test_ten_steps_of_each_kind_on_a_processor(name: str, little: Path, run_semlink: Run) -> None:
-    (words,) = plan("--steps", "10", name, OUT=str(little / "runs"))
-    small = ["--set", "large_side=32"] if name == "swin-photo-gpu" else []
-    status, out, err = run_semlink(*words[1:], "--set", "batch=2", *small, "--threads", "1", "--quiet")
+def test_some_steps_of_each_kind_on_a_processor(name: str, little: Path, run_semlink: Run) -> None:
+    """Three: ten of all of them took 40 s of an idle core, most of it for the orthogonal updates."""
+    (words,) = plan("--steps", "3", name, OUT=str(little / "runs"))
+    status, _, err = run_semlink(*words[1:], "--threads", "1", "--quiet")
     assert status == 0, err
     assert (little / "runs" / name / f"{name}.safetensors").is_file()
-    assert (little / "runs" / name / "log.csv").read_text().splitlines()[-1].startswith("10,")
+    assert (little / "runs" / name / "log.csv").read_text().splitlines()[-1].startswith("3,")

@@ -92,5 +92,6 @@ def test_what_cannot_be_trained_on_is_said(ten: Path, tmp_path: Path, run_semlin
 
 
 def test_nothing_to_train_on_is_said(ten: Path) -> None:
+    settings = Settings("x", "swin", cifar10=False, images=str(ten), photographs=0, large_photographs=0)
     with pytest.raises(DataError, match="no training images"):
-        training_images(Settings("x", cifar10=False, images=str(ten), photographs=0, large_photographs=0))
+        training_images(settings)
