@@ -10,6 +10,7 @@ import sys
 import tomllib
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,9 +83,9 @@ def train(
     if nice and hasattr(os, "nice"):
         os.nice(nice)
     codec = frozen_codec(settings)
-    limits = {"minutes": minutes, "checkpoint_minutes": checkpoint_minutes}
+    job = partial(run, settings, out, codec=codec, minutes=minutes, checkpoint_minutes=checkpoint_minutes)
     try:
-        typer.echo(f"weights: {run(settings, out, codec=codec, command=command, **limits)}")
+        typer.echo(f"weights: {job(command=command)}")
     except KeyboardInterrupt:
         kept = (out / "checkpoint.pt").is_file()
         said = "the last checkpoint is kept; the same command goes on from there"

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
@@ -54,7 +55,7 @@ def pack(folder: Path, sets: Sequence[str], *, most_mib: float = MOST_MIB) -> in
 
 def _pack_cifar10(folder: Path) -> None:
     images, labels = cifar10_bytes("train"), cifar10_labels("train")
-    parts = images.split(ROWS**2)
+    parts = torch.split(images, ROWS**2)
     with progress_of("packing cifar10", len(parts)) as show:
         for i, part in enumerate(parts, 1):
             write_whole(folder / f"train{i}.avif", _avif(_mosaic(part), QUALITY["mosaic"]))
