@@ -16,11 +16,10 @@ from semlink.neural.models import Network
 from semlink.neural.networks import noise_level
 from semlink.neural.training.losses import draw_conditions, image_errors, importance, over_channels
 from semlink.neural.training.recipe import Settings, channel_of
-from semlink.phy.channels import AWGN
-from semlink.phy.link import Codec, Decoded, Link, Received, esno_to_n0
+from semlink.phy.link import Channel, Codec, Decoded, Link, Received, esno_to_n0
 
 Receive = Callable[[Float[Tensor, "b 3 h w"], float], Float[Tensor, "b 3 h w"]]
-"""What arrives of images over AWGN at an Es/N0 in dB."""
+"""What arrives of images at an Es/N0 in dB."""
 
 
 class Degraded(NamedTuple):
@@ -62,16 +61,16 @@ def degrade(codec: Codec, image: Float[Tensor, "b 3 h w"], settings: Settings, r
     return Degraded(*map(torch.cat, zip(*(_sent_by(codec, *part, settings, rng) for part in parts), strict=True)))
 
 
-def receive_by(model: nn.Module, codec: Codec, settings: Settings) -> Receive:
+def receive_by(model: nn.Module, codec: Codec, settings: Settings, channel: Channel) -> Receive:
     """How the network that is trained receives: as a receiver, or in the first stage with the prior of the sent image.
 
-    The latter is a bound that no receiver has, for it has seen what was sent.
+    The latter, over AWGN alone, is a bound that no receiver has, for it has seen what was sent.
     """
     if isinstance(model, SymbolDenoiser):
-        return over_awgn(Denoised(codec, model))
+        return over(Denoised(codec, model), channel)
     if settings.task != "sft-1":
-        return over_awgn(Refined(codec, cast(Refiner, model)))
-    knowing, plain = cast(SFT, model), over_awgn(codec)
+        return over(Refined(codec, cast(Refiner, model)), channel)
+    knowing, plain = cast(SFT, model), over(codec, channel)
 
     def receive(image: Float[Tensor, "b 3 h w"], esno_db: float) -> Float[Tensor, "b 3 h w"]:
         level = noise_level(image.new_full((len(image), 1), esno_to_n0(esno_db)))
@@ -81,9 +80,9 @@ def receive_by(model: nn.Module, codec: Codec, settings: Settings) -> Receive:
     return receive
 
 
-def over_awgn(codec: Codec) -> Receive:
-    """How a codec receives, always over the same noise."""
-    return lambda image, esno_db: Link(codec, AWGN())(image, esno_db, rng=torch.Generator().manual_seed(0)).image
+def over(codec: Codec, channel: Channel) -> Receive:
+    """How a codec receives, always over the same noise and fades."""
+    return lambda image, esno_db: Link(codec, channel)(image, esno_db, rng=torch.Generator().manual_seed(0)).image
 
 
 def _refining_errors(

@@ -55,6 +55,7 @@ class Settings:
     model: str = "deepjscc"
     network: Mapping[str, Any] = field(default_factory=dict)  # arguments of the model's class
     steps: int = 40_000
+    schedule_minutes: float = 0.0  # of training, by which it ends too if that is sooner; other weights each time
     batch: int = 64  # images a step, over all processes
     groups: int = 8  # parts of a batch, each with a channel and an Es/N0 of its own
     optimiser: str = "muon"  # for the hidden weights, and Adam for the rest; or "adam" for all
@@ -144,6 +145,7 @@ def _check(settings: Settings) -> None:
         ("lr_conv", 1e3),
         ("weight_decay", 1e3),
         ("clip", 1e9),
+        ("schedule_minutes", 1e6),
         ("large_share", 1.0),
         ("mean_share", 1.0),
     ):
