@@ -58,13 +58,14 @@ clean:
 
 # PyTorch first and by itself, so that another build can be chosen: SEMLINK_TORCH="torch==2.13.0+cpu", say.
 SEMLINK_TORCH ?= torch>=2.9,<2.14
+INSTALL = $(BIN)/python -m pip install --quiet $(PIP_OPTIONS)
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=24" "setuptools>=77"
-	$(BIN)/python -m pip install --quiet "$(SEMLINK_TORCH)"
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(INSTALL) --upgrade "pip>=24" "setuptools>=77"
+	$(INSTALL) "$(SEMLINK_TORCH)"
+	$(INSTALL) --editable ".[dev]"
 # pyldpc's setup.py imports numpy without saying so. Without it the Gallager codes and their tests are left out.
-	$(BIN)/python -m pip install --quiet wheel
-	-$(BIN)/python -m pip install --quiet --no-build-isolation "pyldpc>=0.7.9,<0.8"
+	$(INSTALL) wheel
+	-$(INSTALL) --no-build-isolation "pyldpc>=0.7.9,<0.8"
 	touch $(STAMP)
