@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import gc
 import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -33,45 +30,16 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], str]] = {
 TASKS = {"sft": "sft-2", "residual-cnn": "control", "cddm": "cddm"}
 
 
-KERNELS = "SEMLINK_TESTS_KERNELS"
-"""Names a file that is locked while kernels are compiled for all processes of a run."""
-WARMING = pytest.StashKey["subprocess.Popen[bytes]"]()
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """The processes of a run (`pytest -n`) share out the cores: else PyTorch's threads wait for each other."""
     torch.set_num_threads(max(1, cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
-    if config.getoption("numprocesses", None):  # of the one that starts them
-        config.stash[WARMING] = begin_kernels()
-
-
-def begin_kernels() -> subprocess.Popen[bytes]:
-    """Compile while the processes import and collect; the lock ends with the program."""
-    with tempfile.NamedTemporaryFile(prefix="semlink-", delete=False) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        program = [sys.executable, str(Path(__file__).with_name("warm_kernels.py"))]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # what fails there fails in a test, too
-        os.environ[KERNELS] = file.name
-        return subprocess.Popen(program, pass_fds=[file.fileno()], **quiet)
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    if WARMING in config.stash:
-        config.stash[WARMING].wait()
-        Path(os.environ.pop(KERNELS)).unlink()
 
 
 gc.disable()  # until all is imported and collected: nearly a million objects that stay, looked over time and again
 
 
 def pytest_collection_finish() -> None:
-    """What lives as long as the run is not looked at again whenever a test's own garbage is collected.
-
-    And what most digital links need is compiled.
-    """
-    if KERNELS in os.environ:
-        with Path(os.environ[KERNELS]).open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
+    """What lives as long as the run is not looked at again whenever a test's own garbage is collected."""
     gc.collect()
     gc.freeze()
     gc.enable()

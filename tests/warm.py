@@ -1,0 +1,42 @@
+"""`python tests/warm.py`: have on disk what each process of a run would else compile for itself, all at the same time.
+
+That is, after an installation: Python's byte code of all that is imported, tests with their rewritten assertions among
+it, and what Numba compiles for most digital links and for SSIM.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+import torch
+
+from semlink.baselines.separate import SeparateCodec
+from semlink.phy import metrics
+from semlink.phy.channels import AWGN
+from semlink.phy.fec import LDPC5G
+from semlink.phy.link import Link
+from semlink.phy.rng import image_rngs
+from semlink.phy.sources import sample_images
+
+
+def main() -> int:
+    compile_kernels()
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        return pytest.main(["--collect-only", "-qq", str(Path(__file__).parent)])
+
+
+def compile_kernels() -> None:
+    torch.set_num_threads(1)
+    image = sample_images()[:1, :, :48, :48].contiguous()
+    shown = Link(SeparateCodec(mcs="16qam-1/2"), AWGN())(image, 20.0, rng=image_rngs(0, image)).image
+    metrics.ssim(shown, image)
+    code = LDPC5G(64, 128, precision="float32")
+    code.decode(1 - 2 * code.encode(torch.zeros(1, 64)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
