@@ -12,25 +12,27 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
-import torch
-
-from semlink.baselines.separate import SeparateCodec
-from semlink.phy import metrics
-from semlink.phy.channels import AWGN
-from semlink.phy.fec import LDPC5G
-from semlink.phy.link import Link
-from semlink.phy.rng import image_rngs
-from semlink.phy.sources import sample_images
 
 
 def main() -> int:
-    compile_kernels()
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-        return pytest.main(["--collect-only", "-qq", str(Path(__file__).parent)])
+        status = pytest.main(["--collect-only", "-qq", "-p", "no:cacheprovider", str(Path(__file__).parent)])
+    compile_kernels()
+    return status
 
 
 def compile_kernels() -> None:
-    torch.set_num_threads(1)
+    """By what is imported after pytest, which rewrites none that was there before."""
+    import torch
+
+    from semlink.baselines.separate import SeparateCodec
+    from semlink.phy import metrics
+    from semlink.phy.channels import AWGN
+    from semlink.phy.fec import LDPC5G
+    from semlink.phy.link import Link
+    from semlink.phy.rng import image_rngs
+    from semlink.phy.sources import sample_images
+
     image = sample_images()[:1, :, :48, :48].contiguous()
     shown = Link(SeparateCodec(mcs="16qam-1/2"), AWGN())(image, 20.0, rng=image_rngs(0, image)).image
     metrics.ssim(shown, image)
