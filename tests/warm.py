@@ -1,7 +1,7 @@
 """`python tests/warm.py`: have on disk what each process of a run would else compile for itself, all at the same time.
 
 That is, after an installation: Python's byte code of all that is imported, tests with their rewritten assertions among
-it, and what Numba compiles for most digital links and for SSIM.
+it, and what Numba compiles for channel codes, SSIM and several antennas.
 """
 
 from __future__ import annotations
@@ -30,17 +30,25 @@ def compile_kernels() -> None:
 
     from semlink.baselines.separate import SeparateCodec
     from semlink.phy import metrics
-    from semlink.phy.channels import AWGN
-    from semlink.phy.fec import LDPC5G
+    from semlink.phy.channels import AWGN, parse_channel
+    from semlink.phy.constellation import QAM
+    from semlink.phy.fec import LDPC5G, Convolutional
     from semlink.phy.link import Link
+    from semlink.phy.mimo import kbest_llr
     from semlink.phy.rng import image_rngs
     from semlink.phy.sources import sample_images
 
     image = sample_images()[:1, :, :48, :48].contiguous()
     shown = Link(SeparateCodec(mcs="16qam-1/2"), AWGN())(image, 20.0, rng=image_rngs(0, image)).image
     metrics.ssim(shown, image)
-    code = LDPC5G(64, 128, precision="float32")
-    code.decode(1 - 2 * code.encode(torch.zeros(1, 64)))
+    for code in (LDPC5G(64, 128, precision="float32"), Convolutional(64, 128)):
+        code.decode(1 - 2 * code.encode(torch.zeros(1, 64)))
+    symbols, rng = QAM(4).map(torch.zeros(1, 64)), torch.Generator()
+    for spec in ("mimo:2x2,mmse", "mimo:2x2,svd", "uplink:users=2,rx=2,sic"):
+        parse_channel(spec)(symbols, 0.1, rng=rng)
+    spatial = parse_channel("mimo:2x2,k-best,width=4")(symbols, 0.1, rng=rng).spatial
+    assert spatial is not None
+    kbest_llr(spatial, 4)
 
 
 if __name__ == "__main__":
