@@ -29,7 +29,7 @@ installed: $(STAMP)
 
 # Types are checked beside the tests, in one process that ends long before they do; what it found comes last.
 test: $(STAMP) style
-	@$(BIN)/mypy >$(VENV)/mypy.txt 2>&1 & types=$$!; trap "kill $$types" INT TERM; \
+	@$(BIN)/mypy >$(VENV)/mypy.txt 2>&1 & types=$$!; trap "kill $$types; exit 130" INT TERM; \
 	$(WARMED); \
 	$(BIN)/pytest $(PROCESSES); tests=$$?; \
 	wait $$types; types=$$?; cat $(VENV)/mypy.txt; exit $$((tests || types))

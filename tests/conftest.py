@@ -6,7 +6,7 @@ import functools
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,14 @@ def pytest_configure(config: pytest.Config) -> None:
 gc.disable()  # until all is imported and collected: nearly a million objects that stay, looked over time and again
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """What lives as long as the run is not looked at again whenever a test's own garbage is collected."""
+    collected = yield
     gc.collect()
     gc.freeze()
     gc.enable()
+    return collected
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
