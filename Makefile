@@ -14,6 +14,10 @@ test test-fast: export OMP_NUM_THREADS := 1
 # Each process would compile every module anew.
 test test-fast: export PYTHONDONTWRITEBYTECODE :=
 
+# Once after an installation: what each process would else compile, all at the same time. A test will tell what failed.
+WARM := $(VENV)/.warm
+WARMED = test $(WARM) -nt $(STAMP) || { $(BIN)/python tests/warm.py; touch $(WARM); }
+
 # GNU Radio runs under the Python that it was installed for.
 RADIO ?= /usr/bin/python3
 
@@ -25,11 +29,13 @@ installed: $(STAMP)
 
 # Types are checked beside the tests, in one process that ends long before they do; what it found comes last.
 test: $(STAMP) style
-	@$(BIN)/mypy >$(VENV)/mypy.txt 2>&1 & types=$$!; trap "kill $$types" INT TERM; \
+	@$(BIN)/mypy >$(VENV)/mypy.txt 2>&1 & types=$$!; trap "kill $$types; exit 130" INT TERM; \
+	$(WARMED); \
 	$(BIN)/pytest $(PROCESSES); tests=$$?; \
 	wait $$types; types=$$?; cat $(VENV)/mypy.txt; exit $$((tests || types))
 
 test-fast: $(STAMP)
+	@$(WARMED)
 	$(BIN)/pytest $(PROCESSES) -m "not slow"
 
 style: $(STAMP)

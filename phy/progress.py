@@ -160,6 +160,6 @@ def _changing_line() -> Callable[[str], None]:
         if shown:
             shown[0].update({"text/plain": line}, raw=True)
         else:
-            shown.append(display({"text/plain": line}, raw=True, display_id=True))  # type: ignore[no-untyped-call]
+            shown.append(display({"text/plain": line}, raw=True, display_id=True))
 
     return write

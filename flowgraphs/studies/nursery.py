@@ -5,6 +5,7 @@ Elsewhere, where a fork of such a process is not safe, each is a program of its 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import pickle
@@ -171,7 +172,10 @@ def _program(
 
 def tend(door: int, module: str) -> None:
     """What forks: a child for each three pipes that come in, until the other end is gone."""
+    gc.disable()  # looked over time and again, what is imported would not get less
     serve = _imported(module)
+    gc.freeze()  # nor does a child look it over, which would copy what they share
+    gc.enable()
     lives: dict[int, int] = {}
     wake, woken = os.pipe()
     os.set_blocking(woken, False)

@@ -68,7 +68,11 @@ def test_a_newcomer_reads_the_first_one_in_five_minutes() -> None:
 
 
 @pytest.mark.parametrize("code", [text for _, text in PYTHON if OWN_CODEC not in text and GNURADIO not in text])
-def test_the_examples_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_run(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    if "export_codec" in code:
+        request.getfixturevalue("one_registry")
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
 
