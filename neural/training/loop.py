@@ -33,7 +33,7 @@ from semlink.neural.training.losses import batch_loss
 from semlink.neural.training.muon import Muon
 from semlink.neural.training.prompts import LEVELS, SERIES, fit_prompt_model, prompt_figures, prompt_loss
 from semlink.neural.training.publishing import publish
-from semlink.neural.training.receivers import over_awgn, receive_by, receiver_loss
+from semlink.neural.training.receivers import load_denoiser, only, over_awgn, receive_by, receiver_loss
 from semlink.neural.training.recipe import PROMPTS, STAGES, Settings, defaults
 from semlink.neural.training.runlog import ESNO_DB, Log, save_pictures, validate
 from semlink.neural.training.tasks import accuracies, levels_of, task_loss
@@ -61,6 +61,7 @@ class Run:
             zoo.read_weights(self.model, zoo.find_weights(settings.init), anew=settings.anew)
         self.model.to(self.device)
         self.codec = self._frozen(codec)
+        self.denoiser = load_denoiser(settings.denoiser, self.model, self.device) if settings.denoiser else None
         self.codec_psnr_db: dict[float, float] = {}
         self.contents: dict[str, dict[str, str]] = {}  # of what the weights depend on beside the settings
         if settings.channels_last:
@@ -94,7 +95,7 @@ class Run:
         Raises:
             ValueError: the checkpoint that the training goes on from began with others; the message names them.
         """
-        now = contents_of(self.settings, data, self.codec)
+        now = contents_of(self.settings, data, self.codec, self.denoiser)
         changed = changed_contents(self.contents, now, self.settings) if self.contents else []
         if changed:
             said = "; ".join(changed)
@@ -205,7 +206,7 @@ class Run:
             return {"accuracy": accuracies(cast(TaskLink, model), images, data.validation_labels, self.levels)}
         if isinstance(model, PromptAutoencoder):
             return {name: dict(row) for name, row in prompt_figures(model, images).items()}
-        receive = over_awgn(cast(Network, model)) if codec is None else receive_by(model, codec, self.settings)
+        receive = receive_by(model, codec, self.settings, self.denoiser)
         save_pictures(receive, images, self.out / "samples" / f"{self.step:07d}.png")
         figures = {"psnr_db": validate(receive, images)}
         if codec is not None:
@@ -216,7 +217,7 @@ class Run:
     def _build(self) -> nn.Module:
         settings = self.settings
         if settings.task == "codec":
-            return build(settings.model, settings.network)
+            return only(settings.parts, build(settings.model, settings.network))
         if settings.task in STAGES:
             return build_task(settings.model, settings.network)
         if settings.task == PROMPTS:
@@ -244,7 +245,7 @@ class Run:
         if isinstance(self.model, PromptAutoencoder):
             return prompt_loss(self.model, image, rng, mean_share=self.settings.mean_share)
         if self.codec is None:
-            return batch_loss(self.network, image, self.settings, rng)
+            return batch_loss(self.network, image, self.settings, rng, self.denoiser)
         return receiver_loss(self.model, self.codec, image, self.settings, rng)
 
     def _average(self) -> None:
