@@ -45,4 +45,5 @@ def describe_channels(settings: Settings) -> str:
     shares = [f"{name} {settings.channels.count(name)}/{count}" for name in dict.fromkeys(settings.channels)]
     low, high = settings.esno_db
     levels = f"{low:g} dB" if low == high else f"{low:g} to {high:g} dB"
-    return f"{', '.join(shares) if len(shares) > 1 else settings.channels[0]}; Es/N0 {levels}"
+    said = ", ".join(shares) if len(shares) > 1 else settings.channels[0]
+    return f"{said}{f', behind {settings.denoiser}' if settings.denoiser else ''}; Es/N0 {levels}"

@@ -35,7 +35,7 @@ from semlink.neural.training.measuring import Gauge
 from semlink.neural.training.optimising import average_over_processes, make_optimisers, schedule
 from semlink.neural.training.prompts import fit_prompt_model, prompt_loss
 from semlink.neural.training.publishing import publish
-from semlink.neural.training.receivers import receiver_loss
+from semlink.neural.training.receivers import load_denoiser, only, receiver_loss
 from semlink.neural.training.recipe import PROMPTS, STAGES, Settings, defaults
 from semlink.neural.training.runlog import Log
 from semlink.neural.training.tasks import task_loss
@@ -65,6 +65,7 @@ class Run:
             zoo.read_weights(self.model, zoo.find_weights(settings.init), anew=settings.anew)
         self.model.to(self.device)
         self.codec = self._frozen(codec)
+        self.denoiser = load_denoiser(settings.denoiser, self.model, self.device) if settings.denoiser else None
         self.contents: dict[str, dict[str, str]] = {}  # of what the weights depend on beside the settings
         if settings.channels_last:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -97,7 +98,7 @@ class Run:
         Raises:
             ValueError: the checkpoint that the training goes on from began with others; the message names them.
         """
-        now = contents_of(self.settings, data, self.codec)
+        now = contents_of(self.settings, data, self.codec, self.denoiser)
         changed = changed_contents(self.contents, now, self.settings) if self.contents else []
         if changed:
             said = "; ".join(changed)
@@ -223,7 +224,7 @@ class Run:
     def _build(self) -> nn.Module:
         settings = self.settings
         if settings.task == "codec":
-            return build(settings.model, settings.network)
+            return only(settings.parts, build(settings.model, settings.network))
         if settings.task in STAGES:
             return build_task(settings.model, settings.network)
         if settings.task == PROMPTS:
@@ -253,7 +254,7 @@ class Run:
         if isinstance(model, PromptAutoencoder):
             return prompt_loss(model, image, rng, mean_share=settings.mean_share)
         if self.codec is None:
-            return batch_loss(cast(Network, model), image, settings, rng)
+            return batch_loss(cast(Network, model), image, settings, rng, self.denoiser)
         return receiver_loss(model, self.codec, image, settings, rng)
 
     def _average(self) -> None:
@@ -344,7 +345,7 @@ def _data(settings: Settings, out: Path) -> Data | Lessons:
 
 
 def _loop(run: Run, data: Data | Lessons, deadline: float, between_s: float) -> None:
-    settings, gauge = run.settings, Gauge(run.settings, run.codec)
+    settings, gauge = run.settings, Gauge(run.settings, run.codec, run.denoiser)
     log = (
         Log(run.out / "log.csv", run.step, series=gauge.series, levels=gauge.levels, unit=gauge.unit)
         if run.rank == 0

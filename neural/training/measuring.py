@@ -9,12 +9,12 @@ from typing import cast
 from torch import nn
 
 from semlink.neural.classifiers import TaskLink
-from semlink.neural.models import Network
+from semlink.neural.diffusion import SymbolDenoiser
 from semlink.neural.prompts import PromptAutoencoder
 from semlink.neural.training.data import Data
 from semlink.neural.training.lessons import Lessons
 from semlink.neural.training.prompts import LEVELS, SERIES, prompt_figures
-from semlink.neural.training.receivers import Receive, over, receive_by
+from semlink.neural.training.receivers import over, receive_by
 from semlink.neural.training.recipe import PROMPTS, STAGES, Settings
 from semlink.neural.training.runlog import ESNO_DB, save_pictures, validate
 from semlink.neural.training.tasks import accuracies, levels_of
@@ -42,8 +42,8 @@ class Gauge:
         unit: what the levels are, as the columns of the log call it.
     """
 
-    def __init__(self, settings: Settings, codec: Codec | None) -> None:
-        self.settings, self.codec, self._of_codec = settings, codec, Figures()
+    def __init__(self, settings: Settings, codec: Codec | None, denoiser: SymbolDenoiser | None = None) -> None:
+        self.settings, self.codec, self.denoiser, self._of_codec = settings, codec, denoiser, Figures()
         shown = {"codec": 3, "sft-1": 1}.get(settings.task, 2)
         self.channels = dict(list(CHANNELS.items())[:shown])
         self.series: tuple[str, ...] = tuple(self.channels)
@@ -69,14 +69,12 @@ class Gauge:
             return {"accuracy": accuracies(cast(TaskLink, model), images, data.validation_labels, self.levels)}
         if isinstance(model, PromptAutoencoder):
             return {name: dict(row) for name, row in prompt_figures(model, images).items()}
-        receive = {name: self._receive(model, channel) for name, channel in self.channels.items()}
+        receive = {
+            name: receive_by(model, codec, self.settings, channel, self.denoiser)
+            for name, channel in self.channels.items()
+        }
         save_pictures(receive["psnr_db"], images, picture)
         if codec is not None and not self._of_codec:
             alone = {name: over(codec, channel) for name, channel in self.channels.items()}
             self._of_codec = {f"codec_{name}": validate(one, images) for name, one in alone.items()}
         return {name: validate(one, images) for name, one in receive.items()} | self._of_codec
-
-    def _receive(self, model: nn.Module, channel: Channel) -> Receive:
-        if self.codec is None:
-            return over(cast(Network, model), channel)
-        return receive_by(model, self.codec, self.settings, channel)
