@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
-from semlink.phy.link import Channel, Codec, Decoded, Frame, Received, Spent, channel_uses, esno_to_n0
+from semlink.phy.link import Channel, Codec, Decoded, Frame, Received, Spent, channel_uses
 from semlink.phy.rng import probe
 
 MOST_ROUNDS = 16
@@ -88,9 +88,7 @@ class Repeated:
             uses["others"] = others
         bits = {"header": torch.full((count,), TARGET_BITS), "feedback": torch.full((count,), self._answers)}
         notes = {**one.notes, **self._notes(n)}
-        return replace(
-            one, symbols=torch.cat(parts, dim=1), uses=uses, header=[target] * count, bits=bits, notes=notes
-        )
+        return replace(one, symbols=torch.cat(parts, dim=1), uses=uses, header=[target] * count, bits=bits, notes=notes)
 
     def decode(self, received: Received) -> Decoded:
         """What the codec makes of the rounds that were asked for, combined, and how many symbols these were.
