@@ -16,7 +16,7 @@ from semlink.baselines.doors import OWN_CODES, limits, make_code, mapper
 from semlink.baselines.information import esno_db_for
 from semlink.baselines.mcs import MCS
 from semlink.phy.channels import AWGN
-from semlink.phy.fec import K_MAX, K_MAX_BG2, LDPC5G, BlockCode, Gallager, TransportBlock
+from semlink.phy.fec import K_MAX, K_MAX_BG2, LDPC5G, BlockCode, Gallager, TransportBlock, transport_block_size
 from semlink.phy.link import esno_to_n0
 
 ITERATIONS = 30
@@ -87,6 +87,16 @@ def transport_of(mcs: MCS, k: int) -> TransportBlock:
     """
     crc = 16 if k <= K_MAX_BG2 else 24
     return TransportBlock(k - crc, length_of(mcs, k), mcs.rate, mcs.bits_per_symbol)
+
+
+def transport_sizes(mcs: MCS) -> tuple[int, ...]:
+    """The k of whole transport blocks that are measured where none are named, CRC included: NR's own, one to several
+    code blocks long."""
+    sizes = [
+        transport_block_size(math.ceil(about / mcs.efficiency), rate=mcs.rate, bits_per_symbol=mcs.bits_per_symbol)
+        for about in (64, 256, 1024, 3800, 8000, 20_000)
+    ]
+    return tuple(size + (16 if size + 16 <= K_MAX_BG2 else 24) for size in dict.fromkeys(sizes))
 
 
 class _Transport:
