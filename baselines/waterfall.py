@@ -90,8 +90,7 @@ def transport_of(mcs: MCS, k: int) -> TransportBlock:
 
 
 def transport_sizes(mcs: MCS) -> tuple[int, ...]:
-    """The k of whole transport blocks that are measured where none are named, CRC included: NR's own, one to several
-    code blocks long."""
+    """The k of transport blocks, CRC included, that are measured where none are named: of one code block to several."""
     sizes = [
         transport_block_size(math.ceil(about / mcs.efficiency), rate=mcs.rate, bits_per_symbol=mcs.bits_per_symbol)
         for about in (64, 256, 1024, 3800, 8000, 20_000)
