@@ -21,6 +21,7 @@ from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
 from semlink.flowgraphs.comparison import plots
 from semlink.flowgraphs.comparison.account import spent
 from semlink.flowgraphs.comparison.accuracy import check_classes
+from semlink.flowgraphs.comparison.causes import turned_round
 from semlink.flowgraphs.comparison.cells import (
     by_codec,
     coded_bits,
@@ -370,6 +371,8 @@ def _print_comparison(outcome: Comparison, files: Sequence[str], sampled: Sample
         cliff = find_cliff(rows)
         if cliff is not None:
             console.print(f"{codec}: {cliff}: below it more than half of the images fail", soft_wrap=True)
+        if turned := turned_round(rows):
+            console.print(f"{codec}: {turned}", soft_wrap=True)
         if split_listener(str(codec))[1] is not None:  # of what is sent, all has been said
             continue
         if np.isfinite(rows["papr_db"]).any():

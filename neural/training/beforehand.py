@@ -54,13 +54,14 @@ def check_own(model: nn.Module, name: str, image: Float[Tensor, "b 3 h w"]) -> N
     size = (image.shape[1], image.shape[2], image.shape[3])
     said = f"model={name!r}: of images of {size[2]}x{size[1]}"
     sent = _tried(f"{said} symbols", lambda: network.symbols(image, n0))
-    _check_made(f"{said} symbols", sent, (len(image), channel_uses(size, network.ratio)), torch.complex64)
+    learns = all(parameter.requires_grad for parameter in model.parameters())  # and not the decoder alone, say
+    _check_made(f"{said} symbols", sent, (len(image), channel_uses(size, network.ratio)), torch.complex64, learns)
     energy = sent.detach().abs().square().mean(dim=1)
     if not bool(((energy - 1).abs() < POWER).all()):
         raise ValueError(f"{said} symbols have mean energy {energy[0].item():.3g}; it must be 1 for each image")
     noisy = Received(sent, torch.full(sent.shape, 0.1, device=image.device))
     shown = _tried(f"{said} reconstruct", lambda: network.reconstruct(noisy, size))
-    _check_made(f"{said} reconstruct", shown, (len(image), *size), torch.float32)
+    _check_made(f"{said} reconstruct", shown, (len(image), *size), torch.float32, True)
 
 
 def _tried(said: str, make: Callable[[], Tensor]) -> Tensor:
@@ -71,12 +72,12 @@ def _tried(said: str, make: Callable[[], Tensor]) -> Tensor:
         raise ValueError(f"{said} raises {type(error).__name__}: {words}") from error
 
 
-def _check_made(said: str, made: object, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+def _check_made(said: str, made: object, shape: tuple[int, ...], dtype: torch.dtype, learns: bool) -> None:
     if not isinstance(made, Tensor):
         raise ValueError(f"{said} gives a {type(made).__name__}; it must be a tensor {shape}")
     if tuple(made.shape) != shape or made.dtype != dtype:
         raise ValueError(f"{said} gives {tuple(made.shape)} of {made.dtype}; it must be {shape} of {dtype}")
-    if not made.requires_grad:
+    if learns and not made.requires_grad:
         raise ValueError(f"{said} has no gradient by the weights")
 
 
