@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from semlink.neural import zoo
-from semlink.neural.models import Network, build
+from semlink.neural.models import Fitted, Network, build
 from semlink.neural.networks import HybridPhoto, base_picture
 from semlink.neural.networks.hybrid import FLOOR_DB, FROM_DB, SPLITS, Parts, base_bits, split_for
+from semlink.neural.training import Settings
+from semlink.neural.training.data import Data
+from semlink.neural.training.loop import Run
 from semlink.phy.channels import AWGN, parse_channel
 from semlink.phy.link import ERASED, Link, Received, channel_uses, esno_to_n0
 from semlink.phy.metrics import psnr
@@ -168,3 +172,27 @@ def test_fit_makes_the_rest_of_unit_energy() -> None:
     parts = Parts.of(256, 256, 12288)
     assert parts is not None
     assert parts.share < 1
+
+
+def test_training_fits_what_begins_anew_on_the_weights_of_swin_photo(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = {"widths": [4, 8, 8, 12], "depths": [0, 1, 1], "decoder_depths": [0, 1, 1], "heads": 2}
+    first = build("swin-photo", network)
+    assert isinstance(first, Fitted)
+    first.fit(photographs(128))
+    zoo.write_weights(first, tmp_path / "first.safetensors")
+    settings = Settings(
+        "mine",
+        model="hybrid",
+        network=network,
+        init=str(tmp_path / "first.safetensors"),
+        anew=("rest",),
+        large_share=1.0,
+        rates=(3,),
+    )
+    run = Run(settings, tmp_path)
+    large = (photographs(128) * 255).to(torch.uint8)
+    before = run.model.state_dict()["linear.basis"].clone()
+    run.fit(Data(large[:0], large, large[:0]))
+    assert run.model.state_dict()["linear.basis"].equal(before)
+    assert run.model.state_dict()["rest.energies"].abs().sum() > 0
