@@ -53,8 +53,8 @@ class Split(NamedTuple):
     plan: float
 
 
-SPLITS = (Split(4.0, 2.0), Split(2.5, 2.0), Split(1.6, 1.6), Split(1.0, 1.25))
-FROM_DB = (3.0, 7.0, 11.0)  # average Es/N0 from which the next one is taken
+SPLITS = (Split(4.0, 2.0), Split(2.5, 2.0), Split(1.6, 1.6))
+FROM_DB = (3.0, 9.0)  # average Es/N0 from which the next one is taken
 UNTOLD = 1  # is taken in training, and where the base that would tell another one did not arrive
 SPLIT_BITS = 2  # of the base's message, which tell the split
 
