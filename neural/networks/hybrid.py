@@ -201,7 +201,7 @@ class HybridPhoto(SwinPhoto):
     def symbols(
         self, image: Float[Tensor, "b 3 h w"], n0: Float[Tensor, " b"], *, ratio: float | None = None
     ) -> Complex[Tensor, "b n"]:
-        """What `encode` sends, differentiable, with the split `UNTOLD`."""
+        """What `encode` sends, differentiable, always with the split `UNTOLD`."""
         h, w = image.shape[-2:]
         parts = Parts.of(h, w, channel_uses((3, h, w), self.ratio if ratio is None else ratio))
         return super().symbols(image, n0, ratio=ratio) if parts is None else self._send(image, n0, parts)
@@ -235,7 +235,9 @@ class HybridPhoto(SwinPhoto):
         """What the decoder should get of each coefficient: `SwinPhoto`'s latents without their gain."""
         known = condition(self.sent_level(n0), layout, plan)
         gain, _ = self.linear.amplitudes(plan, layout)
-        return coefficients * self.allocation(known).exp()[:, :, None] + self.encoder(image, plan.levels, known) / gain
+        added: Tensor = self.encoder(image, plan.levels, known)
+        allocation: Tensor = self.allocation(known)
+        return coefficients * allocation.exp()[:, :, None] + added / gain
 
     def _send(self, image: Tensor, n0: Tensor, parts: Parts) -> Complex[Tensor, "b n"]:
         layout, (h, w) = parts.detail, image.shape[-2:]
@@ -264,7 +266,7 @@ class HybridPhoto(SwinPhoto):
         known = condition(self.seen_level(n0 / parts.share), layout, plan)
         estimate, seen = self._estimate(detail, plan, layout, self.linear.analyse(base), fine)
         linear = self.linear.synthesise(estimate * self.expectation(known).exp()[:, :, None], *grid)
-        image = linear + self.decoder(seen.reshape(*seen.shape[:2], *grid), linear, plan.levels, known)
+        image: Tensor = linear + self.decoder(seen.reshape(*seen.shape[:2], *grid), linear, plan.levels, known)
         alone = fine & (noise_level(n0)[:, 0] < FLOOR_DB / 10)
         image = torch.where(alone[:, None, None, None], base, image)
         return (image * 0.5 + 0.5)[:, :, :h, :w], fine
