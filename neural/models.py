@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from semlink.neural.networks import ADJSCC, ConvSwin, DeepJSCC, PlainDeepJSCC, SwinGSC, SwinPhoto
+from semlink.neural.networks import ADJSCC, ConvSwin, DeepJSCC, HybridPhoto, PlainDeepJSCC, SwinGSC, SwinPhoto
 from semlink.phy.link import Decoded, Frame, Received
 from semlink.phy.named import FORM, import_named
 
@@ -18,6 +18,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "swin": ConvSwin,
     "swin-gsc": SwinGSC,
     "swin-photo": SwinPhoto,
+    "hybrid": HybridPhoto,
     "adjscc": ADJSCC,
     "deepjscc-plain": PlainDeepJSCC,
 }

@@ -141,8 +141,9 @@ class Run:
         return loss.item()
 
     def fit(self, data: Data | Lessons) -> None:
-        """Let a network that begins with random weights take from the images what it takes from images."""
-        if self.step or self.settings.init or not isinstance(self.model, Fitted) or isinstance(data, Lessons):
+        """Let a network, or the part of one that begins anew, take from the images what it takes from images."""
+        given = self.settings.init and not self.settings.anew
+        if self.step or given or not isinstance(self.model, Fitted) or isinstance(data, Lessons):
             return
         if isinstance(self.model, PromptAutoencoder):
             fit_prompt_model(self.model, data)
