@@ -223,7 +223,9 @@ class HybridPhoto(SwinPhoto):
             n = channel_uses((3, h, w), ratio)
             layout = Layout(h, w, n - math.ceil(SHARE * n))
             plan = self.linear.plan(coefficients, layout)
-            each = zip(torch.split(images, 1), torch.split(coefficients, 1), plan.apart(), torch.split(n0, 1), strict=True)
+            each = zip(
+                torch.split(images, 1), torch.split(coefficients, 1), plan.apart(), torch.split(n0, 1), strict=True
+            )
             wanted = torch.cat([self._wanted(*one[:3], layout, one[3]) for one in each])
             if node == FIT_NODE:
                 self.rest.fit_follow(wanted, base)
