@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from semlink.flowgraphs.cli import app as cli
+from semlink.flowgraphs.cli import main
 from semlink.neural import zoo as codec_zoo
 from semlink.neural.diffusion import SFT, ReceiverCard, ResidualCNN, build_receiver, write_receiver_card, zoo
 from semlink.phy.parallel import cores
@@ -100,7 +100,7 @@ def run_semlink(
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["semlink", *arguments])
         with pytest.raises(SystemExit) as stop:
-            cli.main()
+            main()
         out, err = capsys.readouterr()
         return int(stop.value.code or 0), out, err
 
