@@ -346,7 +346,7 @@ def _constrained_root(order: int, bits: Float[Array, " n"], free_db: Float[Array
 
 def _short_of(order: int, esno_db: Float[Array, " n"], free_db: Float[Array, " n"]) -> Float[Array, " n"]:
     """By how much less, as an Es/N0 of Shannon's limit in dB, `constrained` carries than is wanted."""
-    return free_db - _db(np.expm1(constrained(order, esno_db) * math.log(2)))
+    return np.asarray(free_db - _db(np.expm1(constrained(order, esno_db) * math.log(2))))
 
 
 def _same_label(kind: Kind, bits: int) -> Bool[Array, "k l l"]:

@@ -46,7 +46,8 @@ def make(name: str) -> Job:
         KeyError: no such job.
     """
     family, *words = name.split()
-    return {"ldpc": _ldpc, "net": _network}[family](*words)
+    families: dict[str, Callable[..., Job]] = {"ldpc": _ldpc, "net": _network}
+    return families[family](*words)
 
 
 def measure(name: str) -> float:
