@@ -14,6 +14,10 @@ test test-fast: export OMP_NUM_THREADS := 1
 # Each process would compile every module anew.
 test test-fast: export PYTHONDONTWRITEBYTECODE :=
 
+# Once after an installation: what each process would else compile, all at the same time. A test will tell what failed.
+WARM := $(VENV)/.warm
+WARMED = test $(WARM) -nt $(STAMP) || { $(BIN)/python tests/warm.py; touch $(WARM); }
+
 # GNU Radio runs under the Python that it was installed for.
 RADIO ?= /usr/bin/python3
 
@@ -25,11 +29,13 @@ installed: $(STAMP)
 
 # Types are checked beside the tests, in one process that ends long before they do; what it found comes last.
 test: $(STAMP) style
-	@$(BIN)/mypy >$(VENV)/mypy.txt 2>&1 & types=$$!; trap "kill $$types" INT TERM; \
+	@$(BIN)/mypy >$(VENV)/mypy.txt 2>&1 & types=$$!; trap "kill $$types; exit 130" INT TERM; \
+	$(WARMED); \
 	$(BIN)/pytest $(PROCESSES); tests=$$?; \
 	wait $$types; types=$$?; cat $(VENV)/mypy.txt; exit $$((tests || types))
 
 test-fast: $(STAMP)
+	@$(WARMED)
 	$(BIN)/pytest $(PROCESSES) -m "not slow"
 
 style: $(STAMP)
@@ -58,13 +64,14 @@ clean:
 
 # PyTorch first and by itself, so that another build can be chosen: SEMLINK_TORCH="torch==2.13.0+cpu", say.
 SEMLINK_TORCH ?= torch>=2.9,<2.14
+INSTALL = $(BIN)/python -m pip install --quiet $(PIP_OPTIONS)
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=24" "setuptools>=77"
-	$(BIN)/python -m pip install --quiet "$(SEMLINK_TORCH)"
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(INSTALL) --upgrade "pip>=24" "setuptools>=77"
+	$(INSTALL) "$(SEMLINK_TORCH)"
+	$(INSTALL) --editable ".[dev]"
 # pyldpc's setup.py imports numpy without saying so. Without it the Gallager codes and their tests are left out.
-	$(BIN)/python -m pip install --quiet wheel
-	-$(BIN)/python -m pip install --quiet --no-build-isolation "pyldpc>=0.7.9,<0.8"
+	$(INSTALL) wheel
+	-$(INSTALL) --no-build-isolation "pyldpc>=0.7.9,<0.8"
 	touch $(STAMP)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from semlink.baselines.bler import curve, schemes_of
+from semlink.baselines.bler import curve, needed_db, schemes_of
 from semlink.baselines.blocks import Plan, plan_blocks
 from semlink.baselines.doors import code_spec, order_of
 from semlink.baselines.information import effective_esno_db, esno_db_for
@@ -92,10 +92,13 @@ def _by_coded_bit(plan: Plan, esno: Float[np.ndarray, "*draws n"]) -> Float[np.n
 
 @lru_cache(maxsize=4096)
 def _shift_db(plan: Plan, k: int, symbols: int) -> float:
-    """By how much a block of "nr" needs more than the scheme's own rate does: NR's sizes are not quite of that rate."""
+    """By how much a block of "nr" needs more than one of k bits in the fewest symbols that keep to the scheme's rate.
+
+    NR's sizes are not quite of that rate, and the stored block error rates are of those fewest symbols.
+    """
     if code_spec(plan.code).name != "nr":
         return 0.0
-    return float(esno_db_for(plan.mcs, k / symbols) - esno_db_for(plan.mcs, plan.mcs.efficiency))
+    return float(esno_db_for(plan.mcs, k / symbols)) - needed_db(plan.mcs, k)
 
 
 def failures(

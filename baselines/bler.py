@@ -156,6 +156,8 @@ def _fitted(points: Mapping[Key, Sequence[Point]]) -> dict[MCS, dict[int, Curve]
 def check_table(code: str, constellation: str = QAM_NAME) -> None:
     """Raise ValueError unless there are block error rates of a code with a constellation."""
     spec = code_spec(code)
+    if spec.table is not None and spec.name == "nr":
+        raise ValueError(f"table={spec.table}: nr has none of its own; its code blocks are those of ldpc, as stored")
     if spec.table is not None:
         found = {mcs.constellation for mcs in own_curves(code)}
         if found != {constellation}:

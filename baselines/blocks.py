@@ -160,6 +160,11 @@ def _plan_transport_block(symbols: int, mcs: MCS, code: str) -> Plan:
             f"{symbols} channel uses; {mcs} would send its transport block of {size} bits at rate "
             f"{block.k / min(block.lengths):.3g}, and NR decodes up to {RATE_MOST}"
         )
+    return plan_of(block, mcs, code)
+
+
+def plan_of(block: TransportBlock, mcs: MCS, code: str = "nr") -> Plan:
+    """The code blocks of a transport block."""
     groups = [(block.lengths.count(n), (block.k, n // mcs.bits_per_symbol)) for n in sorted(set(block.lengths))]
     return Plan(mcs, tuple(count for count, _ in groups), tuple(size for _, size in groups), code)
 

@@ -14,20 +14,12 @@ from torch import Tensor
 from semlink.baselines.adaptation import best_schemes
 from semlink.baselines.blocks import Plan, plan_blocks
 from semlink.baselines.budget import too_small, what_would_fit
+from semlink.baselines.chain import C_INIT, demap, image_of, in_order, source_notes, to_bits
 from semlink.baselines.harq import MOST_SYMBOLS, Harq, rounds_by_scheme
 from semlink.baselines.mcs import NR_SCHEMES, parse_mcs
-from semlink.baselines.separate import (
-    C_INIT,
-    HEADER_BITS,
-    check_ratio,
-    demap,
-    image_of,
-    scheme_of,
-    source_notes,
-    to_bits,
-    to_uint8,
-)
+from semlink.baselines.separate import HEADER_BITS, check_ratio, scheme_of, to_uint8
 from semlink.baselines.sources import SourceCoder, code_images, link_source
+from semlink.phy.bits import Decisions, Words
 from semlink.phy.constellation import QAM
 from semlink.phy.fec import descramble_llr, scramble
 from semlink.phy.link import Channel, Decoded, Frame, Received, Spent, channel_uses
@@ -113,14 +105,19 @@ class HarqCodec:
             said = too_small(image.shape, n / math.prod(shape), n, error, "nr")
             raise ValueError(f"a round of {n} channel uses: {said}") from None
         codings, symbols = [b""] * len(pixels), self._filling(shape).repeat(len(pixels), 1)
+        information: dict[int, Tensor] = {}  # by row
+        coded: dict[int, Tensor] = {}
         for plan in dict.fromkeys(plans):
             rows = [row for row, own in enumerate(plans) if own == plan]
             for row, coding in zip(rows, code_images(self.source, list(pixels[rows]), plan.payload_bytes), strict=True):
                 codings[row] = coding.data
             bits = torch.from_numpy(np.stack([to_bits(codings[row], plan.info_bits) for row in rows]))
-            for t, sent in enumerate(self._rounds(bits, plan)):
+            rounds = self._rounds(bits, plan)
+            for t, sent in enumerate(rounds):
                 start = t * (plan.symbols + self.harq.delay)
-                symbols[rows, start : start + plan.symbols] = sent
+                symbols[rows, start : start + plan.symbols] = QAM(plan.mcs.order).map(sent)
+            information |= dict(zip(rows, bits.bool(), strict=True))
+            coded |= dict(zip(rows, torch.cat(rounds, dim=1).bool(), strict=True))
         most, header = self._most(shape), None
         uses = {"payload": self.harq.rounds * most, "others": (self.harq.rounds - 1) * self.harq.delay}
         if self.mcs is None:
@@ -137,6 +134,7 @@ class HarqCodec:
             header=header,
             bits=self._bits(plans, codings, most),
             modes=[str(plan.mcs) for plan in plans],
+            words=Words(in_order(information), in_order(coded), [plan.block_size for plan in plans]),
         )
 
     def decode(self, received: Received) -> Decoded:
@@ -151,10 +149,15 @@ class HarqCodec:
         images, count = torch.empty(len(plans), *shape), len(plans)
         errors, rounds = torch.zeros(count, dtype=torch.int64), torch.zeros(count, dtype=torch.int64)
         failed = torch.zeros(count, dtype=torch.bool)
+        information: dict[int, Tensor] = {}  # by row
+        coded: dict[int, Tensor] = {}
         c, h, w = shape
         for plan in dict.fromkeys(plans):
             rows = [row for row, own in enumerate(plans) if own == plan]
-            got = self._combine(self._llr(received, rows, plan), plan, mistaken[rows])
+            heard = self._heard(received, rows, plan)
+            got = self._combine(heard, plan, mistaken[rows])
+            information |= dict(zip(rows, got.bits.bool(), strict=True))
+            coded |= {row: one[:sent].flatten() < 0 for row, one, sent in zip(rows, heard, got.sent, strict=True)}
             data = np.packbits(got.bits.to(torch.uint8).numpy(), axis=1)
             arrived = got.ok.cumprod(dim=1).sum(dim=1).tolist()
             for row, one, blocks in zip(rows, data, arrived, strict=True):
@@ -173,7 +176,8 @@ class HarqCodec:
         )
         blocks = torch.tensor([plan.blocks for plan in plans])
         device = received.symbols.device
-        return Decoded(images.to(device), failed.to(device), errors.to(device), blocks.to(device), spent=spent)
+        decisions = Decisions(in_order(information), in_order(coded))
+        return Decoded(images.to(device), failed.to(device), errors.to(device), blocks.to(device), decisions, spent)
 
     def _plans(self, pixels: np.ndarray, shape: Sequence[int], n0: float) -> list[Plan]:
         if self.mcs is not None:
@@ -211,24 +215,23 @@ class HarqCodec:
         """A frame of others' symbols."""
         return QAM(4).map(scramble(torch.zeros(1, 2 * self._symbols(shape), dtype=torch.uint8), C_INIT))
 
-    def _rounds(self, bits: Num[Tensor, "b k"], plan: Plan) -> list[Complex[Tensor, "b n"]]:
-        block, qam = plan.transport, QAM(plan.mcs.order)
+    def _rounds(self, bits: Num[Tensor, "b k"], plan: Plan) -> list[Num[Tensor, "b n"]]:
+        """The bits of every round as they are mapped to symbols."""
+        block = plan.transport
         assert block is not None
-        return [
-            qam.map(scramble(block.encode(bits, version), C_INIT + t)) for t, version in enumerate(self.harq.versions)
-        ]
+        return [scramble(block.encode(bits, version), C_INIT + t) for t, version in enumerate(self.harq.versions)]
 
-    def _llr(self, received: Received, rows: list[int], plan: Plan) -> Float[Tensor, "b rounds n"]:
-        """LLRs of every round."""
+    def _heard(self, received: Received, rows: list[int], plan: Plan) -> Float[Tensor, "b rounds n"]:
+        """LLRs of the bits of every round as they were mapped to symbols."""
         every, m = demap(received, rows, plan.mcs).cpu(), plan.mcs.bits_per_symbol
         starts = [t * (plan.symbols + self.harq.delay) * m for t in range(self.harq.rounds)]
-        parts = [every[:, start : start + plan.coded_bits] for start in starts]
-        return torch.stack([descramble_llr(part, C_INIT + t) for t, part in enumerate(parts)], dim=1)
+        return torch.stack([every[:, start : start + plan.coded_bits] for start in starts], dim=1)
 
-    def _combine(self, llr: Float[Tensor, "b rounds n"], plan: Plan, digits: Float[Tensor, "b rounds"]) -> _Combined:
+    def _combine(self, heard: Float[Tensor, "b rounds n"], plan: Plan, digits: Float[Tensor, "b rounds"]) -> _Combined:
         """Decode from ever more rounds until the transmitter hears an ACK, rightly or not."""
-        block, b, harq = plan.transport, len(llr), self.harq
+        block, b, harq = plan.transport, len(heard), self.harq
         assert block is not None
+        llr = torch.stack([descramble_llr(heard[:, t], C_INIT + t) for t in range(harq.rounds)], dim=1)
         bits = torch.zeros(b, plan.info_bits, dtype=torch.uint8)
         ok, sent = torch.zeros(b, plan.blocks, dtype=torch.bool), torch.zeros(b, dtype=torch.int64)
         going = torch.ones(b, dtype=torch.bool)

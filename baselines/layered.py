@@ -18,9 +18,10 @@ from torch import Tensor
 from semlink.baselines.adaptation import HOPELESS, SURE, average_failures, outage_failures
 from semlink.baselines.blocks import Plan, channel_decode, channel_encode, plan_blocks
 from semlink.baselines.budget import has_block, too_small
+from semlink.baselines.chain import C_INIT
 from semlink.baselines.doors import QAM_NAME
 from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
-from semlink.baselines.separate import C_INIT, HEADER_BITS, AdaptiveCodec, SeparateCodec, separate_codec, to_uint8
+from semlink.baselines.separate import HEADER_BITS, AdaptiveCodec, SeparateCodec, separate_codec, to_uint8
 from semlink.baselines.sources import Pixels, SourceCoder, code_image, find_source, grey_image, link_source
 from semlink.phy.constellation import QAM
 from semlink.phy.fec import descramble_llr, scramble

@@ -70,16 +70,10 @@ NR_TABLE_4 = _rows(
 NR_TABLES = {1: NR_TABLE_1, 2: NR_TABLE_2, 4: NR_TABLE_4}
 """The tables by the number at the end of theirs; 5.1.3.1-3 is left out, which has the lowest rates."""
 
-UNMEASURED: tuple[MCS, ...] = _rows("10 853, 10 900.5, 10 948")
-"""Rows of table 4 whose block error rates are not stored: fixed schemes, which an adaptive link leaves out."""
-
 NR_SCHEMES: tuple[MCS, ...] = tuple(
-    sorted(
-        {mcs for table in NR_TABLES.values() for mcs in table} - {*UNMEASURED},
-        key=lambda mcs: (mcs.efficiency, mcs.order),
-    )
+    sorted({mcs for table in NR_TABLES.values() for mcs in table}, key=lambda mcs: (mcs.efficiency, mcs.order))
 )
-"""The schemes of all tables whose block error rates are stored, from the most robust on."""
+"""The schemes of all tables, whose block error rates are stored, from the most robust on."""
 
 _RATES = {4: ("1/2", "3/4"), 16: ("1/2", "2/3", "3/4"), 64: ("1/2", "2/3", "3/4", "5/6"), 256: ("2/3", "3/4", "5/6")}
 
@@ -100,7 +94,7 @@ def parse_mcs(text: str) -> MCS:
         table = NR_TABLES[int(match[1])]
         if int(match[2]) < len(table):
             return table[int(match[2])]
-    schemes = {str(mcs): mcs for mcs in (*NR_SCHEMES, *UNMEASURED)} | MCS_TABLE
+    schemes = {str(mcs): mcs for mcs in NR_SCHEMES} | MCS_TABLE
     if (name := name.replace("qam", "qam-")) in schemes:
         return schemes[name]
     raise ValueError(

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from semlink.baselines.adaptation import MODES, average_failures, best_schemes, failures, outage_failures
 from semlink.baselines.bler import check_table, schemes_of
-from semlink.baselines.blocks import Plan, channel_decode, channel_encode, check_code, plan_blocks
-from semlink.baselines.budget import too_small, what_would_fit
+from semlink.baselines.blocks import Plan, check_code, plan_blocks
+from semlink.baselines.budget import too_small
+from semlink.baselines.chain import demodulate, modulate, source_notes
 from semlink.baselines.doors import QAM_NAME, code_spec, mapper, parse_scheme
 from semlink.baselines.mcs import MCS, NR_SCHEMES
-from semlink.baselines.sources import Pixels, Shape, SourceCoder, code_images, grey_image, link_source
-from semlink.phy.bits import Decisions, Words
-from semlink.phy.fec import descramble_llr, scramble
-from semlink.phy.link import Channel, Decoded, Frame, Received, Sounding, Spatial, channel_uses
+from semlink.baselines.sources import SourceCoder, link_source
+from semlink.phy.link import Channel, Decoded, Frame, Received, Sounding, channel_uses
 from semlink.phy.metrics import to_levels
-from semlink.phy.mimo import kbest_llr
 from semlink.phy.rng import probe
-
-C_INIT = 1 << 15
-"""Scrambling seed of TS 38.211 clause 7.3.1.1 for n_RNTI = 1, q = 0, n_ID = 0; known at the receiver."""
 
 HEADER_BITS = math.ceil(math.log2(len(NR_SCHEMES)))
 """What telling the receiver the scheme of an adaptive link takes: one of NR's tables."""
@@ -95,7 +89,7 @@ class SeparateCodec:
         Raises:
             ValueError: the budget carries no code block, or the images have other than 1 or 3 channels.
         """
-        frame = _modulate(to_uint8(image), [self._plan(image.shape)] * image.shape[0], self.source)
+        frame = modulate(to_uint8(image), [self._plan(image.shape)] * image.shape[0], self.source)
         notes = {**source_notes(self.source, image.shape), "receiver": "knows the image size, the scheme and the ratio"}
         return frame.to_frame(image.device, notes)
 
@@ -106,7 +100,7 @@ class SeparateCodec:
             ValueError: the reception has another number of symbols than this codec sends.
         """
         plan = self._plan((1, *received.shape_for(self.ratio)))
-        return _demodulate(received, [plan] * received.symbols.shape[0], self.source, self.ratio)
+        return demodulate(received, [plan] * received.symbols.shape[0], self.source, self.ratio)
 
     def _plan(self, shape: Sequence[int]) -> Plan:
         symbols = _symbols(shape, self.ratio)
@@ -181,7 +175,7 @@ class AdaptiveCodec:
             raise ValueError("header=None: an adaptive link needs the burst header that tells the scheme")
         symbols = _symbols((1, *received.shape_for(self.ratio)), self.ratio)
         plans = [plan_blocks(symbols, scheme_of(index, self.code), self.code) for index in received.header]
-        return _demodulate(received, plans, self.source, self.ratio)
+        return demodulate(received, plans, self.source, self.ratio)
 
     def _send(self, image: Float[Tensor, "b c h w"], fails: Float[np.ndarray, " schemes *images"], knows: str) -> Frame:
         pixels, symbols = to_uint8(image), _symbols(image.shape, self.ratio)
@@ -191,7 +185,7 @@ class AdaptiveCodec:
             points = schemes_of(self.code)[0].constellation
             said = too_small(image.shape, self.ratio, symbols, error, self.code, points)
             raise ValueError(said) from None
-        sent = _modulate(pixels, [plan_blocks(symbols, mcs, self.code) for mcs in schemes], self.source)
+        sent = modulate(pixels, [plan_blocks(symbols, mcs, self.code) for mcs in schemes], self.source)
         told, known = math.ceil(math.log2(max(2, len(schemes_of(self.code))))), schemes_of(self.code)
         notes = {
             **source_notes(self.source, image.shape),
@@ -288,145 +282,6 @@ def to_uint8(image: Float[Tensor, "b c h w"]) -> UInt8[np.ndarray, "b h w c"]:
     return pixels
 
 
-@dataclass(frozen=True)
-class _Sent:
-    """Symbols of some images, with the account of their bits."""
-
-    symbols: Complex[Tensor, "b n"]
-    plans: Sequence[Plan]
-    source_bits: Int[Tensor, " b"]
-    unfit: str | None
-    overhead: Mapping[str, int]  # bytes of what the source coder hands out, by purpose
-    words: Words
-
-    def to_frame(
-        self,
-        device: torch.device,
-        notes: dict[str, str],
-        header: Sequence[int] | None = None,
-        header_bits: int = HEADER_BITS,
-    ) -> Frame:
-        info, crc_bits, coded = (
-            torch.tensor([getattr(plan, name) for plan in self.plans])
-            for name in ("info_bits", "crc_bits", "coded_bits")
-        )
-        beside = {purpose: 8 * count * (self.source_bits > 0).long() for purpose, count in self.overhead.items()}
-        bits = {
-            "source": self.source_bits - torch.stack([torch.zeros_like(info), *beside.values()]).sum(dim=0),
-            **beside,
-            "padding": info - self.source_bits,
-            "crc": crc_bits,
-            "parity": coded - info - crc_bits,
-        }
-        if header is not None:
-            bits["header"] = torch.full_like(info, header_bits)
-        if self.unfit is not None:
-            notes = {**notes, "budget": self.unfit}
-        uses = {"payload": self.symbols.shape[1]}
-        modes = [str(plan.mcs) for plan in self.plans]
-        return Frame(
-            self.symbols.to(device),
-            uses,
-            power="constellation",
-            notes=notes,
-            header=header,
-            bits=bits,
-            modes=modes,
-            words=self.words,
-        )
-
-
-def _modulate(pixels: UInt8[np.ndarray, "b h w c"], plans: Sequence[Plan], source: SourceCoder) -> _Sent:
-    """Source coding, channel coding and mapping of each image by its plan."""
-    symbols = torch.empty(len(pixels), plans[0].symbols, dtype=torch.complex64)
-    source_bits, unfit = torch.empty(len(pixels), dtype=torch.int64), None
-    information: dict[int, Tensor] = {}  # by row
-    coded: dict[int, Tensor] = {}
-    for plan, rows in _by_plan(plans):
-        codings = [coding.data for coding in code_images(source, list(pixels[rows]), plan.payload_bytes)]
-        bits = torch.from_numpy(np.stack([to_bits(coding, plan.info_bits) for coding in codings]))
-        sent = scramble(channel_encode(bits, plan), C_INIT)
-        symbols[rows] = mapper(plan.mcs).map(sent)
-        information |= dict(zip(rows, bits.bool(), strict=True))
-        coded |= dict(zip(rows, sent.bool(), strict=True))
-        source_bits[rows] = torch.tensor([8 * len(coding) for coding in codings])
-        if b"" in codings:
-            unfit = unfit or what_would_fit(source, pixels[rows[codings.index(b"")]], plan)
-    count = range(len(pixels))
-    words = Words([information[i] for i in count], [coded[i] for i in count], [plan.block_size for plan in plans])
-    return _Sent(symbols, plans, source_bits, unfit, getattr(source, "overhead", {}), words)
-
-
-def demap(received: Received, rows: list[int], mcs: MCS) -> Float[Tensor, "b n_bits"]:
-    """LLRs of some images, of QAM jointly over a channel use's streams where what the antennas received is known."""
-    if received.spatial is None or mcs.constellation != QAM_NAME:
-        return mapper(mcs).llr(received.symbols[rows], received.n0[rows])
-    seen = received.spatial
-    part = Spatial(seen.observed[rows], seen.h[rows], seen.n0[rows], seen.width)
-    return kbest_llr(part, mcs.order, symbols=received.symbols.shape[1])
-
-
-def _demodulate(received: Received, plans: Sequence[Plan], source: SourceCoder, ratio: float) -> Decoded:
-    """Demapping, channel decoding and source decoding of each image by its plan."""
-    received, shape = received.unbiased(), received.shape_for(ratio)
-    _check_symbols(received, plans[0].symbols, shape, ratio)
-    images = torch.empty(len(plans), *shape)
-    failed, errors = torch.zeros(len(plans), dtype=torch.bool), torch.zeros(len(plans), dtype=torch.int64)
-    information: dict[int, Tensor] = {}  # by row
-    coded: dict[int, Tensor] = {}
-    for plan, rows in _by_plan(plans):
-        llr = demap(received, rows, plan.mcs)
-        bits, ok = channel_decode(descramble_llr(llr, C_INIT).cpu(), plan)
-        information |= dict(zip(rows, bits.bool(), strict=True))
-        coded |= dict(zip(rows, (llr < 0).cpu(), strict=True))
-        data = np.packbits(bits.to(torch.uint8).numpy(), axis=1)
-        arrived = ok.cumprod(dim=1).sum(dim=1).tolist()  # blocks before the first that failed
-        pairs = zip(data, map(plan.bits_of, arrived), strict=True)
-        results = [image_of(source, one, count, plan, _hwc(shape)) for one, count in pairs]
-        pixels = torch.from_numpy(np.stack([pixels for pixels, _ in results])).permute(0, 3, 1, 2)
-        images[rows] = pixels.float() / 255
-        failed[rows] = torch.tensor([not whole for _, whole in results]) | ~ok.all(dim=1)
-        errors[rows] = (~ok).sum(dim=1)
-    blocks = torch.tensor([plan.blocks for plan in plans])
-    device = received.symbols.device
-    count = range(len(plans))
-    decisions = Decisions([information[i] for i in count], [coded[i] for i in count])
-    return Decoded(images.to(device), failed.to(device), errors.to(device), blocks.to(device), decisions)
-
-
-def _by_plan(plans: Sequence[Plan]) -> list[tuple[Plan, list[int]]]:
-    rows: dict[Plan, list[int]] = {}
-    for row, plan in enumerate(plans):
-        rows.setdefault(plan, []).append(row)
-    return list(rows.items())
-
-
-def image_of(
-    source: SourceCoder, packed: UInt8[np.ndarray, " bytes"], count: int, plan: Plan, shape: Shape
-) -> tuple[Pixels, bool]:
-    """The image of the first `count` bits, and whether the source decoder made anything of them."""
-    data = packed[: count // 8].tobytes()
-    if not data.strip(b"\0"):
-        return grey_image(shape), False
-    pixels = source.decode(data, shape, complete=count == plan.info_bits)
-    return (grey_image(shape), False) if pixels is None else (pixels, True)
-
-
-def to_bits(data: bytes, length: int) -> UInt8[np.ndarray, " length"]:
-    bits = np.zeros(length, dtype=np.uint8)
-    bits[: len(data) * 8] = np.unpackbits(np.frombuffer(data, dtype=np.uint8))
-    return bits
-
-
-def source_notes(source: SourceCoder, shape: Sequence[int]) -> dict[str, str]:
-    return {"source": source.note(_hwc(shape[1:]))}
-
-
-def _hwc(shape: Sequence[int]) -> Shape:
-    c, h, w = shape
-    return h, w, c
-
-
 def _symbols(shape: Sequence[int], ratio: float) -> int:
     _, c, h, w = shape
     return channel_uses((c, h, w), ratio)
@@ -435,15 +290,6 @@ def _symbols(shape: Sequence[int], ratio: float) -> int:
 def check_ratio(ratio: float) -> None:
     if not (math.isfinite(ratio) and ratio > 0):
         raise ValueError(f"ratio={ratio} must be a positive number of channel uses per c·h·w")
-
-
-def _check_symbols(received: Received, symbols: int, shape: tuple[int, int, int], ratio: float) -> None:
-    if received.symbols.shape[1] != symbols:
-        c, h, w = shape
-        raise ValueError(
-            f"received has {received.symbols.shape[1]} symbols; an image of {w}×{h}×{c} at ratio {ratio:g} "
-            f"is sent in {symbols}"
-        )
 
 
 def scheme_of(index: object, code: str) -> MCS:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from jaxtyping import Float, Num
+from torch import Tensor
 
 from semlink.baselines.doors import OWN_CODES, limits, make_code, mapper
 from semlink.baselines.information import esno_db_for
 from semlink.baselines.mcs import MCS
 from semlink.phy.channels import AWGN
-from semlink.phy.fec import K_MAX, K_MAX_BG2, LDPC5G, BlockCode, Gallager
+from semlink.phy.fec import K_MAX, K_MAX_BG2, LDPC5G, BlockCode, Gallager, TransportBlock, transport_block_size
 from semlink.phy.link import esno_to_n0
 
 ITERATIONS = 30
@@ -77,9 +79,43 @@ def code_of(mcs: MCS, k: int, iterations: int = ITERATIONS) -> LDPC5G:
     return LDPC5G(k, length_of(mcs, k), bits_per_symbol=mcs.bits_per_symbol, iterations=iterations)
 
 
+def transport_of(mcs: MCS, k: int) -> TransportBlock:
+    """The transport block of k bits, its CRC included, in the fewest symbols that keep to the rate.
+
+    Raises:
+        ValueError: none has so many bits.
+    """
+    crc = 16 if k <= K_MAX_BG2 else 24
+    return TransportBlock(k - crc, length_of(mcs, k), mcs.rate, mcs.bits_per_symbol)
+
+
+def transport_sizes(mcs: MCS) -> tuple[int, ...]:
+    """The k of transport blocks, CRC included, that are measured where none are named: of one code block to several."""
+    sizes = [
+        transport_block_size(math.ceil(about / mcs.efficiency), rate=mcs.rate, bits_per_symbol=mcs.bits_per_symbol)
+        for about in (64, 256, 1024, 3800, 8000, 20_000)
+    ]
+    return tuple(size + (16 if size + 16 <= K_MAX_BG2 else 24) for size in dict.fromkeys(sizes))
+
+
+class _Transport:
+    """A transport block as a code of its payload: all of it arrives, or it is lost."""
+
+    def __init__(self, block: TransportBlock) -> None:
+        self._block, self.k, self.n = block, block.payload, block.n
+
+    def encode(self, bits: Num[Tensor, "b k"]) -> Num[Tensor, "b n"]:
+        return self._block.encode(bits)
+
+    def decode(self, llr: Float[Tensor, "b n"]) -> Num[Tensor, "b k"]:
+        return self._block.decode(llr, iterations=ITERATIONS)[0]
+
+
 def _make(mcs: MCS, k: int, code: str) -> BlockCode:
     if code == "ldpc":
         return code_of(mcs, k)
+    if code == "nr":
+        return _Transport(transport_of(mcs, k))
     return Gallager(k, length_of(mcs, k)) if code == "gallager" else make_code(code, k, length_of(mcs, k))
 
 
@@ -105,7 +141,7 @@ def measure_point(
     while errors < ENOUGH_ERRORS and blocks < most_blocks:
         progress()
         count = min(max(16, _BATCH_BITS // coder.n), most_blocks - blocks)
-        bits = torch.randint(0, 2, (count, k), generator=rng, dtype=torch.uint8)
+        bits = torch.randint(0, 2, (count, coder.k), generator=rng, dtype=torch.uint8)
         received = AWGN()(points.map(coder.encode(bits)), n0, rng=rng)
         decoded = coder.decode(points.llr(received.symbols, received.n0))
         errors += int((decoded != bits).any(dim=1).sum())

@@ -9,14 +9,16 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from semlink.neural.networks import ADJSCC, ConvSwin, DeepJSCC, PlainDeepJSCC, SwinGSC, SwinPhoto
+from semlink.neural.networks import ADJSCC, ConvSwin, DeepJSCC, HybridPhoto, PlainDeepJSCC, SwinGSC, SwinPhoto
 from semlink.phy.link import Decoded, Frame, Received
+from semlink.phy.named import FORM, import_named
 
 MODELS: dict[str, type[nn.Module]] = {
     "deepjscc": DeepJSCC,
     "swin": ConvSwin,
     "swin-gsc": SwinGSC,
     "swin-photo": SwinPhoto,
+    "hybrid": HybridPhoto,
     "adjscc": ADJSCC,
     "deepjscc-plain": PlainDeepJSCC,
 }
@@ -85,21 +87,55 @@ def register(name: str, network: type[nn.Module]) -> None:
 def build(model: str, network: Mapping[str, Any]) -> nn.Module:
     """The network `model` with random weights and the arguments `network`; lists count as tuples.
 
+    MODULE:NAME is a class of one's own that meets `Network`; its module is imported, the working folder's included.
+
     Raises:
-        ValueError: an unknown model, or an argument that it lacks or cannot take.
+        ValueError: an unknown model, one that is no network, or an argument that it lacks or cannot take.
     """
-    return build_of(MODELS, model, network)
+    if isinstance(model, str) and model not in MODELS and (form := FORM.fullmatch(model)):
+        made = build_of({model: _own(model, *form.groups())}, model, network)
+        _check_own(model, made)
+        return made
+    return build_of(MODELS, model, network, more=("MODULE:NAME of a class of one's own",))
 
 
-def build_of(known: Mapping[str, Callable[..., nn.Module]], model: str, network: Mapping[str, Any]) -> nn.Module:
-    """`build` from what is `known` by name.
+def _own(model: str, module: str, name: str) -> type[nn.Module]:
+    found = import_named(module, name, said=f"model={model!r}")
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ValueError(f"model={model!r} must be a class of torch.nn.Module; it is {_kind(found)}")
+    return found
+
+
+def _check_own(model: str, made: nn.Module) -> None:
+    """Refuse what does not meet `Network`, whose methods `semlink.neural.networks.FixedRate` has."""
+    needed = ("symbols", "reconstruct", "encode", "decode", "hidden_weights")
+    if missing := [name for name in needed if not callable(getattr(made, name, None))]:
+        raise ValueError(f"model={model!r} is no network: it lacks {', '.join(missing)}")
+    ratio = getattr(made, "ratio", None)
+    if not isinstance(ratio, float) or not 0 < ratio <= 1:  # as on a card
+        raise ValueError(f"model={model!r}: ratio={ratio!r} must be a float above 0, at most 1")
+
+
+def _kind(found: object) -> str:
+    return f"the class {found.__name__}" if isinstance(found, type) else f"of type {type(found).__name__}"
+
+
+def build_of(
+    known: Mapping[str, Callable[..., nn.Module]],
+    model: str,
+    network: Mapping[str, Any],
+    *,
+    more: tuple[str, ...] = (),
+) -> nn.Module:
+    """`build` from what is `known` by name; `more` is what an error says that there is beside it.
 
     Raises:
         ValueError: as `build`.
     """
     if not isinstance(model, str) or model not in known:
-        raise ValueError(f"model={model!r} must be one of: {', '.join(known)}")
-    allowed = inspect.signature(known[model]).parameters
+        raise ValueError(f"model={model!r} must be one of: {', '.join([*known, *more])}")
+    parameters = inspect.signature(known[model]).parameters
+    allowed = {name: one for name, one in parameters.items() if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
     if unknown := set(network) - set(allowed):
         raise ValueError(f"network: {', '.join(sorted(unknown))} must be, for {model}, among: {', '.join(allowed)}")
     needed = {name for name, parameter in allowed.items() if parameter.default is inspect.Parameter.empty}

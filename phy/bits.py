@@ -28,7 +28,10 @@ class Words:
 
 
 class Decisions(NamedTuple):
-    """What a receiver makes of them: hard decisions on the LLRs, and what it decodes, as `Words` has them."""
+    """What a receiver makes of them: hard decisions on the LLRs, and what it decodes, as `Words` has them.
+
+    Where a receiver's answers end a transmission early, `coded` is of what was sent: the first of the coded bits.
+    """
 
     information: Sequence[Bool[Tensor, " _"]]
     coded: Sequence[Bool[Tensor, " _"]]
@@ -53,5 +56,5 @@ def count_bit_errors(sent: Words | None, decided: Decisions | None) -> BitErrors
 def _count(
     sent: Sequence[Bool[Tensor, " _"]], decided: Sequence[Bool[Tensor, " _"]]
 ) -> tuple[Int[Tensor, " b"], Int[Tensor, " b"]]:
-    wrong = [int((one != other).sum()) for one, other in zip(sent, decided, strict=True)]
-    return torch.tensor(wrong), torch.tensor([len(one) for one in sent])
+    wrong = [int((one[: len(other)] != other).sum()) for one, other in zip(sent, decided, strict=True)]
+    return torch.tensor(wrong), torch.tensor([len(one) for one in decided])

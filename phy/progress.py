@@ -86,6 +86,8 @@ def _bar(label: str, total: int | None, done: int, console: Console) -> Iterator
 class Lines:
     """Lines such as "training: 1200 of 40000, loss 0.0123; 3:05, 98:10 left".
 
+    What is left is told by the pace since the first that was done, for which programs are compiled and weights loaded.
+
     Args:
         label: what is done.
         total: how much of it there is; None while that is not known.
@@ -111,12 +113,15 @@ class Lines:
         self._begin = clock()
         self._next = self._begin + min(SILENT_S, self._between)
         self._written: int | None = None
+        self._first: tuple[float, int] | None = None  # when the first was done, and how many there were then
 
     def __call__(self, done: int, *, total: int | None = None, label: str | None = None, said: str = "") -> None:
         """Note it, and write a line if one is due."""
         self.done, self.said = done, said
         self.total = self.total if total is None else total
         self.label = self.label if label is None else label
+        if self._first is None and done > self._before:
+            self._first = self._clock(), done
         if self._clock() >= self._next:
             self._tell()
 
@@ -133,10 +138,10 @@ class Lines:
         self._write(f"{self.label}: {self.done}{of}{said}; {_duration(now - self._begin)}{self._left(now)}")
 
     def _left(self, now: float) -> str:
-        since = self.done - self._before
-        if self.total is None or since <= 0 or self.done >= self.total:
+        if self.total is None or self._first is None or not self._first[1] < self.done < self.total:
             return ""
-        return f", {_duration((now - self._begin) / since * (self.total - self.done))} left"
+        begin, before = self._first
+        return f", {_duration((now - begin) / (self.done - before) * (self.total - self.done))} left"
 
 
 def _duration(seconds: float) -> str:
@@ -155,6 +160,6 @@ def _changing_line() -> Callable[[str], None]:
         if shown:
             shown[0].update({"text/plain": line}, raw=True)
         else:
-            shown.append(display({"text/plain": line}, raw=True, display_id=True))  # type: ignore[no-untyped-call]
+            shown.append(display({"text/plain": line}, raw=True, display_id=True))
 
     return write

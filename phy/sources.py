@@ -1,7 +1,8 @@
 """Images to send: files, folders, the packaged samples, CIFAR-10, CIFAR-100 and Kodak.
 
 Every image is float32 in [0, 1], (b, 3, h, w). `SEMLINK_DATA` may name a folder that holds `cifar10/` (lossless WebP
-mosaics of 100×100 tiles, in the official order, with `labels.npz`), `cifar100/` and `kodak/` (kodim01.png …). Without
+mosaics of 100×100 tiles, in the official order, with `labels.npz`; or AVIF, as
+`semlink.neural.training.packing` writes them), `cifar100/` and `kodak/` (kodim01.png …). Without
 it CIFAR-10 is fetched once from its official source, checked against its published md5 and cached.
 """
 
@@ -111,10 +112,21 @@ def cifar10_bytes(split: Literal["train", "test"]) -> UInt8[Tensor, "n 3 32 32"]
     names = [name for name in CIFAR10_BATCHES if (name == "test_batch.bin") == (split == "test")]
     folder = data_folder()
     if folder is not None and (folder / "cifar10").is_dir():
-        batches = [_mosaic(folder / "cifar10" / CIFAR10_BATCHES[name][0]) for name in names]
+        batches = [_mosaic(_packed_or_whole(folder / "cifar10" / CIFAR10_BATCHES[name][0])) for name in names]
     else:
         batches = [_official_batch(name) for name in names]
     return torch.from_numpy(np.concatenate(batches))
+
+
+def cifar10_is_lossy() -> bool:
+    """Whether the training images of `cifar10` are those that `semlink.neural.training.packing` writes: AVIF."""
+    folder = data_folder()
+    return folder is not None and _packed_or_whole(folder / "cifar10" / "train1.webp").suffix == ".avif"
+
+
+def _packed_or_whole(path: Path) -> Path:
+    packed = path.with_suffix(".avif")
+    return packed if packed.is_file() and not path.is_file() else path
 
 
 def cifar10_labels(split: Literal["train", "test"]) -> Int[Tensor, " n"]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,19 @@ TASKS = {"sft": "sft-2", "residual-cnn": "control", "cddm": "cddm"}
 def pytest_configure(config: pytest.Config) -> None:
     """The processes of a run (`pytest -n`) share out the cores: else PyTorch's threads wait for each other."""
     torch.set_num_threads(max(1, cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
+
+
+gc.disable()  # until all is imported and collected: nearly a million objects that stay, looked over time and again
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What lives as long as the run is not looked at again whenever a test's own garbage is collected."""
+    collected = yield
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    return collected
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,7 @@
 """`python tests/slow_tests.py RUN.xml`: write slow.txt, the tests that `make test-fast` leaves out beside those marked.
 
-RUN.xml is of a whole run: `pytest --junitxml=RUN.xml`.
+RUN.xml is of a whole run: `pytest --junitxml=RUN.xml`. A test is slow that took longer than `MOST_S` there, whatever it
+is of; where `make test-fast` takes more than two and a half minutes on two idle cores, `MOST_S` is lowered.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 LIST = Path(__file__).with_name("slow.txt")
-MOST_S = 1.5
+MOST_S = 1.0
 """What a test may take, all its parameters together, and be among the fast ones."""
 
 

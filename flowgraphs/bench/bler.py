@@ -11,14 +11,26 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.table import Table
 
 from semlink.baselines import bler
+from semlink.baselines.adaptation import failure_at
 from semlink.baselines.bler import Curve, Key, needed_db, read_points, write_points
+from semlink.baselines.blocks import plan_of
 from semlink.baselines.doors import OWN_CODES, QAM_NAME, SHIPPED, parse_scheme
-from semlink.baselines.mcs import NR_SCHEMES
-from semlink.baselines.waterfall import ITERATIONS, Point, block_sizes, length_of, measure_curve, own_sizes
+from semlink.baselines.mcs import MCS, NR_SCHEMES
+from semlink.baselines.waterfall import (
+    ITERATIONS,
+    Point,
+    block_sizes,
+    length_of,
+    measure_curve,
+    own_sizes,
+    transport_of,
+    transport_sizes,
+)
 from semlink.flowgraphs.comparison import escaped, latex_table, make_console, progress_bar, rate_cell
 from semlink.flowgraphs.specs import DigitalName, register_doors
 from semlink.phy.metrics import error_rate
@@ -46,30 +58,29 @@ def run_bler(
     """`semlink bench bler`: with `out`, measure what that file lacks; without, tell what is stored.
 
     Of another code than 5G LDPC, or of another constellation than square QAM, nothing is stored: `out` is needed, and
-    is what `table=FILE` of an adaptive link takes.
+    is what `table=FILE` of an adaptive link takes. Of "nr" whole transport blocks are measured, and told beside what an
+    adaptive link expects of them, which has it from their code blocks: those of 5G LDPC.
 
     Raises:
         ValueError: an unknown code, constellation or scheme, or a size without a stored curve.
         OSError: a file that cannot be written.
     """
     register_doors(DigitalName("jpeg", code, None, constellation, None, None))
-    if code not in {"ldpc", "gallager", *OWN_CODES}:
-        raise ValueError(
-            f"--code {code}: must be one of: {', '.join(['ldpc', 'gallager', *OWN_CODES])}, or MODULE:NAME"
-        )
+    if code not in (known := ["ldpc", "nr", "gallager", *OWN_CODES]):
+        raise ValueError(f"--code {code}: must be one of: {', '.join(known)}, or MODULE:NAME")
     chosen = [parse_scheme(name, constellation) for name in schemes or _all(constellation)]
     ours = (code, constellation) == ("ldpc", QAM_NAME)
     if ours:
         keys = [(mcs, k) for mcs in chosen for k in block_sizes(mcs) if not sizes or k in sizes]
     else:
-        keys = [(mcs, k) for mcs in chosen for k in sizes or (own_sizes(mcs, code) if code != "ldpc" else _SHORT)]
+        keys = [(mcs, k) for mcs in chosen for k in sizes or _usual_sizes(mcs, code)]
     if not keys:
         stored = sorted({k for mcs in chosen for k in block_sizes(mcs)})
         raise ValueError(f"--k {', '.join(map(str, sizes))}: stored are {', '.join(map(str, stored))}")
     if not ours and out is None:
         raise ValueError(f"code {code} with {constellation}: nothing is stored of it; give --out FILE to measure it")
     points = dict(bler.stored_points()) if out is None else _measured(keys, seed, out, code)
-    rows = [_row(key, points[key]) for key in keys if key in points and _has_slope(points[key])]
+    rows = [_row(key, points[key], code) for key in keys if key in points and _has_slope(points[key])]
     if as_latex:
         print(bler_table(rows, code), end="")
     elif as_json:
@@ -79,6 +90,13 @@ def run_bler(
 
 
 _SHORT = (256, 1024, 4224)  # of 5G LDPC with other points than QAM's, where no sizes are named
+
+
+def _usual_sizes(mcs: MCS, code: str) -> tuple[int, ...]:
+    """The sizes that are measured where none are named."""
+    if code == "ldpc":
+        return _SHORT
+    return transport_sizes(mcs) if code == "nr" else own_sizes(mcs, code)
 
 
 def _all(constellation: str) -> list[str]:
@@ -150,7 +168,7 @@ def _has_slope(points: Sequence[Point]) -> bool:
     return sum(0 < point.errors < point.blocks for point in points) >= 2
 
 
-def _row(key: Key, points: Sequence[Point]) -> dict[str, object]:
+def _row(key: Key, points: Sequence[Point], code: str) -> dict[str, object]:
     mcs, k = key
     fitted, n, capacity_db = Curve.fit(points), length_of(mcs, k), needed_db(mcs, k)
     esno_db = fitted.esno_db(TARGET)
@@ -161,8 +179,16 @@ def _row(key: Key, points: Sequence[Point]) -> dict[str, object]:
         "esno_db": round(esno_db, 3),
         "capacity_db": round(capacity_db, 3),
         "gap_db": round(esno_db - capacity_db, 3),
+        **({"expected_db": round(_expected_db(mcs, k), 3)} if code == "nr" and mcs in bler.curves() else {}),
         "points": [_point(point) for point in sorted(points, key=lambda point: point.esno_db)],
     }
+
+
+def _expected_db(mcs: MCS, k: int) -> float:
+    """Es/N0 in dB at which a transport block is expected to be lost as often as `TARGET`."""
+    levels = needed_db(mcs, k) + np.arange(-2.0, 10.0, 0.01)
+    lost = failure_at(plan_of(transport_of(mcs, k), mcs), levels[:, None])
+    return float(np.interp(-TARGET, -lost, levels))
 
 
 def _point(point: Point) -> dict[str, float | int]:
@@ -189,8 +215,12 @@ def _print(rows: Sequence[dict[str, object]], code: str, constellation: str) -> 
     if constellation != QAM_NAME:
         title = f"{code} and {constellation} on AWGN"
     table = Table(title=f"{title}: Es/N0 at BLER {TARGET:g}")
-    for column in ("scheme", "k", "Es/N0 (dB)", "capacity (dB)", "gap (dB)"):
+    columns = {"scheme": "scheme", "k": "k", "esno_db": "Es/N0 (dB)", "capacity_db": "capacity (dB)"}
+    columns["gap_db"] = "gap (dB)"
+    if any("expected_db" in row for row in rows):
+        columns["expected_db"] = "expected (dB)"
+    for column in columns.values():
         table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(*(str(row[name]) for name in ("scheme", "k", "esno_db", "capacity_db", "gap_db")))
+        table.add_row(*(str(row.get(name, "")) for name in columns))
     make_console().print(table)

@@ -119,8 +119,8 @@ def _five_g(k: int, n: int, esno_db: float, blocks: int) -> Decoder:
             return torch.cat([theirs(-part) for part in torch.split(llr, at_once)])
 
     bits, llr = frames(code, esno_db, blocks)
-    other_time = seconds(lambda: sionna(llr), repeats=1)
-    other_bler = _lost(sionna(llr), bits)
+    other_time, decoded = _timed(lambda: sionna(llr))
+    other_bler = _lost(decoded, bits)
     many = max(blocks, 2_000_000 // k)
     speed, full = (_rate(code, esno, many) for esno in (esno_db, esno_db - 3))
     curve = [_lost(code.decode(llr), bits) for bits, llr in (frames(code, esno_db + o, many) for o in _OFFSETS_DB)]
@@ -153,7 +153,8 @@ def _gallager(n: int = 1020, esno_db: float = 1.8, blocks: int = 64) -> Decoder:
     llr = np.ascontiguousarray(2 * received.T / sigma**2, dtype=np.float32)
     many = np.tile(llr, (40, 1))
     doubt = rng.standard_normal(many.shape).astype(np.float32)  # no block of it stops early
-    other_time, other_bler = seconds(theirs, repeats=1), _lost(theirs(), bits)
+    other_time, decoded = _timed(theirs)
+    other_bler = _lost(decoded, bits)
     speed, full = (len(many) * info / seconds(partial(ours, values, ITERATIONS)) / 1e6 for values in (many, doubt))
     bler = _lost(torch.from_numpy(ours(llr, ITERATIONS).values), bits)
     other = blocks * info / other_time / 1e6
@@ -171,6 +172,13 @@ def _convolutional(k: int = 100, n: int = 212, esno_db: float = 1.0, blocks: int
     name = f"convolutional ({k}, {n}), commpy's decoder"
     blers = _lost(code.decode(llr), bits), _lost(decoded, bits)
     return Decoder(name, esno_db, speed, None, other, speed / other, blocks, *blers, None)
+
+
+def _timed(decode: Callable[[], Tensor]) -> tuple[float, Tensor]:
+    """Seconds of a run after one that warms up, and what came of it: theirs take long, so none is for that alone."""
+    decoded: list[Tensor] = []
+    taken = seconds(lambda: decoded.append(decode()), repeats=1)
+    return taken, decoded[-1]
 
 
 def _rate(code: BlockCode, esno_db: float, blocks: int) -> float:

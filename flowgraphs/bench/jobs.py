@@ -46,8 +46,8 @@ def make(name: str) -> Job:
         KeyError: no such job.
     """
     family, *words = name.split()
-    families: dict[str, Callable[..., Job]] = {"ldpc": _ldpc, "net": _network}
-    return families[family](*words)
+    makers: dict[str, Callable[..., Job]] = {"ldpc": _ldpc, "net": _network}
+    return makers[family](*words)
 
 
 def measure(name: str) -> float:

@@ -1,6 +1,6 @@
 """The command `semlink`."""
 
-from semlink.flowgraphs.cli.app import main
+from semlink.flowgraphs.cli.entry import main
 
 __all__ = [
     "main",

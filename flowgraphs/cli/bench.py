@@ -309,7 +309,9 @@ def bler(
         Path | None,
         typer.Option(help="CSV to measure into, what it lacks alone: hours.", show_default="none: tell what is stored"),
     ] = None,
-    code: Annotated[str, typer.Option(help="ldpc, polar, conv, gallager, or MODULE:NAME of one's own.")] = "ldpc",
+    code: Annotated[
+        str, typer.Option(help="ldpc, nr (transport blocks), polar, conv, gallager, or MODULE:NAME.")
+    ] = "ldpc",
     constellation: Annotated[str, typer.Option(help="qam, 8psk, 16apsk, ..., or MODULE:NAME of one's own.")] = "qam",
     published: Annotated[
         bool, typer.Option("--published", help="Instead: what is stored against Sionna's tables of 5G, in dB.")

@@ -17,7 +17,6 @@ from semlink.flowgraphs.comparison import (
     kind_of,
 )
 from semlink.flowgraphs.specs import (
-    FORM,
     DigitalName,
     Kind,
     is_own,
@@ -30,6 +29,7 @@ from semlink.flowgraphs.specs import (
 )
 from semlink.phy.channels import AWGN, CHANNELS
 from semlink.phy.link import Codec, InformedCodec
+from semlink.phy.named import FORM
 
 Part = Literal["codes", "interleavers", "constellations"]
 _SIGNS = {True: "good", False: "WRONG", None: "told"}

@@ -35,7 +35,7 @@ def olla(
     repeat: Annotated[int, typer.Option(min=1, help="How often the images are sent, one round after another.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the channel.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for olla.csv, trace.csv and olla.png.")] = Path("out"),
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")] = False,
 ) -> None:
     """Outer-loop link adaptation: images one after another over one changing channel, the scheme by the last report.
 

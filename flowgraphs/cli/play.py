@@ -8,7 +8,6 @@ import typer
 
 from semlink.flowgraphs.cli.computing import computes
 from semlink.flowgraphs.cli.serving import spare_the_cores
-from semlink.flowgraphs.play import LEVELS
 
 # As in app.py, heavy imports wait until a command runs: the page is up before them.
 
@@ -30,7 +29,7 @@ def play(
         ),
     ] = None,
     channel: Annotated[str, typer.Option(help="Shown first, as for compare.")] = "awgn",
-    esno: Annotated[str, typer.Option(help="Es/N0 in dB of the slider: START:STOP:STEP or A,B,C.")] = LEVELS,
+    esno: Annotated[str, typer.Option(help="Es/N0 in dB of the slider: START:STOP:STEP or A,B,C.")] = "-5:25:0.5",
     ratio: Annotated[str, typer.Option(help="Bandwidth ratio: complex channel uses per image value.")] = "1/6",
     seed: Annotated[int, typer.Option(help="Of noise and fading, from 0.")] = 0,
     port: Annotated[

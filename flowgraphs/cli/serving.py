@@ -103,7 +103,11 @@ Nodes = Annotated[
 Service = Annotated[str, typer.Option(help="Address of `semlink serve`, as ZeroMQ has it.")]
 FileOfKeys = Annotated[
     Path | None,
-    typer.Option("--keys", help="File that `semlink keys` wrote for a user, of a service that asks for keys."),
+    typer.Option(
+        "--keys",
+        help="File that `semlink keys` wrote for a user, of a service that asks for keys.",
+        show_default="none",
+    ),
 ]
 Codec = Annotated[str, typer.Option(help="Such as swin, jpeg-ldpc-qam:adaptive, or swin+sft with a receiver behind.")]
 Esno = Annotated[float, typer.Option(help="Es/N0 of the user in dB.")]

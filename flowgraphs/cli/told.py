@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, ParamSpec, TypeVar
 
 import typer
@@ -18,6 +17,8 @@ R = TypeVar("R")
 def tell_version(wanted: bool) -> None:
     """`semlink --version`."""
     if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             typer.echo(f"semlink {version('semlink')}")
         except PackageNotFoundError:

@@ -10,6 +10,7 @@ import sys
 import tomllib
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +28,10 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, the log and the weights.")],
     images: Annotated[
         Path | None,
-        typer.Option(help="A folder of images to train on, in place of CIFAR-10 and the recipe's photographs."),
+        typer.Option(
+            help="A folder of images to train on, in place of CIFAR-10 and the recipe's photographs.",
+            show_default="none",
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -39,7 +43,15 @@ def train(
             show_default="none",
         ),
     ] = None,
-    minutes: Annotated[float, typer.Option(help="Stop after so long, with a checkpoint to go on from.")] = math.inf,
+    minutes: Annotated[
+        float, typer.Option(help="Stop after so long, with a checkpoint to go on from.", show_default="no limit")
+    ] = math.inf,
+    checkpoint_minutes: Annotated[
+        float, typer.Option(min=0, help="From one checkpoint to the next at most; the recipe has the steps.")
+    ] = 10.0,
+    nice: Annotated[
+        int, typer.Option(min=0, max=19, help="Give way to other work of this machine: 19 takes what is left over.")
+    ] = 0,
     device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="what the recipe says")] = None,
     threads: Annotated[
         int | None,
@@ -73,9 +85,12 @@ def train(
         settings = read_recipe(recipe, {**changes, "threads": threads})
     options = {"--images": images, "--device": device, "--threads": threads}
     command = command_line(recipe, out, set_ or [], {**options, "--minutes": minutes if minutes < math.inf else None})
+    if nice and hasattr(os, "nice"):
+        os.nice(nice)
     codec = frozen_codec(settings)
+    job = partial(run, settings, out, codec=codec, minutes=minutes, checkpoint_minutes=checkpoint_minutes)
     try:
-        typer.echo(f"weights: {run(settings, out, codec=codec, minutes=minutes, command=command)}")
+        typer.echo(f"weights: {job(command=command)}")
     except KeyboardInterrupt:
         kept = (out / "checkpoint.pt").is_file()
         said = "the last checkpoint is kept; the same command goes on from there"

@@ -3,6 +3,7 @@
 from semlink.flowgraphs.comparison.account import LEDGER
 from semlink.flowgraphs.comparison.accuracy import Score, check_classes, is_logits, labels_of
 from semlink.flowgraphs.comparison.card_figures import count_figures, installed_metrics, measure_figures, named
+from semlink.flowgraphs.comparison.cells import by_codec, psnr_cell
 from semlink.flowgraphs.comparison.check import Finding, check_channel, check_codec
 from semlink.flowgraphs.comparison.check_parts import check_code, check_constellation, check_interleaver, kind_of
 from semlink.flowgraphs.comparison.cliff import Cliff, find_cliff
@@ -10,10 +11,7 @@ from semlink.flowgraphs.comparison.comparison import (
     BATCH_PIXELS,
     COLUMNS,
     Comparison,
-    Pixels,
-    Tally,
     batches,
-    column_of,
     compare,
     conditions_of,
     fades,
@@ -33,12 +31,11 @@ from semlink.flowgraphs.comparison.receiver_report import margin_table, printed,
 from semlink.flowgraphs.comparison.record import RECORD, digest_of, sent_file
 from semlink.flowgraphs.comparison.report import (
     MARGINS,
-    by_codec,
     describe,
-    psnr_cell,
     run_compare,
     writable,
 )
+from semlink.flowgraphs.comparison.tally import Pixels, Tally, column_of
 from semlink.flowgraphs.comparison.terminal import make_console, progress_bar
 from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, spreads
 

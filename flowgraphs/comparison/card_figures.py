@@ -10,8 +10,9 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from semlink.flowgraphs.comparison.comparison import Comparison, column_of, compare
+from semlink.flowgraphs.comparison.comparison import Comparison, compare
 from semlink.flowgraphs.comparison.margins import change_percent, psnr_margin
+from semlink.flowgraphs.comparison.tally import column_of
 from semlink.flowgraphs.specs import DEFAULT_MCS, make_codecs
 from semlink.neural import zoo
 from semlink.neural.diffusion import ReceiverCard, keep_receiver_card, receiver_cards

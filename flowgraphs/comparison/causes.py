@@ -11,6 +11,8 @@ from torch import Tensor
 
 from semlink.phy.link import Transmission
 
+_TURNED = 0.6  # share of wrong bits that no noise makes: they are the wrong way round
+
 
 def failed_at_source(got: Transmission) -> Bool[Tensor, " b"]:
     """Which images failed though every code block arrived, or had nothing to send.
@@ -23,6 +25,14 @@ def failed_at_source(got: Transmission) -> Bool[Tensor, " b"]:
     source = got.bits.get("source")
     empty = torch.zeros_like(failed) if source is None else source.to(failed.device) == 0
     return failed & (whole | empty)
+
+
+def turned_round(rows: pd.DataFrame) -> str:
+    """Where a codec's bits are wrong rather than right: what makes them so; empty where they are not."""
+    for column, whose in (("ber_before", "the constellation's LLRs"), ("ber_after", "what the code makes of LLRs")):
+        if (share := rows[column].max()) > _TURNED:
+            return f"{share:.0%} of its bits are wrong: {whose} must go by log P(0)/P(1); see `semlink check`"
+    return ""
 
 
 def failed_words(row: pd.Series) -> str:

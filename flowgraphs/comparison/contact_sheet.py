@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semlink.flowgraphs.comparison.comparison import Comparison, Pixels, pixels
+from semlink.flowgraphs.comparison.comparison import Comparison, pixels
+from semlink.flowgraphs.comparison.tally import Pixels
 from semlink.phy.documents import written_whole
 from semlink.phy.metrics import to_db
 

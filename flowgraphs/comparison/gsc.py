@@ -18,15 +18,14 @@ from rich.table import Table
 from torch import Tensor
 
 from semlink.flowgraphs.comparison import plots
+from semlink.flowgraphs.comparison.cells import by_codec, psnr_cell
 from semlink.flowgraphs.comparison.comparison import Comparison, compare
 from semlink.flowgraphs.comparison.frames import try_codecs
 from semlink.flowgraphs.comparison.margins import change_percent
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.report import (
     MARGINS,
-    by_codec,
     describe,
-    psnr_cell,
     writable,
 )
 from semlink.flowgraphs.comparison.terminal import make_console, progress_bar

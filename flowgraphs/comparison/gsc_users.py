@@ -24,7 +24,8 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from semlink.flowgraphs.comparison import plots
-from semlink.flowgraphs.comparison.comparison import Comparison, column_of, compare
+from semlink.flowgraphs.comparison.cells import by_codec
+from semlink.flowgraphs.comparison.comparison import Comparison, compare
 from semlink.flowgraphs.comparison.frames import try_codecs
 from semlink.flowgraphs.comparison.gsc import (
     CHANNELS,
@@ -37,7 +38,8 @@ from semlink.flowgraphs.comparison.gsc import (
     run_figure,
 )
 from semlink.flowgraphs.comparison.margins import change_percent
-from semlink.flowgraphs.comparison.report import by_codec, describe, writable
+from semlink.flowgraphs.comparison.report import describe, writable
+from semlink.flowgraphs.comparison.tally import column_of
 from semlink.flowgraphs.comparison.terminal import make_console, progress_bar
 from semlink.flowgraphs.specs import DEFAULT_MCS, check_count, load_images, make_codecs, parse_esno, parse_metrics
 from semlink.phy.channels import Mimo

@@ -14,10 +14,7 @@ from semlink.phy.metrics import Estimate
 
 Scores = Float[np.ndarray, "images realisations"]
 UNKNOWN = Estimate(math.nan, math.nan, math.nan)
-NONE_KNOWN = (
-    f"no interval where none holds: of fewer than {metrics.FEW} transmissions that a fade or a cliff may lose, or of "
-    "so few images, or where all arrived, or none, in noise alone; the table has the interval of what failed"
-)
+NONE_KNOWN = f"no interval of fewer than {metrics.FEW} transmissions, nor where all arrived, or none, in noise alone"
 """What a table says that leaves some out."""
 
 

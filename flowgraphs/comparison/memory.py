@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Collection, Iterable
 
 from torch import Tensor, nn
+
+from semlink.phy.memory import free_bytes
 
 BYTES_A_PIXEL = 800
 """Of a batch that goes through a network: `swin` takes 400 MB for half a million."""
 PROCESS_BYTES = 320 << 20
 """Of a process that has loaded PyTorch, Sionna and our own code, and nothing else."""
-_MEMINFO, _CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
 def batch_bytes(images: Iterable[Tensor], *, batch_pixels: int) -> int:
@@ -27,16 +27,6 @@ def worker_bytes(images: Collection[Tensor], codecs: Iterable[object], *, batch_
     return PROCESS_BYTES + batch_bytes(images, batch_pixels=batch_pixels) + kept
 
 
-def free_bytes() -> int | None:
-    """Memory that can be had, within the limits of a container too; None where that is not known."""
-    available = _entries(_MEMINFO).get("MemAvailable:")
-    found = [] if available is None else [available << 10]
-    limit, used = (_number(_CGROUP / name) for name in ("memory.max", "memory.current"))
-    if limit is not None and used is not None:
-        found.append(max(0, limit - used + _entries(_CGROUP / "memory.stat").get("inactive_file", 0)))
-    return min(found, default=None)
-
-
 def fitting(each: int) -> int | None:
     """How many that take so many bytes each fit into memory, one at least; None where that is not known."""
     free = free_bytes()
@@ -49,20 +39,3 @@ def check_fitting(count: int, each: int, *, said: str) -> None:
     if free is not None and count > max(1, free // each):
         few = f"{max(1, free // each)} fit" if free >= 2 * each else "one fits"
         raise ValueError(f"{said}: each needs about {each / 1e9:.2g} GB, and {free / 1e9:.2g} GB are free: {few}")
-
-
-def _entries(path: Path) -> Mapping[str, int]:
-    """Lines of a name and a whole number."""
-    try:
-        lines = [line.split() for line in path.read_text().splitlines()]
-    except OSError:
-        return {}
-    return {line[0]: int(line[1]) for line in lines if len(line) > 1 and line[1].isdigit()}
-
-
-def _number(path: Path) -> int | None:
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None

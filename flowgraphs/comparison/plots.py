@@ -12,9 +12,10 @@ import pandas as pd
 from PIL import Image
 
 from semlink.flowgraphs.comparison.cliff import find_cliff
-from semlink.flowgraphs.comparison.comparison import Comparison, Pixels, column_of
+from semlink.flowgraphs.comparison.comparison import Comparison
 from semlink.flowgraphs.comparison.contact_sheet import draw_contact_sheet as draw_contact_sheet
 from semlink.flowgraphs.comparison.contact_sheet import save_png, wrapped
+from semlink.flowgraphs.comparison.tally import Pixels, column_of
 from semlink.phy.documents import write_whole
 from semlink.phy.metrics import METRICS
 

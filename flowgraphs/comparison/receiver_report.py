@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 from rich.table import Table
 
-from semlink.flowgraphs.comparison.comparison import Comparison, column_of
+from semlink.flowgraphs.comparison.comparison import Comparison
 from semlink.flowgraphs.comparison.intervals import shares_fade
 from semlink.flowgraphs.comparison.margins import change_percent, mean_psnr_margin, psnr_margin
+from semlink.flowgraphs.comparison.tally import column_of
 from semlink.flowgraphs.specs import JOINT, listened_to, split_listener
+from semlink.phy import metrics
 from semlink.phy.metrics import METRICS, Estimate
 
 PSNR = "psnr_db"
@@ -47,7 +50,9 @@ def receiver_margins(outcome: Comparison) -> list[Margin]:
 
     And of every codec over `Comparison.against`, where there is one.
     """
-    return [_margin(outcome, *case) for case in _cases(outcome)]
+    grey = [metrics.squared_error(torch.full_like(image, 128 / 255), image).mean() for image in outcome.sent.values()]
+    worst = float(np.mean(grey)) if grey else None  # of an image of which nothing arrives
+    return [_margin(outcome, *case, worst) for case in _cases(outcome)]
 
 
 def _cases(outcome: Comparison) -> Iterator[tuple[str, str, float, str]]:
@@ -75,21 +80,22 @@ def _shows(outcome: Comparison, codec: str) -> bool:
     return not all(np.isnan(errors).all() for (name, _), errors in outcome.errors.items() if name == codec)
 
 
-def _margin(outcome: Comparison, codec: str, over: str, level: float, quantity: str) -> Margin:
-    found = _estimate(outcome, codec, over, level, quantity)
+def _margin(outcome: Comparison, codec: str, over: str, level: float, quantity: str, worst: float | None) -> Margin:
+    found = _estimate(outcome, codec, over, level, quantity, worst)
     return Margin(codec, over, level, quantity, found.value, found.low, found.high)
 
 
-def _estimate(outcome: Comparison, codec: str, over: str, level: float, quantity: str) -> Estimate:
+def _estimate(outcome: Comparison, codec: str, over: str, level: float, quantity: str, worst: float | None) -> Estimate:
     said = outcome.table[outcome.table["codec"] == codec].iloc[0]
     fades = shares_fade({name: str(said[name]) for name in ("channel", "coherence", "spec")})
-    if quantity == PSNR:
-        return psnr_margin(outcome.errors[codec, level], outcome.errors[over, level], fades=fades)
-    if quantity == MEAN_PSNR:
-        return mean_psnr_margin(outcome.errors[codec, level], outcome.errors[over, level], fades=fades)
+    alone = bool(outcome.table.loc[outcome.table["codec"].isin([codec, over]), "bler"].notna().any())
+    if quantity in (PSNR, MEAN_PSNR):
+        margin = psnr_margin if quantity == PSNR else mean_psnr_margin
+        errors, others = (outcome.errors[name, level] for name in (codec, over))
+        return margin(errors, others, fades=fades, worst=worst, alone=alone)
     metric = next(name for name in outcome.metrics if column_of(name) == quantity)
     pair = (outcome.distances[metric, name, level] for name in (codec, over))
-    return change_percent(*pair, fades=fades)
+    return change_percent(*pair, fades=fades, alone=alone)
 
 
 def margin_table(found: list[Margin]) -> pd.DataFrame:

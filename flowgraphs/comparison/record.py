@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from semlink.flowgraphs.comparison.comparison import Comparison, Pixels, pixels
+from semlink.flowgraphs.comparison.comparison import Comparison, pixels
+from semlink.flowgraphs.comparison.tally import Pixels
 
 RECORD = "compare.json"
 """The file in a comparison's folder."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import cache, partial
@@ -16,19 +15,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.table import Table
 
 from semlink.baselines.capacity import shannon
 from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
 from semlink.flowgraphs.comparison import plots
 from semlink.flowgraphs.comparison.account import spent
 from semlink.flowgraphs.comparison.accuracy import check_classes
-from semlink.flowgraphs.comparison.causes import failed_words
+from semlink.flowgraphs.comparison.causes import turned_round
+from semlink.flowgraphs.comparison.cells import (
+    by_codec,
+    coded_bits,
+    distance_cell,
+    mean_psnr_cell,
+    psnr_cell,
+    share_cell,
+)
 from semlink.flowgraphs.comparison.cliff import find_cliff
 from semlink.flowgraphs.comparison.comparison import (
-    CODED,
     Comparison,
-    column_of,
     compare,
     pixels,
     usual_realisations,
@@ -39,6 +43,7 @@ from semlink.flowgraphs.comparison.latex import results_table
 from semlink.flowgraphs.comparison.plots import as_fraction
 from semlink.flowgraphs.comparison.receiver_report import margin_table, printed, receiver_margins
 from semlink.flowgraphs.comparison.record import RECORD, SENT, digest_of, record, sent_file
+from semlink.flowgraphs.comparison.tally import column_of
 from semlink.flowgraphs.comparison.terminal import count_of, make_console, progress_bar
 from semlink.flowgraphs.comparison.throughput import THROUGHPUT, draw_throughput, heard, spending_cell
 from semlink.flowgraphs.comparison.uncertainty import BRIGHTNESS, Spread, check_samples, samplers, spreads
@@ -366,6 +371,8 @@ def _print_comparison(outcome: Comparison, files: Sequence[str], sampled: Sample
         cliff = find_cliff(rows)
         if cliff is not None:
             console.print(f"{codec}: {cliff}: below it more than half of the images fail", soft_wrap=True)
+        if turned := turned_round(rows):
+            console.print(f"{codec}: {turned}", soft_wrap=True)
         if split_listener(str(codec))[1] is not None:  # of what is sent, all has been said
             continue
         if np.isfinite(rows["papr_db"]).any():
@@ -374,76 +381,13 @@ def _print_comparison(outcome: Comparison, files: Sequence[str], sampled: Sample
         if ledger := spent(rows):
             console.print(f"{codec}: {ledger}", soft_wrap=True)
         if np.isfinite(rows["source_share"]).any():
-            console.print(f"{codec}: {_bits(rows)}", soft_wrap=True)
+            console.print(f"{codec}: {coded_bits(rows)}", soft_wrap=True)
         for topic, notes in outcome.notes.get(str(codec), {}).items():
             console.print(f"{codec}: {topic}: {'; or: '.join(notes)}", soft_wrap=True)
     for line in describe_spreads(sampled):
         where = f"; received/*_mean.png and *_spread.png, {BRIGHTNESS} times as bright"
         console.print(line + where, soft_wrap=True)
     console.print("written: " + ", ".join(files), soft_wrap=True)
-
-
-def by_codec(outcome: Comparison, title: str, cell: Callable[[pd.Series], str]) -> Table:
-    """A row for every Es/N0, a column for every codec; a dash where it has none there, as between printed points."""
-    table = Table(title=title)
-    table.add_column("Es/N0 (dB)", justify="right")
-    rows_of = dict(list(outcome.table.groupby("codec", sort=False)))
-    for codec in rows_of:
-        table.add_column(str(codec), justify="right", overflow="fold")  # on a narrow screen a name is not cut off
-    for level in sorted(set(outcome.table["esno_db"])):
-        found = [rows[rows["esno_db"] == level] for rows in rows_of.values()]
-        table.add_row(f"{level:g}", *(cell(rows.iloc[0]) if len(rows) else "–" for rows in found))
-    return table
-
-
-def _bits(rows: pd.DataFrame) -> str:
-    """What the coded bits are spent on, from the lowest to the highest of the Es/N0."""
-    spans = {purpose: (rows[f"{purpose}_share"].min() * 100, rows[f"{purpose}_share"].max() * 100) for purpose in CODED}
-    parts = [
-        f"{purpose} {low:.1f} %" if high - low < 0.05 else f"{purpose} {low:.1f} … {high:.1f} %"
-        for purpose, (low, high) in spans.items()
-    ]
-    return "coded bits: " + ", ".join(parts)
-
-
-def psnr_cell(row: pd.Series) -> str:
-    """PSNR of a row with its interval, ∞ where every image is exact, and how many images failed, whatever it is."""
-    failed = failed_words(row)
-    if math.isnan(row["psnr_db"]):  # of a published curve a mean of images alone is known: see `mean_psnr_cell`
-        return f"–{failed}"
-    known = math.isfinite(row["psnr_db_low"])
-    interval = f" ({row['psnr_db_low']:.2f} … {row['psnr_db_high']:.2f})" if known else ""
-    return f"{_number(row['psnr_db'])}{interval}{failed}"
-
-
-def mean_psnr_cell(row: pd.Series) -> str:
-    """The mean of the images' PSNR of a row with its interval; all there is of a published curve."""
-    value, low, high = (row[f"psnr_mean_db{end}"] for end in ("", "_low", "_high"))
-    if math.isnan(value):
-        return "–"
-    return _number(value) + (f" ({low:.2f} … {high:.2f})" if math.isfinite(low) else "")
-
-
-def share_cell(column: str, row: pd.Series) -> str:
-    """A share of a row in per cent with its exact interval, if it has one, and how many images failed."""
-    if math.isnan(row[column]):
-        return "–"
-    low, high = 100 * row[f"{column}_low"], 100 * row[f"{column}_high"]
-    interval = "" if math.isnan(low) else f" ({low:.1f} … {high:.1f})"  # printed elsewhere, without one
-    return f"{100 * row[column]:.1f}{interval}{failed_words(row)}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}".replace("inf", "∞")
-
-
-def distance_cell(column: str, row: pd.Series) -> str:
-    """A perceptual distance of a row with its interval."""
-    if not math.isfinite(row[column]):
-        return "–"
-    known = math.isfinite(row[f"{column}_low"])
-    interval = f" ({row[f'{column}_low']:.4f} … {row[f'{column}_high']:.4f})" if known else ""
-    return f"{row[column]:.4f}{interval}"
 
 
 def _as_json(outcome: Comparison, files: Sequence[str], sampled: Sampled) -> dict[str, object]:

@@ -52,5 +52,5 @@ def draw_throughput(comparison: Comparison, title: str, path: Path) -> None:
     for axes in (rates, uses):
         axes.grid(alpha=0.3)
         axes.set_ylim(bottom=0)
-    rates.legend(loc="best", fontsize=8)
+    (rates if rates.lines else uses).legend(loc="best", fontsize=8)
     save_png(figure, path, dpi=150)

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semlink.flowgraphs.comparison.comparison import SHOWN, Pixels, pixels
+from semlink.flowgraphs.comparison.comparison import SHOWN, pixels
+from semlink.flowgraphs.comparison.tally import Pixels
 from semlink.neural.diffusion import Refined, Samples
 from semlink.phy.link import Channel, Codec, Decoded, Frame, InformedCodec, Link, Received
 from semlink.phy.rng import image_rngs

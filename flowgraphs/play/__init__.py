@@ -2,10 +2,8 @@
 
 from semlink.flowgraphs.play.commands import run_play
 from semlink.flowgraphs.play.widget import Playground
-from semlink.flowgraphs.play.wishes import LEVELS
 
 __all__ = [
-    "LEVELS",
     "Playground",
     "run_play",
 ]

@@ -20,6 +20,7 @@ NEURAL = {
     6: "deepjscc-plain-10",
     7: "deepjscc-plain-16",
     8: "swin-photo",
+    9: "hybrid",
 }
 """Codecs by number, under the names that `semlink zoo` has or will have for them; their MCS number is 0."""
 TASKS = {16: "task", 17: "label:tiniest", 18: "label:resnet20", 19: "label:resnet56"}

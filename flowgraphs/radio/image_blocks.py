@@ -114,7 +114,8 @@ class image_sink(gr.basic_block):  # noqa: N801
     """Images to files, to a line of text each, and to `image_view`; with their PSNR where the reference came along.
 
     Message ports: `images` in; `references` in, the images as they were before they were sent, found again by their
-    `transmission`, if they have one, and `sequence`; `shown` out, the image with `text` and `psnr_db`.
+    `transmission`, if they have one, and `sequence`; `shown` out, the image with `text` and `psnr_db`. An image is
+    compared with every reference that was posted before its turn came, whichever port GNU Radio serves first.
 
     Args:
         label: what the lines begin with.
@@ -148,9 +149,15 @@ class image_sink(gr.basic_block):  # noqa: N801
         while len(self._references) > _KEPT:
             self._references.popitem(last=False)
 
+    def _keep_waiting(self) -> None:
+        """Take in the references that have come: a block's message ports have no common order."""
+        while (message := self.delete_head_nowait(_REFERENCES)) is not None:
+            self._keep(message)
+
     @guarded
     def _take(self, message: Any) -> None:  # noqa: ANN401
         meta, image = image_of(message)
+        self._keep_waiting()
         name = self._compare(meta, image)
         self.received += 1
         told = {**meta, "label": self.label, "name": name, "psnr_db": self.psnr_db}

@@ -21,7 +21,6 @@ from semlink.flowgraphs.specs.options import (
     published_curves,
 )
 from semlink.flowgraphs.specs.own_blocks import (
-    FORM,
     Kind,
     code_of,
     is_own,
@@ -43,7 +42,6 @@ __all__ = [
     "DEFAULT_MCS",
     "DIGITAL_FORM",
     "FEATURES",
-    "FORM",
     "JOINT",
     "LABEL",
     "LABELLED",

@@ -15,7 +15,7 @@ from semlink.baselines.mcs import MCS_TABLE, NR_TABLES
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs.digital_names import DIGITAL_FORM
 from semlink.flowgraphs.specs.feature_link import FEATURES_FORM
-from semlink.flowgraphs.specs.harq import HARQ_FORM, HARQ_OPTIONS
+from semlink.flowgraphs.specs.harq import HARQ_FORM, HARQ_OPTIONS, REPEATED_FORM, REPEATED_OPTIONS
 from semlink.flowgraphs.specs.own_blocks import Kind, own_names, register_sources
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.prompts import ANALOGUE
@@ -109,6 +109,11 @@ def _digital() -> list[CodecGroup]:
         CodecGroup("a scheme of their own, behind any of these", "", schemes),
         _parts(),
         CodecGroup("hybrid ARQ: sent again until it arrives", HARQ_FORM, again),
+        CodecGroup(
+            "a network's symbols, sent again until the receiver is content",
+            REPEATED_FORM,
+            {f",{key}=": said for key, said in REPEATED_OPTIONS.items()},
+        ),
     ]
 
 

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from semlink.baselines.adaptation import average_failures, outage_failures
 from semlink.baselines.blocks import Plan, channel_decode, channel_encode, plan_blocks
+from semlink.baselines.chain import C_INIT
 from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
-from semlink.baselines.separate import C_INIT, HEADER_BITS
+from semlink.baselines.separate import HEADER_BITS
 from semlink.flowgraphs.specs.feature_code import Quantiser, train_quantiser
 from semlink.flowgraphs.specs.teachers import FEATURES, make_teacher
 from semlink.neural.classifiers import Teacher

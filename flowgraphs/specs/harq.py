@@ -1,15 +1,16 @@
-"""Hybrid ARQ from words: `jpeg-nr-qam:outage,harq=4,combining=chase,delay=64`."""
+"""Hybrid ARQ from words: `jpeg-nr-qam:outage,harq=4,combining=chase,delay=64`, and `swin:harq=4`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from semlink.baselines.harq import MOST_ROUNDS, Harq
 from semlink.baselines.harq_link import HarqCodec
 from semlink.baselines.sources import SourceCoder
-from semlink.phy.link import Channel
+from semlink.neural.repeated import Repeated
+from semlink.phy.link import Channel, Codec, InformedCodec
 
 HARQ_OPTIONS: Mapping[str, str] = {
     "harq": f"rounds at most, from 1 to {MOST_ROUNDS}",
@@ -24,6 +25,14 @@ HARQ_OPTIONS: Mapping[str, str] = {
 """What each option sets, in a few words."""
 HARQ_FORM = f"SOURCE-nr-qam:[SCHEME,]harq=ROUNDS[,OPTION=...] with OPTION among {', '.join([*HARQ_OPTIONS][1:])}"
 """How a link with hybrid ARQ is named."""
+REPEATED_OPTIONS: Mapping[str, str] = {
+    "harq": HARQ_OPTIONS["harq"],
+    "round": "bandwidth ratio of a round; half of --ratio without it",
+    "delay": HARQ_OPTIONS["delay"],
+}
+"""Those of a network, whose symbols are sent again."""
+REPEATED_FORM = "NETWORK:harq=ROUNDS[,round=RATIO][,delay=N]"
+"""How a network is named whose symbols are sent again until the receiver is content."""
 
 
 def split_harq(scheme: str | None) -> tuple[str | None, dict[str, str]]:
@@ -74,6 +83,41 @@ def make_harq_link(
     if "round" in asked:
         given["round_ratio"] = _number("round", asked["round"])
     return HarqCodec(source=source, mcs=mcs, ratio=ratio, harq=Harq(**given), fading=fading)
+
+
+def split_repeated(name: str) -> tuple[str, dict[str, str]]:
+    """A network's name and the options of its rounds, by name.
+
+    Raises:
+        ValueError: an option that it does not have, or one that is given twice.
+    """
+    stem, _, options = name.partition(":harq=")
+    asked: dict[str, str] = {}
+    for part in f"harq={options}".split(","):
+        key, _, value = part.partition("=")
+        if key not in REPEATED_OPTIONS:
+            raise ValueError(f"option {key!r} must be, with harq of a network, among: {', '.join(REPEATED_OPTIONS)}")
+        if key in asked:
+            raise ValueError(f"{key} is given twice")
+        asked[key] = value
+    return stem, asked
+
+
+def make_repeated(
+    asked: Mapping[str, str], make: Callable[[float], Codec | InformedCodec], *, ratio: float, channel: Channel
+) -> Repeated:
+    """What `make` makes for the ratio of a round, sent again until the receiver is content.
+
+    Raises:
+        ValueError: a value that is refused, or a codec that knows the fades.
+    """
+    round_ratio = _number("round", asked["round"]) if "round" in asked else ratio / 2
+    codec = make(round_ratio)
+    if isinstance(codec, InformedCodec):
+        raise ValueError("harq is for codecs that do not know the fades")
+    delay = _whole("delay", asked.get("delay", "0"))
+    rounds = _whole("harq", asked["harq"])
+    return Repeated(codec, ratio=ratio, round_ratio=round_ratio, rounds=rounds, channel=channel, delay=delay)
 
 
 def _whole(name: str, text: str) -> int:

@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
@@ -26,7 +27,14 @@ from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs import receivers as receiver_specs
 from semlink.flowgraphs.specs.digital_names import DIGITAL_FORM, parse_digital, register_doors
 from semlink.flowgraphs.specs.feature_link import FEATURES_FORM, make_feature_link
-from semlink.flowgraphs.specs.harq import HARQ_FORM, make_harq_link, split_harq
+from semlink.flowgraphs.specs.harq import (
+    HARQ_FORM,
+    REPEATED_FORM,
+    make_harq_link,
+    make_repeated,
+    split_harq,
+    split_repeated,
+)
 from semlink.flowgraphs.specs.labels import class_folders, numbered
 from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, own_names, register_sources
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
@@ -209,7 +217,7 @@ def codec_forms() -> str:
         f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13, of another MAP its code rate, 2/3, with "
         f",key=FILE encrypted, ,table=FILE of one's own block error rates, "
         f"{''.join(f',{form} ' for form in SOURCE_OPTIONS.values()).rstrip()} of the source coder; {HARQ_FORM}; "
-        f"SOURCE-capacity[:{'|'.join(BOUNDS)}]; "
+        f"{REPEATED_FORM}; SOURCE-capacity[:{'|'.join(BOUNDS)}]; "
         f"SOURCE-ldpc-qam:all for "
         f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
         f"{'|'.join([*kodak_rd.names(), *PRINTED])}; {receiver_specs.FORM} with RECEIVER "
@@ -263,7 +271,8 @@ def expand(names: Sequence[str]) -> list[str]:
 def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec | InformedCodec:
     digital = parse_digital(name)
     ideal = re.fullmatch(rf"({'|'.join(SOURCES)})-capacity(?::(.+))?", name)
-    knowing = ideal or (digital and (digital.scheme or "").split(",")[0] in ("genie", "outage"))
+    again = not digital and not ideal and ":harq=" in name
+    knowing = ideal or again or (digital and (digital.scheme or "").split(",")[0] in ("genie", "outage"))
     if knowing and getattr(channel, "labels", {}).get("csi") == "none":
         raise ValueError(f"--codec {name}: nobody knows the fades with --csi none")
     known = isinstance(channel, AWGN) or (isinstance(channel, Rayleigh) and channel.csi == "perfect")
@@ -290,6 +299,10 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
         if ideal:
             ceiling, bound = sealed_source(ideal[1], ideal[2], secret=False)
             return CapacityCodec(source=ceiling, ratio=ratio, bound=bound)
+        if again:
+            stem, asked = split_repeated(name)
+            make = partial(_make_codec, stem, mcs=mcs, channel=channel)
+            return make_repeated(asked, lambda own: make(ratio=own), ratio=ratio, channel=channel)
         if name == ANALOGUE:
             return PromptAnalogue(ratio=ratio)
     except ValueError as error:
@@ -307,7 +320,9 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
         return make_codec_of_own(name, ratio)
     if (missing := missing_module(name)) and name.partition(":")[0] not in zoo_codecs():
         raise ValueError(f"--codec {name}: {missing}; `semlink codecs` lists what else there is")
-    raise ValueError(f"--codec {name!r} must be one of: {codec_forms()}")
+    near = get_close_matches(name, [*zoo_codecs(), "jpeg-ldpc-qam", ANALOGUE], n=1, cutoff=0.7)
+    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    raise ValueError(f"--codec {name!r}{meant} must be one of: {codec_forms()}")
 
 
 def frozen_codec(settings: Settings) -> Codec | None:

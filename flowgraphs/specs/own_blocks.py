@@ -12,11 +12,8 @@ is the thing itself, from a module that Python finds, the working folder include
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import inspect
-import os
-import re
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -25,13 +22,12 @@ from typing import Any, Literal
 
 from semlink.baselines.sources import SOURCES, register_source
 from semlink.flowgraphs.specs.prompts import PROMPT, prompt_coder
+from semlink.phy.named import FORM, import_named, look_here
 
 Kind = Literal["codecs", "channels", "sources", "classifiers", "codes", "interleavers", "constellations"]
 """What a block of one's own may be; with `semlink.` before it, the group of its entry point."""
 HERE = "__main__"
 """The module of a script, or of a notebook's cells: its blocks are known to this process alone."""
-FORM = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
-"""MODULE:NAME."""
 
 
 def is_own(name: str, kind: Kind) -> bool:
@@ -43,7 +39,7 @@ def is_own(name: str, kind: Kind) -> bool:
         return False
     if form[1] == HERE:
         return hasattr(sys.modules[HERE], form[2])
-    _look_here()
+    look_here()
     try:
         return importlib.util.find_spec(form[1]) is not None
     except (ImportError, ValueError):
@@ -71,14 +67,14 @@ def load_own(name: str, kind: Kind) -> Any:  # noqa: ANN401 - whatever the user 
     Raises:
         ValueError: no such entry point, module or name in it, or a module that cannot be imported.
     """
-    _look_here()
+    look_here()
     for one in entry_points(group=f"semlink.{kind}"):
         if one.name == name:
-            return _import(one.module, one.attr, name)
+            return import_named(one.module, one.attr, said=name)
     form = FORM.fullmatch(name)
     if form is None:
         raise ValueError(f"{name!r} must be MODULE:NAME, or the name of an entry point of semlink.{kind}")
-    return _import(form[1], form[2], name)
+    return import_named(form[1], form[2], said=name)
 
 
 def source_files(name: str, kind: Kind) -> list[Path]:
@@ -89,7 +85,7 @@ def source_files(name: str, kind: Kind) -> list[Path]:
     if lives_here(name):
         file = getattr(sys.modules[HERE], "__file__", None)
         return [Path(file)] if file else []
-    _look_here()
+    look_here()
     offered = {one.name: one.module for one in entry_points(group=f"semlink.{kind}")}
     found = importlib.util.find_spec(offered.get(name) or name.partition(":")[0])
     if found is None or not found.origin:
@@ -159,21 +155,3 @@ def make_own(name: str, kind: Kind, **given: object) -> Any:  # noqa: ANN401 - w
     except Exception as error:
         said = f"{type(error).__name__}: {error}"
         raise ValueError(f"{name}: cannot be made with {', '.join(given) or 'no arguments'} ({said})") from error
-
-
-def _import(module: str, attribute: str, name: str) -> Any:  # noqa: ANN401 - whatever the user made
-    try:
-        found: Any = importlib.import_module(module)
-    except Exception as error:  # a user's module can raise anything
-        raise ValueError(f"{name}: module {module} cannot be imported ({type(error).__name__}: {error})") from error
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise ValueError(f"{name}: module {module} has no {attribute}")
-        found = getattr(found, part)
-    return found
-
-
-def _look_here() -> None:
-    """The working folder is where a user's module lies; the path of an installed command lacks it."""
-    if not {"", os.getcwd()} & set(sys.path):
-        sys.path.insert(0, os.getcwd())

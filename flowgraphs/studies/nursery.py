@@ -5,10 +5,12 @@ Elsewhere, where a fork of such a process is not safe, each is a program of its 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
+import pickle
 import random
-import select
+import selectors
 import signal
 import socket
 import subprocess
@@ -42,7 +44,8 @@ class Nursery:
     """Where the workers of a pool come from. It ends when it is closed, and they when their standard input is.
 
     Args:
-        module: of which each process runs `serve`.
+        module: of which each process runs `serve`. Where it cannot be imported, a process answers with a pickled text
+            of why, and ends.
     """
 
     def __init__(self, module: str) -> None:
@@ -82,6 +85,19 @@ class Nursery:
         return self._door
 
 
+def make_room(count: int) -> None:
+    """Have this process be allowed the files of so many children, three each, as far as the system lets it."""
+    if not FORKS:
+        return
+    import resource  # which other systems do not have
+
+    needed = 3 * count + 256
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 class _Forked:
     """Three pipes: questions, answers, and one on which whoever forks tells pid and exit status."""
 
@@ -111,8 +127,9 @@ class _Forked:
 
     def _listen(self, timeout: float | None) -> bool:
         """Hear what is told, if anything is within the seconds; one who tells nothing more has been killed."""
-        if not select.select([self._life], [], [], timeout)[0]:
-            return False
+        with _either(self._life) as ready:
+            if not ready.select(timeout):
+                return False
         heard = [int(one) for one in os.read(self._life, 64).split()]
         self._told += heard or [0, -signal.SIGKILL][len(self._told) :]
         return True
@@ -155,15 +172,18 @@ def _program(
 
 def tend(door: int, module: str) -> None:
     """What forks: a child for each three pipes that come in, until the other end is gone."""
-    serve = importlib.import_module(module).serve
+    gc.disable()  # looked over time and again, what is imported would not get less
+    serve = _imported(module)
+    gc.freeze()  # nor does a child look it over, which would copy what they share
+    gc.enable()
     lives: dict[int, int] = {}
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    with socket.socket(fileno=door) as asked:
+    with socket.socket(fileno=door) as asked, _either(door, wake) as ears:
         while True:
-            ready, _, _ = select.select([door, wake], [], [])
+            ready = {key.fd for key, _ in ears.select()}
             if wake in ready:
                 os.read(wake, 4096)
                 _tell_ends(lives)
@@ -175,12 +195,34 @@ def tend(door: int, module: str) -> None:
                 if not child:
                     signal.set_wakeup_fd(-1)
                     asked.close()
+                    ears.close()
                     _be_worker(serve, pipes, [wake, woken, *lives.values()])
                 lives[child] = pipes.pop()
                 with suppress(BrokenPipeError):  # whoever asked is gone, and the door will say so
                     os.write(lives[child], f"{child}\n".encode())
                 for one in pipes:
                     os.close(one)
+
+
+def _either(*pipes: int) -> selectors.BaseSelector:
+    """Tells which of the pipes have something to be read; whatever their numbers are, of which `select` knows 1024."""
+    ears = selectors.DefaultSelector()
+    for pipe in pipes:
+        ears.register(pipe, selectors.EVENT_READ)
+    return ears
+
+
+def _imported(module: str) -> Callable[[], None]:
+    """Its `serve`, or what says why there is none."""
+    try:
+        serve: Callable[[], None] = importlib.import_module(module).serve
+    except Exception as error:
+        said = pickle.dumps(f"{module} cannot be imported: {type(error).__name__}: {error}")
+
+        def serve() -> None:
+            os.write(1, said)
+
+    return serve
 
 
 def _tell_ends(lives: dict[int, int]) -> None:

@@ -8,10 +8,11 @@ from itertools import pairwise
 from math import isnan
 from typing import Any, NamedTuple, Self, TypeGuard, cast
 
-from semlink.flowgraphs.specs import FORM, expand, own_names, parse_esno, parse_ratio
+from semlink.flowgraphs.specs import expand, own_names, parse_esno, parse_ratio
 from semlink.phy.channels import CHANNELS, parse_channel
 from semlink.phy.documents import short
 from semlink.phy.metrics import METRICS, to_db
+from semlink.phy.named import FORM
 from semlink.phy.plain import plain
 
 MAX_POINTS = 2_000_000

@@ -28,6 +28,7 @@ from semlink.flowgraphs.specs import (
     split_listener,
 )
 from semlink.flowgraphs.studies.plan import Plan
+from semlink.neural import zoo
 
 LIBRARIES = (
     "semlink",
@@ -72,11 +73,20 @@ def block_digests(study: Plan) -> dict[str, str]:
     for name, kind in parts:
         weights = Path(re.sub(r":[a-z]+=.*$", "", name))  # without a receiver's options
         if weights.suffix == ".safetensors":
-            found[name] = _digest([weights, weights.with_suffix(".json")])
+            found[name] = _digest([weights, weights.with_suffix(".json"), *_network_files(weights)])
         elif is_own(name, kind):
             files = source_files(name, kind)
             found[name] = _digest(files) if files else hashlib.sha256(code_of(name, kind)).hexdigest()
     return found
+
+
+def _network_files(weights: Path) -> list[Path]:
+    """Of weights whose card names a network of the user's own, the code of that."""
+    try:
+        network = zoo.run_card(weights).codec
+    except ValueError:  # of a receiver or a task codec, or none at all
+        return []
+    return source_files(network, "codecs") if is_own(network, "codecs") else []
 
 
 def code_digest() -> str:

@@ -19,7 +19,7 @@ from itertools import islice
 from typing import IO, Any
 
 from semlink.flowgraphs.studies.engine import Engine, Outcome
-from semlink.flowgraphs.studies.nursery import Nursery
+from semlink.flowgraphs.studies.nursery import Nursery, make_room
 from semlink.flowgraphs.studies.plan import Plan, Point
 
 DEATHS = 3
@@ -47,6 +47,7 @@ class Workers:
         self._given_up: list[str] = []
         self._ready = selectors.DefaultSelector()
         self._workers: list[_Worker] = []
+        make_room(count)
         self._nursery = Nursery(__name__)
         self._count = count
 
@@ -122,10 +123,17 @@ class Workers:
             return
         self._deaths[point] = self._deaths.get(point, 0) + 1
         if self._deaths[point] >= DEATHS:
-            how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-            self._given_up.append(f"point {point.key}: {DEATHS} workers ended at it ({how}); too little memory?")
+            self._given_up.append(f"point {point.key}: {DEATHS} workers ended at it ({_why(status)})")
         else:
             self._waiting.appendleft(point)
+
+
+def _why(status: int) -> str:
+    """What an exit status says: SIGKILL is what the system sends where memory runs out; errors end one with 1."""
+    if status >= 0:
+        return f"exit status {status}; what they printed says why"
+    name = signal.Signals(-status).name
+    return f"{name}; too little memory?" if status == -signal.SIGKILL else name
 
 
 def _frames(point: Point) -> tuple[str, float, float]:

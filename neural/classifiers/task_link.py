@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TypeVar
 
 import torch
@@ -20,7 +21,7 @@ SIDE = 32  # pixels a side of the images
 SHARE = 4  # the least part of the tokens that is sent is one in so many
 
 
-class TaskLink(Limits, nn.Module):
+class TaskLink(Limits, nn.Module, ABC):
     """A `Codec` of 32×32 RGB images whose `decode` gives logits, for a channel codec of tokens to be added to.
 
     Args:
@@ -116,17 +117,17 @@ class TaskLink(Limits, nn.Module):
         with torch.no_grad():
             return Decoded(self.see_received(received.unbiased()).logits)
 
+    @abstractmethod
     def symbols(self, image: Float[Tensor, "b 3 h w"], n0: Float[Tensor, " b"]) -> Complex[Tensor, "b n"]:
         """What `encode` sends, differentiable and with an average noise variance for each image."""
-        raise NotImplementedError
 
+    @abstractmethod
     def see_received(self, received: Received) -> Seen:
         """What the receiver makes of a reception without bias, differentiable: features like the teacher's, logits.
 
         Raises:
             ValueError: another number of symbols than of whole tokens that can be sent.
         """
-        raise NotImplementedError
 
     def see_image(self, image: Float[Tensor, "b 3 h w"]) -> Seen:
         """What the student makes of images without a channel: the first stage of the training."""

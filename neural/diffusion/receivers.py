@@ -188,12 +188,20 @@ class Denoised(Receiver):
     def decode(self, received: Received) -> Decoded | Tensor:
         """Denoise, then decode."""
         unbiased = received.unbiased()
-        _, h, w = unbiased.shape_for(self.ratio)
-        grid = grid_of(self.codec, h, w, unbiased.symbols.shape[1])
         with torch.no_grad():
-            symbols, n0 = self.denoiser.denoise(unbiased.symbols, unbiased.n0, grid, steps=self.steps)
+            denoised = self.denoised(unbiased, unbiased.shape_for(self.ratio))
+        return self.codec.decode(denoised)
+
+    def denoised(self, received: Received, shape: tuple[int, int, int]) -> Received:
+        """The first half of `decode`, differentiable: what the codec is given of a reception without bias.
+
+        `shape` is that of an image, (c, h, w).
+        """
+        _, h, w = shape
+        grid = grid_of(self.codec, h, w, received.symbols.shape[1])
+        symbols, n0 = self.denoiser.denoise(received.symbols, received.n0, grid, steps=self.steps)
         # The antennas' own reception still has the noise: a codec that would detect anew must not see it.
-        return self.codec.decode(replace(unbiased, symbols=symbols, n0=n0, spatial=None))
+        return replace(received, symbols=symbols, n0=n0, spatial=None)
 
 
 def _mixed(seed: int, sample: int) -> int:

@@ -4,6 +4,7 @@ from semlink.neural.networks.deepjscc import DeepJSCC
 from semlink.neural.networks.fixed_rate import FixedRate, as_pairs, as_symbols, unweighted
 from semlink.neural.networks.grid import MAX_SYMBOLS, by_tiles, cells, sent_indices
 from semlink.neural.networks.held import Held, Limits, noise_level, within
+from semlink.neural.networks.hybrid import HybridPhoto
 from semlink.neural.networks.published import ADJSCC, PlainDeepJSCC
 from semlink.neural.networks.swin import EMBEDDING, ConvBlock, ConvSwin, SwinBlock, Trunk, WindowAttention
 from semlink.neural.networks.swin_gsc import SwinGSC
@@ -19,6 +20,7 @@ __all__ = [
     "DeepJSCC",
     "FixedRate",
     "Held",
+    "HybridPhoto",
     "Limits",
     "PlainDeepJSCC",
     "SwinBlock",

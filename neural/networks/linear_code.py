@@ -25,12 +25,10 @@ NODES = tuple(1 / k for k in (48, 24, 16, 12, 8, 6))  # ratios at which the ener
 FIRST = 2 * BASE  # coefficients of the base
 
 
-class LinearCode(nn.Module):
-    """What `fit` takes from photographs; nothing of it is trained.
+class Amplitudes(nn.Module):
+    """How loud coefficients of cells are sent, and what is made of what arrives; nothing of it is trained.
 
     Attributes:
-        basis: of the transform.
-        mean: of the cells.
         energies: log2 of the energy of each coefficient at each ratio of `NODES` by level, relative to the step of the
             plan; at an unknown level as it is.
         gains: log2 of the amplitudes of base and extra symbols as they should be on average.
@@ -38,46 +36,29 @@ class LinearCode(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.basis = _fixed(torch.eye(LATENTS, PIXELS))
-        self.mean = _fixed(torch.zeros(PIXELS))
         self.energies = _fixed(torch.zeros(len(NODES), LEVELS + 1, LATENTS))
         self.gains = _fixed(torch.zeros(len(NODES), 2))
-
-    def analyse(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b latents cells"]:
-        """Coefficients of cells of pixels in −1 … 1."""
-        pixels = F.pixel_unshuffle(image, CELL).flatten(2)
-        return torch.einsum("kp,bpc->bkc", self.basis, pixels - self.mean[:, None])
-
-    def synthesise(
-        self, coefficients: Float[Tensor, "b latents cells"], rows: int, columns: int
-    ) -> Float[Tensor, "b 3 h w"]:
-        """Pixels of cells of coefficients."""
-        pixels = torch.einsum("kp,bkc->bpc", self.basis, coefficients) + self.mean[:, None]
-        return F.pixel_shuffle(pixels.reshape(len(pixels), PIXELS, rows, columns), CELL)
-
-    def plan(self, coefficients: Tensor, layout: Layout) -> Plan:
-        """The plan of images, without scales."""
-        plan = Plan.unknown(len(coefficients), layout.cells, coefficients.device)
-        if layout.bits:
-            levels, plan.numbers[:, 0] = choose(coefficients.detach().double(), layout.n / layout.cells)
-            plan.levels = levels.new_tensor([simplified(row, layout.columns) for row in levels.tolist()])
-        return plan
 
     def amplitudes(
         self, plan: Plan, layout: Layout
     ) -> tuple[Float[Tensor, "b latents cells"], Float[Tensor, "b latents cells"]]:
         """The gain of each coefficient of each cell, and log2 of its energy."""
-        energies = _between(self.energies, layout)
+        energies = between(self.energies, layout)
         log_energy = energies[plan.levels].transpose(1, 2) + plan.numbers[:, 0, None, None]  # (b, latents, cells)
-        base, extra = _between(self.gains, layout)
+        base, extra = between(self.gains, layout)
         common = (base - energies[UNKNOWN, :FIRST] / 4)[:, None].expand(len(log_energy), -1, layout.cells)
         return torch.cat([common, extra - log_energy[:, FIRST:] / 4], dim=1).exp2(), log_energy
 
-    def frame(self, sent: Float[Tensor, "b n 2"], plan: Plan, layout: Layout) -> Complex[Tensor, "b n"]:
-        """Base, side and extra, which together have unit mean energy; the plan is given their scales."""
+    def frame(
+        self, sent: Float[Tensor, "b n 2"], plan: Plan, layout: Layout, *, budget: float | None = None
+    ) -> Complex[Tensor, "b n"]:
+        """Base, side and extra, which together have unit mean energy; the plan is given their scales.
+
+        With a `budget` base and extra have so much energy, and the side as always one for each symbol.
+        """
         base, extra = sent[:, : layout.base], sent[:, layout.base :]
         energy, more = (part.square().sum(dim=(1, 2)).clamp_min(1e-9) for part in (base, extra))
-        budget = layout.n - layout.side
+        budget = layout.n - layout.side if budget is None else budget
         if layout.bits:
             wanted = self._base_share(plan, layout) * budget / energy.detach()
             plan.base = ((2 * wanted.log2()).round() / 4).clamp(-2, 1.75)
@@ -117,6 +98,61 @@ class LinearCode(nn.Module):
         unit = scatter(pairs * weight * power.clamp_min(1e-12).rsqrt(), places, layout)
         return unit * amplitude, torch.cat([unit, scatter(weight, places, layout)[:, ::2]], dim=1)
 
+    def fit_energies(
+        self, coefficients: Float[Tensor, "b latents cells"], levels: Int[Tensor, "b cells"], step: Tensor, node: int
+    ) -> None:
+        """The energies at a node of coefficients of cells whose levels and step were chosen."""
+        energy = coefficients.square().transpose(1, 2)  # (b, cells, latents)
+        self.energies[node, UNKNOWN] = energy.mean(dim=(0, 1)).clamp_min(1e-9).log2()
+        relative = alike = energy.mul((-step.float()).exp2()[:, None, None])
+        for level in range(LEVELS):
+            alike = relative[levels == level] if bool((levels == level).any()) else alike  # of the level below
+            self.energies[node, level] = alike.reshape(-1, LATENTS).mean(dim=0).clamp_min(1e-6).log2()
+
+    def fit_gains(self, coefficients: Tensor, plan: Plan, layout: Layout, node: int) -> None:
+        """Unit energy on average, divided between base and extra as if the base knew the levels."""
+        self.gains[node] = 0
+        gain, log_energy = self.amplitudes(plan, layout)
+        best = coefficients * log_energy.div(-4).exp2()
+        sent = gather(best, layout.places(plan.levels)).square().sum(dim=(1, 2))
+        scale = (layout.n - layout.side) / sent
+        wanted, common = ((x[:, :FIRST]).square().sum(dim=(1, 2)) for x in (best, coefficients * gain))
+        self.gains[node] = torch.stack([(wanted * scale).mean() / common.mean(), scale.mean()]).log2() / 2
+
+
+class LinearCode(Amplitudes):
+    """Principal components of cells of photographs, with what `fit` takes from those.
+
+    Attributes:
+        basis: of the transform.
+        mean: of the cells.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.basis = _fixed(torch.eye(LATENTS, PIXELS))
+        self.mean = _fixed(torch.zeros(PIXELS))
+
+    def analyse(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b latents cells"]:
+        """Coefficients of cells of pixels in −1 … 1."""
+        pixels = F.pixel_unshuffle(image, CELL).flatten(2)
+        return torch.einsum("kp,bpc->bkc", self.basis, pixels - self.mean[:, None])
+
+    def synthesise(
+        self, coefficients: Float[Tensor, "b latents cells"], rows: int, columns: int
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Pixels of cells of coefficients."""
+        pixels = torch.einsum("kp,bkc->bpc", self.basis, coefficients) + self.mean[:, None]
+        return F.pixel_shuffle(pixels.reshape(len(pixels), PIXELS, rows, columns), CELL)
+
+    def plan(self, coefficients: Tensor, layout: Layout) -> Plan:
+        """The plan of images, without scales."""
+        plan = Plan.unknown(len(coefficients), layout.cells, coefficients.device)
+        if layout.bits:
+            levels, plan.numbers[:, 0] = choose(coefficients.detach().double(), layout.n / layout.cells)
+            plan.levels = levels.new_tensor([simplified(row, layout.columns) for row in levels.tolist()])
+        return plan
+
     @torch.no_grad()
     def fit(self, images: Float[Tensor, "b 3 h w"]) -> None:
         """Take the transform and the energies of coefficients from photographs, as training does before it begins."""
@@ -130,29 +166,10 @@ class LinearCode(nn.Module):
         coefficients = self.analyse(images)
         for node, ratio in enumerate(NODES):
             layout = Layout(h, w, channel_uses((3, h, w), ratio))
-            self._fit_energies(coefficients, layout, node)
-
-    def _fit_energies(self, coefficients: Float[Tensor, "b latents cells"], layout: Layout, node: int) -> None:
-        levels, step = choose(coefficients.double(), layout.n / layout.cells)
-        energy = coefficients.square().transpose(1, 2)  # (b, cells, latents)
-        self.energies[node, UNKNOWN] = energy.mean(dim=(0, 1)).clamp_min(1e-9).log2()
-        relative = alike = energy.mul((-step.float()).exp2()[:, None, None])
-        for level in range(LEVELS):
-            alike = relative[levels == level] if bool((levels == level).any()) else alike  # of the level below
-            self.energies[node, level] = alike.reshape(-1, LATENTS).mean(dim=0).clamp_min(1e-6).log2()
-        self._fit_gains(
-            coefficients, Plan(levels, torch.stack([step.float(), 0 * step], dim=1), 0 * step), layout, node
-        )
-
-    def _fit_gains(self, coefficients: Tensor, plan: Plan, layout: Layout, node: int) -> None:
-        """Unit energy on average, divided between base and extra as if the base knew the levels."""
-        self.gains[node] = 0
-        gain, log_energy = self.amplitudes(plan, layout)
-        best = coefficients * log_energy.div(-4).exp2()
-        sent = gather(best, layout.places(plan.levels)).square().sum(dim=(1, 2))
-        scale = (layout.n - layout.side) / sent
-        wanted, common = ((x[:, :FIRST]).square().sum(dim=(1, 2)) for x in (best, coefficients * gain))
-        self.gains[node] = torch.stack([(wanted * scale).mean() / common.mean(), scale.mean()]).log2() / 2
+            levels, step = choose(coefficients.double(), layout.n / layout.cells)
+            self.fit_energies(coefficients, levels, step, node)
+            plan = Plan(levels, torch.stack([step.float(), 0 * step], dim=1), 0 * step)
+            self.fit_gains(coefficients, plan, layout, node)
 
 
 def _fixed(values: Tensor) -> nn.Parameter:
@@ -175,7 +192,7 @@ def scatter(
     return grid.reshape(len(pairs), MAX_SYMBOLS, layout.cells, 2).transpose(2, 3).flatten(1, 2)
 
 
-def _between(table: Float[Tensor, " nodes ..."], layout: Layout) -> Tensor:
+def between(table: Float[Tensor, " nodes ..."], layout: Layout) -> Tensor:
     """A table over `NODES` at the ratio of a layout: linear in octaves."""
     ratio = math.log2(min(max(layout.n / (3 * layout.h * layout.w), NODES[0]), NODES[-1]))
     places = [math.log2(node) for node in NODES]

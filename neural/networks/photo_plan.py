@@ -102,6 +102,11 @@ class Plan:
         """Of which images anything is known."""
         return self.levels[:, 0] != UNKNOWN
 
+    def apart(self) -> list[Plan]:
+        """That of each image."""
+        each = zip(*(torch.split(part, 1) for part in (self.levels, self.numbers, self.base)), strict=True)
+        return [Plan(*one) for one in each]
+
     def send(self, layout: Layout) -> Complex[Tensor, "b n"]:
         """As symbols, the base's scale first."""
         told = [level_code.encode(row, layout.columns) for row in self.levels.tolist()]

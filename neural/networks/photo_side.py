@@ -35,7 +35,7 @@ def encode(bits: Int[Tensor, "b k"]) -> Complex[Tensor, "b n"]:
     count, k = _blocks(bits.shape[1])
     blocks = F.pad(bits, (0, count * k - bits.shape[1])).reshape(-1, k)
     coded = _code(k).encode(1 - crc.append(blocks, CHECK))  # inverted: of nothing the decoder makes zeros
-    return _qpsk().map(coded).reshape(len(bits), -1)
+    return qpsk().map(coded).reshape(len(bits), -1)
 
 
 def decode(
@@ -45,7 +45,7 @@ def decode(
     from semlink.phy.fec import crc
 
     count, each = _blocks(k)
-    llr = _qpsk().llr(symbols, n0).reshape(len(symbols) * count, -1)
+    llr = qpsk().llr(symbols, n0).reshape(len(symbols) * count, -1)
     blocks, fine = crc.check(1 - _code(each).decode(llr), CHECK)
     return blocks.long().reshape(len(symbols), -1)[:, :k], fine.reshape(-1, count).all(dim=1)
 
@@ -57,7 +57,7 @@ def _blocks(bits: int) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=1)
-def _qpsk() -> QAM:
+def qpsk() -> QAM:
     from semlink.phy.constellation import QAM
 
     return QAM(4)

@@ -173,7 +173,7 @@ class SwinPhoto(Held, nn.Module):
         mlp_ratio: float = 2.0,
     ) -> None:
         super().__init__()
-        _check_ratio(ratio)
+        check_ratio(ratio)
         self.ratio = ratio
         self.linear = LinearCode()
         self.encoder = Encoder(Size(widths, depths, heads, window, mlp_ratio))
@@ -189,7 +189,7 @@ class SwinPhoto(Held, nn.Module):
             ValueError: a ratio out of range, or images that are not RGB, float32 in [0, 1], 8 pixels a side or more.
         """
         check_rgb(image, "swin-photo")
-        _check_ratio(self.ratio)
+        check_ratio(self.ratio)
         layout = _layout(image, self.ratio)
         with torch.no_grad():
             parts = torch.split(image, _together(layout))
@@ -228,10 +228,10 @@ class SwinPhoto(Held, nn.Module):
         image = F.pad(image, (0, -w % CELL, 0, -h % CELL), mode="replicate") * 2 - 1
         coefficients = self.linear.analyse(image)
         plan = self.linear.plan(coefficients, layout)
-        condition = _condition(self.sent_level(n0), layout, plan)
+        known = condition(self.sent_level(n0), layout, plan)
         gain, _ = self.linear.amplitudes(plan, layout)
-        gain = gain * self.allocation(condition).exp()[:, :, None]
-        latents = coefficients * gain + self.encoder(image, plan.levels, condition)
+        gain = gain * self.allocation(known).exp()[:, :, None]
+        latents = coefficients * gain + self.encoder(image, plan.levels, known)
         return self.linear.frame(gather(latents, layout.places(plan.levels)), plan, layout)
 
     def reconstruct(self, received: Received, shape: tuple[int, int, int]) -> Float[Tensor, "b 3 h w"]:
@@ -239,11 +239,11 @@ class SwinPhoto(Held, nn.Module):
         h, w = shape[1:]
         layout = Layout(h, w, received.symbols.shape[1])
         plan = layout.plan_of(received)
-        condition = _condition(self.seen_level(received.n0), layout, plan)
+        known = condition(self.seen_level(received.n0), layout, plan)
         estimate, seen = self.linear.estimate(received, plan, layout)
         grid = cells(h, w)
-        linear = self.linear.synthesise(estimate * self.expectation(condition).exp()[:, :, None], *grid)
-        image: Tensor = linear + self.decoder(seen.reshape(*seen.shape[:2], *grid), linear, plan.levels, condition)
+        linear = self.linear.synthesise(estimate * self.expectation(known).exp()[:, :, None], *grid)
+        image: Tensor = linear + self.decoder(seen.reshape(*seen.shape[:2], *grid), linear, plan.levels, known)
         return (image * 0.5 + 0.5)[:, :, :h, :w]
 
     def fit(self, images: Float[Tensor, "b 3 h w"]) -> None:
@@ -262,7 +262,7 @@ def _together(layout: Layout) -> int:
     return 1 if layout.bits else max(1, PIXELS // (layout.h * layout.w))
 
 
-def _condition(level: Float[Tensor, "b 1"], layout: Layout, plan: Plan) -> Float[Tensor, "b 4"]:
+def condition(level: Float[Tensor, "b 1"], layout: Layout, plan: Plan) -> Float[Tensor, "b 4"]:
     """Es/N0 and its square, about 10 dB, the rate in octaves about 1/16, and the step in 8 octaves about 2^-5."""
     level = level - 1
     rate = torch.full_like(level, math.log2(16 * layout.n / (3 * layout.h * layout.w)))
@@ -270,9 +270,10 @@ def _condition(level: Float[Tensor, "b 1"], layout: Layout, plan: Plan) -> Float
     return torch.cat([level, level.square(), rate, step], dim=1)
 
 
-def _check_ratio(ratio: float) -> None:
+def check_ratio(ratio: float, codec: str = "swin-photo") -> None:
+    """Raise ValueError unless a network of this kind has the ratio."""
     if not MIN_RATIO - 1e-6 <= ratio <= MAX_RATIO + 1e-6:
-        raise ValueError(f"ratio={ratio:g} must be, for swin-photo, from 1/48 to 1/6")
+        raise ValueError(f"ratio={ratio:g} must be, for {codec}, from 1/48 to 1/6")
 
 
 def _small(conv: nn.Conv2d) -> nn.Conv2d:

@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from semlink.neural.training.beforehand import check_images
 from semlink.neural.training.recipe import SMALL, Settings
 from semlink.phy.metrics import to_levels
 from semlink.phy.sources import DataError, cifar10_bytes, data_folder, find_images, load_image
@@ -41,7 +42,9 @@ def training_images(settings: Settings) -> Data:
 
     Raises:
         DataError: a folder that is not there or holds no image, or nothing at all to train on.
+        ValueError: more crops than fit into memory.
     """
+    check_images(settings)
     side, scale = settings.large_side, settings.large_scale
     none = torch.empty(0, 3, side, side, dtype=torch.uint8)
     small, large, kept = [none[:, :, :SMALL, :SMALL]], [none], none[:, :, :SMALL, :SMALL]

@@ -6,6 +6,7 @@ import hashlib
 
 from semlink.neural.training.inputs import Contents
 from semlink.neural.training.recipe import STAGES, Settings
+from semlink.phy.sources import cifar10_is_lossy
 
 
 def describe_data(settings: Settings, contents: Contents) -> str:
@@ -13,8 +14,9 @@ def describe_data(settings: Settings, contents: Contents) -> str:
     parts = []
     if settings.cifar10:
         kept = f" without its last {settings.validation:,}" if settings.validation else ""
-        name = "CIFAR-100 training set (AVIF at 42 dB)" if settings.labelled == "cifar100" else "CIFAR-10 training set"
-        parts.append(f"{name}{kept}")
+        name = "CIFAR-100" if settings.labelled == "cifar100" else "CIFAR-10"
+        lossy = " (AVIF at 42 dB)" if settings.labelled == "cifar100" or cifar10_is_lossy() else ""
+        parts.append(f"{name} training set{lossy}{kept}")
     if settings.task not in STAGES and (settings.photographs or settings.large_photographs):
         source = _folder(settings, contents) if settings.images else "1,000 photographs of ImageNet"
         source += f" without the last {settings.large_validation}" if settings.large_validation else ""
@@ -24,9 +26,9 @@ def describe_data(settings: Settings, contents: Contents) -> str:
 
 def _crops(settings: Settings) -> str:
     large = f"{settings.large_side}x{settings.large_side}"
-    counts = [(settings.photographs, " crops of 32x32")] if settings.photographs else []
-    counts.append((settings.large_photographs, f" of {large}" if counts else f" crops of {large}"))
-    return " and ".join(f"{count:,}{what}" for count, what in counts)
+    counts = [(settings.photographs, "32x32"), (settings.large_photographs, large)]
+    first, *more = (f"{count:,} crops of {side}" for count, side in counts if count)
+    return " and ".join([first, *(one.replace(" crops", "") for one in more)])
 
 
 def _folder(settings: Settings, contents: Contents) -> str:
@@ -43,4 +45,5 @@ def describe_channels(settings: Settings) -> str:
     shares = [f"{name} {settings.channels.count(name)}/{count}" for name in dict.fromkeys(settings.channels)]
     low, high = settings.esno_db
     levels = f"{low:g} dB" if low == high else f"{low:g} to {high:g} dB"
-    return f"{', '.join(shares) if len(shares) > 1 else settings.channels[0]}; Es/N0 {levels}"
+    said = ", ".join(shares) if len(shares) > 1 else settings.channels[0]
+    return f"{said}{f', behind {settings.denoiser}' if settings.denoiser else ''}; Es/N0 {levels}"

@@ -25,13 +25,17 @@ Contents = Mapping[str, Mapping[str, str]]
 _SHOWN = 3  # names in a message
 
 
-def contents_of(settings: Settings, data: Data | Lessons, codec: Codec | None) -> dict[str, dict[str, str]]:
-    """Of the images, of the weights that `init` names, and of the frozen codec."""
+def contents_of(
+    settings: Settings, data: Data | Lessons, codec: Codec | None, denoiser: nn.Module | None = None
+) -> dict[str, dict[str, str]]:
+    """Of the images, of the weights that `init` names, and of what is frozen: a codec, a denoiser."""
     found = {name: dict(parts) for name, parts in (data.contents or _of_tensors(data)).items()}
     if settings.init:
         found["init"] = {"weights": zoo.sha256(zoo.find_weights(settings.init))}
     if codec is not None:
         found["codec"] = _of_codec(codec)
+    if denoiser is not None:
+        found["denoiser"] = {"weights": digest(denoiser.state_dict().values())}
     return found
 
 

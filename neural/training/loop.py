@@ -13,7 +13,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,22 +26,25 @@ from semlink.neural.classifiers import TaskLink, build_task
 from semlink.neural.diffusion import SFT, build_receiver, load_codec
 from semlink.neural.models import Fitted, Network, RateAdaptive, build
 from semlink.neural.prompts import PromptAutoencoder, build_prompt_model
+from semlink.neural.training.beforehand import check_memory, check_own, least_images, local_processes, measure
 from semlink.neural.training.data import Data, draw_batch, training_images
 from semlink.neural.training.inputs import changed_contents, changed_settings, contents_of
 from semlink.neural.training.lessons import Lessons, task_lessons
 from semlink.neural.training.losses import batch_loss
-from semlink.neural.training.muon import Muon
-from semlink.neural.training.prompts import LEVELS, SERIES, fit_prompt_model, prompt_figures, prompt_loss
+from semlink.neural.training.measuring import Gauge
+from semlink.neural.training.optimising import average_over_processes, make_optimisers, schedule
+from semlink.neural.training.prompts import fit_prompt_model, prompt_loss
 from semlink.neural.training.publishing import publish
-from semlink.neural.training.receivers import over_awgn, receive_by, receiver_loss
+from semlink.neural.training.receivers import load_denoiser, only, receiver_loss
 from semlink.neural.training.recipe import PROMPTS, STAGES, Settings, defaults
-from semlink.neural.training.runlog import ESNO_DB, Log, save_pictures, validate
-from semlink.neural.training.tasks import accuracies, levels_of, task_loss
+from semlink.neural.training.runlog import Log
+from semlink.neural.training.tasks import task_loss
 from semlink.phy.link import Codec
+from semlink.phy.named import FORM
 from semlink.phy.progress import progress_of
 
+CHECKPOINT_MINUTES = 10.0
 FIT_IMAGES = 250  # that a network takes statistics from before the first step
-Optimisers = tuple[torch.optim.Optimizer, ...]
 ANEW = "choose another folder or remove it"
 
 
@@ -54,6 +57,7 @@ class Run:
 
     def __init__(self, settings: Settings, out: Path, codec: Codec | None = None) -> None:
         self.settings, self.out, self.step = settings, out, 0
+        self.spent_s, self.begun = 0.0, time.monotonic()  # of `schedule_minutes`; since when the clock runs
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         torch.manual_seed(settings.seed)  # for the initial weights alone
         self.model = self._build()
@@ -61,7 +65,7 @@ class Run:
             zoo.read_weights(self.model, zoo.find_weights(settings.init), anew=settings.anew)
         self.model.to(self.device)
         self.codec = self._frozen(codec)
-        self.codec_psnr_db: dict[float, float] = {}
+        self.denoiser = load_denoiser(settings.denoiser, self.model, self.device) if settings.denoiser else None
         self.contents: dict[str, dict[str, str]] = {}  # of what the weights depend on beside the settings
         if settings.channels_last:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -94,7 +98,7 @@ class Run:
         Raises:
             ValueError: the checkpoint that the training goes on from began with others; the message names them.
         """
-        now = contents_of(self.settings, data, self.codec)
+        now = contents_of(self.settings, data, self.codec, self.denoiser)
         changed = changed_contents(self.contents, now, self.settings) if self.contents else []
         if changed:
             said = "; ".join(changed)
@@ -111,9 +115,10 @@ class Run:
             TrainingError: the loss or its gradient is not finite.
         """
         settings, step = self.settings, self.step + 1
+        self._read_clock()
         # A process's own draws; the CPU's generator heeds 32 bits of a seed.
         rng = torch.Generator().manual_seed(settings.seed * 1_000_000_007 + step + 100_000_007 * self.rank)
-        loss = self._loss(data, rng)
+        loss = self._loss(data, rng, model=self.model, settings=settings, share=self.world)
         self.model.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
@@ -128,7 +133,7 @@ class Run:
         if settings.clip:
             nn.utils.clip_grads_with_norm_(self.model.parameters(), settings.clip, norm)
         for optimiser in self.optimisers:
-            optimiser.param_groups[0]["lr"] = optimiser.defaults["lr"] * schedule(step, settings)
+            optimiser.param_groups[0]["lr"] = optimiser.defaults["lr"] * schedule(step, settings, self.passed_at(step))
             optimiser.step()
         self.step = step
         if self.average:
@@ -136,8 +141,9 @@ class Run:
         return loss.item()
 
     def fit(self, data: Data | Lessons) -> None:
-        """Let a network that begins with random weights take from the images what it takes from images."""
-        if self.step or self.settings.init or not isinstance(self.model, Fitted) or isinstance(data, Lessons):
+        """Let a network, or the part of one that begins anew, take from the images what it takes from images."""
+        given = self.settings.init and not self.settings.anew
+        if self.step or given or not isinstance(self.model, Fitted) or isinstance(data, Lessons):
             return
         if isinstance(self.model, PromptAutoencoder):
             fit_prompt_model(self.model, data)
@@ -147,6 +153,45 @@ class Run:
         state = self.model.state_dict()
         self.average = {key: state[key].clone() for key in self.average}
 
+    def check(self, data: Data | Lessons) -> None:
+        """See before the first step whether a network of one's own can be trained, and whether memory suffices.
+
+        Raises:
+            ValueError: it cannot, or a step needs more memory than there is.
+        """
+        settings = self.settings
+        least = 1 if isinstance(data, Lessons) else least_images(settings, len(data.large))
+        unit = 1 if len(data.small) else least
+
+        def loss(count: int) -> Tensor:
+            part = replace(settings, batch=count, large_share=0.0 if len(data.small) else 1.0)
+            return self._loss(data, torch.Generator().manual_seed(0), model=model, settings=part)
+
+        with torch.random.fork_rng([] if self.device == "cpu" else [self.device]):
+            model = self._build().to(self.device)  # another one: what counts or averages is not to be moved
+            model.load_state_dict(self.model.state_dict())
+            if settings.task == "codec" and FORM.fullmatch(settings.model):
+                images = data.small if isinstance(data, Lessons) or len(data.small) else data.large
+                check_own(model, settings.model, images[:2].float() / 255)
+            need = measure(model, loss, unit=unit)
+        check_memory(need, settings, least=least, device=self.device, processes=local_processes())
+
+    def passed_at(self, step: int) -> float:
+        """How much of the training is over at a step, up to 1: by steps, or by minutes where these end it sooner."""
+        minutes = self.settings.schedule_minutes
+        return min(1.0, max(step / self.settings.steps, self.spent_s / (60 * minutes) if minutes else 0.0))
+
+    def _read_clock(self) -> None:
+        """Note the time spent so far, the same in every process."""
+        if not self.settings.schedule_minutes:
+            return
+        now = time.monotonic()
+        self.spent_s, self.begun = self.spent_s + now - self.begun, now
+        if self.world > 1:
+            told = torch.tensor(self.spent_s, dtype=torch.float64, device=self.device)
+            dist.broadcast(told, 0)
+            self.spent_s = told.item()
+
     def save(self) -> None:
         """Write the checkpoint beside the one before and put it in its place, which a full disk cannot half do.
 
@@ -155,7 +200,7 @@ class Run:
         """
         if not all(bool(value.isfinite().all()) for value in self.model.state_dict().values()):
             raise TrainingError(f"step {self.step}: weights are not finite: training stops. {self._kept()}")
-        state: dict[str, Any] = {"settings": asdict(self.settings), "step": self.step}
+        state: dict[str, Any] = {"settings": asdict(self.settings), "step": self.step, "spent_s": self.spent_s}
         state |= {"contents": self.contents, "model": self.model.state_dict(), "average": self.average}
         state["optimisers"] = [optimiser.state_dict() for optimiser in self.optimisers]
         partial = self.checkpoint.with_suffix(".part")
@@ -177,46 +222,10 @@ class Run:
         model.load_state_dict({**self.model.state_dict(), **self.average})  # what counts things has no average
         return model.eval().requires_grad_(False)
 
-    @property
-    def series(self) -> tuple[str, ...]:
-        """What `validate` measures."""
-        if self.settings.task in STAGES:
-            return ("accuracy",)
-        if self.settings.task == PROMPTS:
-            return SERIES
-        return ("psnr_db",) if self.codec is None else ("psnr_db", "codec_psnr_db")
-
-    @property
-    def levels(self) -> tuple[float, ...]:
-        """Es/N0 in dB of it; of a model of prompts, numbers of quantiser steps."""
-        if self.settings.task == PROMPTS:
-            return LEVELS
-        return levels_of(self.settings) if self.settings.task in STAGES else ESNO_DB
-
-    @property
-    def unit(self) -> str:
-        """What the levels are, as the columns of the log call it."""
-        return "step" if self.settings.task == PROMPTS else "db"
-
-    def validate(self, data: Data | Lessons) -> dict[str, dict[float, float]]:
-        """PSNR in dB by Es/N0, of a receiver beside the codec alone, and a picture in `samples/`; or the accuracy."""
-        images, model, codec = data.validation, self.averaged().to(self.device), self.codec
-        if isinstance(data, Lessons):
-            return {"accuracy": accuracies(cast(TaskLink, model), images, data.validation_labels, self.levels)}
-        if isinstance(model, PromptAutoencoder):
-            return {name: dict(row) for name, row in prompt_figures(model, images).items()}
-        receive = over_awgn(cast(Network, model)) if codec is None else receive_by(model, codec, self.settings)
-        save_pictures(receive, images, self.out / "samples" / f"{self.step:07d}.png")
-        figures = {"psnr_db": validate(receive, images)}
-        if codec is not None:
-            self.codec_psnr_db = self.codec_psnr_db or validate(over_awgn(codec), images)
-            figures["codec_psnr_db"] = self.codec_psnr_db
-        return figures
-
     def _build(self) -> nn.Module:
         settings = self.settings
         if settings.task == "codec":
-            return build(settings.model, settings.network)
+            return only(settings.parts, build(settings.model, settings.network))
         if settings.task in STAGES:
             return build_task(settings.model, settings.network)
         if settings.task == PROMPTS:
@@ -237,15 +246,17 @@ class Run:
             codec.to(self.device).eval().requires_grad_(False)
         return codec
 
-    def _loss(self, data: Data | Lessons, rng: torch.Generator) -> Tensor:
+    def _loss(
+        self, data: Data | Lessons, rng: torch.Generator, *, model: nn.Module, settings: Settings, share: int = 1
+    ) -> Tensor:
         if isinstance(data, Lessons):
-            return task_loss(cast(TaskLink, self.model), data, self.settings, rng, share=self.world)
-        image = draw_batch(data, self.settings, rng, share=self.world)
-        if isinstance(self.model, PromptAutoencoder):
-            return prompt_loss(self.model, image, rng, mean_share=self.settings.mean_share)
+            return task_loss(cast(TaskLink, model), data, settings, rng, share=share)
+        image = draw_batch(data, settings, rng, share=share)
+        if isinstance(model, PromptAutoencoder):
+            return prompt_loss(model, image, rng, mean_share=settings.mean_share)
         if self.codec is None:
-            return batch_loss(self.network, image, self.settings, rng)
-        return receiver_loss(self.model, self.codec, image, self.settings, rng)
+            return batch_loss(cast(Network, model), image, settings, rng, self.denoiser)
+        return receiver_loss(model, self.codec, image, settings, rng)
 
     def _average(self) -> None:
         # At first the average follows closely: it forgets the random weights.
@@ -271,7 +282,7 @@ class Run:
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.contents = {name: dict(parts) for name, parts in state.get("contents", {}).items()}
-        self.step = int(state["step"])
+        self.step, self.spent_s = int(state["step"]), float(state.get("spent_s", 0.0))
 
     def _kept(self) -> str:
         return f"{self.checkpoint} is the last good one" if self.checkpoint.is_file() else "there is no checkpoint yet"
@@ -284,6 +295,7 @@ def train(
     data: Data | Lessons | None = None,
     codec: Codec | None = None,
     minutes: float = math.inf,
+    checkpoint_minutes: float = CHECKPOINT_MINUTES,
     command: str = "",
 ) -> Path:
     """Train, or go on from `out/checkpoint.pt`, and write `out/NAME.safetensors` and its card; return its path.
@@ -291,14 +303,16 @@ def train(
     A receiver is trained behind the frozen `codec`, where one is given (any `Codec`, such as a digital one, of which
     `settings.codec` is then but the name), or behind the one that `settings.codec` finds.
 
-    Beside them lie `log.csv` (the mean loss since the row before, PSNR in dB of the validation images over AWGN by
-    Es/N0) and, at each validation, a picture in `samples/`. After `minutes` the training stops with a checkpoint, and
-    what is written are the weights so far. The card tells the `command` that was run, or this call where there is none.
+    Beside them lie `log.csv` (the mean loss since the row before, PSNR in dB of the validation images by channel and
+    Es/N0) and, at each validation, a picture in `samples/`. There is a checkpoint every `settings.checkpoint_every`
+    steps and no later than `checkpoint_minutes` after the one before. After `minutes` the training stops with a
+    checkpoint, and what is written are the weights so far. The card tells the `command` that was run, or this call
+    where there is none.
 
     Raises:
         TrainingError: the loss is no longer finite, or the checkpoint cannot be written; the one before is kept.
         ValueError: the checkpoint in `out` is of other settings, or of images, first weights or a codec of other
-            contents, or the weights to start from do not fit.
+            contents, the weights to start from do not fit, or a step needs more memory than there is.
         DataError: the training data are not to be had.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -313,7 +327,9 @@ def train(
         data = (_data(settings, out) if data is None else data).to(run.device)
         run.take(data)
         run.fit(data)
-        _loop(run, data, time.monotonic() + 60 * minutes)
+        if run.passed_at(run.step) < 1:
+            run.check(data)
+        _loop(run, data, time.monotonic() + 60 * minutes, 60 * checkpoint_minutes)
         return (
             publish(settings, run.averaged(), run.out, run.contents, run.step, command=command)
             if run.rank == 0
@@ -329,21 +345,25 @@ def _data(settings: Settings, out: Path) -> Data | Lessons:
     return task_lessons(settings, out) if settings.task in STAGES else training_images(settings)
 
 
-def _loop(run: Run, data: Data | Lessons, deadline: float) -> None:
-    settings = run.settings
+def _loop(run: Run, data: Data | Lessons, deadline: float, between_s: float) -> None:
+    settings, gauge = run.settings, Gauge(run.settings, run.codec, run.denoiser)
     log = (
-        Log(run.out / "log.csv", run.step, series=run.series, levels=run.levels, unit=run.unit)
+        Log(run.out / "log.csv", run.step, series=gauge.series, levels=gauge.levels, unit=gauge.unit)
         if run.rank == 0
         else None
     )
     losses: list[float] = []
+    saved = time.monotonic()
     for loss in _steps(run, data):
         losses.append(loss)
-        last = run.step == settings.steps or _overdue(run, deadline)
+        last = run.passed_at(run.step) == 1 or _overdue(run, deadline)
         due = last or run.step % settings.validate_every == 0
-        if log and (due or run.step % settings.checkpoint_every == 0):
+        if log and (due or run.step % settings.checkpoint_every == 0 or time.monotonic() >= saved + between_s):
             run.save()  # each row has its checkpoint, or a run that goes on would write it twice
-            figures = run.validate(data) if due and len(data.validation) else {}
+            saved = time.monotonic()
+            picture = run.out / "samples" / f"{run.step:07d}.png"
+            model = run.averaged().to(run.device) if due and len(data.validation) else None
+            figures = {} if model is None else gauge.measure(model, data, picture)
             log.add(run.step, sum(losses) / len(losses), figures)
             losses.clear()
         if last:
@@ -359,39 +379,13 @@ def _overdue(run: Run, deadline: float) -> bool:
 
 
 def _steps(run: Run, data: Data | Lessons) -> Iterator[float]:
+    run.begun = time.monotonic()
     with progress_of("training", run.settings.steps, done=run.step, silent=run.rank > 0) as show:
-        while run.step < run.settings.steps:
+        while run.passed_at(run.step) < 1:
             loss = run.advance(data)
-            show(run.step, said=f"loss {loss:.4f}")
+            total = round(run.step / run.passed_at(run.step))  # where time ends it, as far as can be told
+            show(run.step, total=total, said=f"loss {loss:.4f}")
             yield loss
-
-
-def make_optimisers(model: nn.Module, settings: Settings) -> Optimisers:
-    """Muon for the hidden weights, where it converges in far fewer steps than Adam, and Adam for the rest; or Adam."""
-    hidden = cast(Network, model).hidden_weights() if settings.optimiser == "muon" else []
-    ids = {id(p) for p in hidden}
-    rest = [p for p in model.parameters() if id(p) not in ids]
-    adam = torch.optim.Adam(rest, lr=settings.lr, weight_decay=settings.weight_decay)
-    return (Muon(hidden, lr=settings.lr_conv), adam) if hidden else (adam,)
-
-
-def schedule(step: int, settings: Settings) -> float:
-    """Share of the learning rate at a step: a linear rise over `warmup`, then as `settings.schedule` says."""
-    rise = min(1.0, step / settings.warmup)
-    if settings.schedule == "cosine":
-        return rise * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
-    if settings.schedule == "drop":
-        return rise * (0.1 if step > 0.64 * settings.steps else 1.0)
-    return rise
-
-
-def average_over_processes(gradients: list[Tensor]) -> None:
-    """Replace gradients by their means over the processes, in one message."""
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
-    flat /= dist.get_world_size()
-    for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
-        gradient.copy_(part.view_as(gradient))
 
 
 def _join(settings: Settings) -> bool:

@@ -10,7 +10,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from semlink.neural.diffusion import absolute_errors
+from semlink.neural.diffusion import Denoised, SymbolDenoiser, absolute_errors
 from semlink.neural.models import Network
 from semlink.neural.networks import noise_level
 from semlink.neural.training.recipe import CHANNELS, Settings, channel_of
@@ -24,16 +24,25 @@ SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, β of fiv
 
 
 def batch_loss(
-    model: Network, image: Float[Tensor, "b 3 h w"], settings: Settings, rng: torch.Generator
+    model: Network,
+    image: Float[Tensor, "b 3 h w"],
+    settings: Settings,
+    rng: torch.Generator,
+    denoiser: SymbolDenoiser | None = None,
 ) -> Float[Tensor, ""]:
-    """Mean error over a batch whose groups meet random channels and Es/N0; `rng` is one of the CPU."""
+    """Mean error over a batch whose groups meet random channels and Es/N0; `rng` is one of the CPU.
+
+    Where there is a `denoiser`, it denoises the received symbols before they are decoded.
+    """
     _, c, h, w = image.shape
     bf16 = settings.precision == "bf16"
     _, received, rate = over_channels(model, image, settings, rng, bf16=bf16)
+    weight = importance(received.n0, rate) if settings.even_out else 1.0  # by the noise of the channel
+    if denoiser is not None:
+        received = Denoised(model, denoiser).denoised(received, (c, h, w))
     with torch.autocast(image.device.type, torch.bfloat16, enabled=bf16):
         got = model.reconstruct(received, (c, h, w))
-    error = image_errors(got, image, settings.loss)
-    return (error * importance(received.n0, rate)).mean() if settings.even_out else error.mean()
+    return (image_errors(got, image, settings.loss) * weight).mean()
 
 
 def over_channels(

@@ -1,8 +1,11 @@
-"""What the training of a receiver minimises, behind a frozen codec over channels drawn at random; and what it shows."""
+"""What the training of a receiver minimises, behind a frozen codec over channels drawn at random; and what it shows.
+
+The other way round, a decoder is trained behind a frozen denoiser, as the authors of CDDM do it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, cast
 
@@ -10,17 +13,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from semlink.neural.diffusion import SFT, Denoised, Refined, Refiner, ResidualCNN, SymbolDenoiser, grid_of
+from semlink.neural.diffusion import (
+    SFT,
+    Denoised,
+    Refined,
+    Refiner,
+    ResidualCNN,
+    SymbolDenoiser,
+    grid_of,
+    load_receiver,
+)
 from semlink.neural.inference import moved
 from semlink.neural.models import Network
 from semlink.neural.networks import noise_level
 from semlink.neural.training.losses import draw_conditions, image_errors, importance, over_channels
 from semlink.neural.training.recipe import Settings, channel_of
-from semlink.phy.channels import AWGN
-from semlink.phy.link import Codec, Decoded, Link, Received, esno_to_n0
+from semlink.phy.link import Channel, Codec, Decoded, Link, Received, esno_to_n0
 
 Receive = Callable[[Float[Tensor, "b 3 h w"], float], Float[Tensor, "b 3 h w"]]
-"""What arrives of images over AWGN at an Es/N0 in dB."""
+"""What arrives of images at an Es/N0 in dB."""
 
 
 class Degraded(NamedTuple):
@@ -62,16 +73,45 @@ def degrade(codec: Codec, image: Float[Tensor, "b 3 h w"], settings: Settings, r
     return Degraded(*map(torch.cat, zip(*(_sent_by(codec, *part, settings, rng) for part in parts), strict=True)))
 
 
-def receive_by(model: nn.Module, codec: Codec, settings: Settings) -> Receive:
-    """How the network that is trained receives: as a receiver, or in the first stage with the prior of the sent image.
+def only(parts: Sequence[str], model: nn.Module) -> nn.Module:
+    """The network, of which these parts alone learn, such as its decoder; all of it where none is named."""
+    for name, parameter in model.named_parameters():
+        if parts and name.partition(".")[0] not in parts:
+            parameter.requires_grad_(False)
+    return model
 
-    The latter is a bound that no receiver has, for it has seen what was sent.
+
+def load_denoiser(name: str, codec: nn.Module, device: str) -> SymbolDenoiser:
+    """The denoiser of that name, frozen, for the symbols of a codec.
+
+    Raises:
+        ValueError: no such one, or it was built for another grid.
     """
+    denoiser = cast(SymbolDenoiser, load_receiver(name))
+    denoiser.check_codec(codec)
+    return denoiser.to(device)
+
+
+def receive_by(
+    model: nn.Module,
+    codec: Codec | None,
+    settings: Settings,
+    channel: Channel,
+    denoiser: SymbolDenoiser | None = None,
+) -> Receive:
+    """How the network that is trained receives: as a codec, behind a denoiser where there is one; or as a receiver.
+
+    One in the first stage, over AWGN alone, has the prior of the sent image, a bound that no receiver reaches: it has
+    seen what was sent.
+    """
+    if codec is None:
+        network = cast(Network, model)
+        return over(network if denoiser is None else Denoised(network, denoiser), channel)
     if isinstance(model, SymbolDenoiser):
-        return over_awgn(Denoised(codec, model))
+        return over(Denoised(codec, model), channel)
     if settings.task != "sft-1":
-        return over_awgn(Refined(codec, cast(Refiner, model)))
-    knowing, plain = cast(SFT, model), over_awgn(codec)
+        return over(Refined(codec, cast(Refiner, model)), channel)
+    knowing, plain = cast(SFT, model), over(codec, channel)
 
     def receive(image: Float[Tensor, "b 3 h w"], esno_db: float) -> Float[Tensor, "b 3 h w"]:
         level = noise_level(image.new_full((len(image), 1), esno_to_n0(esno_db)))
@@ -81,9 +121,9 @@ def receive_by(model: nn.Module, codec: Codec, settings: Settings) -> Receive:
     return receive
 
 
-def over_awgn(codec: Codec) -> Receive:
-    """How a codec receives, always over the same noise."""
-    return lambda image, esno_db: Link(codec, AWGN())(image, esno_db, rng=torch.Generator().manual_seed(0)).image
+def over(codec: Codec, channel: Channel) -> Receive:
+    """How a codec receives, always over the same noise and fades."""
+    return lambda image, esno_db: Link(codec, channel)(image, esno_db, rng=torch.Generator().manual_seed(0)).image
 
 
 def _refining_errors(

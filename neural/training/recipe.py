@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from semlink.neural.classifiers import TASK_MODELS, build_task, read_architecture
-from semlink.neural.diffusion import TASKS, build_receiver
+from semlink.neural.diffusion import TASKS, build_receiver, find_receiver
 from semlink.neural.models import RateAdaptive, build
 from semlink.neural.prompts import PROMPT_MODELS, build_prompt_model
 from semlink.phy.channels import AWGN, Rayleigh, parse_channel
@@ -55,6 +55,7 @@ class Settings:
     model: str = "deepjscc"
     network: Mapping[str, Any] = field(default_factory=dict)  # arguments of the model's class
     steps: int = 40_000
+    schedule_minutes: float = 0.0  # of training, by which it ends too if that is sooner; other weights each time
     batch: int = 64  # images a step, over all processes
     groups: int = 8  # parts of a batch, each with a channel and an Es/N0 of its own
     optimiser: str = "muon"  # for the hidden weights, and Adam for the rest; or "adam" for all
@@ -67,6 +68,7 @@ class Settings:
     ema: float = 0.0  # decay of the average of the weights that is published; 0 for the weights themselves
     init: str = ""  # weights to start from: a path seen from the working folder, or zoo:NAME; none for random ones
     anew: tuple[str, ...] = ()  # parts of the network that start at random all the same, such as head for other classes
+    parts: tuple[str, ...] = ()  # of the network that learn, the others stay as `init` has them; empty for all
     seed: int = 0  # below 2^32
     threads: int = 1  # of the CPU; another number rounds otherwise, and gives other weights
     device: str = "cpu"
@@ -92,6 +94,7 @@ class Settings:
     validate_every: int = 2_000
     task: str = "codec"  # what is trained: a codec, or a receiver behind a frozen one: see `TASKS`
     codec: str = ""  # the frozen one: zoo:NAME, or a weights file with its card beside it, or any name if it is given
+    denoiser: str = ""  # of symbols, that a codec is trained behind, frozen: the name of a receiver, or a weights file
     teacher: str = ""  # of a task codec: see `semlink.neural.classifiers.find_teacher`; none where labels alone teach
     labelled: str = "cifar10"  # the images that a task codec learns from, or cifar100
     temperature: float = 4.0  # at which the teacher's logits are learnt
@@ -118,7 +121,9 @@ class Settings:
             return
         if self.codec:
             raise ValueError(f"codec={self.codec!r} must be empty: task='codec' trains one and freezes none")
-        _check_rates(self.rates, self.model, build(self.model, self.network))
+        model = build(self.model, self.network)
+        _check_rates(self.rates, self.model, model)
+        _check_parts(self, model)
 
 
 def _check(settings: Settings) -> None:
@@ -144,6 +149,7 @@ def _check(settings: Settings) -> None:
         ("lr_conv", 1e3),
         ("weight_decay", 1e3),
         ("clip", 1e9),
+        ("schedule_minutes", 1e6),
         ("large_share", 1.0),
         ("mean_share", 1.0),
     ):
@@ -159,7 +165,7 @@ def _check(settings: Settings) -> None:
     for name in ("channels_last", "compile", "even_out", "cifar10"):
         if not isinstance(getattr(settings, name), bool):
             raise ValueError(f"{name}={getattr(settings, name)!r} must be true or false")
-    for name in ("name", "model", "init", "images", "codec", "teacher"):
+    for name in ("name", "model", "init", "images", "codec", "denoiser", "teacher"):
         if not isinstance(getattr(settings, name), str):
             raise ValueError(f"{name}={getattr(settings, name)!r} must be a string")
     if settings.name in ("", "..") or settings.name != Path(settings.name).name:
@@ -175,6 +181,16 @@ def _check_rates(rates: tuple[int, ...], name: str, model: nn.Module) -> None:
     low, high = round(UNIT * model.min_ratio), round(UNIT * model.max_ratio)
     if not low <= min(rates) <= max(rates) <= high:
         raise ValueError(f"rates={rates!r} must be, for {name}, whole numbers from {low} to {high}")
+
+
+def _check_parts(settings: Settings, model: nn.Module) -> None:
+    having = [name for name, _ in model.named_children()]
+    if unknown := sorted(set(settings.parts) - set(having)):
+        raise ValueError(f"parts={', '.join(unknown)} must be among the network's parts: {', '.join(having)}")
+    if settings.parts and not settings.init:
+        raise ValueError("init='' must name weights: parts that do not learn would stay random")
+    if settings.denoiser and find_receiver(settings.denoiser)[0].task != "cddm":
+        raise ValueError(f"denoiser={settings.denoiser!r} must denoise symbols (task 'cddm'), not restore images")
 
 
 def _check_receiver(settings: Settings) -> None:
@@ -224,6 +240,12 @@ def _check_lists(settings: Settings) -> None:
     anew = settings.anew
     if not isinstance(anew, tuple) or not all(isinstance(part, str) for part in anew) or (anew and not settings.init):
         raise ValueError(f"anew={anew!r} must be names of parts of the network, and init name weights to start from")
+    parts = settings.parts
+    if not isinstance(parts, tuple) or not all(isinstance(part, str) for part in parts):
+        raise ValueError(f"parts={parts!r} must be names of parts of the network")
+    for name in ("parts", "denoiser"):
+        if getattr(settings, name) and settings.task != "codec":
+            raise ValueError(f"{name}={getattr(settings, name)!r} must be empty with task={settings.task!r}")
     loss = settings.loss
     allowed = TASK_LOSSES if settings.task in STAGES else LOSSES
     if not isinstance(loss, Mapping) or not loss or set(loss) - set(allowed):

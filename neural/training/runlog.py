@@ -18,14 +18,16 @@ from semlink.phy.documents import write_whole, written_whole
 from semlink.phy.metrics import squared_error, to_db, to_levels
 
 ESNO_DB = (0, 5, 10, 15, 20)
+AT_ONCE = 250 * 32**2  # pixels
 SHOWN = 8  # validation images in a picture
 
 
 class Log:
     """`log.csv`: step, mean loss since the row before, and PSNR in dB at each of `levels` where it was measured.
 
-    Of a receiver there is also that of the codec alone, `codec_psnr_db_at_…`; of a task codec its accuracy instead. Of
-    a model of prompts the levels are numbers of quantiser steps.
+    Over AWGN it is `psnr_db_at_…`, over fading `rayleigh_block_psnr_db_at_…`. Of a receiver there is also that of the
+    codec alone, `codec_psnr_db_at_…`; of a task codec its accuracy instead. Of a model of prompts the levels are
+    numbers of quantiser steps.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class Log:
 
 
 def validate(receive: Receive, images: UInt8[Tensor, "v 3 h w"]) -> dict[float, float]:
-    """PSNR in dB over AWGN, from the mean squared error over the images, by Es/N0 in dB."""
+    """PSNR in dB, from the mean squared error over the images, by Es/N0 in dB."""
     return {level: to_db(sum(_errors(receive, images, level)) / len(images)) for level in ESNO_DB}
 
 
@@ -71,5 +73,6 @@ def save_pictures(receive: Receive, images: UInt8[Tensor, "v 3 h w"], path: Path
 
 
 def _errors(receive: Receive, images: UInt8[Tensor, "v 3 h w"], esno_db: float) -> list[float]:
-    parts = (part.float() / 255 for part in torch.split(images, 250))
+    count = max(1, AT_ONCE // (images.shape[2] * images.shape[3]))
+    parts = (part.float() / 255 for part in torch.split(images, count))
     return [error for part in parts for error in squared_error(receive(part, esno_db), part).tolist()]

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
+import zlib
 from pathlib import Path
 from typing import no_type_check
 
 from numba import njit
 
 from semlink.phy.fec import simd
-from semlink.phy.fec.simd import BYTES, at, double, either, halve, load, lowest, put, splat, store, xor
+from semlink.phy.fec.simd import (
+    BYTES,
+    INNER,
+    at,
+    double,
+    either,
+    halve,
+    load,
+    lowest,
+    put,
+    rolled,
+    splat,
+    store,
+    xor,
+)
 
 SIDE_BY_SIDE = 8
 """Frames that are encoded at once, one bit of each in every byte."""
@@ -19,7 +33,7 @@ SIDE_BY_SIDE = 8
 def _keep(vectors):
     """The encoder, kept on disk, as the decoder is in `semlink.phy.fec.layered_kernel`."""
 
-    @njit(nogil=True, cache=True)
+    @njit(nogil=True, cache=True, no_cfunc_wrapper=True, _nrt=False)
     def encode(bits, out, binary, k, n, where, z, stride, info_columns, starts, source, packed, sent, word):
         """Encode rows of `bits`, k of int8 each, into those of `out`, n each; `binary` says which were 0 and 1 alone.
 
@@ -33,14 +47,17 @@ def _keep(vectors):
         assert vectors
         frames = len(binary)
         for first in range(0, frames, SIDE_BY_SIDE):
-            count = min(SIDE_BY_SIDE, frames - first)
+            count = frames - first if frames - first < SIDE_BY_SIDE else SIDE_BY_SIDE
             found = _pack(bits, first * k, count, k, packed, info_columns * z)
             if found & ~1:
                 for frame in range(first, first + count):
+                    rolled()
                     put(binary, frame, _is_binary(bits, frame * k, k))
             for column in range(info_columns):
+                rolled()
                 _copy(packed, column * z, word, column * stride, z)
             for step in range(len(starts) - 1):
+                rolled()
                 _sum(word, (info_columns + step) * stride, z, source, at(starts, step), at(starts, step + 1))
             for i in range(n):
                 put(sent, i, at(word, at(where, i)))
@@ -49,13 +66,13 @@ def _keep(vectors):
     return encode
 
 
-@njit(nogil=True)
+@njit(**INNER)
 @no_type_check
 def _pack(bits, start, count, k, packed, info):
     """Bit j of a byte from row j of `count` rows of k; the bitwise or of all of them. Behind `info` is room."""
     seen, last = splat(packed, 0), k - BYTES
     for i in range(0, k if last >= 0 else 0, BYTES):
-        here = min(i, last)  # the last vector overlaps the one before
+        here = i if i < last else last  # the last vector overlaps the one before
         row = start + (count - 1) * k + here
         value = splat(packed, 0)
         for _ in range(count):
@@ -67,10 +84,12 @@ def _pack(bits, start, count, k, packed, info):
     store(packed, info, seen)
     found = 0
     for i in range(info, info + BYTES):
+        rolled()
         found |= at(packed, i)
     for i in range(0 if last < 0 else k, k):
         value = 0
         for row in range(count):
+            rolled()
             more = at(bits, start + row * k + i)
             value |= (more & 1) << row
             found |= more
@@ -78,26 +97,29 @@ def _pack(bits, start, count, k, packed, info):
     return found
 
 
-@njit(nogil=True)
+@njit(**INNER)
 @no_type_check
 def _is_binary(bits, start, k):
     for i in range(start, start + k):
+        rolled()
         if at(bits, i) & ~1:
             return False
     return True
 
 
-@njit(nogil=True)
+@njit(**INNER)
 @no_type_check
 def _copy(packed, start, word, to, z):
     """A column, twice."""
     for lane in range(0, z, BYTES):
+        rolled()
         store(word, to + lane, load(packed, start + lane))
     for lane in range(0, z, BYTES):
+        rolled()
         store(word, to + z + lane, load(packed, start + lane))
 
 
-@njit(nogil=True)
+@njit(**INNER)
 @no_type_check
 def _sum(word, to, z, source, first, last):
     """A column as the sum of others."""
@@ -107,16 +129,17 @@ def _sum(word, to, z, source, first, last):
             total = xor(total, load(word, at(source, edge) + lane))
         store(word, to + lane, total)
     for lane in range(0, z, BYTES):
+        rolled()
         store(word, to + z + lane, load(word, to + lane))
 
 
-@njit(nogil=True)
+@njit(**INNER)
 @no_type_check
 def _unpack(sent, out, start, count, n):
     """Row j from bit j of every byte."""
     last = n - BYTES
     for i in range(0, n if last >= 0 else 0, BYTES):
-        here = min(i, last)
+        here = i if i < last else last
         value, row = load(sent, here), start + here
         for _ in range(count):
             store(out, row, lowest(value))
@@ -124,7 +147,8 @@ def _unpack(sent, out, start, count, n):
             row += n
     for i in range(0 if last < 0 else n, n):
         for row in range(count):
+            rolled()
             put(out, start + row * n + i, (at(sent, i) >> row) & 1)
 
 
-encode = _keep(hashlib.blake2b(Path(simd.__file__).read_bytes()).hexdigest())
+encode = _keep(zlib.crc32(Path(simd.__file__).read_bytes()) + 1)

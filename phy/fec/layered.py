@@ -21,33 +21,28 @@ rotated, and once more behind itself, so that the next row reads its own rotatio
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from semlink.phy.fec import layered_kernel as kernel
 from semlink.phy.fec.code import refuse_unknown
-from semlink.phy.fec.layered_kernel import decode
 from semlink.phy.fec.ldpc_graph import Graph
 from semlink.phy.fec.simd import BYTES
 from semlink.phy.parallel import run_in_threads
 
 # Runs shorter than this waste the vector registers; longer ones fall out of the cache.
 _RUN = 512
-# More pieces than this are not worth looking at one by one.
+# More pieces of the code word than this are not worth looking at one by one.
 _PIECES = 256
 # Broken parity checks with which a frame is worth another try, and iterations after which they are no mere delay.
 _NEAR = 4
 _PATIENT = 20
-# By data type: steps to one unit of LLR, the largest channel LLR and the largest message in steps, the ramp's
-# height: g(d) = max(0, height - d / 4) in steps, for int8 with d / 4 rounded down, and the largest channel LLR of a bit
-# of one check: less than that check's message can be, or the bit, once badly wrong, would stay so whatever the others
-# say, and its check would never hold.
+# By data type: steps to one unit of LLR, the largest channel LLR and the largest message in steps, and the largest
+# channel LLR of a bit of one check: less than that check's message can be, or the bit, once badly wrong, would stay so
+# whatever the others say, and its check would never hold.
 # An int8 posterior saturates at 127: channel and messages stay so far below that their sum rarely does.
-_QUANTISATION: dict[str, tuple[int | np.float32, ...]] = {
-    "int8": (np.float32(4), np.float32(63), 31, 2, 28),
-    "float32": (np.float32(1), np.float32(20), np.float32(20), np.float32(0.5), np.float32(19)),
-}
+_QUANTISATION = {"int8": (4, 63, 31, 28), "float32": (1, 20, 20, 19)}
 
 
 @dataclass(frozen=True)
@@ -87,15 +82,11 @@ class LayeredDecoder:
     ) -> None:
         self._graph = graph
         self._where = where.astype(np.int64)
-        self._pieces = _pieces_of(self._where)
         self._known = known
         self._info = info
-        self._pliable = _first_pliable(graph)
         self._finer: LayeredDecoder | None = None
         self._dtype = dtype
-        self._kind = np.dtype(dtype)
-        self._quantisation = _QUANTISATION[dtype]
-        self._schedules: dict[int, _Schedule] = {}
+        self._plans: dict[int, _Plan] = {}
 
     def __call__(self, llr: Float[np.ndarray, "b n"], iterations: int, *, soft: bool = False) -> Decoding:
         """Decode rows of n LLRs log P(0)/P(1), float32, in at most so many iterations.
@@ -123,24 +114,20 @@ class LayeredDecoder:
         llr = np.ascontiguousarray(llr, dtype=np.float32)
         frames = llr.shape[0]
         out = np.empty((frames, self._info), dtype=np.float32)
-        used, unmet = np.zeros(frames, dtype=np.int64), np.zeros(frames, dtype=np.int64)
-        converged, unknown = np.empty(frames, dtype=np.bool_), np.zeros(frames, dtype=np.bool_)
-        schedule = self._schedule(frames)
+        told = np.zeros((frames, 4), dtype=np.int64)
+        plan = self._plan(frames)
         enough = _NEAR + 1 if self._dtype == "int8" and iterations >= _PATIENT else 0
-        code = (self._where, self._pieces, self._graph.z, schedule.frames, *schedule.arrays)
 
-        def kernel(first: int, last: int) -> None:
-            part, work = slice(first, last), self._work(schedule)
-            decode(
-                llr[part].reshape(-1), out[part].reshape(-1), used[part], converged[part], unknown[part], unmet[part],
-                *code, *work, *self._quantisation, self._pliable, self._info, *self._known, iterations, soft,
-                enough,
-            )  # fmt: skip
+        def decode(first: int, last: int) -> None:
+            memory = plan.make_work()
+            rows = (values[first:last].reshape(-1) for values in (llr, out, told))
+            kernel.decode(*rows, plan.numbers, *memory, iterations, soft, enough)
 
-        run_in_threads(kernel, frames, least=schedule.frames)
-        if unknown.any():
+        run_in_threads(decode, frames, least=plan.frames)
+        if told[:, kernel.UNKNOWN].any():
             refuse_unknown(int(np.isnan(llr).sum()), llr.size)
-        return Decoding(out, used, converged), unmet
+        used, converged = told[:, kernel.USED].copy(), told[:, kernel.CONVERGED] != 0
+        return Decoding(out, used, converged), told[:, kernel.UNMET]
 
     def _in_float32(self) -> LayeredDecoder:
         if self._finer is None:
@@ -149,51 +136,149 @@ class LayeredDecoder:
             )
         return self._finer
 
-    def _schedule(self, frames: int) -> _Schedule:
-        lanes = BYTES // self._kind.itemsize
-        fewest = -(-lanes // self._graph.z)  # lanes past the end of a run must be copies of its first
-        group = 1 << max(min(frames, _RUN // self._graph.z).bit_length() - 1, (fewest - 1).bit_length(), 0)
-        if group not in self._schedules:
-            self._schedules[group] = _Schedule.of(self._graph, group, lanes)
-        return self._schedules[group]
+    def _plan(self, frames: int) -> _Plan:
+        lanes, z = BYTES // np.dtype(self._dtype).itemsize, self._graph.z
+        fewest = -(-lanes // z)  # lanes past the end of a run must be copies of its first
+        group = 1 << max(min(frames, _RUN // z).bit_length() - 1, (fewest - 1).bit_length(), 0)
+        if group not in self._plans:
+            self._plans[group] = _Plan.of(self._graph, group, self._where, self._known, self._info, self._dtype)
+        return self._plans[group]
 
-    def _work(self, schedule: _Schedule) -> tuple[np.ndarray, ...]:
+
+@dataclass(frozen=True, eq=False)
+class _Word:
+    """The LLRs of a frame as the kernel quantises them: in their order, or in that of the code word's bits.
+
+    In the bits' order are those of which several are of one bit, and, where frames are not side by side, those that
+    are of runs of bits: vectors move them.
+
+    Attributes:
+        repeated: whether several are of one bit.
+        in_order: whether runs are filled from it in vectors, not value by value.
+        pieces: (pieces * 3,) runs to quantise: where to, from where, how many.
+        held: (values,) the bit of each value. Behind them are two more: of what is neither sent nor known, and known.
+        place: (bits,) where the value of each bit is.
+    """
+
+    repeated: bool
+    in_order: bool
+    pieces: Int[np.ndarray, " pieces3"]
+    held: Int[np.ndarray, " values"]
+    place: Int[np.ndarray, " bits"]
+
+    @classmethod
+    def of(cls, where: Int[np.ndarray, " n"], bits: int, known: tuple[int, int], frames: int) -> _Word:
+        repeated, pieces = len(np.unique(where)) < len(where), _pieces_of(where)
+        in_order = frames == 1 and (repeated or len(pieces) <= 3 * _PIECES)
+        held = np.arange(bits) if in_order or repeated else where
+        if repeated or not in_order:
+            pieces = np.array([0, 0, len(held)])
+        place = np.full(bits, len(held))
+        place[slice(*known)], place[held] = len(held) + 1, np.arange(len(held))
+        return cls(repeated, in_order, pieces, held, place)
+
+    def memory(self, graph: Graph, known: tuple[int, int], dtype: str) -> tuple[np.ndarray, np.ndarray]:
+        """What the word is before anything was sent, and the most that is believed of each of its values."""
+        _, limit, _, bound = _QUANTISATION[dtype]
+        word = np.zeros(len(self.held) + 2 + BYTES, dtype)
+        word[self.place[slice(*known)]] = limit
+        bounds = np.full_like(word, limit)
+        single = np.bincount(graph.column, minlength=graph.columns) == 1
+        bounds[: len(self.held)][single[self.held // graph.z]] = bound
+        return word, bounds
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What the kernel needs to know of a code, for a number of frames side by side.
+
+    Attributes:
+        frames: frames of a group.
+        numbers: the numbers that `layered_kernel` names; behind them `where` of `LayeredDecoder`, the pieces of
+            `_Word`, the place there of each value of the runs as they are filled, and the arrays of `_Schedule`.
+        work: what the work of a thread begins as: the runs of all columns; the messages of all edges; a row's values;
+            the word; room for a vector; the information; which messages are known, lane by lane; the word's bounds.
+    """
+
+    frames: int
+    numbers: Int[np.ndarray, " numbers"]
+    work: np.ndarray
+
+    @classmethod
+    def of(
+        cls, graph: Graph, frames: int, where: Int[np.ndarray, " n"], known: tuple[int, int], info: int, dtype: str
+    ) -> _Plan:
+        steps, limit, most, _ = _QUANTISATION[dtype]
+        lanes, info_columns = BYTES // np.dtype(dtype).itemsize, -(-info // graph.z)
+        run, padded = _run_lengths(graph.z, frames, lanes)
+        word = _Word.of(where, graph.columns * graph.z, known, frames)
+        schedule = _Schedule.of(graph, frames, lanes)
+        turned = (np.arange(graph.z) + schedule.turned[:, None]) % graph.z
+        origin = np.take_along_axis(word.place.reshape(-1, graph.z), turned, 1).ravel()
+        arrays, numbers = _in_one({
+            kernel.WHERE: where, kernel.PIECE: word.pieces, kernel.ORIGIN: origin, kernel.STARTS: schedule.starts,
+            kernel.SOURCE: schedule.source, kernel.TARGET: schedule.target, kernel.AGAIN: schedule.again,
+            kernel.CHECK: schedule.check, kernel.BASE: schedule.base, kernel.TURNED: schedule.turned,
+        }, 1, before=kernel.NUMBERS)  # fmt: skip
+        parts, work = _memory_of(schedule, word.memory(graph, known, dtype), padded, lanes, info_columns * graph.z)
+        single = {
+            kernel.Z: graph.z, kernel.GROUP: frames, kernel.RUN: run, kernel.PADDED: padded,
+            kernel.PERIOD: max(frames, lanes), kernel.N: len(where), kernel.BITS: len(word.place),
+            kernel.SENT: len(word.held), kernel.INFO: info, kernel.INFO_COLUMNS: info_columns,
+            kernel.KNOWN_FROM: known[0], kernel.KNOWN_TO: known[1], kernel.ROWS: graph.rows,
+            kernel.COLUMNS: graph.columns, kernel.STEPS: steps, kernel.LIMIT: limit, kernel.MOST: most,
+            kernel.PIECES: len(word.pieces) // 3, kernel.REPEATED: word.repeated, kernel.IN_ORDER: word.in_order,
+        }  # fmt: skip
+        for which, number in (single | arrays | parts).items():
+            numbers[which] = number
+        return cls(frames, numbers, work)
+
+    def make_work(self) -> tuple[np.ndarray, ...]:
         """Memory of one thread, in the order in which the kernel takes it.
 
-        The runs of all columns; the messages of all edges; a row's values; the code word, its information and the LLRs
-        as they came, quantised, and the sums of LLRs of one bit; which messages are known, in vectors and lane by lane;
-        which frames wait and which break a check, 64 to an integer; whose frame is in each place; lanes of a vector.
+        Beside the work: the sums of LLRs of one bit, which frames wait and which break a check, 64 to an integer, and
+        whose frame is in each place.
         """
-        kind, limit = self._kind, self._quantisation[1]
-        lanes, z, group = BYTES // kind.itemsize, self._graph.z, schedule.frames
-        padded, period = _run_lengths(z, group, lanes)[1], max(group, lanes)
-        bits = self._graph.columns * z
-        word = np.zeros(bits + BYTES, kind)
-        word[slice(*self._known)] = limit
-        known = _aligned(period, kind)
-        widest = int(np.diff(schedule.starts).max())
-        return (
-            _aligned(int(schedule.base[-1]) + 2 * padded + BYTES, kind, zero=True),
-            _aligned(int(schedule.starts[-1]) * padded, kind),
-            _aligned(max(widest * lanes, padded, period), kind),
-            word,
-            np.empty(-(-self._info // z) * z + BYTES, kind),
-            np.empty(len(self._where) + BYTES, kind),
-            np.empty(bits + BYTES, np.float32),
-            known,
-            known.view(f"int{8 * kind.itemsize}"),
-            np.zeros(-(-period // 64), np.uint64),
-            np.zeros(-(-period // 64), np.uint64),
-            np.full(group, -1, np.int64),
-            np.array([lanes]),
-        )
+        work = _aligned(self.work)
+        lanes = BYTES // work.itemsize
+        masks = np.zeros(2 * -(-max(self.frames, lanes) // 64), np.uint64)
+        sums = np.empty(self.numbers[kernel.BITS] + BYTES, np.float32)
+        return work, sums, masks, np.full(self.frames, -1, np.int64)
 
 
-def _aligned(size: int, kind: np.dtype, *, zero: bool = False) -> np.ndarray:
-    """An array on a boundary of the widest vectors."""
-    raw = (np.zeros if zero else np.empty)(size * kind.itemsize + BYTES, np.uint8)
+def _memory_of(
+    schedule: _Schedule, word: tuple[np.ndarray, np.ndarray], padded: int, lanes: int, outcome: int
+) -> tuple[dict[int, int], np.ndarray]:
+    """Where the parts of the work are, and the work."""
+    kind, period = word[0].dtype, max(schedule.frames, lanes)
+    widest, edges = int(np.diff(schedule.starts).max()), int(schedule.starts[-1])
+    sizes = {
+        kernel.MESSAGES: edges * padded, kernel.SCRATCH: max(widest * lanes, padded, period), kernel.ASIDE: lanes,
+        kernel.OUTCOME: outcome + BYTES, kernel.KNOWN: period,
+    }  # fmt: skip
+    parts = {which: np.zeros(size, kind) for which, size in sizes.items()}
+    runs = int(schedule.base[-1]) + 2 * padded + BYTES
+    return _in_one(parts | {kernel.WORD: word[0], kernel.BOUNDS: word[1]}, lanes, before=runs)
+
+
+def _in_one(arrays: dict[int, np.ndarray], lanes: int, *, before: int) -> tuple[dict[int, int], np.ndarray]:
+    """Where each array begins in one of all, at whole vectors, behind so many zeros."""
+    places, parts = {}, [np.zeros(-(-before // lanes) * lanes, next(iter(arrays.values())).dtype)]
+    to = len(parts[0])
+    for which, array in arrays.items():
+        places[which] = to
+        parts.append(np.pad(array, (0, -len(array) % lanes)))
+        to += len(parts[-1])
+    return places, np.concatenate(parts)
+
+
+def _aligned(values: np.ndarray) -> np.ndarray:
+    """A copy on a boundary of the widest vectors."""
+    raw = np.empty(values.nbytes + BYTES, np.uint8)
     skip = -raw.ctypes.data % BYTES
-    return raw[skip : skip + size * kind.itemsize].view(kind)
+    copy: np.ndarray = raw[skip : skip + values.nbytes].view(values.dtype)
+    copy[:] = values
+    return copy
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,10 +304,6 @@ class _Schedule:
     base: Int[np.ndarray, " columns"]
     turned: Int[np.ndarray, " columns"]
 
-    @property
-    def arrays(self) -> tuple[Int[np.ndarray, " _"], ...]:
-        return self.starts, self.source, self.target, self.again, self.check, self.base, self.turned
-
     @classmethod
     def of(cls, graph: Graph, frames: int, lanes: int) -> _Schedule:
         run, padded = _run_lengths(graph.z, frames, lanes)
@@ -243,31 +324,13 @@ class _Schedule:
         return cls(frames, graph.starts.astype(np.int64), source, target, again, check, base, turned)
 
 
-def _first_pliable(graph: Graph) -> int:
-    """The first bit of the code word from which on every bit has one check."""
-    several = np.nonzero(np.bincount(graph.column, minlength=graph.columns) != 1)[0]
-    return int(several[-1] + 1) * graph.z if len(several) else 0
-
-
 def _run_lengths(z: int, frames: int, lanes: int) -> tuple[int, int]:
     """Values of a run, and the same rounded up to whole vectors."""
     run = z * frames
     return run, -(-run // lanes) * lanes
 
 
-def _pieces_of(where: Int[np.ndarray, " n"]) -> Int[np.ndarray, " pieces4"]:
-    """Runs of the code word that are sent in order, every so many LLRs: (bit, LLR, count, LLRs from one to the next).
-
-    None where a bit is sent several times, or where there are no such runs.
-    """
-    none = np.zeros(0, dtype=np.int64)
-    if len(where) == 0 or len(np.unique(where)) < len(where):
-        return none
-    found = np.nonzero(where == where[0] + 1)[0]
-    apart = int(found[0]) if len(found) else 1
-    pieces = []
-    for first in range(apart):
-        bits = where[first::apart]
-        cuts = [0, *(np.nonzero(np.diff(bits) != 1)[0] + 1), len(bits)]
-        pieces += [(bits[a], first + a * apart, b - a, apart) for a, b in pairwise(cuts)]
-    return np.array(pieces, dtype=np.int64).ravel() if len(pieces) <= _PIECES else none
+def _pieces_of(where: Int[np.ndarray, " n"]) -> Int[np.ndarray, " pieces3"]:
+    """Runs of the code word that are sent in order: (bit, LLR, count) of each."""
+    cuts = np.array([0, *(np.nonzero(np.diff(where) != 1)[0] + 1), len(where)])
+    return np.stack([where[cuts[:-1]], cuts[:-1], np.diff(cuts)], axis=1).ravel()

@@ -14,8 +14,13 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-# As wide as the registers are: with two to a vector, a decoder's running values would not all be in registers.
-BYTES = 64 if get_host_cpu_features().get("avx512bw") else 32
+INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+"""Options of a function that only compiled ones call: no entries from outside, no counting of references to arrays."""
+_FEATURES = get_host_cpu_features()
+_AVX2 = bool(_FEATURES.get("avx2")) and not _FEATURES.get("avx512bw")
+# Two registers to a vector where they are of AVX2, SSE or NEON: a decoder's running values, each waiting for the one
+# before, then come in two chains that a processor computes side by side, and still fit into 16 registers.
+BYTES = 64 if _FEATURES.get("avx2") else 32
 
 
 class Vector(types.Type):
@@ -34,12 +39,65 @@ class _Model(models.PrimitiveModel):
         super().__init__(manager, kind, ir.VectorType(element, kind.lanes))
 
 
+def _element(context: Any, builder: Any, kind: Any, memory: Any, index: Any) -> Any:
+    """The address of an element; an array stays a value: its way through memory, Numba's own, is slow to compile."""
+    if isinstance(kind, types.Array):
+        memory = builder.extract_value(memory, context.data_model_manager[kind].get_field_position("data"))
+    return builder.gep(memory, [index])
+
+
 def _pointer(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    """The address of element `args[1]` of the array `args[0]`."""
-    array = context.make_array(signature.args[0])(context, builder, args[0])
+    """The address of element `args[1]` of `args[0]`, as a vector's."""
     vector = context.get_value_type(Vector(signature.args[0].dtype))
-    at = builder.gep(array.data, [args[1]])
-    return builder.bitcast(at, vector.as_pointer())
+    return builder.bitcast(_element(context, builder, signature.args[0], *args[:2]), vector.as_pointer())
+
+
+@intrinsic
+def past(typing: Any, memory: Any, index: Any) -> Any:
+    """The memory from element `index` of an array, to be kept, or of such memory on: one value, where that is seven."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _element(context, builder, signature.args[0], *args)
+
+    return types.CPointer(memory.dtype)(memory, types.intp), build
+
+
+@intrinsic
+def integers(typing: Any, memory: Any) -> Any:
+    """The same memory as integers that are as wide."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.Integer.from_bitwidth(memory.dtype.bitwidth))(memory), build
+
+
+@intrinsic
+def width(typing: Any, memory: Any) -> Any:
+    """How many elements a vector has: a constant."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(ir.IntType(64), Vector(signature.args[0].dtype).lanes)
+
+    return types.int64(memory), build
+
+
+def _stay_rolled(builder: Any) -> None:
+    builder.asm(ir.FunctionType(ir.VoidType(), []), "", "", [], side_effect=True)
+
+
+@intrinsic
+def rolled(typing: Any) -> Any:
+    """Keep LLVM from unrolling the loop that this stands in, and from vectorising it; it is no instruction.
+
+    A loop over vectors gains nothing by eight copies of itself, each of which is compiled.
+    """
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _stay_rolled(builder)
+        return context.get_dummy_value()
+
+    return types.void(), build
 
 
 @intrinsic
@@ -64,6 +122,21 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic
+def copy(typing: Any, memory: Any, to: Any, count: Any) -> Any:
+    """Copy so many values, up to a whole vector, from the first on to element `to` and on."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        step = args[1].type(Vector(signature.args[0].dtype).lanes)
+        with cgutils.for_range_slice(builder, step.type(0), args[2], step) as (i, _):
+            _stay_rolled(builder)
+            value = builder.load(_pointer(context, builder, signature, (args[0], i)), align=1)
+            builder.store(value, _pointer(context, builder, signature, (args[0], builder.add(args[1], i))), align=1)
+        return context.get_dummy_value()
+
+    return types.void(memory, types.intp, types.intp), build
+
+
+@intrinsic
 def quantise(typing: Any, like: Any, values: Any, index: Any, steps: Any, limit: Any) -> Any:
     """A vector of the elements of `like` from as many float32 from `index` on: times `steps`, within ±`limit`.
 
@@ -72,9 +145,8 @@ def quantise(typing: Any, like: Any, values: Any, index: Any, steps: Any, limit:
     kind = Vector(like.dtype)
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = context.make_array(signature.args[1])(context, builder, args[1])
         wide = ir.VectorType(ir.FloatType(), kind.lanes)
-        at = builder.bitcast(builder.gep(array.data, [args[2]]), wide.as_pointer())
+        at = builder.bitcast(_element(context, builder, signature.args[1], args[1], args[2]), wide.as_pointer())
         scale, most = (_spread(builder, args[i], kind.lanes) for i in (3, 4))
         value = _smaller(builder, builder.fmul(builder.load(at, align=1), scale), most)
         value = _larger(builder, value, builder.fneg(most))
@@ -145,19 +217,26 @@ def _sign_bits(builder: Any, a: Any) -> Any:
     return builder.bitcast(a, ir.VectorType(ir.IntType(32), a.type.count))
 
 
-def _xor_floats(builder: Any, a: Any, b: Any) -> Any:
-    return builder.bitcast(builder.xor(_sign_bits(builder, a), _sign_bits(builder, b)), a.type)
+def _bitwise(name: str) -> Any:
+    def floating(builder: Any, x: Any, y: Any) -> Any:
+        return builder.bitcast(getattr(builder, name)(_sign_bits(builder, x), _sign_bits(builder, y)), x.type)
+
+    return _binary(lambda b, x, y: getattr(b, name)(x, y), floating)
 
 
-def _or_floats(builder: Any, a: Any, b: Any) -> Any:
-    return builder.bitcast(builder.or_(_sign_bits(builder, a), _sign_bits(builder, b)), a.type)
-
-
-def _and_floats(builder: Any, a: Any, b: Any) -> Any:
-    return builder.bitcast(builder.and_(_sign_bits(builder, a), _sign_bits(builder, b)), a.type)
+def _by_register(builder: Any, name: str, a: Any, b: Any) -> Any:
+    """An instruction of AVX2 on the bytes of vectors of two registers."""
+    one = ir.VectorType(ir.IntType(8), 32)
+    callee = cgutils.get_or_insert_function(builder.module, ir.FunctionType(one, [one, one]), name)
+    lanes = [ir.Constant(ir.VectorType(ir.IntType(32), 32), list(range(i, i + 32))) for i in (0, 32)]
+    low, high = (builder.call(callee, [builder.shuffle_vector(x, x, part) for x in (a, b)]) for part in lanes)
+    return builder.shuffle_vector(low, high, ir.Constant(ir.VectorType(ir.IntType(32), 64), list(range(64))))
 
 
 def _negate_int(builder: Any, a: Any, sign: Any) -> Any:
+    if _AVX2 and a.type.element.width == 8:
+        odd = builder.or_(sign, ir.Constant(sign.type, [1] * sign.type.count))  # the instruction makes 0 of a sign of 0
+        return _by_register(builder, "llvm.x86.avx2.psign.b", a, odd)
     negative = builder.icmp_signed("<", sign, ir.Constant(sign.type, None))
     return builder.select(negative, builder.neg(a), a)
 
@@ -176,11 +255,11 @@ minimum = _binary(lambda b, x, y: _call(b, "umin", (x, y)), _smaller)
 """The smaller of each pair; neither is negative, or both are magnitudes."""
 maximum = _binary(lambda b, x, y: _call(b, "umax", (x, y)), _larger)
 """The larger of each pair; likewise."""
-xor = _binary(lambda b, x, y: b.xor(x, y), _xor_floats)
+xor = _bitwise("xor")
 """Bitwise exclusive or: the sign of the result is the product of the signs."""
-either = _binary(lambda b, x, y: b.or_(x, y), _or_floats)
+either = _bitwise("or_")
 """Bitwise or: the result is negative where one of the two is."""
-both = _binary(lambda b, x, y: b.and_(x, y), _and_floats)
+both = _bitwise("and_")
 """Bitwise and."""
 negate_where = _binary(_negate_int, _negate_float)
 """The first, with its sign flipped where the second is negative (below zero, or a negative zero)."""
@@ -218,11 +297,10 @@ def _spread(builder: Any, scalar: Any, lanes: int) -> Any:
 
 @intrinsic
 def at(typing: Any, array: Any, index: Any) -> Any:
-    """One element of a flat array, without Numba's check for a negative index."""
+    """One element of a flat array or of memory, without Numba's check for a negative index."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        return builder.load(builder.gep(array.data, [args[1]]))
+        return builder.load(_element(context, builder, signature.args[0], *args))
 
     return array.dtype(array, types.intp), build
 
@@ -232,8 +310,7 @@ def put(typing: Any, array: Any, index: Any, value: Any) -> Any:
     """Set one element of a flat array, likewise."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        place = builder.gep(array.data, [args[1]])
+        place = _element(context, builder, signature.args[0], *args[:2])
         builder.store(context.get_value_as_data(builder, signature.args[2], args[2]), place)
         return context.get_dummy_value()
 
@@ -246,9 +323,8 @@ def doubt(typing: Any, like: Any, values: Any, index: Any) -> Any:
     lanes = Vector(like.dtype).lanes
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = context.make_array(signature.args[1])(context, builder, args[1])
         half = ir.VectorType(ir.FloatType(), lanes // 2)
-        at = builder.bitcast(builder.gep(array.data, [args[2]]), half.as_pointer())
+        at = builder.bitcast(_element(context, builder, signature.args[1], args[1], args[2]), half.as_pointer())
         one = builder.load(at, align=1)
         other = builder.load(builder.gep(at, [ir.Constant(ir.IntType(32), 1)]), align=1)
         unordered = builder.fcmp_unordered("uno", one, other)  # two of them at a time
@@ -258,23 +334,47 @@ def doubt(typing: Any, like: Any, values: Any, index: Any) -> Any:
     return types.uint64(like, values, types.intp), build
 
 
-def _quarter(typing: Any, a: Any) -> Any:
+def _over_zero(builder: Any, a: Any, b: Any) -> Any:
+    """By how much the first exceeds the second, 0 where it does not; neither is negative."""
+    if a.type.element == ir.FloatType():
+        return _larger(builder, builder.fsub(a, b), ir.Constant(a.type, [0.0] * a.type.count))
+    return _call(builder, "usub.sat", (a, b))
+
+
+def _ramp(builder: Any, a: Any) -> Any:
+    def constant(each: float) -> Any:
+        return ir.Constant(a.type, [each] * a.type.count)
+
+    if a.type.element == ir.FloatType():
+        return _over_zero(builder, constant(0.5), builder.fmul(a, constant(0.25)))
+    if _AVX2:  # looked up by the lowest four bits, 0 where the highest is set: from 16 on
+        table = ir.Constant(a.type, ([2] * 4 + [1] * 4 + [0] * 8) * (a.type.count // 16))
+        return _by_register(builder, "llvm.x86.avx2.pshuf.b", table, _call(builder, "uadd.sat", (a, constant(112))))
+    return _over_zero(builder, constant(2), builder.lshr(a, constant(2)))
+
+
+@intrinsic
+def ramp(typing: Any, a: Any) -> Any:
+    """max(0, 2 - a / 4) of a vector that is not negative, of int8 rounded up; of float32 max(0, 1/2 - a / 4)."""
+
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        (value,) = args
-        if isinstance(signature.args[0].element, types.Float):
-            return builder.fmul(value, ir.Constant(value.type, [0.25] * value.type.count))
-        return builder.lshr(value, ir.Constant(value.type, [2] * value.type.count))
+        return _ramp(builder, *args)
 
     return a(a), build
 
 
-quarter = intrinsic(_quarter)
-"""A fourth of a vector that is not negative; of int8 rounded down."""
-excess = _binary(
-    lambda b, x, y: _call(b, "usub.sat", (x, y)),
-    lambda b, x, y: _larger(b, b.fsub(x, y), ir.Constant(x.type, [0.0] * x.type.count)),
-)
-"""By how much the first exceeds the second, 0 where it does not; neither is negative."""
+@intrinsic
+def boxplus(typing: Any, a: Any, b: Any) -> Any:
+    """Of two magnitudes, but for the term of their sum: the smaller less `ramp` of their difference, but at least 0."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if isinstance(signature.args[0].element, types.Float):
+            low, high = _smaller(builder, *args), _larger(builder, *args)
+        else:
+            low, high = _call(builder, "umin", args), _call(builder, "umax", args)
+        return _over_zero(builder, low, _ramp(builder, _over_zero(builder, high, low)))
+
+    return a(a, b), build
 
 
 def _shift(shift: Any) -> Any:

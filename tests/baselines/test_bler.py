@@ -46,7 +46,7 @@ def test_longer_blocks_and_lower_rates_need_less() -> None:
         for graph in (1, 2):
             at = [sizes[k].esno_db(1e-2) for k in sorted(sizes) if k >= 256 and code_of(mcs, k).base_graph == graph]
             assert all(after < before + 0.15 for before, after in pairwise(at)), mcs
-    for order in (4, 16, 64, 256):
+    for order in (4, 16, 64, 256, 1024):
         at = [curve(mcs, 3000).esno_db(1e-2) for mcs in NR_SCHEMES if mcs.order == order]
         assert at == sorted(at)
 

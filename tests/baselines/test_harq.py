@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Float, UInt8
 
 from semlink.baselines.blocks import Plan, channel_encode, plan_blocks
+from semlink.baselines.chain import C_INIT
 from semlink.baselines.harq import Harq, round_failures
 from semlink.baselines.harq_link import HarqCodec
 from semlink.baselines.mcs import parse_mcs
-from semlink.baselines.separate import C_INIT, separate_codec
+from semlink.baselines.separate import separate_codec
 from semlink.phy.channels import AWGN, Nakagami, Rayleigh
 from semlink.phy.constellation import QAM
 from semlink.phy.fec import descramble_llr, scramble

@@ -100,7 +100,7 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_it_runs(path: Path, kernels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.environ.get("SEMLINK_NOTEBOOKS") == "write"
     monkeypatch.setenv("JUPYTER_PATH", str(kernels))
-    monkeypatch.setenv("SEMLINK_NOTEBOOK_SCALE", "1" if write else "0.05")
+    monkeypatch.setenv("SEMLINK_NOTEBOOK_SCALE", "1" if write else "0.02")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     resources = {"metadata": {"path": str(tmp_path)}}  # a notebook needs nothing of the folder it is in
     notebook = read(path)

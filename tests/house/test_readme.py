@@ -26,6 +26,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 BLOCKS = [(name, *block) for name, text in TEXTS.items() for block in BLOCK.findall(text)]
 PYTHON = [(name, text) for name, language, text in BLOCKS if language == "python"]
 OWN_CODEC = "class Thumbnail:"
+OWN_NETWORK = "class Net(FixedRate):"
 GNURADIO = "from gnuradio import"
 """For another Python: `tests/flowgraphs/radio/test_in_python.py` runs it."""
 PROSE = {name: BLOCK.sub("", text) for name, text in TEXTS.items()}
@@ -67,7 +68,11 @@ def test_a_newcomer_reads_the_first_one_in_five_minutes() -> None:
 
 
 @pytest.mark.parametrize("code", [text for _, text in PYTHON if OWN_CODEC not in text and GNURADIO not in text])
-def test_the_examples_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_run(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    if "export_codec" in code:
+        request.getfixturevalue("one_registry")
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
 
@@ -114,6 +119,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
 
     begun: list[object] = []
     (tmp_path / "mymodule.py").write_text(OWN_MODULE)
+    (tmp_path / "mynet.py").write_text(next(text for _, text in PYTHON if OWN_NETWORK in text))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(options, "_images", lambda word, broken=None: {word: None})

@@ -69,7 +69,7 @@ def receivers():
             "x", models.get(task, "sft"), task=task, codec="x", groups=2, loss={"l1": 1.0, "mse": 1.0}
         )
         receiver_loss(network, codec, image, settings, torch.Generator())
-        receive_by(network, codec, settings)(image, 5.0)
+        receive_by(network, codec, settings, AWGN())(image, 5.0)
     return refused(lambda: sft.restore(image, torch.zeros(3, 16), torch.zeros(2, 1)))
 
 

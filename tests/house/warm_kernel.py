@@ -6,6 +6,7 @@ place of a kernel: it asks for one and lives as long as that does.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import threading
 
 def tend(path: str) -> None:
     """Fork a kernel for whoever asks."""
+    gc.disable()
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # as a kernel has it
     import ipykernel.kernelapp  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
@@ -23,6 +25,8 @@ def tend(path: str) -> None:
     import semlink.flowgraphs.studies
     import semlink.neural.zoo  # noqa: F401
 
+    gc.freeze()  # no kernel need look over what it shares with all
+    gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who has ended is not waited for
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(path)

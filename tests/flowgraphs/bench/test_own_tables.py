@@ -100,7 +100,7 @@ def test_what_a_table_cannot_be_is_said(table: Path, tmp_path: Path) -> None:
             separate_codec(mcs="adaptive", code=code, constellation=constellation)
     with pytest.raises(ValueError, match="nothing is stored of it; give --out FILE"):
         run_bler(schemes=[], sizes=[], seed=0, out=None, as_json=True, code="conv")
-    with pytest.raises(ValueError, match="--code uncoded: must be one of: ldpc, gallager, conv, polar"):
+    with pytest.raises(ValueError, match="--code uncoded: must be one of: ldpc, nr, gallager, conv, polar"):
         run_bler(schemes=[], sizes=[], seed=0, out=tmp_path / "u.csv", as_json=True, code="uncoded")
 
 

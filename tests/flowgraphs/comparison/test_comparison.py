@@ -375,8 +375,9 @@ def test_a_comparison_begins_without_what_it_may_never_use() -> None:
     assert not heavy & set(done.stdout.split())
 
 
-def test_a_warning_is_one_line_without_a_place_in_the_code(tmp_path: Path) -> None:
-    words = ["compare", "--channel", "tdl-c:ds=3000ns", "--codec", "deepjscc", "--esno", "10", "--realisations", "1"]
+def test_a_warning_is_one_line_without_a_place_in_the_code(pictures: list[str], tmp_path: Path) -> None:
+    words = ["compare", pictures[0], "--channel", "tdl-c:ds=3000ns", "--codec", "deepjscc", "--esno", "10"]
+    words += ["--realisations", "1"]
     done = subprocess.run(
         [sys.executable, "-m", "semlink.flowgraphs", *words, "--out", str(tmp_path)],
         capture_output=True,

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from semlink.flowgraphs.comparison import check_codec, compare, psnr_cell
+from semlink.flowgraphs.comparison.cells import mean_psnr_cell
 from semlink.flowgraphs.comparison.receiver_report import cell
-from semlink.flowgraphs.comparison.report import mean_psnr_cell
 from semlink.flowgraphs.specs import options
 from semlink.flowgraphs.studies import Study, run_study
 from semlink.phy.channels import AWGN

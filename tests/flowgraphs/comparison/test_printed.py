@@ -13,7 +13,8 @@ import torch
 from matplotlib.axes import Axes
 
 from semlink.flowgraphs.comparison import compare, plots
-from semlink.flowgraphs.comparison.report import add_published, by_codec, share_cell
+from semlink.flowgraphs.comparison.cells import by_codec, share_cell
+from semlink.flowgraphs.comparison.report import add_published
 from semlink.flowgraphs.specs import PRINTED, Labels, published_curves
 from semlink.neural.classifiers import LabelCodec, load_teacher
 from semlink.phy.channels import AWGN, Rayleigh

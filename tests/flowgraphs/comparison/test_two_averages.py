@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from semlink.flowgraphs.comparison.cells import mean_psnr_cell, psnr_cell
 from semlink.flowgraphs.comparison.comparison import Comparison, compare
 from semlink.flowgraphs.comparison.frames import try_codecs
 from semlink.flowgraphs.comparison.margins import mean_psnr_margin, psnr_margin
 from semlink.flowgraphs.comparison.plots import PSNRS, draw_curves
 from semlink.flowgraphs.comparison.receiver_report import printed, receiver_margins
-from semlink.flowgraphs.comparison.report import LONG_S, _tell_cost, add_published, mean_psnr_cell, psnr_cell
+from semlink.flowgraphs.comparison.report import LONG_S, _tell_cost, add_published
 from semlink.phy.channels import AWGN
 from semlink.phy.link import Decoded, Frame, Received
 

@@ -14,7 +14,8 @@ from semlink.phy.waveform import FIELDS, BurstHeader
 def test_numbers_that_were_given_out_keep_their_meaning() -> None:
     """They are on the air and in recordings."""
     plain = {5: "deepjscc-plain-4", 6: "deepjscc-plain-10", 7: "deepjscc-plain-16"}
-    assert {1: "deepjscc", 2: "swin", 3: "swin-gsc", 4: "adjscc", **plain, 8: "swin-photo"} == codebook.NEURAL
+    photo = {8: "swin-photo", 9: "hybrid"}
+    assert {1: "deepjscc", 2: "swin", 3: "swin-gsc", 4: "adjscc", **plain, **photo} == codebook.NEURAL
     tasks = {16: "task", 17: "label:tiniest", 18: "label:resnet20", 19: "label:resnet56"}
     assert tasks == codebook.TASKS
     digital = ("jpeg", "jpeg2000", "webp", "avif", "heic", "prompt")
@@ -64,7 +65,7 @@ def test_a_header_tells_codec_scheme_and_ratio() -> None:
     assert codebook.name_of(BurstHeader(codec=63)) == "user:63"
 
 
-@pytest.mark.parametrize(("codec", "mcs"), [(0, 0), (9, 0), (31, 0), (38, 0), (47, 0), (32, 53), (32, 63)])
+@pytest.mark.parametrize(("codec", "mcs"), [(0, 0), (10, 0), (31, 0), (38, 0), (47, 0), (32, 53), (32, 63)])
 def test_numbers_without_a_meaning_are_refused(codec: int, mcs: int) -> None:
     with pytest.raises(ValueError, match="mcs=" if codec == 32 else "codec="):
         codebook.name_of(BurstHeader(codec=codec, mcs=mcs))

@@ -175,7 +175,8 @@ def test_a_receiver_tells_what_it_has_seen(tmp_path: Path, run_radio: Callable[.
 def test_a_sink_compares_with_the_picture_of_the_same_transmission(
     run_radio: Callable[..., Any], tmp_path: Path
 ) -> None:
-    names, psnr, files, drawn = run_radio(f"""
+    """And with every one that was posted before its turn came, though ports have no common order."""
+    names, psnr, files, drawn, overtaken = run_radio(f"""
         from semlink.flowgraphs.radio.blocks import image_sink, image_source
         from semlink.flowgraphs.radio.pmt_pdus import image_of, image_pdu
         import os
@@ -199,11 +200,16 @@ def test_a_sink_compares_with_the_picture_of_the_same_transmission(
             top.msg_connect(source, "images", images, "in")
             top.start(); wait(lambda: images.got); top.stop(); top.wait()
             drawn.append(image_of(images.got[0])[0]["transmission"])
+        sink = image_sink()
+        for level in (10, 20):
+            post(sink, "references", image_pdu(picture(level), {{"sequence": level}}))
+        sink._take(image_pdu(picture(20), {{"sequence": 20}}))  # as if GNU Radio had served this port first
         print(json.dumps([[one["text"].split()[1].strip(",") for one in told], [str(one["psnr_db"]) for one in told],
-                          sorted(os.listdir("{tmp_path}")), drawn]))
+                          sorted(os.listdir("{tmp_path}")), drawn, str(sink.psnr_db)]))
     """)
     assert names == ["two", "one", "image", "old"]
     assert psnr == ["inf", "inf", "nan", "inf"]
+    assert overtaken == "inf"
     assert files == ["0001-two-000002.png", "0002-one-000001.png", "0003-image-000003.png", "0004-old-000003.png"]
     identity = Identity(8)
     first = identity.number

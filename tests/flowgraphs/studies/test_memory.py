@@ -9,6 +9,7 @@ import torch
 
 from semlink.flowgraphs.comparison import check_fitting, compare, fitting, memory, worker_bytes
 from semlink.flowgraphs.studies import Study, run_study, runner
+from semlink.phy import memory as of_machine
 from semlink.phy.channels import AWGN
 
 GIB = 1 << 30
@@ -79,8 +80,8 @@ def test_what_one_needs_grows_with_its_images_batches_and_weights() -> None:
 
 def test_memory_is_what_the_machine_and_its_container_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable: 8000 kB\n")
-    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    monkeypatch.setattr(of_machine, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(of_machine, "_CGROUP", tmp_path)
     assert memory.free_bytes() == 8000 << 10
     for name, text in (
         ("memory.max", "5000000\n"),
@@ -92,7 +93,7 @@ def test_memory_is_what_the_machine_and_its_container_leave(tmp_path: Path, monk
     assert fitting(1_000_000) == 2
     (tmp_path / "memory.max").write_text("max\n")
     assert memory.free_bytes() == 8000 << 10
-    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "none")
+    monkeypatch.setattr(of_machine, "_MEMINFO", tmp_path / "none")
     assert (memory.free_bytes(), fitting(1)) == (None, None)
     check_fitting(10**9, 10**9, said="where it is not known nothing is refused")
 

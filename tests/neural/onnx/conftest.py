@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,16 @@ def model() -> nn.Module:
 
 
 @pytest.fixture(scope="session")
-def folder(model: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With the pair of a small model for images of 20×17 pixels, 17 wide."""
-    folder = tmp_path_factory.mktemp("onnx") / "made" / "for it"
-    export_codec(model, folder, name="codec", size=(20, 17))
-    return folder
+def exported(model: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.Module]:
+    """A folder with the pair of a small model for images of 20×17 pixels, 17 wide; and its twin that was exported."""
+    folder, twin = tmp_path_factory.mktemp("onnx") / "made" / "for it", copy.deepcopy(model)
+    export_codec(twin.train().requires_grad_(True), folder, name="codec", size=(20, 17))
+    return folder, twin
+
+
+@pytest.fixture(scope="session")
+def folder(exported: tuple[Path, nn.Module]) -> Path:
+    return exported[0]
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 import shutil
-from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -42,10 +41,9 @@ def test_the_files_are_two_and_tell_nothing_of_where_they_were_made(folder: Path
         assert str(ROOT).encode() not in path.read_bytes()
 
 
-@pytest.mark.slow
-def test_the_model_stays_as_it_was(tmp_path: Path, make: Callable[[str], nn.Module]) -> None:
-    model = make("deepjscc-plain").train().requires_grad_(True)
-    export_codec(model, tmp_path, name="a", size=(8, 8))
+def test_the_model_stays_as_it_was(exported: tuple[Path, nn.Module]) -> None:
+    """In training, with gradients."""
+    _, model = exported
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
 

@@ -65,7 +65,8 @@ def watched(gradients):
 draw = training.draw_batch
 def drawn(*arguments, **options):
     batch = draw(*arguments, **options)
-    kept.setdefault("batch", batch)
+    if "run" in kept:  # what is drawn before is for the look at memory, and the same in both
+        kept.setdefault("batch", batch)
     return batch
 
 advance = training.Run.advance

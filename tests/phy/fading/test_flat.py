@@ -115,9 +115,9 @@ def test_a_fade_has_every_phase(law: RicianLaw | NakagamiLaw) -> None:
 
 @lru_cache(maxsize=1)
 def scatter_of_many() -> Tensor:
-    """20,000 processes of 100 steps of 0.04 periods of the Doppler spread: the same for every law, drawn once."""
+    """10,000 processes of 100 steps of 0.04 periods of the Doppler spread: the same for every law, drawn once."""
     rng = generator(3)
-    return torch.cat([draw_scatter(100, 0.04, rng) for _ in range(20_000)])
+    return torch.cat([draw_scatter(100, 0.04, rng) for _ in range(10_000)])
 
 
 @pytest.mark.parametrize("law", [RayleighLaw(), RicianLaw(3.0), NakagamiLaw(0.7), NakagamiLaw(4.0)])
@@ -125,7 +125,7 @@ def test_correlation_in_time_is_bessels_function_carried_through_the_law(
     law: RayleighLaw | RicianLaw | NakagamiLaw,
 ) -> None:
     """Doppler spectrum: E[h(t + τ) h(t)*] = J0(2π f_D τ), for lags up to four periods of the Doppler spread."""
-    scatter, rng, step, count = scatter_of_many(), generator(4), 0.04, 20_000
+    scatter, rng, step, count = scatter_of_many(), generator(4), 0.04, 10_000
     h = law.shape(scatter, torch.rand(count, 1, generator=rng)).to(torch.complex128)
     products = h * h[:, :1].conj()
     expected = law.correlation(special.j0(2 * math.pi * step * np.arange(100)))

@@ -77,13 +77,14 @@ def test_3_db_without_echoes() -> None:
 
 @pytest.mark.slow
 def test_a_thousand_bursts() -> None:
-    found, error, _ = campaign(1000, 96, 20, taps=3, seed=1)
-    assert found == 1000
+    """In all; 297 of 300 is where less than one in a hundred is lost."""
+    found, error, _ = campaign(400, 96, 20, taps=3, seed=1)
+    assert found == 400
     assert 10 * np.log10(error) < 1.0
-    found, error, _ = campaign(1000, 96, 3, taps=1, seed=2)
-    assert found >= 990
-    found, error, _ = campaign(1000, 96, 6, taps=3, seed=3)
-    assert found >= 990
+    found, error, _ = campaign(300, 96, 3, taps=1, seed=2)
+    assert found >= 297
+    found, error, _ = campaign(300, 96, 6, taps=3, seed=3)
+    assert found >= 297
 
 
 @pytest.mark.parametrize("carriers", [-4.7, -2.0, -0.99, 0.0, 1.0, 3.4])
