@@ -55,6 +55,7 @@ class SwinGSC(FixedRate):
     """
 
     knows_noise = False
+    pixels_at_once = 1 << 16
 
     def __init__(
         self, *, depths: tuple[int, int] = (2, 2), heads: tuple[int, int] = (2, 4), mlp_ratio: float = 4.0

@@ -37,7 +37,7 @@ def test_drawn_fades_are_those_of_each_round(plan: Plan) -> None:
     expected = round_failures(plan, harq.versions, rounds).mean(axis=0)
     for _ in range(2):
         np.testing.assert_allclose(_mean_failures(plan, harq, drawn), expected, atol=1e-12)
-    assert 0.01 < expected[0] < 0.999  # says something
+    assert np.ptp(expected) > 0.01  # says something
     # One level stands for a round by mutual information, over the symbols that are looked at.
     levels = effective_esno_db(plan.mcs, rounds[..., _spread(plan.symbols)])
     np.testing.assert_allclose(
