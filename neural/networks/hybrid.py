@@ -172,7 +172,7 @@ class HybridPhoto(SwinPhoto):
         if parts is None:
             return super().encode(image, n0)
         with torch.no_grad():
-            symbols = torch.cat([self._send(one, one.new_full((1,), n0), parts) for one in image.split(1)])
+            symbols = torch.cat([self._send(one, one.new_full((1,), n0), parts) for one in torch.split(image, 1)])
         uses = {"base": parts.base, "payload": parts.detail.n - parts.detail.side, "side": parts.detail.side}
         notes = {"receiver": "image size and ratio known", "transmitter": "average Es/N0 known"}
         return Frame(symbols, uses, power="exact", notes=notes)
@@ -192,7 +192,7 @@ class HybridPhoto(SwinPhoto):
         parts = Parts.of(*shape[1:], n)
         if parts is None:
             return super().decode(replace(received, image_shape=shape))
-        rows = zip(received.symbols.split(1), received.n0.split(1), strict=True)
+        rows = zip(torch.split(received.symbols, 1), torch.split(received.n0, 1), strict=True)
         with torch.no_grad():
             shown = [self._receive(Received(symbols, n0), parts) for symbols, n0 in rows]
         images, fine = (torch.cat(part) for part in zip(*shown, strict=True))
@@ -223,7 +223,9 @@ class HybridPhoto(SwinPhoto):
             n = channel_uses((3, h, w), ratio)
             layout = Layout(h, w, n - math.ceil(SHARE * n))
             plan = self.linear.plan(coefficients, layout)
-            each = zip(images.split(1), coefficients.split(1), plan.apart(), n0.split(1), strict=True)
+            each = zip(
+                torch.split(images, 1), torch.split(coefficients, 1), plan.apart(), torch.split(n0, 1), strict=True
+            )
             wanted = torch.cat([self._wanted(*one[:3], layout, one[3]) for one in each])
             if node == FIT_NODE:
                 self.rest.fit_follow(wanted, base)

@@ -104,7 +104,7 @@ class Plan:
 
     def apart(self) -> list[Plan]:
         """That of each image."""
-        each = zip(self.levels.split(1), self.numbers.split(1), self.base.split(1), strict=True)
+        each = zip(*(torch.split(x, 1) for x in (self.levels, self.numbers, self.base)), strict=True)
         return [Plan(*one) for one in each]
 
     def send(self, layout: Layout) -> Complex[Tensor, "b n"]:
