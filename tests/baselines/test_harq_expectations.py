@@ -31,7 +31,7 @@ def test_fewer_rounds_are_the_first_of_more(plan: Plan, combining: Literal["ir",
 def test_drawn_fades_are_those_of_each_round(plan: Plan) -> None:
     """With others' channel uses between the rounds, which count for nothing; of an order that is looked up twice."""
     harq, rng = Harq(3, delay=40), np.random.default_rng(1)
-    esno = rng.exponential(4.0, (6, 3 * plan.symbols + 2 * 40))
+    esno = rng.exponential(4.0 if plan.mcs.order == 4 else 15.0, (6, 3 * plan.symbols + 2 * 40))
     drawn, step = _Drawn(esno), plan.symbols + 40
     rounds = np.stack([esno[:, t * step : t * step + plan.symbols] for t in range(3)], axis=1)
     expected = round_failures(plan, harq.versions, rounds).mean(axis=0)
