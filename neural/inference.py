@@ -67,12 +67,13 @@ def inferring(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.is_grad_enabled()
 
 
-def by_parts(function: Callable[..., Tensor], first: Tensor, *others: Tensor, size: int) -> Tensor:
+def by_parts(function: Callable[..., Tensor], first: Tensor, *others: Tensor, size: int | None) -> Tensor:
     """`function(first, *others)`, `size` entries of the first axis at a time if `inferring`, so that caches hold them.
 
-    An argument with one entry goes with all of them.
+    An argument with one entry goes with all of them. None for all entries at a time, of however many an exported graph
+    is of.
     """
-    if not inferring(first) or len(first) <= size:
+    if size is None or not inferring(first) or len(first) <= size:
         return function(first, *others)
     starts = range(0, len(first), size)
     return torch.cat([function(*[x if len(x) == 1 else x[i : i + size] for x in (first, *others)]) for i in starts])

@@ -105,7 +105,7 @@ class FixedRate(Held, nn.Module, ABC):
         """`symbols` as pairs of real and imaginary part, given which of the latents are `sent`."""
         h, w = image.shape[-2:]
         padded = F.pad(image, (0, -w % self.cell, 0, -h % self.cell), mode="reflect")
-        latents = by_parts(self.analyse, padded, self.sent_level(n0), size=self._at_once(padded, h * w)).float()
+        latents = by_parts(self.analyse, padded, self.sent_level(n0), size=self._at_once(h * w)).float()
         parts = latents.reshape(latents.shape[0], 2, -1)  # (b, 2, symbols · cells)
         return unit_energy(parts[:, :, sent.to(image.device)].transpose(1, 2))
 
@@ -117,12 +117,12 @@ class FixedRate(Held, nn.Module, ABC):
         rows, columns = -(-h // self.cell), -(-w // self.cell)
         grid = spread(pairs, n0, sent, self.cell_symbols * rows * columns)
         x = grid.reshape(-1, 3 * self.cell_symbols, rows, columns)
-        image = by_parts(self.synthesise, x, self.seen_level(n0), size=self._at_once(x, h * w))
+        image = by_parts(self.synthesise, x, self.seen_level(n0), size=self._at_once(h * w))
         return image.float()[:, :, :h, :w]
 
-    def _at_once(self, x: Tensor, pixels: int) -> int:
-        """Images of so many pixels that go through together."""
-        return len(x) if self.pixels_at_once is None else max(1, self.pixels_at_once // pixels)
+    def _at_once(self, pixels: int) -> int | None:
+        """Images of so many pixels that go through together; None for all."""
+        return None if self.pixels_at_once is None else max(1, self.pixels_at_once // pixels)
 
     def sent(self, h: int, w: int) -> Int[Tensor, " n"]:
         """Indices of the padded latent that are sent: those of the cells with the most true pixels, in latent order."""

@@ -105,7 +105,7 @@ def test_a_noisy_machine_is_named(
 
 
 def test_every_job_can_be_made() -> None:
-    assert len(set(jobs.NAMES)) == len(jobs.NAMES) == 15
+    assert len(set(jobs.NAMES)) == len(jobs.NAMES) == 23
     for kind in jobs.KINDS:
         assert jobs.measure(f"ldpc {kind} 200 400 6") > 0
 

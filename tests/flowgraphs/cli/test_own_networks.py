@@ -101,7 +101,7 @@ def test_its_weights_are_first_weights_and_its_code_counts_in_a_study(
         ("mynet:nn", "must be a class of torch.nn.Module; it is of type module"),
         ("torch:Tensor", "must be a class of torch.nn.Module; it is the class Tensor"),
         ("odd_nets:Bare", "is no network: it lacks symbols, reconstruct, encode, decode, hidden_weights"),
-        ("mynet", "must be one of: deepjscc, swin, swin-gsc, swin-photo, adjscc, deepjscc-plain, MODULE:NAME"),
+        ("mynet", "must be one of: deepjscc, swin, swin-gsc, swin-photo, hybrid, adjscc, deepjscc-plain, MODULE:NAME"),
         ("odd_nets:Wide", "symbols gives (2, 513) of torch.complex64; it must be (2, 512) of torch.complex64"),
         ("odd_nets:Loud", "symbols have mean energy 4; it must be 1 for each image"),
         ("odd_nets:Small", "reconstruct gives (2, 3, 16, 16) of torch.float32; it must be (2, 3, 32, 32)"),

@@ -121,7 +121,7 @@ def test_names_become_receivers(shipped: Path) -> None:
         ("swin+sft-swim", "--codec swin+sft-swim: receiver 'sft-swim' must be one of: cddm-swin"),
         ("swin+none.safetensors", "receiver none.safetensors: the weights file or its card none.json is missing"),
         ("swin+", "a part is empty; give CODEC+RECEIVER"),
-        ("swim+sft-swin", "--codec swim+sft-swin: 'swim' must be one of: adjscc, deepjscc"),
+        ("swim+sft-swin", "--codec swim+sft-swin: 'swim' (did you mean 'swin'?) must be one of: adjscc, deepjscc"),
         ("swin+sft-swin:steps=0", "steps=0 must be from 1 to the schedule's 4"),
         ("swin+sft-swin:steps=5", "steps=5 must be from 1 to the schedule's 4"),
         ("swin+sft-swin:steps=2,sampler=mean", "fewer take sampler='ddim'"),
