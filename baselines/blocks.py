@@ -164,7 +164,7 @@ def _plan_transport_block(symbols: int, mcs: MCS, code: str) -> Plan:
 
 
 def plan_of(block: TransportBlock, mcs: MCS, code: str = "nr") -> Plan:
-    """The code blocks of a transport block."""
+    """The code blocks of a transport block; one of a size that is not of the standard is not its plan's `transport`."""
     groups = [(block.lengths.count(n), (block.k, n // mcs.bits_per_symbol)) for n in sorted(set(block.lengths))]
     return Plan(mcs, tuple(count for count, _ in groups), tuple(size for _, size in groups), code)
 

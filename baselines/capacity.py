@@ -170,7 +170,7 @@ def bicm_missing(order: int, esno: Numbers) -> Float[Array, " *shape"]:
     """
     esno = np.asarray(esno, dtype=np.float64)
     _require("esno", esno, esno >= 0, "at least 0 (it is linear, not in dB)")
-    return _table("bicm", order).missing_at(esno)
+    return _table("bicm", order).missing_at(esno.reshape(-1)).reshape(esno.shape)
 
 
 def missing_esno_db(order: int, missing: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
@@ -179,8 +179,9 @@ def missing_esno_db(order: int, missing: Float[Array, " *shape"]) -> Float[Array
     Through the information that is missing, not that which is there: near log2(order) the latter has no digits left.
 
     Raises:
-        ValueError: `order` is no square QAM.
+        ValueError: `order` is no square QAM, or fewer bits than none are missing.
     """
+    _require("missing", missing, missing >= 0, "at least 0 bits")
     return _table("bicm", order).esno_db(missing)
 
 

@@ -7,9 +7,9 @@ rounds are expected and how likely it arrives.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -37,6 +37,7 @@ MOST_SYMBOLS = 1 << 24
 """Of the frame of an image, with the waiting between its rounds."""
 _DRAWN = 1 << 22  # symbols of fades over which the outage is averaged, at most or a little more
 _DRAWS = 16, 256  # fades, at least and at most
+_KEPT = 1 << 24  # symbols of which what each QAM leaves open is kept; of more, of long waiting say, as it is asked for
 # By how much more was spent than was expected with a mean budget, before rounds were made shorter by it: 2 to 8 % with
 # incremental redundancy, up to 6 % with chase combining, in the README's comparison at 0, 4, 8, 12 and 16 dB.
 _OVER = {"ir": 1.05, "chase": 1.02}
@@ -137,7 +138,7 @@ def round_failures(
         esno: Es/N0 of each symbol of each round, linear; n = 1 for the same in all of a round.
     """
     if esno.shape[-1] > 1:
-        return _failures_of(plan, versions, _by_block(plan, bicm_missing(plan.mcs.order, esno)))
+        return _failures_of(plan, versions, _by_block(plan, esno, partial(bicm_missing, plan.mcs.order)))
     with np.errstate(divide="ignore"):
         return _failures_of(plan, versions, 10 * np.log10(esno))
 
@@ -151,12 +152,20 @@ def _failures_of(
     return np.minimum.accumulate(fails, axis=-1)
 
 
-def _by_block(plan: Plan, missing: Float[np.ndarray, "*draws rounds n"]) -> Float[np.ndarray, "*draws rounds blocks"]:
-    """Es/N0 of each code block in each round in dB, from what each symbol leaves open of its bits."""
+def _by_block(
+    plan: Plan, values: Float[np.ndarray, "*draws rounds n"], missing: Callable[[np.ndarray], np.ndarray] = np.asarray
+) -> Float[np.ndarray, "*draws rounds blocks"]:
+    """Es/N0 of each code block in each round in dB.
+
+    Args:
+        plan: of one round.
+        values: of each symbol.
+        missing: makes of them what each symbol leaves open of its bits; where nothing is given they are that.
+    """
     levels, at = [], 0
     for count, (_, size) in zip(plan.counts, plan.sizes, strict=True):
         places = at + np.arange(count)[:, None] * size + _spread(size)
-        levels.append(missing_esno_db(plan.mcs.order, missing[..., places].mean(axis=-1)))
+        levels.append(missing_esno_db(plan.mcs.order, missing(values[..., places]).mean(axis=-1)))
         at += count * size
     return np.concatenate(levels, axis=-1)
 
@@ -267,11 +276,12 @@ def _settle(mcs: MCS, symbols: int, length: int, harq: Harq, drawn: _Drawn) -> t
 def _mean_failures(plan: Plan, harq: Harq, drawn: _Drawn) -> Float[np.ndarray, " rounds"]:
     starts = [t * (plan.symbols + harq.delay) for t in range(harq.rounds)]
     esno = drawn.rounds(drawn.esno, starts, plan.symbols)
-    if np.ptp(esno[:1], axis=2).any() or np.ptp(esno, axis=2).any():  # the first alone is soon looked at
+    varies = np.ptp(esno[:1], axis=2).any() or np.ptp(esno, axis=2).any()  # the first alone is soon looked at
+    if varies and drawn.esno.size <= _KEPT:
         missing = drawn.rounds(drawn.missing(plan.mcs.order), starts, plan.symbols)
         fails = _failures_of(plan, harq.versions, _by_block(plan, missing))
     else:
-        fails = round_failures(plan, harq.versions, esno[..., :1])
+        fails = round_failures(plan, harq.versions, esno if varies else esno[..., :1])
     return np.asarray(fails.mean(axis=0))
 
 

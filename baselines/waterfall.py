@@ -86,6 +86,8 @@ def transport_of(mcs: MCS, k: int) -> TransportBlock:
         ValueError: none has so many bits.
     """
     crc = 16 if k <= K_MAX_BG2 else 24
+    if k <= crc or K_MAX_BG2 < k <= K_MAX_BG2 + 8:  # up to 3824 bits the CRC has 16, from 3825 on 24
+        raise ValueError(f"k={k} must be from 17 to 3840, or from 3849 on: no transport block has so many bits")
     return TransportBlock(k - crc, length_of(mcs, k), mcs.rate, mcs.bits_per_symbol)
 
 

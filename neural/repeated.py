@@ -188,7 +188,7 @@ def _least_target(errors: Float[np.ndarray, "draws rounds"], rounds: float) -> f
 
 def _step(target: float) -> int:
     """A target in steps of its logarithm, rounded to where no more is asked for."""
-    return _NEVER if target <= 0 else min(max(math.floor(-_FINE * math.log(target)), 0), _NEVER)
+    return _NEVER if target <= 0 else min(max(math.floor(-_FINE * math.log(target)), 0), _NEVER - 1)
 
 
 def _targets_of(received: Received) -> Float[Tensor, " b"]:

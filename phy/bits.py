@@ -50,11 +50,12 @@ def count_bit_errors(sent: Words | None, decided: Decisions | None) -> BitErrors
     """The bit errors of some images; None where the codec or the receiver tells no bits."""
     if sent is None or decided is None:
         return None
-    return BitErrors(*_count(sent.coded, decided.coded), *_count(sent.information, decided.information))
+    begun = [one[: len(other)] for one, other in zip(sent.coded, decided.coded, strict=True)]
+    return BitErrors(*_count(begun, decided.coded), *_count(sent.information, decided.information))
 
 
 def _count(
     sent: Sequence[Bool[Tensor, " _"]], decided: Sequence[Bool[Tensor, " _"]]
 ) -> tuple[Int[Tensor, " b"], Int[Tensor, " b"]]:
-    wrong = [int((one[: len(other)] != other).sum()) for one, other in zip(sent, decided, strict=True)]
-    return torch.tensor(wrong), torch.tensor([len(one) for one in decided])
+    wrong = [int((one != other).sum()) for one, other in zip(sent, decided, strict=True)]
+    return torch.tensor(wrong), torch.tensor([len(one) for one in sent])

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from semlink.baselines.blocks import CRC_MOST
 from semlink.phy.link import Transmission
 
-_TURNED = 0.6  # share of wrong bits that no noise makes: they are the wrong way round
+_TURNED = 0.6  # share of wrong bits that no noise makes of many: they are the wrong way round
+_CHANCE = 4.0  # standard deviations above a half that a share of few bits must be too
 
 
 def failed_at_source(got: Transmission) -> Bool[Tensor, " b"]:
@@ -29,8 +32,13 @@ def failed_at_source(got: Transmission) -> Bool[Tensor, " b"]:
 
 def turned_round(rows: pd.DataFrame) -> str:
     """Where a codec's bits are wrong rather than right: what makes them so; empty where they are not."""
-    for column, whose in (("ber_before", "the constellation's LLRs"), ("ber_after", "what the code makes of LLRs")):
-        if (share := rows[column].max()) > _TURNED:
+    images = rows["images"] * rows["realisations"]
+    for column, bits, whose in (
+        ("ber_before", rows["n"], "the constellation's LLRs"),
+        ("ber_after", rows["k"] - CRC_MOST, "what the code makes of LLRs"),
+    ):
+        by_chance = 0.5 + _CHANCE * 0.5 / np.sqrt((images * bits).clip(lower=1))  # of one code block an image
+        if (share := rows[column].where(rows[column] >= by_chance.clip(lower=_TURNED)).max()) > 0:
             return f"{share:.0%} of its bits are wrong: {whose} must go by log P(0)/P(1); see `semlink check`"
     return ""
 

@@ -33,6 +33,7 @@ REPEATED_OPTIONS: Mapping[str, str] = {
 """Those of a network, whose symbols are sent again."""
 REPEATED_FORM = "NETWORK:harq=ROUNDS[,round=RATIO][,delay=N]"
 """How a network is named whose symbols are sent again until the receiver is content."""
+_ASKED = re.compile(rf":(?=(?:{'|'.join(REPEATED_OPTIONS)})=)")
 
 
 def split_harq(scheme: str | None) -> tuple[str | None, dict[str, str]]:
@@ -85,21 +86,28 @@ def make_harq_link(
     return HarqCodec(source=source, mcs=mcs, ratio=ratio, harq=Harq(**given), fading=fading)
 
 
+def asks_rounds(name: str) -> bool:
+    """Whether options of a network's rounds stand behind its name."""
+    return _ASKED.search(name) is not None
+
+
 def split_repeated(name: str) -> tuple[str, dict[str, str]]:
     """A network's name and the options of its rounds, by name.
 
     Raises:
-        ValueError: an option that it does not have, or one that is given twice.
+        ValueError: an option that it does not have, one that is given twice, or others without `harq`.
     """
-    stem, _, options = name.partition(":harq=")
+    stem, options = _ASKED.split(name, maxsplit=1)
     asked: dict[str, str] = {}
-    for part in f"harq={options}".split(","):
+    for part in options.split(","):
         key, _, value = part.partition("=")
         if key not in REPEATED_OPTIONS:
             raise ValueError(f"option {key!r} must be, with harq of a network, among: {', '.join(REPEATED_OPTIONS)}")
         if key in asked:
             raise ValueError(f"{key} is given twice")
         asked[key] = value
+    if "harq" not in asked:
+        raise ValueError(f"{', '.join(asked)}: only with harq=ROUNDS")
     return stem, asked
 
 
@@ -112,7 +120,11 @@ def make_repeated(
         ValueError: a value that is refused, or a codec that knows the fades.
     """
     round_ratio = _number("round", asked["round"]) if "round" in asked else ratio / 2
-    codec = make(round_ratio)
+    try:
+        codec = make(round_ratio)
+    except ValueError as error:
+        own = str(error).startswith("ratio=")  # nobody gave that ratio
+        raise ValueError(f"a round of ratio {round_ratio:.4g}: {error}" if own else str(error)) from error
     if isinstance(codec, InformedCodec):
         raise ValueError("harq is for codecs that do not know the fades")
     delay = _whole("delay", asked.get("delay", "0"))

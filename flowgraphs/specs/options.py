@@ -30,6 +30,7 @@ from semlink.flowgraphs.specs.feature_link import FEATURES_FORM, make_feature_li
 from semlink.flowgraphs.specs.harq import (
     HARQ_FORM,
     REPEATED_FORM,
+    asks_rounds,
     make_harq_link,
     make_repeated,
     split_harq,
@@ -271,7 +272,7 @@ def expand(names: Sequence[str]) -> list[str]:
 def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec | InformedCodec:
     digital = parse_digital(name)
     ideal = re.fullmatch(rf"({'|'.join(SOURCES)})-capacity(?::(.+))?", name)
-    again = not digital and not ideal and ":harq=" in name
+    again = not digital and not ideal and asks_rounds(name)
     knowing = ideal or again or (digital and (digital.scheme or "").split(",")[0] in ("genie", "outage"))
     if knowing and getattr(channel, "labels", {}).get("csi") == "none":
         raise ValueError(f"--codec {name}: nobody knows the fades with --csi none")
