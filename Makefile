@@ -35,7 +35,7 @@ test: $(STAMP) style
 	wait $$types; types=$$?; cat $(VENV)/mypy.txt; exit $$((tests || types))
 
 test-fast: $(STAMP)
-	@$(WARMED)
+	@trap "exit 130" INT TERM; $(WARMED)
 	$(BIN)/pytest $(PROCESSES) -m "not slow"
 
 style: $(STAMP)

@@ -20,6 +20,7 @@ from semlink.baselines.doors import CONSTELLATIONS, QAM_NAME, code_spec
 from semlink.baselines.information import esno_db_for
 from semlink.baselines.mcs import MCS, NR_SCHEMES
 from semlink.baselines.waterfall import Point, length_of
+from semlink.phy.documents import in_short
 from semlink.phy.fec import K_MAX, LDPC5G
 
 COLUMNS = ("order", "rate_1024", "k", "n", "esno_db", "errors", "blocks", "seed", "iterations")
@@ -135,7 +136,7 @@ def own_curves(code: str) -> Mapping[MCS, Mapping[int, Curve]]:
         codes = {row.get("code") or "ldpc" for row in csv.DictReader(StringIO(text))}
     except (OSError, LookupError, TypeError, ValueError) as error:
         raise ValueError(
-            f"table={path}: holds no block error rates ({error}); `semlink bench bler` makes one"
+            f"table={path}: holds no block error rates ({in_short(error)}); `semlink bench bler` makes one"
         ) from error
     if not points or codes != {spec.name}:
         measured = ", ".join(sorted(codes)) or "nothing"

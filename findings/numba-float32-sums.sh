@@ -3,9 +3,9 @@
 #
 # NumPy adds by pairs, and its error grows with log n. Numba compiles the same call to one running sum in the array's
 # own type: once that is 2²⁴ times its summands, adding one more changes nothing. At 20 Msample/s that is 0.8 s of a
-# recording: the mean of ones is 0.5 after 1.7 s, and the power of noise, which averages to 2, is read as 1.5. The
-# variance is taken about such a mean. With parallel=True each thread has a sum of its own, and the result depends on
-# how many there are. Sums of ints are right, since they are widened to 64 bits; those of float32 are not widened.
+# recording: the mean of ones is 0.5 after 1.7 s, and after 3.4 s the power of noise, which averages to 2, is read as
+# 1.5. The variance is taken about such a mean. With parallel=True each thread has a sum of its own, and the result
+# depends on how many there are. Sums of ints are right, since they are widened to 64 bits; those of float32 are not.
 #
 # numba 0.66.0, numpy 2.4.6. Seen (2²⁶ samples):
 #   mean of ones: NumPy 1.0000, Numba 0.2500

@@ -3,9 +3,9 @@
 #
 # Wang and Bovik's index, SSIM without its constants, is 1 for equal images and never leaves [-1, 1]. Where a window is
 # flat, E[x²] - E[x]² in float32 is a rounding error of either sign, of 8-bit values a large one. torchmetrics clamps
-# the two variances at 0 and the covariance not, and divides by the variances plus 10⁻⁷: a few flat windows outweigh
-# the rest of a photograph. In [0, 1] the 10⁻⁷ is the larger and they count as 0, so that the index depends on the
-# unit. The spatial correlation coefficient counts its flat windows as 0 too.
+# the two variances at 0 and the covariance not, and adds 10⁻⁷ to what it divides by: a few flat windows outweigh the
+# rest of a photograph. In [0, 1] the 10⁻⁷ is the larger and they count as 0, so that the index depends on the unit.
+# The spatial correlation coefficient counts its flat windows as 0 too.
 #
 # torchmetrics 1.9.0, torch 2.13.0, scikit-image 0.26.0 for the photograph (`astronaut`, 512×512). Seen, with itself:
 #   universal_image_quality_index: 0.8587 of [0, 1], -514530.6250 of [0, 255]

@@ -38,7 +38,7 @@ from semlink.neural.card_files import (
 from semlink.neural.models import Network, RateAdaptive, build
 from semlink.neural.networks import Limits
 from semlink.phy.devices import chosen_device
-from semlink.phy.documents import read_json, write_whole
+from semlink.phy.documents import in_short, read_json, write_whole
 
 PACKAGE = "semlink.neural.weights"
 
@@ -118,7 +118,7 @@ def _read_card(path: Path) -> Card:
     try:
         values = read_fields(path, Card, CHECKS)
     except (OSError, ValueError) as error:
-        raise ValueError(f"card {path}: no card of a codec, or a damaged one ({error})") from error
+        raise ValueError(f"card {path}: no card of a codec, or a damaged one ({in_short(error)})") from error
     return Card(**{**values, **{name: tuple(values[name]) for name in ("ratios", "esno_db") if values.get(name)}})
 
 

@@ -126,6 +126,10 @@ def short(value: object) -> str:
 
 
 def in_short(error: Exception) -> str:
-    """What an error says of something that came from outside: one line, of bounded length."""
-    text = " ".join(str(error).split())
+    """What an error says of something that came from outside: one line, of bounded length.
+
+    Of a file that cannot be read it is the reason alone: who tells it names the file.
+    """
+    said = error.strerror if isinstance(error, OSError) else None
+    text = " ".join((said or str(error)).split())
     return text if len(text) <= 600 else f"{text[:400]} ... {text[-190:]}"

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from semlink.phy.documents import in_short
 from semlink.phy.pictures import MAX_PIXELS as MAX_PIXELS
 from semlink.phy.pictures import DataError as DataError
 from semlink.phy.pictures import find_images as find_images
@@ -215,7 +216,7 @@ def _read_array(path: Path, name: str) -> np.ndarray:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             return np.asarray(arrays[name])
     except Exception as error:  # a damaged archive raises any of half a dozen types
-        raise DataError(f"data {path}: no labels {name} that can be read ({error})") from error
+        raise DataError(f"data {path}: no labels {name} that can be read ({in_short(error)})") from error
 
 
 def data_folder() -> Path | None:
@@ -233,8 +234,9 @@ def data_folder() -> Path | None:
 
 
 def _mosaic(path: Path) -> UInt8[np.ndarray, "n 3 32 32"]:
+    levels = read_levels(path)
     try:
-        tiles = read_levels(path).reshape(100, 32, 100, 32, 3)
+        tiles = levels.reshape(100, 32, 100, 32, 3)
     except ValueError as error:
         raise DataError(f"data {path}: not a mosaic of 100x100 tiles ({error})") from error
     return tiles.transpose(0, 2, 4, 1, 3).reshape(10_000, 3, 32, 32)

@@ -39,13 +39,12 @@ gc.disable()  # until all is imported and collected: nearly a million objects th
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_runtestloop() -> Generator[None, object, object]:
     """What lives as long as the run is not looked at again whenever a test's own garbage is collected."""
-    collected = yield
     gc.collect()
     gc.freeze()
     gc.enable()
-    return collected
+    return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

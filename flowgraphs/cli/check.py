@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
+from difflib import get_close_matches
 from typing import Literal, cast
 
 from semlink.baselines.doors import CONSTELLATIONS, INTERLEAVERS, OWN_CODES, QAM_NAME
@@ -19,6 +21,7 @@ from semlink.flowgraphs.comparison import (
 from semlink.flowgraphs.specs import (
     DigitalName,
     Kind,
+    UnknownCodecError,
     is_own,
     load_own,
     make_channel,
@@ -27,6 +30,7 @@ from semlink.flowgraphs.specs import (
     parse_ratio,
     register_doors,
 )
+from semlink.neural import zoo
 from semlink.phy.channels import AWGN, CHANNELS
 from semlink.phy.link import Codec, InformedCodec
 from semlink.phy.named import FORM
@@ -47,8 +51,14 @@ def run_check(block: str, *, ratio: str, rate: str, as_json: bool) -> int:
     Raises:
         ValueError: a name that stands for none of them, or that cannot be had.
     """
-    part = _part(block)
-    found = _findings(block, parse_ratio(ratio)) if part is None else _of_part(block, part, rate)
+    share = parse_ratio(ratio)
+    try:
+        part = _part(block)
+        found = _findings(block, share) if part is None else _of_part(block, part, rate)
+    except UnknownCodecError as error:
+        raise ValueError(_allowed(block)) from error
+    except ValueError as error:  # in words of an option that other commands have
+        raise ValueError(re.sub("^--(codec|channel):? ", "", str(error))) from error
     if as_json:
         print(json.dumps([asdict(one) for one in found], indent=2))
     else:
@@ -56,6 +66,17 @@ def run_check(block: str, *, ratio: str, rate: str, as_json: bool) -> int:
         for one in found:
             print(f"{_SIGNS[one.good]:5}  {one.what:{wide}}  {one.words}")
     return int(any(one.good is False for one in found))
+
+
+def _allowed(block: str) -> str:
+    """What may stand in the place of a name that stands for nothing."""
+    parts = [*OWN_CODES, *INTERLEAVERS, *CONSTELLATIONS]
+    near = get_close_matches(block, [*zoo.names(), *zoo.cards(), "jpeg-ldpc-qam", *CHANNELS, *parts], n=1, cutoff=0.7)
+    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    return (
+        f"{block!r}{meant} must be a codec of `semlink codecs`, a channel of `semlink channels`, a part of a link "
+        f"({', '.join(parts)}) or MODULE:NAME"
+    )
 
 
 def _part(block: str) -> Part | None:

@@ -52,7 +52,13 @@ def train(
     nice: Annotated[
         int, typer.Option(min=0, max=19, help="Give way to other work of this machine: 19 takes what is left over.")
     ] = 0,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="what the recipe says")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="cpu or cuda: the first GPU that CUDA_VISIBLE_DEVICES shows, or under torchrun one for each process.",
+            show_default="what the recipe says",
+        ),
+    ] = None,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -72,7 +78,9 @@ def train(
     from semlink.neural.training import train as run
     from semlink.phy.parallel import cores
 
-    if device is not None:
+    if device not in (None, "cpu"):
+        if device != "cuda":
+            raise ValueError(f"--device {device} must be cpu or cuda; CUDA_VISIBLE_DEVICES says which GPU")
         check_device(device, said=f"--device {device}")
     changes = read_changes(set_ or [])
     changes |= {} if images is None else {"images": str(images), "cifar10": False}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 from rich.table import Table
 
@@ -42,6 +43,11 @@ def mean_psnr_cell(row: pd.Series) -> str:
     if math.isnan(value):
         return "–"
     return _number(value) + (f" ({low:.2f} … {high:.2f})" if math.isfinite(low) else "")
+
+
+def is_one_average(table: pd.DataFrame) -> bool:
+    """Whether both averages of PSNR are the same, as far as they are printed: so they are of one image, say."""
+    return bool(np.allclose(table["psnr_db"], table["psnr_mean_db"], rtol=0, atol=0.005, equal_nan=True))
 
 
 def share_cell(column: str, row: pd.Series) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from semlink.flowgraphs.comparison.cells import is_one_average
 from semlink.flowgraphs.comparison.cliff import find_cliff
 from semlink.flowgraphs.comparison.comparison import Comparison
 from semlink.flowgraphs.comparison.contact_sheet import draw_contact_sheet as draw_contact_sheet
@@ -42,7 +43,7 @@ SIMILARITIES = {"ssim": "SSIM", "ms_ssim": "MS-SSIM"}
 
 
 def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
-    """Both averages of PSNR against Es/N0 with 95 % bands, and the cliff of every codec that has one.
+    """Both averages of PSNR against Es/N0, or one if they are one, with 95 % bands, and the cliff of each codec.
 
     A panel below for SSIM, for MS-SSIM and for every perceptual metric, as far as they were measured. Where codecs
     classify, their accuracy stands first, PSNR only where a codec shows images, and legends state each curve's ratio.
@@ -54,7 +55,7 @@ def draw_curves(comparison: Comparison, title: str, path: Path) -> None:
     measured = [name for name in comparison.metrics if np.isfinite(comparison.table[column_of(name)]).any()]
     shown = ["accuracy"] * _known(comparison.table, "accuracy")
     if not shown or _known(comparison.table, "psnr_mean_db"):  # both averages: they may disagree on who is ahead
-        shown += ["psnr_db", "psnr_mean_db"]
+        shown += ["psnr_db"] if is_one_average(comparison.table) else PSNRS
     heights = [*[5.2] * len(shown), *[2.4] * len(similar), *[3.2] * len(measured)]
     figure = Figure(figsize=(8, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)

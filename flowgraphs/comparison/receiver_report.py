@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from rich.table import Table
 
+from semlink.flowgraphs.comparison.cells import is_one_average
 from semlink.flowgraphs.comparison.comparison import Comparison
 from semlink.flowgraphs.comparison.intervals import shares_fade
 from semlink.flowgraphs.comparison.margins import change_percent, mean_psnr_margin, psnr_margin
@@ -109,6 +110,8 @@ def printed(outcome: Comparison, found: list[Margin]) -> Iterator[Table]:
         PSNR: "PSNR in dB, from the mean squared error, above the other's",
         MEAN_PSNR: "mean of the images' PSNR in dB above the other's",
     }
+    if is_one_average(outcome.table):
+        del labels[MEAN_PSNR]
     labels |= {column_of(name): f"{METRICS[name].label} against the other's, in %" for name in outcome.metrics}
     for quantity, label in labels.items():
         some = [one for one in found if one.quantity == quantity]

@@ -26,6 +26,7 @@ from semlink.flowgraphs.comparison.cells import (
     by_codec,
     coded_bits,
     distance_cell,
+    is_one_average,
     mean_psnr_cell,
     psnr_cell,
     share_cell,
@@ -353,7 +354,8 @@ def _print_comparison(outcome: Comparison, files: Sequence[str], sampled: Sample
     if table["accuracy"].isna().any():
         title = "PSNR in dB from the mean squared error (95 % interval); failed images of those sent"
         console.print(by_codec(outcome, title, psnr_cell))
-        console.print(by_codec(outcome, "mean of the images' PSNR in dB (95 % interval)", mean_psnr_cell))
+        if not is_one_average(table):
+            console.print(by_codec(outcome, "mean of the images' PSNR in dB (95 % interval)", mean_psnr_cell))
     for metric in outcome.metrics:
         title = f"{METRICS[metric].label} (95 % interval); lower is better"
         console.print(by_codec(outcome, title, partial(distance_cell, column_of(metric))))

@@ -7,6 +7,7 @@ from semlink.flowgraphs.specs.labels import LABELLED, Labels, load_labels
 from semlink.flowgraphs.specs.options import (
     DEFAULT_MCS,
     PUBLISHED,
+    UnknownCodecError,
     check_count,
     default_codecs,
     expand,
@@ -52,6 +53,7 @@ __all__ = [
     "FeatureLink",
     "Kind",
     "Labels",
+    "UnknownCodecError",
     "block_of",
     "check_count",
     "code_of",

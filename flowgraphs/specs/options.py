@@ -73,6 +73,10 @@ DEFAULT_MCS = "16qam-1/2"
 """Of a digital codec that is named without a scheme."""
 
 
+class UnknownCodecError(ValueError):
+    """A name that is no codec's and follows none of their forms."""
+
+
 def parse_esno(text: str) -> list[float]:
     """Es/N0 in dB from "START:STOP:STEP" (both ends included), "A,B,C" or a single number.
 
@@ -323,7 +327,7 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
         raise ValueError(f"--codec {name}: {missing}; `semlink codecs` lists what else there is")
     near = get_close_matches(name, [*zoo_codecs(), "jpeg-ldpc-qam", ANALOGUE], n=1, cutoff=0.7)
     meant = f" (did you mean {near[0]!r}?)" if near else ""
-    raise ValueError(f"--codec {name!r}{meant} must be one of: {codec_forms()}")
+    raise UnknownCodecError(f"--codec {name!r}{meant} must be one of: {codec_forms()}")
 
 
 def frozen_codec(settings: Settings) -> Codec | None:

@@ -63,7 +63,7 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-        raise ValueError(f"table {path}: {' '.join(str(error).split())}") from error
+        raise ValueError(f"table {path}: {in_short(error)}") from error
     if missing := [name for name in NEEDED if name not in table]:
         raise ValueError(f"table {path}: lacks {', '.join(missing)}")
     if table.empty:

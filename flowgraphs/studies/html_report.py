@@ -24,7 +24,7 @@ from semlink.flowgraphs.studies.compared import read_shown
 from semlink.flowgraphs.studies.figures import AXES, LOGARITHMIC, QUANTITIES, ends_of
 from semlink.flowgraphs.studies.plan import Plan
 from semlink.phy.documents import for_json, write_whole
-from semlink.phy.pictures import read_levels
+from semlink.phy.pictures import DataError, read_levels
 from semlink.phy.sources import has_cifar10
 
 SETS_OF_IMAGES = re.compile(r"samples(:[a-z]+)?|kodak|cifar10(:\d+)?")
@@ -205,6 +205,8 @@ def _embedded(folder: Path, file: str) -> str:
     path = folder / file
     try:
         return _data_uri(Image.fromarray(read_levels(_within(folder, file))))
+    except DataError as error:  # which names it
+        raise ValueError(f"{error}; remove the results' pictures") from error
     except (ValueError, OSError) as error:
         raise ValueError(f"picture {path}: cannot be read ({error}); remove the results' pictures") from error
 

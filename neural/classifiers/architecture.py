@@ -10,7 +10,7 @@ import torch
 
 from semlink.neural.classifiers.student import Student, make_cell
 from semlink.neural.classifiers.teachers import multiply_adds
-from semlink.phy.documents import read_toml, short, write_whole
+from semlink.phy.documents import in_short, read_toml, short, write_whole
 
 FIELDS = ("widths", "blocks", "cells")
 SIDE = 32
@@ -64,8 +64,7 @@ def read_architecture(path: Path) -> Architecture:
     except FileNotFoundError as error:
         raise ValueError(f"architecture {path}: no such file") from error
     except (OSError, ValueError) as error:
-        said = " ".join(str(error).split())
-        raise ValueError(f"architecture {path}: {said}") from error
+        raise ValueError(f"architecture {path}: {in_short(error)}") from error
 
 
 def write_architecture(one: Architecture, path: Path, *, about: str) -> None:

@@ -31,7 +31,7 @@ from semlink.neural.classifiers.task_link import SIDE, TaskLink
 from semlink.neural.classifiers.teachers import TEACHERS, Teacher, load_teacher
 from semlink.neural.models import build_of
 from semlink.phy.devices import chosen_device
-from semlink.phy.documents import write_whole
+from semlink.phy.documents import in_short, write_whole
 
 PACKAGE = "semlink.neural.weights.tasks"
 TASK_MODELS: Mapping[str, Callable[..., nn.Module]] = {"task": TaskCodec, "task-paper": PaperTaskCodec}
@@ -148,7 +148,7 @@ def read_task_card(path: Path) -> TaskCard:
     try:
         values = read_fields(path, TaskCard, CHECKS)
     except (OSError, ValueError) as error:
-        raise ValueError(f"card {path}: not the card of a task codec ({error})") from error
+        raise ValueError(f"card {path}: not the card of a task codec ({in_short(error)})") from error
     levels = values.get("esno_db")
     return TaskCard(**{**values, "esno_db": tuple(levels) if levels else None})
 

@@ -29,6 +29,7 @@ from semlink.neural.diffusion.catalogue import ReceiverCard, build_receiver, wri
 from semlink.neural.diffusion.cddm import SymbolDenoiser
 from semlink.neural.diffusion.refiner import Refiner
 from semlink.phy.devices import chosen_device
+from semlink.phy.documents import in_short
 
 PACKAGE = "semlink.neural.weights.receivers"
 CHECKS: Mapping[str, Check] = {
@@ -128,7 +129,7 @@ def _read_card(path: Path) -> ReceiverCard:
     try:
         values = read_fields(path, ReceiverCard, CHECKS)
     except (OSError, ValueError) as error:
-        raise ValueError(f"card {path}: not the card of a receiver ({error})") from error
+        raise ValueError(f"card {path}: not the card of a receiver ({in_short(error)})") from error
     levels = values.get("esno_db")
     return ReceiverCard(**{**values, "esno_db": tuple(levels) if levels else None})
 

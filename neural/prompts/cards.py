@@ -17,7 +17,7 @@ from semlink.neural import zoo
 from semlink.neural.card_files import Check, is_count, is_figures, is_file_name, is_table, is_text, read_fields
 from semlink.neural.models import build_of
 from semlink.neural.prompts.autoencoder import PromptAutoencoder
-from semlink.phy.documents import write_whole
+from semlink.phy.documents import in_short, write_whole
 
 PACKAGE = "semlink.neural.weights.prompts"
 PROMPT_MODELS: Mapping[str, Callable[..., nn.Module]] = {"diffae-small": PromptAutoencoder}
@@ -110,7 +110,7 @@ def read_prompt_card(path: Path) -> PromptCard:
         values = read_fields(path, PromptCard, CHECKS)
         int(values["sha256"][:4], 16)
     except (OSError, ValueError) as error:
-        raise ValueError(f"card {path}: not the card of a model of prompts ({error})") from error
+        raise ValueError(f"card {path}: not the card of a model of prompts ({in_short(error)})") from error
     return PromptCard(**values)
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from semlink.neural.classifiers import Seen, Teacher, build_task, find_teacher
 from semlink.neural.training.recipe import Settings
-from semlink.phy.documents import write_whole
+from semlink.phy.documents import in_short, write_whole
 from semlink.phy.progress import progress_of
 from semlink.phy.sources import (
     CIFAR10_CLASSES,
@@ -144,7 +144,9 @@ def answers(
                 [kept[f"{part} {of}"].float() for part in ("features", "logits")] if f"features {of}" in kept else []
             )
         except Exception as error:  # a damaged file raises any of half a dozen types
-            raise ValueError(f"answers {path}: damaged ({error}); remove it to ask the teacher anew") from error
+            raise ValueError(
+                f"answers {path}: damaged ({in_short(error)}); remove it to ask the teacher anew"
+            ) from error
         if found:
             fits(found[0].shape[2], found[1].shape[2])
             return found[0], found[1]

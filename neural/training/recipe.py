@@ -17,7 +17,7 @@ from semlink.neural.diffusion import TASKS, build_receiver, find_receiver
 from semlink.neural.models import RateAdaptive, build
 from semlink.neural.prompts import PROMPT_MODELS, build_prompt_model
 from semlink.phy.channels import AWGN, Rayleigh, parse_channel
-from semlink.phy.documents import read_toml
+from semlink.phy.documents import in_short, read_toml
 from semlink.phy.link import Channel
 from semlink.phy.plain import plain
 from semlink.phy.rng import probe
@@ -314,7 +314,7 @@ def read_recipe(path: str | Path, changes: Mapping[str, Any] = {}) -> Settings:
     try:
         values = {**read_toml(Path(path)), **changes}
     except (OSError, ValueError) as error:
-        raise ValueError(f"recipe {path}: {error}") from error
+        raise ValueError(f"recipe {path}: {in_short(error)}") from error
     allowed = [*(field.name for field in fields(Settings)), "architecture"]
     if unknown := set(values) - set(allowed):
         raise ValueError(f"recipe {path}: {', '.join(sorted(unknown))} must be among: {', '.join(allowed)}")

@@ -96,7 +96,7 @@ def test_omp_num_threads_is_heeded_and_told(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--device", "cuda:7"], "--device cuda:7 is not there; there is: cpu"),
+        (["--device", "cuda:7"], "--device cuda:7 must be cpu or cuda; CUDA_VISIBLE_DEVICES says which GPU"),
         (["--set", "steps"], "--set 'steps' must be FIELD=VALUE, such as steps=500"),
         (["--set", "steps=1", "--set", "steps=2"], "--set steps is given twice"),
         (["--set", "steps=[1"], "--set 'steps=[1': no value of TOML"),

@@ -177,7 +177,9 @@ def test_help_names_every_metric(run_semlink: Command, monkeypatch: pytest.Monke
 
 
 def a_comparison(st_lpips: list[float]) -> Comparison:
-    ends = {f"{name}{end}": 30.0 for name in ("psnr_db", "psnr_mean_db") for end in ("", "_low", "_high")}
+    ends = {
+        f"{name}{end}": db for name, db in (("psnr_db", 30.0), ("psnr_mean_db", 31.0)) for end in ("", "_low", "_high")
+    }
     distances = {"st_lpips": st_lpips, "st_lpips_low": [v - 0.1 for v in st_lpips], "st_lpips_high": st_lpips}
     counts = {"failed": 0, "images": 1, "realisations": 1, "lpips": math.nan, "ssim": math.nan, "ms_ssim": math.nan}
     table = pd.DataFrame({"codec": "some", "esno_db": [0.0, 10.0], **ends, **distances, **counts})

@@ -96,6 +96,7 @@ def test_ssim_and_ms_ssim_have_curves(tmp_path: Path, monkeypatch: pytest.Monkey
     drawn: list[Figure] = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
     few = outcome("square")
+    few.table["psnr_mean_db"] += 1
     draw_curves(few, "awgn", tmp_path / "few.png")
     few.table["ms_ssim"] = [0.5, 0.75, 0.5, 0.75]
     draw_curves(few, "awgn", tmp_path / "all.png")

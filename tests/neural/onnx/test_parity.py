@@ -30,7 +30,7 @@ COMMANDED = "deepjscc-12"
 """What the command exports."""
 EXPORTED = [name for name, card in CARDS.items() if hasattr(MODELS[card.codec], "to_pairs")]
 OTHER_RATIO = {"swin": 0.1}
-"""Than the card's; 1 over a whole number it is not."""
+"""Than the card's."""
 TRAINED = [(name, OTHER_RATIO.get(name, CARDS[name].ratio)) for name in EXPORTED if name != COMMANDED]
 SIZE = (61, 50)
 """Of images for trained models: sides that are no multiples of a cell, and more than one attention window."""

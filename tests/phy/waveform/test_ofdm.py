@@ -77,14 +77,14 @@ def test_3_db_without_echoes() -> None:
 
 @pytest.mark.slow
 def test_a_thousand_bursts() -> None:
-    """In all; 297 of 300 is where less than one in a hundred is lost."""
+    """In all. Two of 300 may be lost: a loss of 1.5 % is seen five times in six, as it is by ten of a thousand."""
     found, error, _ = campaign(400, 96, 20, taps=3, seed=1)
     assert found == 400
     assert 10 * np.log10(error) < 1.0
     found, error, _ = campaign(300, 96, 3, taps=1, seed=2)
-    assert found >= 297
+    assert found >= 298
     found, error, _ = campaign(300, 96, 6, taps=3, seed=3)
-    assert found >= 297
+    assert found >= 298
 
 
 @pytest.mark.parametrize("carriers", [-4.7, -2.0, -0.99, 0.0, 1.0, 3.4])
