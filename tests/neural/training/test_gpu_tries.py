@@ -1,4 +1,4 @@
-"""Tries of `neural/recipes/gpu.sh`: what was tried is not done, what it does not know it refuses, and it can be stopped."""
+"""`neural/recipes/gpu.sh`: what was tried is not done, unknown names are refused, and it can be stopped."""
 
 from __future__ import annotations
 
