@@ -29,6 +29,7 @@ _DRAWN = 1 << 22  # symbols of fades that the target is found by, at most or a l
 _DRAWS = 16, 4096  # frames, at least and at most
 _FINE = 1000  # steps of the target to a factor of e
 _NEVER = (1 << TARGET_BITS) - 1
+_NOISE = 1e-30, 1e30  # variances that single precision can sum the inverses of
 
 
 class Repeated:
@@ -125,7 +126,7 @@ class Repeated:
         for t in range(self.rounds):
             more = _error(esno) > targets if t else torch.ones_like(targets, dtype=torch.bool)
             start = t * (n + self.delay)
-            weight = more[:, None] / received.n0[:, start : start + n]
+            weight = more[:, None] / received.n0[:, start : start + n].clamp(*_NOISE)
             summed, esno, asked = summed + weight * received.symbols[:, start : start + n], esno + weight, asked + more
         return summed / esno, 1 / esno, asked
 

@@ -101,14 +101,18 @@ def _cosines(length: int) -> Float[Tensor, "rows length"]:
 @lru_cache(maxsize=32)
 def _frequencies(h: int, w: int) -> Float[Tensor, "rows columns"]:
     """Cycles a pixel."""
-    down, across = (torch.arange(len(_cosines(length))) / (2 * length) for length in (h, w))
+    down, across = (torch.arange(len(_cosines(length))).double() / (2 * length) for length in (h, w))
     return (down.square()[:, None] + across.square()).sqrt()
 
 
 @lru_cache(maxsize=32)
 def _octaves(h: int, w: int) -> Float[Tensor, "3 rows columns"]:
-    """log2 of the deviations that photographs have, by colour and frequency."""
-    return torch.tensor(DEVIATION).log2()[:, None, None] - 0.6 * (_frequencies(h, w).square() + KNEE**2).log2()
+    """log2 of the deviations that photographs have, by colour and frequency.
+
+    Tables follow from these by rounding, and both ends must choose the same: in double precision no machine's last
+    bit decides.
+    """
+    return torch.tensor(DEVIATION).double().log2()[:, None, None] - 0.6 * (_frequencies(h, w).square() + KNEE**2).log2()
 
 
 def _means(coefficients: Float[Tensor, "3 rows columns"], h: int, w: int) -> list[int]:
@@ -132,7 +136,7 @@ def _contrasts(coefficients: Float[Tensor, "3 rows columns"], h: int, w: int) ->
 
 def _grades(step: int, contrasts: tuple[int, int], h: int, w: int) -> Int[Tensor, "3 rows columns"]:
     """The table of each coefficient: log2 of its deviation in steps."""
-    shift = torch.tensor([(contrasts[colour > 0] - PLAIN) / CONTRASTS for colour in range(3)])
+    shift = torch.tensor([(contrasts[colour > 0] - PLAIN) / CONTRASTS for colour in range(3)]).double()
     octaves = _octaves(h, w) + shift[:, None, None] - (math.log2(FINEST) + step / STEPS)
     return (GRADES * octaves).round().long().clamp(max=LAST)
 

@@ -213,7 +213,12 @@ class HybridPhoto(SwinPhoto):
 
     @torch.no_grad()
     def fit(self, images: Float[Tensor, "b 3 h w"]) -> None:
-        """Take from photographs the energies of what bases leave of the latents of the first weights."""
+        """Take from photographs the energies of what bases leave of the latents of the first weights.
+
+        Where the linear code has taken nothing from photographs yet, it does so before.
+        """
+        if self.linear.blank:
+            super().fit(images)
         h, w = images.shape[-2:]
         images = images * 2 - 1
         base = self.linear.analyse(_shown(_told(images, base_bits(h, w)), h, w).to(images.device))
@@ -297,6 +302,7 @@ class HybridPhoto(SwinPhoto):
         rows, columns = cells(parts.detail.h, parts.detail.w)
         symbols, n0 = (x[:, : parts.base].detach() for x in (received.symbols, received.n0))
         told, fine = decode_base(symbols, n0, SPLIT_BITS + parts.bits)
+        fine &= from_bits(told[:, :SPLIT_BITS], SPLIT_BITS)[:, 0] < len(SPLITS)  # or noise has met the CRC
         shown = self.linear.synthesise(n0.new_zeros(len(n0), LATENTS, rows * columns), rows, columns)
         for i in fine.nonzero().flatten().tolist():
             shown[i] = base_picture.decode(told[i, SPLIT_BITS:].tolist(), CELL * rows, CELL * columns)

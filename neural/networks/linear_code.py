@@ -133,6 +133,11 @@ class LinearCode(Amplitudes):
         self.basis = _fixed(torch.eye(LATENTS, PIXELS))
         self.mean = _fixed(torch.zeros(PIXELS))
 
+    @property
+    def blank(self) -> bool:
+        """Whether nothing was taken from photographs yet."""
+        return bool((self.basis == torch.eye(LATENTS, PIXELS, device=self.basis.device)).all())
+
     def analyse(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b latents cells"]:
         """Coefficients of cells of pixels in −1 … 1."""
         pixels = F.pixel_unshuffle(image, CELL).flatten(2)

@@ -12,19 +12,26 @@
 #   SEMLINK_DATA    with cifar10/ and natural1000/, and for the tasks cifar100/ and teachers/;
 #                   `python -m semlink.neural.training.packing FOLDER` makes a small one
 #   --dry-run       prints the commands
-#   --steps N       a try of N steps on a processor: batches of 2, few photographs
+#   --steps N       a try of N steps on a processor: batches of 2, few photographs; in runs/try unless OUT is set
 set -u
+trap 'echo "gpu.sh: stopped; the same call goes on" >&2; exit 130' INT TERM # not on to the next recipe
 read -ra semlink <<<"${SEMLINK:-semlink}"
-runs=${OUT:-runs} recipes=$(dirname "$0") failed=() dry="" steps="" wanted=" "
+recipes=$(dirname "$0") failed=() dry="" steps="" wanted=" "
+known=" $(sed -n 's/^run \([^ (]*\) .*/\1/p' "$0" | paste -sd " ") "
 while (($#)); do
     case $1 in
         --dry-run) dry=yes ;;
         --steps) steps=${2:?--steps needs a number}; shift ;;
         -*) echo "gpu.sh: $1 must be --dry-run, --steps N or a NAME" >&2; exit 2 ;;
-        *) wanted+="$1 " ;;
+        *)
+            [[ $known == *" $1 "* ]] || { echo "gpu.sh: $1 must be one of:${known% }" >&2; exit 2; }
+            wanted+="$1 "
+            ;;
     esac
     shift
 done
+runs=${OUT:-runs${steps:+/try}} done=done
+[[ ! $steps ]] || done=tried # what was tried is not done
 began=$SECONDS
 
 # run NAME MINUTES [SETTING=VALUE ...]: the settings name the runs of stages before it, which are in $runs.
@@ -36,10 +43,10 @@ run() {
     variable=${variable^^}
     minutes=${!variable:-$minutes}
     [[ $minutes != 0 ]] || return 0
-    [[ ! -f $runs/$name/$name.done ]] || { echo "$name: there already" >&2; return 0; }
+    [[ ! -f $runs/$name/$name.$done ]] || { echo "$name: there already" >&2; return 0; }
     words=(train "$recipes/$name.toml" --out "$runs/$name")
     for before in "$@"; do
-        before=${before#*=} before=${before%.safetensors}.done
+        before=${before#*=} before=${before%.safetensors}.$done
         [[ $dry || -f $before ]] || { echo "$name: waits for $before" >&2; failed+=("$name"); return 0; }
     done
     for before in "$@"; do words+=(--set "$before"); done
@@ -66,7 +73,7 @@ run() {
         local since=$SECONDS
         "${semlink[@]}" "${words[@]}" || { failed+=("$name"); return 0; }
         [[ ! $left ]] || ((SECONDS - since < left)) || { failed+=("$name"); return 0; } # stopped, perhaps, by the limit
-        touch "$runs/$name/$name.done"
+        touch "$runs/$name/$name.$done"
     fi
 }
 

@@ -141,15 +141,18 @@ class Run:
         return loss.item()
 
     def fit(self, data: Data | Lessons) -> None:
-        """Let a network, or the part of one that begins anew, take from the images what it takes from images."""
-        given = self.settings.init and not self.settings.anew
-        if self.step or given or not isinstance(self.model, Fitted) or isinstance(data, Lessons):
+        """Let a network, or the parts of one that begin anew, take from the images what they take from images."""
+        init, anew = self.settings.init, self.settings.anew
+        if self.step or (init and not anew) or not isinstance(self.model, Fitted) or isinstance(data, Lessons):
             return
+        whole = {key: value.clone() for key, value in self.model.state_dict().items()}
+        given = {key: value for key, value in whole.items() if init and key.partition(".")[0] not in anew}
         if isinstance(self.model, PromptAutoencoder):
             fit_prompt_model(self.model, data)
         else:
             images = data.large if len(data.large) else data.small
             self.model.fit(images[:: -(-len(images) // FIT_IMAGES)].float() / 255)
+        self.model.load_state_dict(given, strict=False)
         state = self.model.state_dict()
         self.average = {key: state[key].clone() for key in self.average}
 

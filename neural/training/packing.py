@@ -43,11 +43,11 @@ def pack(folder: Path, sets: Sequence[str], *, most_mib: float = MOST_MIB) -> in
         raise ValueError(f"set {unknown[0]!r} must be among: {', '.join(SETS)}")
     if folder.is_dir() and any(folder.iterdir()):
         raise DataError(f"folder {folder}: holds something already")
-    for name in sets:
+    for name in (sets := list(dict.fromkeys(sets))):
         (folder / name).mkdir(parents=True)
         SETS[name](folder / name)
     sizes = {name: sum(path.stat().st_size for path in (folder / name).iterdir()) for name in sets}
-    if sum(sizes.values()) > most_mib * 2**20:
+    if not sum(sizes.values()) <= most_mib * 2**20:
         told = ", ".join(f"{name} {size / 2**20:.1f}" for name, size in sizes.items())
         raise ValueError(f"folder {folder}: {told} MiB are more than {most_mib:g}: leave some out")
     return sum(sizes.values())
@@ -76,7 +76,7 @@ def _pack_photographs(folder: Path) -> None:
             pixels = read_levels(path)
             top, left = (max(0, side - SIDE) // 2 for side in pixels.shape[:2])
             middle = pixels[top : top + SIDE, left : left + SIDE]
-            write_whole(folder / f"{path.stem}.avif", _avif(middle, QUALITY["photograph"]))
+            write_whole(folder / f"{path.name}.avif", _avif(middle, QUALITY["photograph"]))
             show(i)
 
 
@@ -121,7 +121,7 @@ def main(words: Sequence[str] | None = None) -> int:
     given = parser.parse_args(words)
     try:
         size = pack(given.folder, given.sets.split(","), most_mib=given.most_mib)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         print(f"packing: {error}", file=sys.stderr)
         return 2
     print(f"{given.folder}: {size / 2**20:.1f} MiB")

@@ -184,13 +184,21 @@ def _check_rates(rates: tuple[int, ...], name: str, model: nn.Module) -> None:
 
 
 def _check_parts(settings: Settings, model: nn.Module) -> None:
+    if settings.denoiser and find_receiver(settings.denoiser)[0].task != "cddm":
+        raise ValueError(f"denoiser={settings.denoiser!r} must denoise symbols (task 'cddm'), not restore images")
+    if not settings.parts:
+        return
     having = [name for name, _ in model.named_children()]
     if unknown := sorted(set(settings.parts) - set(having)):
         raise ValueError(f"parts={', '.join(unknown)} must be among the network's parts: {', '.join(having)}")
-    if settings.parts and not settings.init:
+    if not settings.init:
         raise ValueError("init='' must name weights: parts that do not learn would stay random")
-    if settings.denoiser and find_receiver(settings.denoiser)[0].task != "cddm":
-        raise ValueError(f"denoiser={settings.denoiser!r} must denoise symbols (task 'cddm'), not restore images")
+    learning = {name.partition(".")[0] for name, values in model.named_parameters() if values.requires_grad}
+    if not learning & set(settings.parts):
+        said = ", ".join(name for name in having if name in learning)
+        raise ValueError(f"parts={', '.join(settings.parts)} have nothing to learn; one must be among: {said}")
+    if random := sorted(learning & set(settings.anew) - set(settings.parts)):
+        raise ValueError(f"anew={', '.join(random)} must be among parts too: what does not learn would stay random")
 
 
 def _check_receiver(settings: Settings) -> None:
