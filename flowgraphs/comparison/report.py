@@ -32,12 +32,7 @@ from semlink.flowgraphs.comparison.cells import (
     share_cell,
 )
 from semlink.flowgraphs.comparison.cliff import find_cliff
-from semlink.flowgraphs.comparison.comparison import (
-    Comparison,
-    compare,
-    pixels,
-    usual_realisations,
-)
+from semlink.flowgraphs.comparison.comparison import Comparison, compare, pixels, usual_realisations
 from semlink.flowgraphs.comparison.frames import Frames, try_codecs
 from semlink.flowgraphs.comparison.intervals import NONE_KNOWN
 from semlink.flowgraphs.comparison.latex import results_table

@@ -86,9 +86,14 @@ class Parts(NamedTuple):
 
     @staticmethod
     def of(h: int, w: int, n: int, split: int = UNTOLD) -> Parts | None:
-        """Of n symbols for h×w pixels; None where there is no room for a base."""
+        """Of n symbols for h×w pixels; None where there is no room for a base, or none for a plan beside it.
+
+        A plan is worth more than a base, so an image that has room for one of them has the plan.
+        """
         base, bits = math.ceil(SHARE * n), base_bits(h, w)
-        return Parts(bits, base, Layout(h, w, n - base), split) if _coded(bits) <= base else None
+        detail = Layout(h, w, n - base)
+        room = _coded(bits) <= base and bool(detail.bits or not Layout(h, w, n).bits)
+        return Parts(bits, base, detail, split) if room else None
 
     @property
     def budget(self) -> float:
@@ -132,8 +137,8 @@ class Rest(Amplitudes):
 class HybridPhoto(SwinPhoto):
     """A `Codec`: `SwinPhoto` with a digital base, at the same ratios and with the same arguments.
 
-    Small images, which have no room for a base, are sent as by `SwinPhoto`. The receiver is assumed to know the image
-    size and the ratio; the base tells it the split.
+    Small images, which have no room for a base and a plan, are sent as by `SwinPhoto`. The receiver is assumed to know
+    the image size and the ratio; the base tells it the split.
     """
 
     def __init__(
