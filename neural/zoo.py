@@ -249,10 +249,11 @@ def read_weights(model: nn.Module, path: Path, *, anew: Sequence[str] = ()) -> N
         ValueError: no such file, it is damaged, it has keys, shapes or values that are not the network's, or a part
             that the network does not have.
     """
-    parts = [name for name, _ in model.named_children()]
-    if unknown := set(anew) - set(parts):
-        raise ValueError(f"anew={', '.join(sorted(unknown))} must be among the network's parts: {', '.join(parts)}")
-    kept = {key: value for key, value in model.state_dict().items() if key.partition(".")[0] in anew}
+    if unknown := set(anew) - {name for name, _ in model.named_modules() if name}:
+        parts = ", ".join(name for name, _ in model.named_children())
+        said = f"among the network's parts: {parts}, or one within them such as decoder.coarse.2"
+        raise ValueError(f"anew={', '.join(sorted(unknown))} must be {said}")
+    kept = {key: value for key, value in model.state_dict().items() if is_within(key, anew)}
     if not path.is_file():
         raise ValueError(f"weights {path}: no such file; train it first")
     try:
@@ -262,6 +263,11 @@ def read_weights(model: nn.Module, path: Path, *, anew: Sequence[str] = ()) -> N
         said = " ".join(str(error).split())
         raise ValueError(f"weights {path}: no weights of this network ({said[:300]})") from error
     _check_finite(values, path)
+
+
+def is_within(key: str, parts: Sequence[str]) -> bool:
+    """Whether a key of a network's weights is of one of the parts, such as head, or decoder.coarse.2 within another."""
+    return any(key.startswith(f"{part}.") for part in parts)
 
 
 def _check_finite(values: Mapping[str, Tensor], path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
@@ -42,6 +43,13 @@ class Need(NamedTuple):
     def fitting(self, free: float) -> int:
         """How many images go into so many bytes."""
         return int((free - self.fixed) / self.each) if self.each else int(free > self.fixed)
+
+
+def warn_of_slow_bf16(settings: Settings) -> None:
+    """Say where `precision="bf16"` costs time: PyTorch has no fast kernels for it on x86 without AVX-512."""
+    if (settings.precision, settings.device, torch.backends.cpu.get_cpu_capability()) == ("bf16", "cpu", "AVX2"):
+        said = "is some ten times slower than float32 on a processor without AVX-512: set precision to float32"
+        warnings.warn(f"precision='bf16' {said}", stacklevel=3)
 
 
 def check_own(model: nn.Module, name: str, image: Float[Tensor, "b 3 h w"]) -> None:

@@ -26,7 +26,14 @@ from semlink.neural.classifiers import TaskLink, build_task
 from semlink.neural.diffusion import SFT, build_receiver, load_codec
 from semlink.neural.models import Fitted, Network, RateAdaptive, build
 from semlink.neural.prompts import PromptAutoencoder, build_prompt_model
-from semlink.neural.training.beforehand import check_memory, check_own, least_images, local_processes, measure
+from semlink.neural.training.beforehand import (
+    check_memory,
+    check_own,
+    least_images,
+    local_processes,
+    measure,
+    warn_of_slow_bf16,
+)
 from semlink.neural.training.data import Data, draw_batch, training_images
 from semlink.neural.training.inputs import changed_contents, changed_settings, contents_of
 from semlink.neural.training.lessons import Lessons, task_lessons
@@ -146,7 +153,7 @@ class Run:
         if self.step or (init and not anew) or not isinstance(self.model, Fitted) or isinstance(data, Lessons):
             return
         whole = {key: value.clone() for key, value in self.model.state_dict().items()}
-        given = {key: value for key, value in whole.items() if init and key.partition(".")[0] not in anew}
+        given = {key: value for key, value in whole.items() if init and not zoo.is_within(key, anew)}
         if isinstance(self.model, PromptAutoencoder):
             fit_prompt_model(self.model, data)
         else:
@@ -331,6 +338,7 @@ def train(
         run.take(data)
         run.fit(data)
         if run.passed_at(run.step) < 1:
+            warn_of_slow_bf16(settings)
             run.check(data)
         _loop(run, data, time.monotonic() + 60 * minutes, 60 * checkpoint_minutes)
         return (

@@ -67,7 +67,7 @@ class Settings:
     warmup: int = 500
     ema: float = 0.0  # decay of the average of the weights that is published; 0 for the weights themselves
     init: str = ""  # weights to start from: a path seen from the working folder, or zoo:NAME; none for random ones
-    anew: tuple[str, ...] = ()  # parts of the network that start at random all the same, such as head for other classes
+    anew: tuple[str, ...] = ()  # parts that start at random all the same: a head, or decoder.coarse.2 of a deeper one
     parts: tuple[str, ...] = ()  # of the network that learn, the others stay as `init` has them; empty for all
     seed: int = 0  # below 2^32
     threads: int = 1  # of the CPU; another number rounds otherwise, and gives other weights
@@ -197,7 +197,8 @@ def _check_parts(settings: Settings, model: nn.Module) -> None:
     if not learning & set(settings.parts):
         said = ", ".join(name for name in having if name in learning)
         raise ValueError(f"parts={', '.join(settings.parts)} have nothing to learn; one must be among: {said}")
-    if random := sorted(learning & set(settings.anew) - set(settings.parts)):
+    begun = {part for part in settings.anew if part.partition(".")[0] in learning - set(settings.parts)}
+    if random := sorted(begun):
         raise ValueError(f"anew={', '.join(random)} must be among parts too: what does not learn would stay random")
 
 

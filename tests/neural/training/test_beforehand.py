@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,3 +96,21 @@ def test_more_crops_than_fit_are_refused_before_any_is_made(tiny: Settings, free
     said = r"^large_photographs=1000000 of 1024x1024 need about 6\.3e\+03 GB, and 1 GB are free: 158 would fit$"
     with pytest.raises(ValueError, match=said):
         training_images(settings)
+
+
+@pytest.mark.parametrize(
+    ("able", "changed", "warned"),
+    [
+        ("AVX2", {"precision": "bf16"}, True),
+        ("AVX512", {"precision": "bf16"}, False),
+        ("AVX2", {"precision": "float32"}, False),
+        ("AVX2", {"precision": "bf16", "device": "cuda"}, False),
+    ],
+)
+def test_bf16_that_costs_time_is_told(
+    able: str, changed: dict[str, str], warned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: able)
+    settings = Settings("mine", model="swin", **changed)  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match="ten times slower") if warned else nullcontext():
+        beforehand.warn_of_slow_bf16(settings)

@@ -69,6 +69,7 @@ def test_training_lowers_the_loss(
     assert float(losses[-1]) < 0.7 * float(losses[0])
 
 
+@pytest.mark.filterwarnings("ignore:precision='bf16' is some ten times slower")
 @pytest.mark.parametrize(
     "changed",
     [
