@@ -144,6 +144,8 @@ class Single:
         tap = h[..., 0]
         inverse = energy(tap).clamp_min_(1e-12).reciprocal_()
         variance = noise[..., None] * inverse
+        alive = variance < ERASED
+        variance, inverse = torch.where(alive, variance, ERASED), torch.where(alive, inverse, 0.0)
         if self.equaliser == "zf":
             return Detected(observed[:, :, 0] * tap.conj() * inverse, variance)
         bias = (1 + variance).reciprocal_()
