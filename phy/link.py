@@ -364,7 +364,7 @@ def _twin(rng: Rng) -> Rng:
 
 
 REACH_DB = 300.0
-"""Beyond ±300 dB single precision has no difference to tell: one of symbol and noise is lost in the other's rounding."""
+"""Beyond ±300 dB single precision tells no difference: one of symbol and noise is lost in the rounding of the other."""
 
 
 def esno_to_n0(esno_db: float) -> float:

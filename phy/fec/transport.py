@@ -205,7 +205,7 @@ class TransportBlock:
         """`told` are the bits that each block's LLRs tell at most: a weak LLR of variance σ² tells σ² / (8 ln 2)."""
         rows = blocks.flatten(0, 1)
         # Of LLRs that say next to nothing the decoder makes zeros, which are a code word and whose CRCs hold.
-        arrived = blocks.any(dim=2) | (told > _TOLD * self.k)
+        arrived = (blocks != 0).any(dim=2) | (told > _TOLD * self.k)
         if self.block_crc:
             rows, ok = crc.check(rows, polynomial=crc.CRC24B)
             arrived &= ok.reshape(blocks.shape[:2])

@@ -1,4 +1,4 @@
-"""Es/N0 far beyond any use: every channel hands back numbers, and nothing that looks like a symbol where none arrived."""
+"""Es/N0 far beyond any use: every channel hands back numbers, and nothing like a symbol where none arrived."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from semlink.phy.mimo import Single
 from semlink.phy.rng import probe
 
 CHANNELS = (
-    "awgn", "rayleigh", "rayleigh:mmse", "rayleigh:csi=none", "rayleigh:estimated,mmse", "rayleigh:estimated,estimator=ls",
-    "rayleigh:fast,estimated,doppler=0.01,estimator=ls", "nakagami:m=0.5,mmse", "mimo:2x2", "mimo:2x2,svd",
-    "mimo:2x2,estimated", "mimo:2x1,alamouti", "uplink:sic", "downlink", "tdl-a:estimated", "tdl-a:estimated,estimator=ls",
-    "rayleigh+rapp:ibo=3", "awgn+adc:bits=3",
+    "awgn", "rayleigh", "rayleigh:mmse", "rayleigh:csi=none", "rayleigh:estimated,mmse",
+    "rayleigh:estimated,estimator=ls", "rayleigh:fast,estimated,doppler=0.01,estimator=ls", "nakagami:m=0.5,mmse",
+    "mimo:2x2", "mimo:2x2,svd", "mimo:2x2,estimated", "mimo:2x1,alamouti", "uplink:sic", "downlink", "tdl-a:estimated",
+    "tdl-a:estimated,estimator=ls", "rayleigh+rapp:ibo=3", "awgn+adc:bits=3", "waveform:segment=64",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Transport blocks of which nothing arrived: the zeros that a decoder makes of silence are a code word, and no block."""
+"""Transport blocks of which nothing arrived: the zeros that a decoder makes of silence are a code word, not a block."""
 
 from __future__ import annotations
 
