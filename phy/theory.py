@@ -43,8 +43,9 @@ def qam_ber_rayleigh(order: int, esno_db: ArrayLike) -> Float[Array, " *shape"]:
     return average_over_terms(order, esno_db, faded_erfc)
 
 
-def faded_erfc(x: Array) -> Array:
-    """1 - sqrt(x / (1 + x)), the mean of erfc of the root of an exponential of mean x; without cancellation."""
+def faded_erfc(mean: ArrayLike) -> Array:
+    """1 - sqrt(x / (1 + x)), the mean of erfc(sqrt(t)) over an exponential t of mean x, without cancellation."""
+    x = np.asarray(mean, dtype=np.float64)
     with np.errstate(divide="ignore"):
         return np.asarray(1.0 / ((1.0 + x) * (1.0 + 1.0 / np.sqrt(1.0 + 1.0 / x))))
 

@@ -113,7 +113,10 @@ class Scheme(Protocol):
 
 @dataclass(frozen=True)
 class Single:
-    """One antenna at each end, one tap, equalised by "zf" (y / h) or "mmse" (h* y / (|h|² + N0))."""
+    """One antenna at each end, one tap, equalised by "zf" (y / h) or "mmse" (h* y / (|h|² + N0)).
+
+    A symbol whose noise would be above `ERASED` is an erasure, as of several antennas: 0, of that noise.
+    """
 
     equaliser: Equaliser = "zf"
     tx = rx = streams = span = 1

@@ -81,7 +81,7 @@ def zf_snr_cdf(snr: ArrayLike, esno_db: float, *, tx: int, rx: int) -> Float[Arr
     correlation", ISIT 2002; Winters et al. as for `zf_qam_ber`.
     """
     _check_streams(tx, rx)
-    return _gains_below(np.asarray(snr, dtype=np.float64) * tx, esno_db, rx - tx + 1)
+    return _gains_below(np.asarray(snr) * tx, esno_db, rx - tx + 1)
 
 
 def zf_diversity(*, tx: int, rx: int) -> int:
@@ -160,7 +160,7 @@ def mrc_outage_probability(rate: ArrayLike, esno_db: float, *, branches: int) ->
     Source: D. Tse and P. Viswanath, "Fundamentals of Wireless Communication", section 5.4.2.
     """
     _check_at_least("branches", branches, 1)
-    return _gains_below(np.expm1(np.asarray(rate, dtype=np.float64) * math.log(2)), esno_db, branches)
+    return _gains_below(np.expm1(np.asarray(rate) * math.log(2)), esno_db, branches)
 
 
 def mrc_outage_capacity(outage: ArrayLike, esno_db: float, *, branches: int) -> Float[Array, " *shape"]:
@@ -221,11 +221,12 @@ def _scaled_expn(k: int, x: Float[Array, "*s"]) -> Float[Array, "*s"]:
     return np.asarray(np.where(x < 600.0, np.exp(near) * special.expn(k, near), np.where(np.isinf(x), 0.0, far)))
 
 
-def _gains_below(needed: Float[Array, " *shape"], esno_db: float, branches: int) -> Float[Array, " *shape"]:
+def _gains_below(needed: ArrayLike, esno_db: float, branches: int) -> Float[Array, " *shape"]:
     """Probability that Es/N0 times the gains of so many branches is below `needed`; never where that is 0."""
+    level = np.asarray(needed, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        gain = needed / np.float64(10 ** (esno_db / 10))
-    return np.asarray(special.gammainc(branches, np.where(needed > 0, gain, 0.0)))
+        gain = level / np.float64(10 ** (esno_db / 10))
+    return np.asarray(special.gammainc(branches, np.where(level > 0, gain, 0.0)))
 
 
 def _check_at_least(name: str, value: int, least: int) -> None:
