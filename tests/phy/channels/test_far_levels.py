@@ -30,7 +30,8 @@ def test_what_is_handed_back_is_numbers(text: str, esno_db: float) -> None:
     got = parse_channel(text)(probe(2, 24), esno_to_n0(esno_db), rng=torch.Generator().manual_seed(1)).unbiased()
     assert torch.view_as_real(got.symbols).isfinite().all()
     assert got.n0.isfinite().all()
-    if esno_db < 0:  # an LLR is of the size of |y| / n0
+    # An LLR is of the size of |y| / n0. Least squares alone takes the noise on its pilots for a gain.
+    if esno_db < 0 and "estimator=ls" not in text:
         assert float((got.symbols.abs() / got.n0).max()) < 1e-3
 
 
