@@ -155,7 +155,7 @@ class WaveformChannel:
         bursts = [scale * self.waveform.modulate(*part) for part in parts]
         stream = np.concatenate([_place(*one) for one in zip(bursts, *draws, strict=True)]).astype(np.complex64)
         sent = radio.send(torch.from_numpy(stream)[None], rng=[rng]).samples[0].numpy()
-        noise_power = min(n0 * scale**2, MOST_N0)  # beyond, nothing is found either
+        noise_power = min(n0 * scale**2, MOST_N0)  # beyond it nothing is received either
         line = Loopback(cfo=self._cycles, ppm=self.ppm, delay=delay, taps=self._line(turns), n0=noise_power)
         carried = line.carry(sent)
         noise = complex_normal(len(carried), rng).cpu().numpy()

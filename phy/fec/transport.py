@@ -22,7 +22,7 @@ from semlink.phy.fec.ldpc_graph import K_CRC16, K_MAX, K_MAX_BG2, nr_graph
 # k, n, bits per symbol, base graph, redundancy versions, bits of the circular buffer.
 _Code = tuple[int, int, int, int, tuple[int, ...], int | None]
 
-_TOLD = 1 / 8  # of a block's bits must be told for zeros to be believed: all of them, of LLRs of the right scale
+_TOLD = 1 / 8  # of a block's bits, for zeros to be believed; whatever can be decoded is told all of them
 
 VERSIONS = (0, 1, 2, 3)
 """Redundancy versions of TS 38.212 clause 5.4.2.1."""

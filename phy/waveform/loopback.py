@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from semlink.phy.waveform.burst import Reals, Samples
 
 MOST_N0 = 1e6
-"""Noise variance of a sample at most: no burst is found at a thousandth of it."""
+"""Noise variance of a sample at most: no burst is received at a thousandth of it."""
 _SIDE = 24
 """Taps of the interpolator to either side of a sample."""
 _PHASES = 512

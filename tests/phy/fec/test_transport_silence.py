@@ -7,6 +7,8 @@ from fractions import Fraction
 import pytest
 import torch
 
+from semlink.baselines.harq import Harq
+from semlink.baselines.harq_link import HarqCodec
 from semlink.baselines.separate import SeparateCodec
 from semlink.phy.channels import parse_channel
 from semlink.phy.fec import TransportBlock, transport_block_size
@@ -56,3 +58,12 @@ def test_an_image_of_which_nothing_arrives_is_lost_on_the_channel(channel: str) 
     assert got.failed.all()
     assert got.block_errors is not None
     assert got.block_errors.tolist() == [1]
+
+
+def test_of_silence_every_round_is_asked_for() -> None:
+    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    link = Link(HarqCodec(mcs="4qam-1/2", ratio=1 / 3, harq=Harq(rounds=2)), parse_channel("awgn"))
+    got = link(image, -50.0, rng=torch.Generator().manual_seed(2))
+    assert got.failed.all()
+    assert got.spent is not None
+    assert got.spent.tolist() == [256.0]
