@@ -129,6 +129,8 @@ def outage_failures(
 
     A long image averages over its own fades where they vary: it takes fewer draws. A channel without fades takes few.
     """
+    if not symbols:  # nothing fades
+        return np.ones(len(schemes_of(code)))
     rng, total, drawn, enough = torch.Generator().manual_seed(0), np.zeros(len(schemes_of(code))), 0, False
     at_once = max(2, (1 << 19) // symbols)
     while drawn < DRAWS and not enough:

@@ -255,7 +255,10 @@ def outage_capacity_rayleigh(esno_db: Numbers, outage: Numbers) -> Float[Array, 
     """
     outage = np.asarray(outage, dtype=np.float64)
     _require("outage", outage, (outage >= 0) & (outage < 1), "at least 0 and below 1")
-    return np.asarray(np.log1p(_linear(esno_db) * -np.log1p(-outage)) / math.log(2))
+    gain, esno = np.broadcast_arrays(-np.log1p(-outage), _linear(esno_db))
+    with np.errstate(invalid="ignore"):
+        snr = np.where(gain > 0, esno * gain, 0.0)  # no rate never fails, not even at γ = ∞
+    return np.asarray(np.log1p(snr) / math.log(2))
 
 
 def _linear(esno_db: Numbers) -> Array:

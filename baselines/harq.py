@@ -247,6 +247,8 @@ def rounds_by_scheme(
     """
     fixed = symbols // harq.rounds if length is None else length
     most = symbols if harq.budget == "mean" else fixed
+    if not most:  # nothing fades
+        return [0] * len(NR_SCHEMES), np.ones(len(NR_SCHEMES))
     if fading is None:
         drawn = _Drawn(np.full((1, 1), 10 ** (esno_db / 10)))
     else:

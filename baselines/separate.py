@@ -270,8 +270,15 @@ def separate_codec(
 
 
 def sounded_esno(sound: Sounding, image: Float[Tensor, "b c h w"], ratio: float) -> Float[np.ndarray, "b n"]:
-    """The Es/N0, linear, that each symbol of each image will have after equalisation."""
-    sent = probe(image.shape[0], _symbols(image.shape, ratio)).to(image.device)
+    """The Es/N0, linear, that each symbol of each image will have after equalisation.
+
+    Raises:
+        ValueError: the budget has not one symbol.
+    """
+    (_, c, h, w), n = image.shape, _symbols(image.shape, ratio)
+    if not n:
+        raise ValueError(f"ratio={ratio:g} is too small for an image of {w}×{h}×{c}: it has no channel use")
+    sent = probe(image.shape[0], n).to(image.device)
     esno: np.ndarray = (1 / sound(sent).unbiased().n0.double()).cpu().numpy()
     return esno
 

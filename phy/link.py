@@ -363,15 +363,19 @@ def _twin(rng: Rng) -> Rng:
     return [torch.Generator(device=one.device).set_state(one.get_state()) for one in rng]
 
 
+REACH_DB = 300.0
+"""Beyond ±300 dB single precision tells no difference: one of symbol and noise is lost in the rounding of the other."""
+
+
 def esno_to_n0(esno_db: float) -> float:
-    """N0 (linear, Es = 1) at an Es/N0 in dB.
+    """N0 (linear, Es = 1) at an Es/N0 in dB; beyond ±`REACH_DB` that of the nearer end, of which squares stay finite.
 
     Raises:
         ValueError: `esno_db` is not a finite number.
     """
     if not math.isfinite(esno_db):
         raise ValueError(f"esno_db={esno_db} is not a finite number of dB")
-    return float(10.0 ** (-esno_db / 10.0))
+    return float(10.0 ** (-min(max(esno_db, -REACH_DB), REACH_DB) / 10.0))
 
 
 def channel_uses(image_shape: tuple[int, int, int], ratio: float) -> int:

@@ -40,7 +40,14 @@ def qam_ber_rayleigh(order: int, esno_db: ArrayLike) -> Float[Array, " *shape"]:
 
     Source: M. K. Simon and M.-S. Alouini, "Digital Communication over Fading Channels", 2nd ed., eq. (5.6).
     """
-    return average_over_terms(order, esno_db, lambda x: 1.0 - np.sqrt(x / (1.0 + x)))
+    return average_over_terms(order, esno_db, faded_erfc)
+
+
+def faded_erfc(mean: ArrayLike) -> Array:
+    """1 - sqrt(x / (1 + x)), the mean of erfc(sqrt(t)) over an exponential t of mean x, without cancellation."""
+    x = np.asarray(mean, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        return np.asarray(1.0 / ((1.0 + x) * (1.0 + 1.0 / np.sqrt(1.0 + 1.0 / x))))
 
 
 def average_over_terms(order: int, esno_db: ArrayLike, term: Callable[[Array], Array]) -> Array:

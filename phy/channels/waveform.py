@@ -19,6 +19,7 @@ from semlink.phy.parameters import check_choice, check_number
 from semlink.phy.rng import complex_normal, rows
 from semlink.phy.waveform import (
     FFT,
+    MOST_N0,
     PREFIX,
     BurstHeader,
     BurstReceiver,
@@ -154,7 +155,8 @@ class WaveformChannel:
         bursts = [scale * self.waveform.modulate(*part) for part in parts]
         stream = np.concatenate([_place(*one) for one in zip(bursts, *draws, strict=True)]).astype(np.complex64)
         sent = radio.send(torch.from_numpy(stream)[None], rng=[rng]).samples[0].numpy()
-        line = Loopback(cfo=self._cycles, ppm=self.ppm, delay=delay, taps=self._line(turns), n0=n0 * scale**2)
+        noise_power = min(n0 * scale**2, MOST_N0)  # beyond it nothing is received either
+        line = Loopback(cfo=self._cycles, ppm=self.ppm, delay=delay, taps=self._line(turns), n0=noise_power)
         carried = line.carry(sent)
         noise = complex_normal(len(carried), rng).cpu().numpy()
         got = radio.receive(torch.from_numpy(line.receive(carried, noise))[None], rng=[rng]).samples[0].numpy()

@@ -22,6 +22,8 @@ from semlink.phy.fec.ldpc_graph import K_CRC16, K_MAX, K_MAX_BG2, nr_graph
 # k, n, bits per symbol, base graph, redundancy versions, bits of the circular buffer.
 _Code = tuple[int, int, int, int, tuple[int, ...], int | None]
 
+_TOLD = 1 / 8  # of a block's bits, for zeros to be believed; whatever can be decoded is told all of them
+
 VERSIONS = (0, 1, 2, 3)
 """Redundancy versions of TS 38.212 clause 5.4.2.1."""
 
@@ -176,7 +178,8 @@ class TransportBlock:
 
         LLRs of several transmissions, n of each, are combined: bits that were sent again add up (chase combining), and
         those of other versions lower the rate (incremental redundancy). A single code block is checked by the CRC of
-        the whole; of several, each by its own, and all are taken for lost where only the CRC of the whole fails.
+        the whole; of several, each by its own, and all are taken for lost where only the CRC of the whole fails. Zeros
+        are a code word whose CRCs hold: where LLRs say next to nothing, of which they are made, the block is lost.
 
         Raises:
             ValueError: `llr` is not (b, n·versions), or holds NaN; an unknown version, or none.
@@ -185,21 +188,27 @@ class TransportBlock:
         check_llr(llr, self.n * len(versions))
         per_version = llr.detach().to("cpu", torch.float32).reshape(len(llr), len(versions), self.n)
         bits, start = torch.empty(len(llr), self.blocks, self.k, dtype=torch.uint8), 0
+        told = torch.empty(len(llr), self.blocks)
         for at, count, n in self._runs:
             # (b, versions, count, n) to a row of all versions for each code block.
             part = per_version[:, :, start : start + count * n].reshape(len(llr), -1, count, n).transpose(1, 2)
             decode = _decoder(self._code(n, tuple(versions)))
             values = decode(part.reshape(-1, len(versions) * n).contiguous().numpy(), iterations).values
             bits[:, at : at + count] = torch.from_numpy(values).to(torch.uint8).reshape(len(llr), count, self.k)
+            told[:, at : at + count] = part.square().sum(dim=(2, 3)) / (8 * math.log(2))
             start += count * n
-        return self._checked(bits, llr)
+        return self._checked(bits, told, llr)
 
-    def _checked(self, blocks: Num[Tensor, "b blocks k"], like: Tensor) -> tuple[Tensor, Bool[Tensor, "b blocks"]]:
+    def _checked(
+        self, blocks: Num[Tensor, "b blocks k"], told: Float[Tensor, "b blocks"], like: Tensor
+    ) -> tuple[Tensor, Bool[Tensor, "b blocks"]]:
+        """`told` are the bits that each block's LLRs tell at most: a weak LLR of variance σ² tells σ² / (8 ln 2)."""
         rows = blocks.flatten(0, 1)
-        arrived = torch.ones(blocks.shape[:2], dtype=torch.bool)
+        # Of LLRs that say next to nothing the decoder makes zeros, which are a code word and whose CRCs hold.
+        arrived = (blocks != 0).any(dim=2) | (told > _TOLD * self.k)
         if self.block_crc:
             rows, ok = crc.check(rows, polynomial=crc.CRC24B)
-            arrived = ok.reshape(blocks.shape[:2])
+            arrived &= ok.reshape(blocks.shape[:2])
         payload, whole = crc.check(rows.reshape(len(blocks), -1), self.crc_length)
         return payload.to(like), arrived & (whole | ~arrived.all(dim=1))[:, None]
 

@@ -3,9 +3,11 @@
 A transmission is one image in one realisation: its blocks meet one fade, and fail together or not at all. It is the
 unit that is drawn, a cluster; blocks are not. Both intervals below are Clopper and Pearson's of as many independent
 trials as would spread as the clusters do (Korn and Graubard, Survey Methodology 24, 1998), with one more cluster put to
-those that were seen, as bad as any: without it a fade that comes once in fifty times is not reckoned with by who has
+those that were seen, as odd as any: without it a fade that comes once in fifty times is not reckoned with by who has
 seen fifty. Where all blocks of a cluster fail together, or images arrive or are lost, they are the exact binomial
 interval of the clusters; none seen of m is bounded by 1 - 0.025^(1/m), the rule of three at 95 % on both sides.
+Clusters of other sizes are worth fewer of one size, (Σ size)² / Σ size² (L. Kish, Survey Sampling, 1965), and the one
+that is put to them is as large as any and as far from the rate as any.
 """
 
 from __future__ import annotations
@@ -44,15 +46,16 @@ def shared_error_rate(
         raise ValueError("each cluster must have at least one trial and 0 ≤ errors ≤ trials")
     wrong, count = int(errors.sum()), int(trials.sum())
     rate, clusters = wrong / count, len(errors)
-    worst = int((errors / trials).argmax())
-    residuals = errors - rate * trials  # of the ratio estimator: clusters may differ in size
-    independent = float(clusters)
+    shares, residuals = errors / trials, errors - rate * trials  # of the ratio estimator: clusters may differ in size
+    whole = count**2 / float(np.square(trials, dtype=np.float64).sum())  # trials, where clusters fail whole (Kish)
+    independent = whole
     if 0 < wrong < count and clusters > 1:
-        spread = float(np.square(residuals).sum() + residuals[worst] ** 2)
+        unseen = max(shares.max() - rate, rate - shares.min()) * trials.max()
+        spread = float(np.square(residuals).sum() + unseen**2)
         variance = spread * clusters / (clusters - 1) / count**2
         few = special.stdtrit(clusters - 1, 0.5 + confidence / 2) / special.ndtri(0.5 + confidence / 2)
         alike = rate * (1 - rate) / variance / few**2 if variance else math.inf
-        independent = float(min(max(alike, clusters), count))
+        independent = float(min(max(alike, whole), count))
     low, high = _beta_ends(rate, independent, confidence)
     return Rate(rate, low, high, wrong, count)
 

@@ -113,7 +113,10 @@ class Scheme(Protocol):
 
 @dataclass(frozen=True)
 class Single:
-    """One antenna at each end, one tap, equalised by "zf" (y / h) or "mmse" (h* y / (|h|² + N0))."""
+    """One antenna at each end, one tap, equalised by "zf" (y / h) or "mmse" (h* y / (|h|² + N0)).
+
+    A symbol whose noise would be above `ERASED` is an erasure, as of several antennas: 0, of that noise.
+    """
 
     equaliser: Equaliser = "zf"
     tx = rx = streams = span = 1
@@ -144,6 +147,8 @@ class Single:
         tap = h[..., 0]
         inverse = energy(tap).clamp_min_(1e-12).reciprocal_()
         variance = noise[..., None] * inverse
+        alive = variance < ERASED
+        variance, inverse = torch.where(alive, variance, ERASED), torch.where(alive, inverse, 0.0)
         if self.equaliser == "zf":
             return Detected(observed[:, :, 0] * tap.conj() * inverse, variance)
         bias = (1 + variance).reciprocal_()

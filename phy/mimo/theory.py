@@ -14,7 +14,7 @@ from jaxtyping import Complex, Float
 from numpy.typing import ArrayLike
 from scipy import special
 
-from semlink.phy.theory import average_over_terms
+from semlink.phy.theory import average_over_terms, faded_erfc
 
 Array = np.ndarray
 
@@ -38,10 +38,8 @@ def mrc_qam_ber(order: int, esno_db: ArrayLike, *, branches: int) -> Float[Array
     _check_at_least("branches", branches, 1)
 
     def term(x: Array) -> Array:
-        mu = np.sqrt(x / (1 + x))
-        # (1 - μ)/2 without cancellation
-        low = 0.5 / ((1 + x) * (1 + mu))
-        series = sum(math.comb(branches - 1 + k, k) * (0.5 * (1 + mu)) ** k for k in range(branches))
+        low = 0.5 * faded_erfc(x)  # (1 - μ)/2
+        series = sum(math.comb(branches - 1 + k, k) * (1 - low) ** k for k in range(branches))
         return np.asarray(2 * low**branches * series)
 
     return average_over_terms(order, esno_db, term)
@@ -83,7 +81,7 @@ def zf_snr_cdf(snr: ArrayLike, esno_db: float, *, tx: int, rx: int) -> Float[Arr
     correlation", ISIT 2002; Winters et al. as for `zf_qam_ber`.
     """
     _check_streams(tx, rx)
-    return np.asarray(special.gammainc(rx - tx + 1, np.asarray(snr) * tx / 10 ** (esno_db / 10)))
+    return _gains_below(np.asarray(snr) * tx, esno_db, rx - tx + 1)
 
 
 def zf_diversity(*, tx: int, rx: int) -> int:
@@ -162,7 +160,7 @@ def mrc_outage_probability(rate: ArrayLike, esno_db: float, *, branches: int) ->
     Source: D. Tse and P. Viswanath, "Fundamentals of Wireless Communication", section 5.4.2.
     """
     _check_at_least("branches", branches, 1)
-    return np.asarray(special.gammainc(branches, np.expm1(np.asarray(rate) * math.log(2)) / 10 ** (esno_db / 10)))
+    return _gains_below(np.expm1(np.asarray(rate) * math.log(2)), esno_db, branches)
 
 
 def mrc_outage_capacity(outage: ArrayLike, esno_db: float, *, branches: int) -> Float[Array, " *shape"]:
@@ -175,7 +173,10 @@ def mrc_outage_capacity(outage: ArrayLike, esno_db: float, *, branches: int) -> 
     probability = np.asarray(outage, dtype=np.float64)
     if not ((probability >= 0) & (probability < 1)).all():
         raise ValueError(f"outage={outage!r} must be from 0 to below 1")
-    return np.asarray(np.log2(1 + 10 ** (esno_db / 10) * special.gammaincinv(branches, probability)))
+    gain = special.gammaincinv(branches, probability)
+    with np.errstate(invalid="ignore"):
+        snr = 10 ** (esno_db / 10) * gain
+    return np.asarray(np.log1p(np.where(gain > 0, snr, 0.0)) / math.log(2))  # none never fails, at any Es/N0
 
 
 def waterfilling_capacity(h: Complex[Array, "*batch rx tx"], n0: float) -> Float[Array, "*batch"]:
@@ -214,10 +215,18 @@ def _eigenvalue_density(x: Float[Array, " x"], m: int, n: int) -> Float[Array, "
 
 
 def _scaled_expn(k: int, x: Float[Array, "*s"]) -> Float[Array, "*s"]:
-    """e^x E_k(x); beyond x = 100 by its asymptotic series (M. Abramowitz and I. A. Stegun, eq. 5.1.52)."""
-    near = np.minimum(x, 100.0)
-    far = 1 / (x + k) * (1 + k / (x + k) ** 2 + k * (k - 2 * x) / (x + k) ** 4)
-    return np.asarray(np.where(x < 100.0, np.exp(near) * special.expn(k, near), far))
+    """e^x E_k(x); beyond x = 600 by its asymptotic series (M. Abramowitz and I. A. Stegun, eq. 5.1.52)."""
+    near, large = np.minimum(x, 600.0), np.clip(x, 600.0, 1e60)
+    far = 1 / (large + k) * (1 + k / (large + k) ** 2 + k * (k - 2 * large) / (large + k) ** 4)
+    return np.asarray(np.where(x < 600.0, np.exp(near) * special.expn(k, near), np.where(np.isinf(x), 0.0, far)))
+
+
+def _gains_below(needed: ArrayLike, esno_db: float, branches: int) -> Float[Array, " *shape"]:
+    """Probability that Es/N0 times the gains of so many branches is below `needed`; never where that is 0."""
+    level = np.asarray(needed, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gain = level / np.float64(10 ** (esno_db / 10))
+    return np.asarray(special.gammainc(branches, np.where(level > 0, gain, 0.0)))
 
 
 def _check_at_least(name: str, value: int, least: int) -> None:

@@ -13,7 +13,7 @@ from semlink.phy.waveform.iq_files import (
     write_cf32,
     write_sigmf,
 )
-from semlink.phy.waveform.loopback import Loopback, resample
+from semlink.phy.waveform.loopback import MOST_N0, Loopback, resample
 from semlink.phy.waveform.ofdm import OfdmWaveform
 from semlink.phy.waveform.ofdm_words import FFT, PREFIX
 from semlink.phy.waveform.reach import OFDM_REACH, SINGLE_CARRIER_REACH, reach_ppm
@@ -27,6 +27,7 @@ from semlink.phy.waveform.speed import ReceiverSpeed, measure_receivers
 __all__ = [
     "FFT",
     "FIELDS",
+    "MOST_N0",
     "OFDM_REACH",
     "PREFIX",
     "SINGLE_CARRIER_REACH",

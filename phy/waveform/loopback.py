@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from semlink.phy.waveform.burst import Reals, Samples
 
+MOST_N0 = 1e6
+"""Noise variance of a sample at most: no burst is received at a thousandth of it."""
 _SIDE = 24
 """Taps of the interpolator to either side of a sample."""
 _PHASES = 512
@@ -52,7 +54,7 @@ class Loopback:
 
     def __post_init__(self) -> None:
         limits = {
-            "n0": (0, 1e6),
+            "n0": (0, MOST_N0),
             "cfo": (-0.5, 0.5),
             "ppm": (-1e4, 1e4),
             "delay": (0, 1e6),
