@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from semlink.baselines.adaptation import MODES
-from semlink.baselines.capacity import constrained, ergodic_rayleigh, outage_capacity_rayleigh
+from semlink.baselines.capacity import constrained
+from semlink.baselines.fading_ceilings import ergodic_rayleigh, outage_capacity_rayleigh
 from semlink.baselines.separate import separate_codec, sounded_esno, to_uint8
 from semlink.baselines.sources import SourceCoder, code_image, grey_image, link_source
 from semlink.phy.link import Channel, Codec, Decoded, Frame, InformedCodec, Received, Sounding

@@ -18,7 +18,8 @@ from semlink.baselines.adaptation import (
 )
 from semlink.baselines.bler import curve
 from semlink.baselines.blocks import plan_blocks
-from semlink.baselines.capacity import outage_rayleigh, shannon
+from semlink.baselines.capacity import shannon
+from semlink.baselines.fading_ceilings import outage_rayleigh
 from semlink.baselines.ideal import CapacityCodec, digital_picture
 from semlink.baselines.mcs import NR_SCHEMES
 from semlink.baselines.separate import HEADER_BITS, AdaptiveCodec, GenieCodec, SeparateCodec, separate_codec, to_uint8
