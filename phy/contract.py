@@ -1,7 +1,7 @@
 """The one contract: what a codec and a channel are, and what they hand to each other.
 
-A `Codec` turns images into complex channel symbols and back, a `Channel` carries symbols. They meet in `link.py`, where
-all of these names are imported from.
+A `Codec` turns images into complex channel symbols and back, a `Channel` carries symbols. They meet in `link.py`, from
+which all of these names are imported.
 """
 
 from __future__ import annotations
