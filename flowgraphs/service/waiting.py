@@ -158,7 +158,8 @@ class Waiting:
             usual: whether it would take as long again.
         """
         with self._changed:
-            dropped, done = self._let_go(batch), []
+            dropped = self._let_go(batch)
+            done = []
             for request, outcome in zip(batch, outcomes, strict=True):
                 moved = request._replace(spent=request.spent + seconds / len(batch), usual=request.usual and usual)
                 if request.key in dropped:
@@ -184,7 +185,8 @@ class Waiting:
             begun: whether it was under way; else it just waits again.
         """
         with self._changed:
-            dropped, done = self._let_go(batch), []
+            dropped = self._let_go(batch)
+            done = []
             for request in batch:
                 if request.key in dropped:
                     continue
