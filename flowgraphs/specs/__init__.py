@@ -1,9 +1,8 @@
 """From words to blocks: the options of the command line, receivers behind codecs, blocks of one's own."""
 
-from semlink.flowgraphs.specs.codec_names import CodecGroup, codec_groups
+from semlink.flowgraphs.specs.codec_names import PUBLISHED, CodecGroup, codec_groups
 from semlink.flowgraphs.specs.codecs import (
     DEFAULT_MCS,
-    PUBLISHED,
     UnknownCodecError,
     default_codecs,
     expand,

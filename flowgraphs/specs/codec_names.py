@@ -13,7 +13,6 @@ from semlink.baselines.doors import CONSTELLATIONS, INTERLEAVERS
 from semlink.baselines.ideal import BOUNDS
 from semlink.baselines.mcs import MCS_TABLE, NR_TABLES
 from semlink.baselines.sources import SOURCES
-from semlink.flowgraphs.specs.codecs import PUBLISHED
 from semlink.flowgraphs.specs.digital_names import DIGITAL_FORM
 from semlink.flowgraphs.specs.feature_link import FEATURES_FORM
 from semlink.flowgraphs.specs.harq import HARQ_FORM, HARQ_OPTIONS, REPEATED_FORM, REPEATED_OPTIONS
@@ -40,6 +39,8 @@ CHANNEL_CODES = {
     "conv": "the convolutional code of IEEE 802.11",
     "uncoded": "no channel code",
 }
+PUBLISHED = "published:"
+"""How a published curve's name begins."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from semlink.baselines.ideal import BOUNDS, CapacityCodec
 from semlink.baselines.layered import digital_codec
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs import receivers as receiver_specs
+from semlink.flowgraphs.specs.codec_names import PUBLISHED
 from semlink.flowgraphs.specs.digital_names import DIGITAL_FORM, DigitalName, parse_digital, register_doors
 from semlink.flowgraphs.specs.feature_link import FEATURES_FORM, make_feature_link
 from semlink.flowgraphs.specs.harq import (
@@ -49,8 +50,6 @@ from semlink.phy.link import Channel, Codec, InformedCodec
 
 CODECS = ("jpeg-ldpc-qam", "jpeg-ldpc-qam:adaptive", "deepjscc", "swin")
 """What is compared when nothing is said, on awgn."""
-PUBLISHED = "published:"
-"""How a published rate-distortion curve's name begins."""
 DEFAULT_MCS = "16qam-1/2"
 """Of a digital codec that is named without a scheme."""
 

@@ -12,8 +12,8 @@ import pytest
 from semlink.baselines.adaptation import MODES
 from semlink.baselines.blocks import CODES
 from semlink.flowgraphs.specs import codec_groups, make_codecs
-from semlink.flowgraphs.specs.codec_names import CHANNEL_CODES, KNOWN
-from semlink.flowgraphs.specs.codecs import PUBLISHED, codec_forms
+from semlink.flowgraphs.specs.codec_names import CHANNEL_CODES, KNOWN, PUBLISHED
+from semlink.flowgraphs.specs.codecs import codec_forms
 from semlink.flowgraphs.specs.secrecy import SOURCE_OPTIONS
 from semlink.phy.channels import AWGN
 from semlink.phy.sources import data_folder
