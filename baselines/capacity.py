@@ -1,6 +1,6 @@
-"""Ceilings: what a code of unlimited length and any decoder could carry, in bits per complex symbol.
+"""Ceilings on AWGN: what a code of unlimited length and any decoder could carry, in bits per complex symbol.
 
-`esno_db` is Es/N0 in dB as everywhere here: noise CN(0, N0), fading of E|h|² = 1.
+`esno_db` is Es/N0 in dB as everywhere here: noise CN(0, N0). On Rayleigh fading: `fading_ceilings.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
-from scipy.special import exp1
 
 Array = np.ndarray
 Numbers = ArrayLike | float | int  # NumPy's alias says complex, which a check at run time takes at its word
@@ -29,9 +28,6 @@ _MOST = 1 << 16  # likelihood ratios at a time, which then stay in the cache
 _STEPS = 100  # of a search for an Es/N0, which takes ten at most but where next to nothing is missing
 _ESNO_MAX = 1e30  # in place of infinity, which would make 0 · inf
 
-# Quadrature over the logarithm of the power gain of Rayleigh fading: 1e-13 of it lies below e^-30, none above e^4.
-_LOG_GAIN = np.arange(-30.0, 4.0, 0.125)
-
 _TABLE_LOW_DB, _TABLE_STEP_DB = -40.0, 0.05
 _TABLE_TOP_DISTANCE = 14.0  # of neighbouring points, over the noise's deviation: less than 1e-10 bit is missing there
 
@@ -41,7 +37,7 @@ def shannon(esno_db: Numbers) -> Float[Array, " *shape"]:
 
     Source: C. E. Shannon, "Communication in the presence of noise", Proc. IRE 37 (1949) 10–21, theorem 2.
     """
-    return np.asarray(np.log1p(_linear(esno_db)) / math.log(2))
+    return np.asarray(np.log1p(linear(esno_db)) / math.log(2))
 
 
 def constrained(order: int, esno_db: Numbers) -> Float[Array, " *shape"]:
@@ -85,7 +81,7 @@ def bicm_by_bit(order: int, esno_db: Float[Array, " n"]) -> Float[Array, "bits n
     Raises:
         ValueError: `order` is no square QAM.
     """
-    return np.asarray(1 - _missing_on_axis("bicm", order, _linear(esno_db)))
+    return np.asarray(1 - _missing_on_axis("bicm", order, linear(esno_db)))
 
 
 def esno_db_for(bits: Numbers, *, order: int | None = None) -> Float[Array, " *shape"]:
@@ -100,8 +96,8 @@ def esno_db_for(bits: Numbers, *, order: int | None = None) -> Float[Array, " *s
     """
     bits = np.asarray(bits, dtype=np.float64)
     limit = math.inf if order is None else 2.0 * _bits_per_axis(order)
-    _require("bits", bits, (bits >= 0) & (bits < limit), f"at least 0 and below {limit:g}")
-    free = _db(np.expm1(bits * math.log(2)))  # what Shannon's limit asks for, and no constellation less
+    require("bits", bits, (bits >= 0) & (bits < limit), f"at least 0 and below {limit:g}")
+    free = decibels(np.expm1(bits * math.log(2)))  # what Shannon's limit asks for, and no constellation less
     if order is None:
         return np.asarray(free)
     found = np.array(free)
@@ -109,34 +105,6 @@ def esno_db_for(bits: Numbers, *, order: int | None = None) -> Float[Array, " *s
     if some.any():
         found[some] = _constrained_root(order, bits[some], free[some])
     return found
-
-
-def bicm_mean(order: int, esno: Numbers, *, axis: int = -1) -> Float[Array, " *shape"]:
-    """`bicm` of each symbol's own Es/N0, averaged along `axis`; from a table, within 1e-4 bit.
-
-    Args:
-        order: number of points: 4, 16, 64, 256, ….
-        esno: Es/N0 of each symbol, linear, (…, n, …); 0 and inf are allowed.
-        axis: the axis of length n that is averaged.
-
-    Returns:
-        bits per complex symbol, of the shape of `esno` without `axis`.
-
-    Raises:
-        ValueError: `order` is no square QAM, an Es/N0 is negative or not a number, or n = 0.
-    """
-    return np.asarray(2.0 * _bits_per_axis(order) - _mean_missing(order, esno, axis))
-
-
-def bicm_esno_db(order: int, bits: Numbers) -> Float[Array, " *shape"]:
-    """The Es/N0 in dB on AWGN at which `bicm_mean` is `bits` per complex symbol; -inf for 0, inf for log2(order).
-
-    Raises:
-        ValueError: `order` is no square QAM, or `bits` is not between 0 and log2(order).
-    """
-    bits, limit = np.asarray(bits, dtype=np.float64), 2.0 * _bits_per_axis(order)
-    _require("bits", bits, (bits >= 0) & (bits <= limit), f"between 0 and {limit:g}")
-    return missing_esno_db(order, np.asarray(limit - bits))
 
 
 def effective_esno_db(order: int, esno: Numbers, *, axis: int = -1) -> Float[Array, " *shape"]:
@@ -159,7 +127,10 @@ def effective_esno_db(order: int, esno: Numbers, *, axis: int = -1) -> Float[Arr
     Source: K. Brueninghaus et al., "Link performance models for system level simulations of broadband radio access
     systems", IEEE PIMRC 2005, 2306–2311.
     """
-    return missing_esno_db(order, _mean_missing(order, esno, axis))
+    missing = bicm_missing(order, np.atleast_1d(np.asarray(esno, dtype=np.float64)))
+    if missing.shape[axis] == 0:
+        raise ValueError(f"esno has shape {missing.shape}; axis {axis} must hold at least one symbol")
+    return missing_esno_db(order, np.asarray(missing.mean(axis=axis)))
 
 
 def bicm_missing(order: int, esno: Numbers) -> Float[Array, " *shape"]:
@@ -169,7 +140,7 @@ def bicm_missing(order: int, esno: Numbers) -> Float[Array, " *shape"]:
         ValueError: `order` is no square QAM, or an Es/N0 is negative or not a number.
     """
     esno = np.asarray(esno, dtype=np.float64)
-    _require("esno", esno, esno >= 0, "at least 0 (it is linear, not in dB)")
+    require("esno", esno, esno >= 0, "at least 0 (it is linear, not in dB)")
     return _table("bicm", order).missing_at(esno.reshape(-1)).reshape(esno.shape)
 
 
@@ -181,96 +152,23 @@ def missing_esno_db(order: int, missing: Float[Array, " *shape"]) -> Float[Array
     Raises:
         ValueError: `order` is no square QAM, or fewer bits than none are missing.
     """
-    _require("missing", missing, missing >= 0, "at least 0 bits")
+    require("missing", missing, missing >= 0, "at least 0 bits")
     return _table("bicm", order).esno_db(missing)
 
 
-def ergodic_rayleigh(esno_db: Numbers) -> Float[Array, " *shape"]:
-    """Capacity of the fast Rayleigh channel known to the receiver alone: E log2(1 + |h|² γ) = exp(1/γ) E1(1/γ) / ln 2.
-
-    Args:
-        esno_db: average Es/N0 γ in dB, of any shape.
-
-    Returns:
-        bits per complex symbol.
-
-    Source: W. C. Y. Lee, "Estimate of channel capacity in Rayleigh fading environment", IEEE Trans. Veh. Technol. 39
-    (1990) 187–189; M.-S. Alouini and A. J. Goldsmith, ibid. 48 (1999) 1165–1181.
-    """
-    with np.errstate(divide="ignore"):
-        inverse = np.asarray(1.0 / _linear(esno_db))
-    near = np.minimum(inverse, 30.0)
-    nodes, weights = np.polynomial.laguerre.laggauss(24)
-    # exp(x) E1(x) = ∫ exp(-t) / (x + t) dt, where exp(x) itself would overflow.
-    far = (weights / (np.maximum(inverse, 30.0)[..., None] + nodes)).sum(axis=-1)
-    return np.asarray(np.where(inverse > 30.0, far, np.exp(near) * exp1(near)) / math.log(2))
-
-
-def ergodic_rayleigh_constrained(order: int, esno_db: Numbers) -> Float[Array, " *shape"]:
-    """`constrained` averaged over fast Rayleigh fading of E|h|² = 1, bits per complex symbol, within 1e-9 bit.
-
-    The receiver knows the gain. `esno_db` is the average Es/N0 in dB, of any shape; the errors are those of
-    `constrained`.
-    """
-    gain = np.exp(_LOG_GAIN)
-    density = gain * np.exp(-gain)  # of the gain's logarithm
-    faded_db = np.asarray(esno_db, dtype=np.float64)[..., None] + _db(gain)
-    return np.asarray(constrained(order, faded_db) @ (density / density.sum()))
-
-
-def outage_rayleigh(esno_db: Numbers, rate: Numbers) -> Float[Array, " *shape"]:
-    """Probability that block Rayleigh fading does not carry `rate`: 1 - exp(-(2^rate - 1) / γ).
-
-    Args:
-        esno_db: average Es/N0 γ in dB.
-        rate: bits per complex symbol; the two broadcast.
-
-    Raises:
-        ValueError: a rate is negative or not a number.
-
-    Source: D. Tse and P. Viswanath, "Fundamentals of Wireless Communication" (2005), section 5.4.1.
-    """
-    rate = np.asarray(rate, dtype=np.float64)
-    _require("rate", rate, rate >= 0, "at least 0 bits per symbol")
-    needed, esno = np.broadcast_arrays(np.expm1(rate * math.log(2)), _linear(esno_db))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        outage = -np.expm1(-needed / esno)
-    return np.asarray(np.where(needed > 0, outage, 0.0))  # nothing to carry never fails, not even at γ = 0
-
-
-def outage_capacity_rayleigh(esno_db: Numbers, outage: Numbers) -> Float[Array, " *shape"]:
-    """The rate that block Rayleigh fading fails to carry with probability `outage`: log2(1 - γ ln(1 - outage)).
-
-    Args:
-        esno_db: average Es/N0 γ in dB.
-        outage: probability, at least 0 and below 1; the two broadcast.
-
-    Returns:
-        bits per complex symbol.
-
-    Raises:
-        ValueError: an outage probability lies outside.
-
-    Source: as `outage_rayleigh`.
-    """
-    outage = np.asarray(outage, dtype=np.float64)
-    _require("outage", outage, (outage >= 0) & (outage < 1), "at least 0 and below 1")
-    gain, esno = np.broadcast_arrays(-np.log1p(-outage), _linear(esno_db))
-    with np.errstate(invalid="ignore"):
-        snr = np.where(gain > 0, esno * gain, 0.0)  # no rate never fails, not even at γ = ∞
-    return np.asarray(np.log1p(snr) / math.log(2))
-
-
-def _linear(esno_db: Numbers) -> Array:
+def linear(esno_db: Numbers) -> Array:
+    """Es/N0 from dB."""
     return np.asarray(10.0 ** (np.asarray(esno_db, dtype=np.float64) / 10.0))
 
 
-def _db(power: Numbers) -> Array:
+def decibels(power: Numbers) -> Array:
+    """Of a power, -inf of 0."""
     with np.errstate(divide="ignore"):
         return np.asarray(10.0 * np.log10(power))
 
 
-def _require(name: str, values: Array, allowed: np.bool | Array, what: str) -> None:
+def require(name: str, values: Array, allowed: np.bool | Array, what: str) -> None:
+    """Raise ValueError unless all are allowed; `what` they must be."""
     if not np.all(allowed):
         raise ValueError(f"{name}={float(values[~allowed].flat[0])} must be {what}")
 
@@ -283,7 +181,7 @@ def _bits_per_axis(order: int) -> int:
 
 
 def _information(kind: Kind, order: int, esno_db: Numbers) -> Float[Array, " *shape"]:
-    missing = _missing(kind, order, _linear(esno_db))
+    missing = _missing(kind, order, linear(esno_db))
     return np.asarray(np.maximum(2.0 * _bits_per_axis(order) - missing, 0.0))  # rounding alone could make it negative
 
 
@@ -350,7 +248,7 @@ def _constrained_root(order: int, bits: Float[Array, " n"], free_db: Float[Array
 
 def _short_of(order: int, esno_db: Float[Array, " n"], free_db: Float[Array, " n"]) -> Float[Array, " n"]:
     """By how much less, as an Es/N0 of Shannon's limit in dB, `constrained` carries than is wanted."""
-    return np.asarray(free_db - _db(np.expm1(constrained(order, esno_db) * math.log(2))))
+    return np.asarray(free_db - decibels(np.expm1(constrained(order, esno_db) * math.log(2))))
 
 
 def _same_label(kind: Kind, bits: int) -> Bool[Array, "k l l"]:
@@ -386,7 +284,7 @@ class _Table:
         return _TABLE_LOW_DB + _TABLE_STEP_DB * np.arange(self.missing.size)
 
     def missing_at(self, esno: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
-        place = (_db(esno) - _TABLE_LOW_DB) / _TABLE_STEP_DB
+        place = (decibels(esno) - _TABLE_LOW_DB) / _TABLE_STEP_DB
         last = self.missing.size - 1
         # np.interp would search for the node; on a uniform grid it is known.
         within = np.clip(place, 0, last)
@@ -394,16 +292,16 @@ class _Table:
         value = self.missing[node] + np.diff(self.missing, append=0.0)[node] * (within - node)
         below, above = place < 0, place > last
         if below.any():
-            value[below] = self.limit - (self.limit - self.missing[0]) * esno[below] / _linear(_TABLE_LOW_DB)
+            value[below] = self.limit - (self.limit - self.missing[0]) * esno[below] / linear(_TABLE_LOW_DB)
         if above.any():
-            value[above] = self.missing[-1] * _linear(self.nodes_db[-1]) / esno[above]
+            value[above] = self.missing[-1] * linear(self.nodes_db[-1]) / esno[above]
         return value
 
     def esno_db(self, missing: Float[Array, " *shape"]) -> Float[Array, " *shape"]:
         inside = np.interp(missing, self.missing[::-1], self.nodes_db[::-1])
-        low = _TABLE_LOW_DB + _db(np.maximum(self.limit - missing, 0.0) / (self.limit - self.missing[0]))
+        low = _TABLE_LOW_DB + decibels(np.maximum(self.limit - missing, 0.0) / (self.limit - self.missing[0]))
         with np.errstate(divide="ignore", over="ignore"):
-            high = self.nodes_db[-1] + _db(self.missing[-1] / missing)
+            high = self.nodes_db[-1] + decibels(self.missing[-1] / missing)
         return np.where(missing > self.missing[0], low, np.where(missing < self.missing[-1], high, inside))
 
 
@@ -412,11 +310,4 @@ def _table(kind: Kind, order: int) -> _Table:
     bits = _bits_per_axis(order)
     top_db = 10 * math.log10(_TABLE_TOP_DISTANCE**2 * (order - 1) / 12)
     nodes_db = np.arange(_TABLE_LOW_DB, top_db, _TABLE_STEP_DB)
-    return _Table(2.0 * bits, _missing(kind, order, _linear(nodes_db)))
-
-
-def _mean_missing(order: int, esno: Numbers, axis: int) -> Float[Array, " *shape"]:
-    missing = bicm_missing(order, np.atleast_1d(np.asarray(esno, dtype=np.float64)))
-    if missing.shape[axis] == 0:
-        raise ValueError(f"esno has shape {missing.shape}; axis {axis} must hold at least one symbol")
-    return np.asarray(missing.mean(axis=axis))
+    return _Table(2.0 * bits, _missing(kind, order, linear(nodes_db)))

@@ -79,7 +79,7 @@ def modulate(pixels: UInt8[np.ndarray, "b h w c"], plans: Sequence[Plan], source
     source_bits, unfit = torch.empty(len(pixels), dtype=torch.int64), None
     information: dict[int, Tensor] = {}  # by row
     coded: dict[int, Tensor] = {}
-    for plan, rows in _by_plan(plans):
+    for plan, rows in by_plan(plans):
         codings = [coding.data for coding in code_images(source, list(pixels[rows]), plan.payload_bytes)]
         bits = torch.from_numpy(np.stack([to_bits(coding, plan.info_bits) for coding in codings]))
         sent = scramble(channel_encode(bits, plan), C_INIT)
@@ -110,7 +110,7 @@ def demodulate(received: Received, plans: Sequence[Plan], source: SourceCoder, r
     failed, errors = torch.zeros(len(plans), dtype=torch.bool), torch.zeros(len(plans), dtype=torch.int64)
     information: dict[int, Tensor] = {}  # by row
     coded: dict[int, Tensor] = {}
-    for plan, rows in _by_plan(plans):
+    for plan, rows in by_plan(plans):
         llr = demap(received, rows, plan.mcs)
         bits, ok = channel_decode(descramble_llr(llr, C_INIT).cpu(), plan)
         information |= dict(zip(rows, bits.bool(), strict=True))
@@ -129,7 +129,8 @@ def demodulate(received: Received, plans: Sequence[Plan], source: SourceCoder, r
     return Decoded(images.to(device), failed.to(device), errors.to(device), blocks.to(device), decisions)
 
 
-def _by_plan(plans: Sequence[Plan]) -> list[tuple[Plan, list[int]]]:
+def by_plan(plans: Sequence[Plan]) -> list[tuple[Plan, list[int]]]:
+    """Each plan with the rows that it is of."""
     rows: dict[Plan, list[int]] = {}
     for row, plan in enumerate(plans):
         rows.setdefault(plan, []).append(row)

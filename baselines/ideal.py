@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from semlink.baselines.adaptation import MODES
-from semlink.baselines.capacity import constrained, ergodic_rayleigh, outage_capacity_rayleigh
-from semlink.baselines.separate import separate_codec, sounded_esno, to_uint8
+from semlink.baselines.capacity import constrained
+from semlink.baselines.fading_ceilings import ergodic_rayleigh, outage_capacity_rayleigh
+from semlink.baselines.separate import sounded_esno, to_uint8
 from semlink.baselines.sources import SourceCoder, code_image, grey_image, link_source
-from semlink.phy.link import Channel, Codec, Decoded, Frame, InformedCodec, Received, Sounding
+from semlink.phy.link import Decoded, Frame, Received, Sounding
 from semlink.phy.rng import probe
 
 BOUNDS = ("ergodic", "outage=SHARE", "4qam", "16qam", "64qam", "256qam")
@@ -128,24 +128,3 @@ def _outage_bits(share: float, esno: Float[np.ndarray, "b n"], esno_db: float) -
     sent = esno.shape[1] * float(outage_capacity_rayleigh(esno_db, share))
     bits: np.ndarray = np.where(np.log2(1 + esno).sum(axis=1) >= sent * (1 - 1e-9), sent, -sent)
     return bits
-
-
-def digital_picture(
-    *, source: str = "jpeg", mcs: str = "16qam-1/2", ratio: float = 1 / 6, fading: Channel
-) -> dict[str, Codec | InformedCodec]:
-    """The whole digital picture for `compare`: a fixed scheme, all link adaptation, and the ceiling, by name.
-
-    Args:
-        source: as of `SeparateCodec`.
-        mcs: the fixed scheme.
-        ratio: bandwidth ratio, complex channel uses / (c·h·w).
-        fading: the channel, whose statistics "outage" knows.
-
-    Raises:
-        ValueError: as `separate_codec`.
-    """
-    name = f"{source}-ldpc-qam"
-    codecs: dict[str, Codec | InformedCodec] = {name: separate_codec(source=source, mcs=mcs, ratio=ratio)}
-    for mode in MODES:
-        codecs[f"{name}:{mode}"] = separate_codec(source=source, mcs=mode, ratio=ratio, fading=fading)
-    return codecs | {f"{source}-capacity": CapacityCodec(source=source, ratio=ratio)}

@@ -12,16 +12,16 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float, UInt8
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from semlink.baselines.adaptation import HOPELESS, SURE, average_failures, outage_failures
 from semlink.baselines.blocks import Plan, channel_decode, channel_encode, plan_blocks
 from semlink.baselines.budget import has_block, too_small
-from semlink.baselines.chain import C_INIT
+from semlink.baselines.chain import C_INIT, to_bits
 from semlink.baselines.doors import QAM_NAME
 from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
-from semlink.baselines.separate import HEADER_BITS, AdaptiveCodec, SeparateCodec, separate_codec, to_uint8
+from semlink.baselines.separate import HEADER_BITS, AdaptiveCodec, SeparateCodec, scheme_of, separate_codec, to_uint8
 from semlink.baselines.sources import Pixels, SourceCoder, code_image, find_source, grey_image, link_source
 from semlink.phy.constellation import QAM
 from semlink.phy.fec import descramble_llr, scramble
@@ -183,7 +183,7 @@ class AdaptiveLayeredCodec(LayeredCodec):
         """
         if received.header is None:
             raise ValueError("header=None: an adaptive link needs the burst header that tells the scheme")
-        return self.receive(received, [_scheme(index) for index in received.header])
+        return self.receive(received, [scheme_of(index, "ldpc") for index in received.header])
 
     def _best(self, pixels: Pixels, esno_db: float) -> MCS:
         """The scheme of least expected squared error, found as `semlink.baselines.adaptation.best_scheme` finds it."""
@@ -277,26 +277,14 @@ def plan_layers(symbols: int, mcs: MCS) -> list[Plan]:
         return [plan_blocks(symbols, mcs)]
 
 
-def _scheme(index: object) -> MCS:
-    if not isinstance(index, int) or not 0 <= index < len(NR_SCHEMES):
-        raise ValueError(f"header tells scheme {index!r}; it must be 0 … {len(NR_SCHEMES) - 1}")
-    return NR_SCHEMES[index]
-
-
 def _sent(data: bytes, layers: Sequence[Plan]) -> Complex[Tensor, " n"]:
     symbols, at = [], 0
     for plan in layers:
         part = data[at : at + plan.payload_bytes]
-        bits = torch.from_numpy(_to_bits(part, plan.info_bits))[None]
+        bits = torch.from_numpy(to_bits(part, plan.info_bits))[None]
         symbols.append(QAM(plan.mcs.order).map(scramble(channel_encode(bits, plan), C_INIT))[0])
         at += plan.payload_bytes
     return torch.cat(symbols)
-
-
-def _to_bits(data: bytes, length: int) -> UInt8[np.ndarray, " length"]:
-    bits = np.zeros(length, dtype=np.uint8)
-    bits[: len(data) * 8] = np.unpackbits(np.frombuffer(data, dtype=np.uint8))
-    return bits
 
 
 def _shape(pixels: Pixels) -> tuple[int, int, int]:

@@ -300,6 +300,11 @@ def check_ratio(ratio: float) -> None:
 
 
 def scheme_of(index: object, code: str) -> MCS:
+    """The scheme that a burst header tells.
+
+    Raises:
+        ValueError: it is none of the code's.
+    """
     schemes = schemes_of(code)
     if not isinstance(index, int) or not 0 <= index < len(schemes):
         raise ValueError(f"header tells scheme {index!r}; it must be 0 … {len(schemes) - 1}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import MISSING, fields
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,11 @@ TRAINED = re.compile(r"; Es/N0 (-?\d+(?:\.\d+)?)(?: to (-?\d+(?:\.\d+)?))? dB$")
 """How cards say at which Es/N0 a network was trained: "awgn; Es/N0 -1 to 21 dB", "awgn; Es/N0 10 dB"."""
 Stamp = tuple[str, int, int]
 """A file's path, when it was written (ns), and its bytes: another one when it was changed."""
+
+
+def packaged(package: str) -> AbstractContextManager[Path]:
+    """The folder of a package of cards and weights, a temporary one where the package is in an archive."""
+    return resources.as_file(resources.files(package))
 
 
 def stamps(folder: Path) -> tuple[Stamp, ...]:

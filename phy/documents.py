@@ -133,3 +133,8 @@ def in_short(error: Exception) -> str:
     said = error.strerror if isinstance(error, OSError) else None
     text = " ".join((said or str(error)).split())
     return text if len(text) <= 600 else f"{text[:400]} ... {text[-190:]}"
+
+
+def error_line(error: Exception) -> str:
+    """Of what kind an error is and what it says, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

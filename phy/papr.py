@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from semlink.phy.parameters import check_whole
 from semlink.phy.resampling import oversample
 
 
@@ -19,8 +18,7 @@ def papr_db(samples: Complex[Tensor, "b n"], *, oversampling: int = 1) -> Float[
     Raises:
         ValueError: `oversampling` is no whole number from 1 to 64, or a row is without energy.
     """
-    if not isinstance(oversampling, Integral) or isinstance(oversampling, bool) or not 1 <= oversampling <= 64:
-        raise ValueError(f"oversampling={oversampling!r} must be a whole number from 1 to 64")
+    check_whole("oversampling", oversampling, 1, 64)
     dense = samples if oversampling == 1 else oversample(samples, oversampling)
     power = dense.real.square() + dense.imag.square()
     if not samples.shape[1] or not bool((power.sum(dim=1) > 0).all()):

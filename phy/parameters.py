@@ -1,10 +1,10 @@
-"""Parameters of the stages of a front end: their text for the command line, and their limits."""
+"""Parameters: their limits, and of the stages of a front end their text for the command line."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 
@@ -35,6 +35,18 @@ def check_number(name: str, value: Any, low: float | int, high: float | int, uni
         raise ValueError(f"{name}={value!r} must be from {low:g} to {high:g} {unit}".rstrip())
 
 
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number, of Python's or NumPy's; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def check_whole(name: str, value: Any, least: int, most: int | None = None, of: str = "") -> None:  # noqa: ANN401
+    """Raise ValueError unless `value` is a whole number, `of` something, from `least`, or to `most` where that is."""
+    if not is_whole(value) or value < least or (most is not None and value > most):
+        said = f" of {of}" * bool(of) + f" from {least}" + ("" if most is None else f" to {most}")
+        raise ValueError(f"{name}={value!r} must be a whole number{said}")
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
@@ -44,7 +56,7 @@ def _text(value: float | int | str) -> str:
     return value if isinstance(value, str) else repr(float(value)).removesuffix(".0").replace("e-0", "e-")
 
 
-def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
     """Raise ValueError unless `value` is among those allowed."""
     if value not in allowed:
         raise ValueError(f"{name}={value!r} must be one of: {', '.join(allowed)}")

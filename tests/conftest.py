@@ -113,7 +113,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name in NETWORKS:
         keep(folder, name)
-    monkeypatch.setattr(zoo.resources, "files", lambda package: folder if package == zoo.PACKAGE else real(package))
+    monkeypatch.setattr(resources, "files", lambda package: folder if package == zoo.PACKAGE else real(package))
     return folder
 
 

@@ -3,8 +3,8 @@
 from semlink.baselines.sources.avif import AVIF
 from semlink.baselines.sources.coders import SOURCES, find_source, register_source
 from semlink.baselines.sources.codings import code_image, code_images
-from semlink.baselines.sources.ladder import Ladder, Rough, error_against
-from semlink.baselines.sources.resolution import Laddered, Resolutions, link_source
+from semlink.baselines.sources.ladder import Ladder, Laddered, Rough, error_against
+from semlink.baselines.sources.resolution import Resolutions, link_source
 from semlink.baselines.sources.sealed import Sealed
 from semlink.baselines.sources.source import Estimating, Pixels, Shape, SourceCoder, grey_image
 

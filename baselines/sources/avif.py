@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from PIL import Image
 
 from semlink.baselines.sources.guard import read_image, whole_boxes
-from semlink.baselines.sources.ladder import Key, Ladder, Measure, Rough, error_against, key_of
+from semlink.baselines.sources.ladder import Key, Ladder, Measure, Rough, best_coding
 from semlink.baselines.sources.source import Pixels, Shape, check_image, to_picture
 
 SPEED = 6
@@ -53,8 +53,7 @@ class AVIF:
         Raises:
             ValueError: other than 1 or 3 channels, or a side over 16384 pixels; or Pillow was built without AVIF.
         """
-        best = self.ladder(image, key_of(self, image), error_against(image)).best(budget)
-        return None if best is None else best.data
+        return best_coding(self, image, budget)
 
     def ladder(self, image: Pixels, key: Key, measure: Measure) -> Ladder:
         """Its qualities for an image (h, w, c).

@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 
 from semlink.baselines.sources.guard import read_image, whole_boxes
-from semlink.baselines.sources.ladder import Key, Ladder, Measure, Rough, error_against, key_of
+from semlink.baselines.sources.ladder import Key, Ladder, Measure, Rough, best_coding
 from semlink.baselines.sources.source import Pixels, Shape, check_image
 
 _MAX_SIDE = 8192  # HEVC's largest level takes 8192×4320; x265 refuses much more
@@ -43,8 +43,7 @@ class HEIC:
         Raises:
             ValueError: other than 1 or 3 channels, or a side over 8192 pixels.
         """
-        best = self.ladder(image, key_of(self, image), error_against(image)).best(budget)
-        return None if best is None else best.data
+        return best_coding(self, image, budget)
 
     def ladder(self, image: Pixels, key: Key, measure: Measure) -> Ladder:
         """Its qualities for an image (h, w, c).

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from semlink.baselines.sources.guard import read_image
-from semlink.baselines.sources.ladder import Key, Ladder, Measure, Rough, error_against, key_of
+from semlink.baselines.sources.ladder import Key, Ladder, Measure, Rough, best_coding
 from semlink.baselines.sources.source import Pixels, Shape, check_image, grey_image, is_small, to_picture
 
 LAYERS = 8
@@ -49,8 +49,7 @@ class JPEG2000:
         Raises:
             ValueError: other than 1 or 3 channels, or a side over 16384 pixels.
         """
-        best = self.ladder(image, key_of(self, image), error_against(image)).best(budget)
-        return None if best is None else best.data
+        return best_coding(self, image, budget)
 
     def ladder(self, image: Pixels, key: Key, measure: Measure) -> Ladder:
         """Its compression ratios for an image (h, w, c).

@@ -189,6 +189,30 @@ class Ladder:
         return half.estimate(budget), full.estimate(budget) if reached else math.inf
 
 
+@runtime_checkable
+class Laddered(SourceCoder, Protocol):
+    """A source coder that shows its settings and has first bytes to spare: what `Resolutions` needs."""
+
+    @property
+    def spare(self) -> range:
+        """First bytes that no coding of its own begins with, none of them 0: one more than `Resolutions` has scales."""
+        ...
+
+    def ladder(self, image: Pixels, key: Key, measure: Measure) -> Ladder:
+        """Its settings for an image; `key` is what its codings hang on, `measure` the error of what they decode to."""
+        ...
+
+
+def best_coding(coder: Laddered, image: Pixels, budget: int) -> bytes | None:
+    """The best coding of an image on the coder's ladder in at most `budget` bytes; None if none fits.
+
+    Raises:
+        ValueError: an image that the format cannot hold.
+    """
+    best = coder.ladder(image, key_of(coder, image), error_against(image)).best(budget)
+    return None if best is None else best.data
+
+
 class _Track:
     """A ladder at one chroma subsampling."""
 

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache, partial
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -14,8 +13,8 @@ from PIL import Image
 
 from semlink.baselines.sources.coders import find_source
 from semlink.baselines.sources.kept import Kept
-from semlink.baselines.sources.ladder import LIKELY, Best, Key, Ladder, Measure, error_against
-from semlink.baselines.sources.source import Pixels, Shape, SourceCoder, content_of, is_small, to_picture
+from semlink.baselines.sources.ladder import LIKELY, Best, Key, Ladder, Laddered, error_against, key_of
+from semlink.baselines.sources.source import Pixels, Shape, SourceCoder, is_small, to_picture
 
 SCALES = tuple(
     Fraction(above, below)
@@ -43,20 +42,6 @@ CLEARLY = 0.8
 
 _BLOCK = 8
 _BITS = (5, 6, 5)
-
-
-@runtime_checkable
-class Laddered(SourceCoder, Protocol):
-    """A source coder that shows its settings and has first bytes to spare: what `Resolutions` needs."""
-
-    @property
-    def spare(self) -> range:
-        """First bytes that no coding of its own begins with, none of them 0: one more than there are `SCALES`."""
-        ...
-
-    def ladder(self, image: Pixels, key: Key, measure: Measure) -> Ladder:
-        """Its settings for an image; `key` is what its codings hang on, `measure` the error of what they decode to."""
-        ...
 
 
 @dataclass
@@ -122,8 +107,7 @@ class Resolutions:
         return None if pixels is None else resized(pixels, (shape[0], shape[1]))
 
     def _view(self, image: Pixels) -> _View:
-        h, w, c = image.shape
-        key = Key(self.source, content_of(image), (h, w, c), (h, w))
+        key = key_of(self.source, image)
         return _VIEWS.get(key, lambda: _View(self.source, image.copy(), key)).result()
 
     def note(self, shape: Shape) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 
 from rich.console import Console
 
@@ -14,7 +13,9 @@ from semlink.phy.channels import CHANNELS, STAGES, UNITS, Entry, Option
 def run_channels(*, as_json: bool) -> None:
     """Print the channels and the stages with their options."""
     if as_json:
-        print(json.dumps({"channels": _as_json(CHANNELS), "stages": _as_json(STAGES)}, indent=2))
+        tables = {"channels": CHANNELS, "stages": STAGES}
+        told = {kind: {name: entry.as_table() for name, entry in table.items()} for kind, table in tables.items()}
+        print(json.dumps(told, indent=2))
         return
     console = Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
     console.print("NAME[:OPTION,...][+STAGE[:OPTION,...]]; an option is key=value, or a word in quotes alone.\n")
@@ -61,10 +62,3 @@ def _default(option: Option) -> str:
     if option.default is None:
         return "; must be given"
     return f"; default {option.default}" if option.default else ""
-
-
-def _as_json(entries: Mapping[str, Entry]) -> dict[str, object]:
-    return {
-        name: {"help": entry.help, "options": {key: asdict(option) for key, option in entry.options.items()}}
-        for name, entry in entries.items()
-    }

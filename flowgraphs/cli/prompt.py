@@ -39,7 +39,6 @@ LETTERS = {
 """What a part of a file is called."""
 METRICS = ("psnr", "st-lpips")
 MOST_SAMPLES = 64
-BRIGHT = 4  # times the spread in its picture
 DEFAULT_MODEL = "prompt-32"
 
 

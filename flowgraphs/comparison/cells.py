@@ -32,9 +32,7 @@ def psnr_cell(row: pd.Series) -> str:
     failed = failed_words(row)
     if math.isnan(row["psnr_db"]):  # of a published curve a mean of images alone is known: see `mean_psnr_cell`
         return f"–{failed}"
-    known = math.isfinite(row["psnr_db_low"])
-    interval = f" ({row['psnr_db_low']:.2f} … {row['psnr_db_high']:.2f})" if known else ""
-    return f"{_number(row['psnr_db'])}{interval}{failed}"
+    return f"{_number(row['psnr_db'])}{in_brackets(row['psnr_db_low'], row['psnr_db_high'], '.2f')}{failed}"
 
 
 def mean_psnr_cell(row: pd.Series) -> str:
@@ -42,7 +40,12 @@ def mean_psnr_cell(row: pd.Series) -> str:
     value, low, high = (row[f"psnr_mean_db{end}"] for end in ("", "_low", "_high"))
     if math.isnan(value):
         return "–"
-    return _number(value) + (f" ({low:.2f} … {high:.2f})" if math.isfinite(low) else "")
+    return _number(value) + in_brackets(low, high, ".2f")
+
+
+def in_brackets(low: float, high: float, form: str) -> str:
+    """An interval, to be put behind its figure; nothing where there is none, as of what was printed elsewhere."""
+    return f" ({low:{form}} … {high:{form}})" if math.isfinite(low) else ""
 
 
 def is_one_average(table: pd.DataFrame) -> bool:
@@ -54,8 +57,7 @@ def share_cell(column: str, row: pd.Series) -> str:
     """A share of a row in per cent with its exact interval, if it has one, and how many images failed."""
     if math.isnan(row[column]):
         return "–"
-    low, high = 100 * row[f"{column}_low"], 100 * row[f"{column}_high"]
-    interval = "" if math.isnan(low) else f" ({low:.1f} … {high:.1f})"  # printed elsewhere, without one
+    interval = in_brackets(100 * row[f"{column}_low"], 100 * row[f"{column}_high"], ".1f")
     return f"{100 * row[column]:.1f}{interval}{failed_words(row)}"
 
 
@@ -67,9 +69,7 @@ def distance_cell(column: str, row: pd.Series) -> str:
     """A perceptual distance of a row with its interval."""
     if not math.isfinite(row[column]):
         return "–"
-    known = math.isfinite(row[f"{column}_low"])
-    interval = f" ({row[f'{column}_low']:.4f} … {row[f'{column}_high']:.4f})" if known else ""
-    return f"{row[column]:.4f}{interval}"
+    return f"{row[column]:.4f}{in_brackets(row[f'{column}_low'], row[f'{column}_high'], '.4f')}"
 
 
 def coded_bits(rows: pd.DataFrame) -> str:

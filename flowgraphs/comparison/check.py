@@ -12,6 +12,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from semlink.phy.channels import AWGN
+from semlink.phy.documents import error_line
 from semlink.phy.link import Channel, Codec, Decoded, Frame, InformedCodec, Received, esno_to_n0
 from semlink.phy.metrics import psnr
 from semlink.phy.rng import image_rngs
@@ -46,7 +47,7 @@ def check_codec(codec: Codec | InformedCodec, *, side: int = SIDE) -> list[Findi
     try:
         frame = _encode(codec, image)
     except Exception as error:
-        return [Finding("encode", False, f"raises {_words(error)}")]
+        return [Finding("encode", False, f"raises {error_line(error)}")]
     if not isinstance(frame, Frame):
         return [Finding("encode", False, f"returns {type(frame).__name__}; it must be a semlink.phy.link.Frame")]
     shape = _shape(frame, image)
@@ -70,7 +71,7 @@ def check_channel(channel: Channel) -> list[Finding]:
     try:
         received = channel(symbols, n0, rng=image_rngs(0, _images(8, 64)))
     except Exception as error:
-        return [Finding("call", False, f"raises {_words(error)}")]
+        return [Finding("call", False, f"raises {error_line(error)}")]
     if not isinstance(received, Received) or received.symbols.shape != symbols.shape:
         return [Finding("call", False, "must return a semlink.phy.link.Received with as many symbols as were sent")]
     return [
@@ -85,7 +86,7 @@ def _guarded(what: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Findi
     try:
         yield from look()
     except Exception as error:
-        yield Finding(what, False, f"raises {_words(error)}")
+        yield Finding(what, False, f"raises {error_line(error)}")
 
 
 def _shape(frame: Frame, image: Tensor) -> Finding:
@@ -160,7 +161,7 @@ def _receiver(codec: Any, image: Tensor) -> Iterator[Finding]:  # noqa: ANN401 -
     try:
         decoded = _decoded(codec.decode(received))
     except Exception as error:
-        yield Finding("decode", False, f"raises {_words(error)}")
+        yield Finding("decode", False, f"raises {error_line(error)}")
         return
     got = decoded.image
     if got.ndim == 2:
@@ -253,7 +254,7 @@ def _gradients(codec: Any, image: Tensor) -> Finding:  # noqa: ANN401 - a user's
         wanted = image if got.ndim == 4 else torch.zeros_like(got)
         gradients = torch.autograd.grad((got - wanted).square().mean(), weights, allow_unused=True)
     except Exception as error:
-        return Finding("gradients", False, f"raises {_words(error)}")
+        return Finding("gradients", False, f"raises {error_line(error)}")
     finally:
         for p, before in zip(weights, asked, strict=True):
             p.requires_grad_(before)
@@ -373,10 +374,6 @@ def _decoded(got: Any) -> Decoded:  # noqa: ANN401 - a tensor or a tuple
 
 def _energy(frame: Frame) -> Float[Tensor, " b"]:
     return frame.symbols.detach().abs().square().mean(dim=1)
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 CHECKS: dict[str, Callable[..., list[Finding]]] = {"codecs": check_codec, "channels": check_channel}

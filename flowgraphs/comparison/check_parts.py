@@ -20,6 +20,7 @@ from semlink.baselines.mcs import parse_rate
 from semlink.flowgraphs.comparison.check import Finding
 from semlink.phy.channels import AWGN
 from semlink.phy.constellation import QAM
+from semlink.phy.documents import error_line
 from semlink.phy.fec import BlockCode
 from semlink.phy.link import esno_to_n0
 from semlink.phy.metrics import error_rate
@@ -75,7 +76,7 @@ def check_code(name: str) -> list[Finding]:
     try:
         return [*told, _linear(codes[-1]), *_noisy(codes[-1])]
     except Exception as error:
-        return [*told, Finding("noise", False, f"raises {_words(error)}")]
+        return [*told, Finding("noise", False, f"raises {error_line(error)}")]
 
 
 def _blocks(name: str) -> tuple[list[BlockCode], Finding]:
@@ -105,7 +106,7 @@ def check_constellation(name: str, rate: str) -> list[Finding]:
         scheme = parse_scheme(rate, name)
         found, points = mapper(scheme), points_of(scheme)
     except Exception as error:
-        said = str(error) if isinstance(error, ValueError) else f"raises {_words(error)}"
+        said = str(error) if isinstance(error, ValueError) else f"raises {error_line(error)}"
         what = "energy" if "mean energy" in said else "points"
         return [Finding(what, False, said.removeprefix(f"constellation {name}: "))]
     m = points.bits_per_symbol
@@ -121,7 +122,7 @@ def check_constellation(name: str, rate: str) -> list[Finding]:
     try:
         return [*findings, *_demapped(found, m, information(points, _level(points), "bicm"), _level(points))]
     except Exception as error:
-        return [*findings, Finding("LLRs", False, f"raises {_words(error)}")]
+        return [*findings, Finding("LLRs", False, f"raises {error_line(error)}")]
 
 
 def check_interleaver(name: str) -> list[Finding]:
@@ -134,7 +135,7 @@ def check_interleaver(name: str) -> list[Finding]:
             order_of.cache_clear()
             again = order_of(name, n)
         except Exception as error:
-            said = str(error) if isinstance(error, ValueError) else f"raises {_words(error)}"
+            said = str(error) if isinstance(error, ValueError) else f"raises {error_line(error)}"
             return [*findings, Finding(f"{n} bits", False, said)]
         if not torch.equal(order, again):
             return [*findings, Finding(f"{n} bits", False, "another order every time: the receiver could not know it")]
@@ -151,7 +152,7 @@ def _guarded(what: str, look: Callable[[], str | None]) -> Finding | None:
     except CodeError as error:
         wrong = str(error)
     except Exception as error:
-        wrong = f"raises {_words(error)}"
+        wrong = f"raises {error_line(error)}"
     return None if wrong is None else Finding(what, False, wrong)
 
 
@@ -293,7 +294,3 @@ def _level(points: Any) -> float:  # noqa: ANN401 - a Modulation
 
 def _bits(count: int, k: int, seed: int = 0) -> Tensor:
     return torch.randint(0, 2, (count, k), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -18,7 +18,7 @@ from rich.table import Table
 from torch import Tensor
 
 from semlink.flowgraphs.comparison import plots
-from semlink.flowgraphs.comparison.cells import by_codec, psnr_cell
+from semlink.flowgraphs.comparison.cells import by_codec, in_brackets, psnr_cell
 from semlink.flowgraphs.comparison.comparison import Comparison, compare
 from semlink.flowgraphs.comparison.frames import try_codecs
 from semlink.flowgraphs.comparison.margins import change_percent
@@ -243,11 +243,10 @@ def claim_table(verdicts: Sequence[Verdict]) -> Table:
         table.add_column(name, justify="left" if name == "claim" else "right")
     for one in verdicts:
         claim, digits = one.claim, 2 if one.claim.quantity == "PSNR" else 4
-        interval = f" ({one.low:+.2f} … {one.high:+.2f})" if math.isfinite(one.low) else ""
         table.add_row(
             f"{claim.quantity}, {claim.channel}, {claim.esno_db:g} dB",
             f"{claim.percent:+.2f} %",
-            f"{one.percent:+.2f} %{interval}",
+            f"{one.percent:+.2f} %{in_brackets(one.low, one.high, '+.2f')}",
             f"{one.gsc:.{digits}f}",
             f"{one.deepjscc:.{digits}f}",
             "yes" if one.holds else "no",

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from rich.table import Table
 
-from semlink.flowgraphs.comparison.cells import is_one_average
+from semlink.flowgraphs.comparison.cells import in_brackets, is_one_average
 from semlink.flowgraphs.comparison.comparison import Comparison
 from semlink.flowgraphs.comparison.intervals import shares_fade
 from semlink.flowgraphs.comparison.margins import change_percent, mean_psnr_margin, psnr_margin
@@ -135,5 +135,4 @@ def cell(one: Margin | Estimate) -> str:
     """A margin in words, with its interval where that is known."""
     if math.isnan(one.value):
         return "–"
-    interval = f" ({one.low:+.2f} … {one.high:+.2f})" if math.isfinite(one.low) else ""
-    return f"{one.value:+.2f}".replace("inf", "∞") + interval
+    return f"{one.value:+.2f}".replace("inf", "∞") + in_brackets(one.low, one.high, "+.2f")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from semlink.flowgraphs.play.pictures import SIDES, Pictures
 from semlink.flowgraphs.play.walk import MOST_DOPPLER, STEPS
 from semlink.flowgraphs.play.wishes import MOST_CODECS, MOST_SEED, names_codec
 from semlink.flowgraphs.specs import PUBLISHED, codec_groups, own_names
-from semlink.phy.channels import CHANNELS, STAGES, UNITS, Entry
+from semlink.phy.channels import CHANNELS, STAGES, UNITS
 
 RATIOS = ("1/3", "1/6", "1/8", "1/12", "1/16")
 """That a page proposes; any other may be written."""
@@ -47,8 +47,8 @@ def catalogue(start: Start, pictures: Pictures, told: Collection[str]) -> dict[s
         "start": asdict(start),
         "pictures": pictures.names,
         "sides": SIDES,
-        "channels": _entries(CHANNELS) | own,
-        "stages": _entries(STAGES),
+        "channels": {name: entry.as_table() for name, entry in CHANNELS.items()} | own,
+        "stages": {name: entry.as_table() for name, entry in STAGES.items()},
         "units": {unit: list(names) for unit, names in UNITS.items()},
         "ratios": RATIOS,
         "codecs": {**dict.fromkeys(sorted(told), "of the command line"), **codec_names()},
@@ -69,10 +69,3 @@ def codec_names() -> dict[str, str]:
     }
     plain = {name: said for name, said in named.items() if name[0].islower() and not name.startswith(PUBLISHED)}
     return {name: said for name, said in {**plain, **adapted}.items() if names_codec(name)}
-
-
-def _entries(table: Mapping[str, Entry]) -> dict[str, Any]:
-    return {
-        name: {"help": entry.help, "options": {key: asdict(option) for key, option in entry.options.items()}}
-        for name, entry in table.items()
-    }

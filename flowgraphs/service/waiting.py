@@ -18,13 +18,10 @@ from semlink.flowgraphs.service.load import Room
 from semlink.flowgraphs.service.presence import Presence
 from semlink.flowgraphs.service.requests import Request, was_work
 from semlink.flowgraphs.service.slots import Slots
+from semlink.flowgraphs.service.under_way import UnderWay
 
 QUEUE_BYTES = 1 << 29
 """Bytes of the requests that wait or are under way, at most, unless one alone has more."""
-SMALL = 64**2
-"""Pixels of an image below which a few in one batch take hardly longer than one."""
-FEW = 3
-"""Small images that are not shared out: two halves would each take nearly as long, and in each other's way."""
 GATHER = 0.1
 """Share of the latency that a request waits for others that are about to come."""
 JOB_S = 300.0
@@ -70,16 +67,12 @@ class Waiting:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._room, self._slots, self._fresh = Room(most, bytes, seconds), Slots[int](users), FairQueue[int]()
-        self._latency_s, self._threads, self._clock, self._pixels = latency_s, threads, clock, pixels
+        self._busy = UnderWay(threads=threads, job_s=job_s, pixels=pixels)
+        self._latency_s, self._threads, self._clock, self._job_s = latency_s, threads, clock, job_s
         self._changed, self._presence = threading.Condition(), Presence()
         self._requests: dict[int, Request] = {}  # that wait
         self._onward: dict[int, None] = {}  # those of them that are past their first stage and in no slot
-        self._busy: dict[int, Request] = {}
-        self._job_s, self._since = job_s, dict[int, float]()  # when the stage began, of what is under way
-        self._batch: dict[int, int] = {}  # the first of those that are under way together with it, of each of them
         self._ids: dict[tuple[User, Scalar], int] = {}
-        self._cancelled: set[int] = set()  # under way, as those whose client is gone are
-        self._gone: set[int] = set()
         self._over: list[tuple[Request, Pdu]] = []
         self._held: Counter[User] = Counter()  # requests without an answer, by user
         self._count = 0
@@ -117,7 +110,7 @@ class Waiting:
         with self._changed:
             if self.stopping:
                 raise ValueError("the worker is about to stop")
-            if self._is_stuck(self._clock()):
+            if self._busy.is_stuck(self._clock()):
                 raise ValueError(STUCK)
             route, size = route_of(request.job), request.job.size
             cost = self.expected.seconds([route])
@@ -148,7 +141,7 @@ class Waiting:
                     if self._fresh or self._onward:
                         self._changed.notify()
                     return batch
-                if self.stopping and not self._requests and self._busy.keys() <= self._gone:
+                if self.stopping and not self._requests and not self._busy.wanted():
                     self._changed.notify_all()
                     return []
                 self._changed.wait(self._patience(bool(jobs)))
@@ -165,13 +158,13 @@ class Waiting:
             usual: whether it would take as long again.
         """
         with self._changed:
-            self._let_go(batch)
+            dropped = self._let_go(batch)
             done = []
             for request, outcome in zip(batch, outcomes, strict=True):
                 moved = request._replace(spent=request.spent + seconds / len(batch), usual=request.usual and usual)
-                if request.key in self._gone:
-                    self._gone.discard(request.key)
-                elif request.key in self._cancelled:
+                if request.key in dropped:
+                    continue
+                if request.key in self._busy.cancelled:
                     done.append(self._end(moved, CANCELLED))
                 elif isinstance(outcome, Job):
                     self._go_on(moved._replace(job=outcome))
@@ -192,12 +185,12 @@ class Waiting:
             begun: whether it was under way; else it just waits again.
         """
         with self._changed:
-            self._let_go(batch)
+            dropped = self._let_go(batch)
             done = []
             for request in batch:
-                if request.key in self._gone:
-                    self._gone.discard(request.key)
-                elif request.key in self._cancelled:
+                if request.key in dropped:
+                    continue
+                if request.key in self._busy.cancelled:
                     done.append(self._end(request, CANCELLED))
                 elif request.lost and begun:
                     one, said = self._end(request, f"lost twice while it was being done; {why}")
@@ -212,10 +205,10 @@ class Waiting:
         """Take back a client's own request: it is answered by an error. Tells whether there was one to take back."""
         with self._changed:
             key = self._ids.get((client, id))
-            if key is None or key in self._cancelled:
+            if key is None or key in self._busy.cancelled:
                 return False
             if key in self._busy:
-                self._cancelled.add(key)
+                self._busy.cancelled.add(key)
             else:
                 self._over.append(self._end(self._remove(key), CANCELLED))
             return True
@@ -230,7 +223,7 @@ class Waiting:
     def expires_in(self) -> float | None:
         """Seconds until `over` has something to tell, 0 where it has; None for never, as things stand."""
         with self._changed:
-            ends = [*(one.deadline for one in self._requests.values()), *self._given_up().values()]
+            ends = [*(one.deadline for one in self._requests.values()), *self._busy.ends().values()]
             due = -math.inf if self._over else min(ends, default=math.inf)
             return None if due == math.inf else max(0.0, due - self._clock())
 
@@ -240,17 +233,16 @@ class Waiting:
             gone = [key for key, request in self._requests.items() if client in (None, request.client)]
             for key in gone:
                 self._settle(self._remove(key))
-            lost = [one for key, one in self._busy.items() if client in (None, one.client) and key not in self._gone]
+            lost = [one for one in self._busy.wanted() if client in (None, one.client)]
             for request in lost:
                 self._settle(request)
-                self._cancelled.discard(request.key)
-                self._gone.add(request.key)
+                self._busy.forget(request.key)
         return len(gone) + len(lost)
 
     def is_empty(self) -> bool:
         """Whether nothing waits, or is under way that somebody waits for."""
         with self._changed:
-            return not (self._requests or self._busy.keys() - self._gone or self._over)
+            return not (self._requests or self._busy.wanted() or self._over)
 
     def _check_deadline(self, request: Request, route: Hashable, cost: float) -> None:
         if not (self._requests or self._busy) or not self.expected.knows([route]):
@@ -293,23 +285,6 @@ class Waiting:
         """When what is left of it is to begin, or it will be late."""
         return min(request.arrived + self._latency_s, request.deadline) - request.left
 
-    def _share(self, count: int, job: Job) -> int:
-        """How many of those that are alike this thread takes: its share of all there is, what others do included.
-
-        Not too few of small images, and of large ones no more than have room.
-        """
-        least = 1 if job.pixels >= SMALL else FEW
-        share = max(least, -(-(count + len(self._busy)) // self._threads))
-        share = count if count - share < least else share
-        return min(share, self._spare() // job.pixels) if self._busy else share
-
-    def _spare(self) -> int:
-        """Pixels that may go beside what is under way."""
-        under_way = [request.job.pixels for request in self._busy.values()]
-        usual = [pixels for pixels in under_way if pixels <= self._pixels]
-        alone = self._pixels // self._threads if len(usual) < len(under_way) else 0
-        return max(0, self._pixels - sum(usual) - alone)
-
     def _send_slot(self, keys: Sequence[int]) -> None:
         """Users of a slot send at once: each is with the symbols of the others."""
         members = [self._requests[key] for key in keys]
@@ -321,7 +296,7 @@ class Waiting:
 
     def _awaited(self, now: float) -> frozenset[Hashable]:
         """Users of whom something is about to be sent: it is being encoded, or they have asked a moment ago."""
-        every = [*self._requests.values(), *(one for key, one in self._busy.items() if key not in self._gone)]
+        every = [*self._requests.values(), *self._busy.wanted()]
         coming = {one.user for one in every if isinstance(one.job.kind, Encoding) and one.job.trip}
         if self.stopping:
             return frozenset(coming)
@@ -334,7 +309,7 @@ class Waiting:
         if self._requests[keys[0]].lost:
             return self._begin(keys[:1])
         keys = [key for key in keys if not self._requests[key].lost]
-        return self._begin(keys[: self._share(sum(job.kind == first.kind for job in jobs.values()), first)])
+        return self._begin(keys[: self._busy.share(sum(job.kind == first.kind for job in jobs.values()), first)])
 
     def _begin(self, keys: Sequence[int]) -> list[Request]:
         batch = []
@@ -345,14 +320,15 @@ class Waiting:
             request = self._requests.pop(key)
             self._room.leave(request.user, request.size, request.cost)
             self._room.under_way.add(request.size, request.cost)
-            self._busy[key], self._since[key], self._batch[key] = request, self._clock(), keys[0]
             batch.append(request)
+        self._busy.begin(batch, self._clock())
         return batch
 
-    def _let_go(self, batch: Sequence[Request]) -> None:
+    def _let_go(self, batch: Sequence[Request]) -> set[int]:
+        """Their stage is done. The keys of those that nobody waits for any more."""
         for request in batch:
-            del self._busy[request.key], self._since[request.key], self._batch[request.key]
             self._room.under_way.add(request.size, request.cost, -1)
+        return self._busy.end(batch)
 
     def _enter(self, request: Request) -> None:
         self._requests[request.key] = request
@@ -380,28 +356,16 @@ class Waiting:
             request = self._remove(key)
             said = 1e3 * (request.deadline - request.arrived)
             self._over.append(self._end(request, f"too late: deadline_ms={said:g} was over before it was done"))
-        for key in [key for key, end in self._given_up().items() if end <= now]:
+        for key in [key for key, end in self._busy.ends().items() if end <= now]:
             request = self._busy[key]
             self.expected.learn(request.route, 1, self._job_s)  # which is what another of its kind has to wait for
             self._over.append(self._end(request, f"given up: not done within the {self._job_s:g} s that a request has"))
-            self._gone.add(key)
-        if self._requests and self._is_stuck(now):
+            self._busy.forget(key)
+        if self._requests and self._busy.is_stuck(now):
             self._over += [self._end(self._remove(key), STUCK) for key in list(self._requests)]
 
-    def _given_up(self) -> dict[int, float]:
-        """When each request under way that somebody waits for is given up."""
-        return {key: self._end_of(key) for key in self._busy if key not in self._gone}
-
-    def _end_of(self, key: int) -> float:
-        return self._since[key] + self._job_s - self._busy[key].spent
-
-    def _is_stuck(self, now: float) -> bool:
-        """Whether no thread is left: each has a batch of which all should have been done long ago."""
-        in_time = {self._batch[key] for key in self._busy if self._end_of(key) > now}
-        return len({*self._batch.values()} - in_time) >= self._threads
-
     def _end(self, request: Request, why: str) -> tuple[Request, Pdu]:
-        self._cancelled.discard(request.key)
+        self._busy.cancelled.discard(request.key)
         self._settle(request)
         return request, with_id(error_reply(why), request.job.id)
 

@@ -1,25 +1,26 @@
 """From words to blocks: the options of the command line, receivers behind codecs, blocks of one's own."""
 
-from semlink.flowgraphs.specs.codec_names import CodecGroup, codec_groups
-from semlink.flowgraphs.specs.digital_names import DIGITAL_FORM, DigitalName, own_parts, parse_digital, register_doors
-from semlink.flowgraphs.specs.feature_link import FeatureLink
-from semlink.flowgraphs.specs.labels import LABELLED, Labels, load_labels
-from semlink.flowgraphs.specs.options import (
+from semlink.flowgraphs.specs.codec_names import PUBLISHED, CodecGroup, codec_groups
+from semlink.flowgraphs.specs.codecs import (
     DEFAULT_MCS,
-    PUBLISHED,
     UnknownCodecError,
-    check_count,
     default_codecs,
     expand,
     frozen_codec,
-    load_images,
-    make_channel,
     make_codecs,
+    published_curves,
+)
+from semlink.flowgraphs.specs.digital_names import DIGITAL_FORM, DigitalName, own_parts, parse_digital, register_doors
+from semlink.flowgraphs.specs.feature_link import FeatureLink
+from semlink.flowgraphs.specs.images import load_images
+from semlink.flowgraphs.specs.labels import LABELLED, Labels, load_labels
+from semlink.flowgraphs.specs.options import (
+    check_count,
+    make_channel,
     parse_esno,
     parse_labels,
     parse_metrics,
     parse_ratio,
-    published_curves,
 )
 from semlink.flowgraphs.specs.own_blocks import (
     Kind,

@@ -40,6 +40,7 @@ CHANNEL_CODES = {
     "uncoded": "no channel code",
 }
 PUBLISHED = "published:"
+"""How a published curve's name begins."""
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from semlink.baselines.adaptation import average_failures, outage_failures
 from semlink.baselines.blocks import Plan, channel_decode, channel_encode, plan_blocks
-from semlink.baselines.chain import C_INIT
+from semlink.baselines.budget import has_block
+from semlink.baselines.chain import C_INIT, by_plan
 from semlink.baselines.mcs import MCS, NR_SCHEMES, parse_mcs
-from semlink.baselines.separate import HEADER_BITS
+from semlink.baselines.separate import HEADER_BITS, scheme_of
 from semlink.flowgraphs.specs.feature_code import Quantiser, train_quantiser
 from semlink.flowgraphs.specs.teachers import FEATURES, make_teacher
 from semlink.neural.classifiers import Teacher
@@ -63,8 +64,8 @@ class FeatureLink:
     ) -> None:
         self.teacher, self.quantiser, self.uses, self.classes = teacher, quantiser, uses, teacher.classes
         self.head = teacher.head
-        self.schemes = [scheme] if scheme else [mcs for mcs in NR_SCHEMES if _has_block(uses, mcs)]
-        if not self.schemes or not _has_block(uses, self.schemes[0]):
+        self.schemes = [scheme] if scheme else [mcs for mcs in NR_SCHEMES if has_block(uses, mcs, "ldpc")]
+        if not self.schemes or not has_block(uses, self.schemes[0], "ldpc"):
             raise ValueError(f"uses={uses} channel uses carry no code block of {scheme or 'any scheme'}")
         self.adapts, self.fading = scheme is None, fading
         self._failures: dict[float, np.ndarray] = {}
@@ -88,7 +89,7 @@ class FeatureLink:
         plans = [plan_blocks(self.uses, self.schemes[scheme]) for scheme, _ in chosen]
         words = [self._word(row, count) for row, (_, count) in zip(index, chosen, strict=True)]
         symbols = torch.empty(len(image), self.uses, dtype=torch.complex64)
-        for plan, rows in _by_plan(plans):
+        for plan, rows in by_plan(plans):
             bits = torch.zeros(len(rows), plan.info_bits, dtype=torch.uint8)
             for i, row in enumerate(rows):
                 bits[i, : len(words[row])] = torch.tensor(words[row], dtype=torch.uint8)
@@ -107,7 +108,7 @@ class FeatureLink:
         """Logits (b, classes) of the features that arrived.
 
         Raises:
-            ValueError: no header where the scheme adapts, or another number of symbols than are sent.
+            ValueError: no header where the scheme adapts, one of no scheme, or another number of symbols than are sent.
         """
         received = received.unbiased()
         if received.symbols.shape[1] != self.uses:
@@ -117,8 +118,8 @@ class FeatureLink:
         rows = len(received.symbols)
         header = received.header if self.adapts and received.header is not None else [None] * rows
         features, failed = np.tile(self.quantiser.mean, (rows, 1)), torch.zeros(rows, dtype=torch.bool)
-        plans = [plan_blocks(self.uses, self.schemes[0] if one is None else _scheme(one)) for one in header]
-        for plan, group in _by_plan(plans):
+        plans = [plan_blocks(self.uses, self.schemes[0] if one is None else scheme_of(one, "ldpc")) for one in header]
+        for plan, group in by_plan(plans):
             llr = QAM(plan.mcs.order).llr(received.symbols[group], received.n0[group])
             bits, good = channel_decode(descramble_llr(llr, C_INIT).cpu(), plan)
             for row, word, arrived in zip(group, bits.int().tolist(), good.all(dim=1).tolist(), strict=True):
@@ -234,24 +235,3 @@ def _whole(name: str, key: str, text: str | None, usual: int) -> int:
     if text is not None and not re.fullmatch("[0-9]{1,6}", text):
         raise ValueError(f"{name}: {key}={text} must be a whole number")
     return usual if text is None else int(text)
-
-
-def _scheme(entry: object) -> MCS:
-    """That a header tells."""
-    assert isinstance(entry, int)
-    return NR_SCHEMES[entry]
-
-
-def _by_plan(plans: Sequence[Plan]) -> list[tuple[Plan, list[int]]]:
-    rows: dict[Plan, list[int]] = {}
-    for row, plan in enumerate(plans):
-        rows.setdefault(plan, []).append(row)
-    return list(rows.items())
-
-
-def _has_block(uses: int, mcs: MCS) -> bool:
-    try:
-        plan_blocks(uses, mcs)
-    except ValueError:
-        return False
-    return True

@@ -42,6 +42,7 @@ from semlink.flowgraphs.specs import (
 )
 from semlink.flowgraphs.studies.plan import Plan, Point
 from semlink.phy import metrics
+from semlink.phy.documents import error_line
 from semlink.phy.impairments import Medium
 from semlink.phy.link import Codec, Frame, InformedCodec, Link, Transmission
 from semlink.phy.rng import contents, image_rngs
@@ -185,7 +186,7 @@ class Engine:
                 except Exception as error:  # of images of another shape, say
                     if is_short_of_memory(error):
                         raise MemoryError(str(error)) from error
-                    raise PointError(f"images {names[0]} … {names[-1]}: {_words(error)}") from error
+                    raise PointError(f"images {names[0]} … {names[-1]}: {error_line(error)}") from error
                 if realisation == 0 and not is_logits(got):
                     received = zip(names, torch.split(got.image, 1), strict=True)
                     tally.pictures |= {name: pixels(image) for name, image in received if name in self._shown}
@@ -225,9 +226,9 @@ class Engine:
                     raise MemoryError(str(own)) from own
                 guilty.append((name, own))
         if not guilty:
-            return f"images {names[0]} … {names[-1]} together: {_words(error)}"
+            return f"images {names[0]} … {names[-1]} together: {error_line(error)}"
         more = f" (and {len(guilty) - 1} more of these {len(names)})" if len(guilty) > 1 else ""
-        return f"image {guilty[0][0]}{more}: {_words(guilty[0][1])}"
+        return f"image {guilty[0][0]}{more}: {error_line(guilty[0][1])}"
 
     def _distances(self, got: Tensor, sent: Float[Tensor, "b c h w"], key: str) -> dict[str, list[float]]:
         side, unknown = min(sent.shape[-2:]), [math.nan] * len(sent)
@@ -279,10 +280,6 @@ def _row(tally: Tally, point: Point) -> dict[str, Any]:
         "block_errors": sum(tally.block_errors),
         "blocks": sum(tally.blocks),
     }
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def in_turn(study: Plan, points: list[Point]) -> Iterator[Point]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +20,7 @@ from semlink.neural.card_files import (
     is_file_name,
     is_table,
     is_text,
+    packaged,
     read_fields,
 )
 from semlink.neural.classifiers.paper_codec import PaperTaskCodec
@@ -95,7 +94,7 @@ def build_task(model: str, network: Mapping[str, Any]) -> TaskLink:
 
 def task_cards() -> dict[str, TaskCard]:
     """The cards of the task codecs that ship, by name; none where none was trained yet."""
-    with _folder() as folder:
+    with packaged(PACKAGE) as folder:
         return {path.stem: read_task_card(path) for path in sorted(folder.glob("*.json"))}
 
 
@@ -108,7 +107,7 @@ def load_task(name_or_path: str | Path) -> TaskLink:
     path = Path(name_or_path)
     if path.suffix == ".safetensors":
         return _load(path)
-    with _folder() as folder:
+    with packaged(PACKAGE) as folder:
         if not (folder / f"{path}.json").is_file():
             offer = ", ".join(one.stem for one in sorted(folder.glob("*.json")))
             said = f"one of: {offer}; or" if offer else "(this version ships none)"
@@ -167,9 +166,3 @@ def _load(path: Path) -> TaskLink:
     zoo.hold(model, card.channel, card.esno_db)
     model.eval().requires_grad_(False).to(chosen_device())
     return model
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with resources.as_file(resources.files(PACKAGE)) as folder:
-        yield folder

@@ -17,6 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from semlink.phy.parameters import check_choice
+
 MAX_STEPS = 1000
 RULES = ("linear", "sqrt-linear")
 PREDICTIONS = ("x0", "noise")
@@ -24,12 +26,6 @@ SAMPLERS = ("mean", "ancestral", "ddim")
 
 Predict = Callable[[Float[Tensor, "*b d"], int], Float[Tensor, "*b d"]]
 """What a network makes of x_t and t: the noise within it, or x_0."""
-
-
-def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
-    """Raise ValueError unless `value` is one of `allowed`."""
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} must be one of: {', '.join(allowed)}")
 
 
 @dataclass(frozen=True)

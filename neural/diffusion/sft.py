@@ -26,13 +26,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from semlink.neural.diffusion.ddpm import PREDICTIONS, Schedule, check_choice, normal_rows
+from semlink.neural.diffusion.ddpm import PREDICTIONS, Schedule, normal_rows
 from semlink.neural.diffusion.prior import LevelEmbedding, PriorDenoiser, PriorExtractor
 from semlink.neural.diffusion.refiner import check_decoded, in_parts
 from semlink.neural.diffusion.restorer import Restorer, padded
 from semlink.neural.inference import at_home
 from semlink.neural.networks import Held, within
 from semlink.phy.link import Rng
+from semlink.phy.parameters import check_choice
 from semlink.phy.rng import spawn
 
 Distance = Callable[[Float[Tensor, "b c h w"], Float[Tensor, "b c h w"]], Float[Tensor, " b"]]

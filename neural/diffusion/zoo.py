@@ -6,10 +6,8 @@ Beside each weights file lies a card of the same name, `NAME.json` (`ReceiverCar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 
 from semlink.neural import zoo
@@ -22,6 +20,7 @@ from semlink.neural.card_files import (
     is_file_name,
     is_table,
     is_text,
+    packaged,
     read_fields,
     stamps,
 )
@@ -46,7 +45,7 @@ CHECKS: Mapping[str, Check] = {
 
 def receiver_cards() -> dict[str, ReceiverCard]:
     """The cards of the receivers that ship, by name; none where none was trained yet."""
-    with _folder() as folder:
+    with packaged(PACKAGE) as folder:
         return dict(_cards_of(stamps(folder)))
 
 
@@ -84,7 +83,7 @@ def find_receiver(name_or_path: str | Path, *, codec: str = "") -> tuple[Receive
     if found is None:
         offer = f"one of: {', '.join(having)}; or" if having else "(this version ships none)"
         raise ValueError(f"receiver {name!r} must be {offer} a weights file NAME.safetensors with its card beside it")
-    with _folder() as folder:
+    with packaged(PACKAGE) as folder:
         return having[found], folder / f"{found}.safetensors"
 
 
@@ -115,7 +114,7 @@ def read_receiver(card: ReceiverCard, path: Path) -> Refiner | SymbolDenoiser:
 
 def keep_receiver_card(card: ReceiverCard) -> None:
     """Write the card of a receiver that ships, with figures that were measured anew."""
-    with _folder() as folder:
+    with packaged(PACKAGE) as folder:
         write_receiver_card(card, folder)
 
 
@@ -132,9 +131,3 @@ def _read_card(path: Path) -> ReceiverCard:
         raise ValueError(f"card {path}: not the card of a receiver ({in_short(error)})") from error
     levels = values.get("esno_db")
     return ReceiverCard(**{**values, "esno_db": tuple(levels) if levels else None})
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with resources.as_file(resources.files(PACKAGE)) as folder:
-        yield folder

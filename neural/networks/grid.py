@@ -38,10 +38,11 @@ def check_rgb(image: Tensor, codec: str) -> None:
         )
 
 
-def check_ratio(ratio: float, codec: str) -> None:
-    """Raise ValueError unless `MIN_RATIO` ≤ ratio ≤ `MAX_RATIO`."""
-    if not MIN_RATIO - 1e-6 <= ratio <= MAX_RATIO + 1e-6:
-        raise ValueError(f"ratio={ratio:g} must be, for {codec}, from 1/24 to 1/3")
+def check_ratio(ratio: float, *, ratios: tuple[float, float], codec: str) -> None:
+    """Raise ValueError unless a ratio is from the lower to the higher of `ratios`."""
+    if not ratios[0] - 1e-6 <= ratio <= ratios[1] + 1e-6:
+        low, high = (f"1/{1 / one:g}" for one in ratios)
+        raise ValueError(f"ratio={ratio:g} must be, for {codec}, from {low} to {high}")
 
 
 def check_sent(n: int, h: int, w: int, *, ratios: tuple[float, float], codec: str) -> None:

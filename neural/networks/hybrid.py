@@ -26,12 +26,12 @@ from torch.nn import functional as F
 
 from semlink.neural.inference import at_home
 from semlink.neural.networks import base_picture
-from semlink.neural.networks.grid import check_rgb, check_sent
+from semlink.neural.networks.grid import check_ratio, check_rgb, check_sent
 from semlink.neural.networks.held import noise_level
 from semlink.neural.networks.linear_code import NODES, Amplitudes, gather
 from semlink.neural.networks.photo_plan import CELL, LATENTS, Layout, Plan, cells
 from semlink.neural.networks.photo_side import from_bits, qpsk, to_bits
-from semlink.neural.networks.swin_photo import MAX_RATIO, MIN_RATIO, SwinPhoto, check_ratio, condition
+from semlink.neural.networks.swin_photo import MAX_RATIO, MIN_RATIO, SwinPhoto, condition
 from semlink.phy.link import Decoded, Frame, Received, channel_uses
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class HybridPhoto(SwinPhoto):
             ValueError: a ratio out of range, or images that are not RGB, float32 in [0, 1], 8 pixels a side or more.
         """
         check_rgb(image, "hybrid")
-        check_ratio(self.ratio, "hybrid")
+        check_ratio(self.ratio, ratios=(MIN_RATIO, MAX_RATIO), codec="hybrid")
         h, w = image.shape[-2:]
         parts = Parts.of(h, w, channel_uses((3, h, w), self.ratio), split_for(-10 * math.log10(n0)))
         if parts is None:

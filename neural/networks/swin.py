@@ -1,15 +1,12 @@
 """A rate-adaptive JSCC codec of Swin blocks, convolutions and a linear transform path, for any channel with CSI.
 
-The blocks at quarter resolution are those of Liu et al., "Swin Transformer: Hierarchical Vision Transformer using
-Shifted Windows", ICCV 2021, eqs. (3) and (4): attention within windows, shifted by half in every other block, a learned
-bias for each relative position, an MLP, layer normalisation before each. Tokens are 4×4 pixels and windows 8×8 tokens,
-so that a 32×32 image is one window. Convolutions stand where Swin has its first stage.
+At quarter resolution the blocks are Swin's (`blocks.py`). Tokens are 4×4 pixels and windows 8×8 tokens, so that a 32×32
+image is one window. Convolutions stand where Swin has its first stage.
 
-What is taken from elsewhere: scale and shift of features by a condition (Perez et al., "FiLM: Visual Reasoning with a
-General Conditioning Layer", AAAI 2018, eq. 2), here Es/N0 and rate; the power allocation of a linear analogue code for
-squared error, amplitudes in proportion to λ^(−1/4) (Lee and Petersen, "Optimal Linear Coding for Vector Channels", IEEE
-Trans. Commun. 24(12), 1976, at high Es/N0), at which the linear path begins. What is ours: that path beside the
-network, the nested order of the latents (`grid.py`), and the decoder's view of every symbol's own noise.
+What is taken from elsewhere, beside the blocks: the power allocation of a linear analogue code for squared error,
+amplitudes in proportion to λ^(−1/4) (Lee and Petersen, "Optimal Linear Coding for Vector Channels", IEEE Trans. Commun.
+24(12), 1976, at high Es/N0), at which the linear path begins. What is ours: that path beside the network, the nested
+order of the latents (`grid.py`), and the decoder's view of every symbol's own noise.
 
 `neural/recipes/README.md` says what else was tried and what it gave.
 """
@@ -18,7 +15,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semlink.neural.inference import at_home, by_parts, channels_last
+from semlink.neural.networks.blocks import EMBEDDING, ConvBlock, SwinBlock, small, zero_linear
 from semlink.neural.networks.fixed_rate import as_pairs, as_symbols, in_float32, spread, unit_energy
 from semlink.neural.networks.grid import (
     CELL,
@@ -45,117 +42,14 @@ from semlink.neural.networks.grid import (
     to_cells,
 )
 from semlink.neural.networks.held import Held
-from semlink.neural.networks.windows import check_attention, join_windows, relative_positions, split_windows, visible
+from semlink.neural.networks.windows import check_attention
 from semlink.phy.link import Decoded, Frame, Received
 
 LATENTS = 2 * MAX_SYMBOLS  # reals of a cell
 PIXELS = 3 * CELL**2  # values of a cell
 CONDITIONS = 3
-EMBEDDING = 64
-"""Features of what a block is told of Es/N0 and rate."""
 TILE = 256  # cells a side
-CELLS, TOKENS = 4096, 2048  # at once, of images and of windows, without gradients: their features fit into caches
-
-
-class WindowAttention(nn.Module):
-    """Multi-head attention within windows of `window`×`window` tokens, with a bias for each relative position."""
-
-    offsets: Tensor
-
-    def __init__(self, width: int, *, heads: int, window: int, shift: int) -> None:
-        super().__init__()
-        self.heads, self.window, self.shift = heads, window, shift
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
-        nn.init.normal_(self.out.weight, std=0.2 / math.sqrt(width))
-        self.bias = nn.Parameter(torch.zeros(heads, (2 * window - 1) ** 2))
-        self.register_buffer("offsets", relative_positions(window), persistent=False)
-
-    def forward(self, x: Float[Tensor, "b rows columns d"]) -> Float[Tensor, "b rows columns d"]:
-        """Attend; rows and columns that fill no window are padded with tokens that nobody sees."""
-        return self.within(self.attend, x)
-
-    def within(
-        self, network: Callable[..., Tensor], x: Float[Tensor, "b rows columns d"], *conditions: Float[Tensor, "b e"]
-    ) -> Float[Tensor, "b rows columns d"]:
-        """`network(tokens, bias, *conditions)`, `bias` as `attend` takes it, on the windows and put together again."""
-        b, rows, columns, _ = x.shape
-        shift = self.shift if max(rows, columns) > self.window else 0  # one window sees all there is
-        tokens = split_windows(x, window=self.window, shift=shift)
-        bias = self.biases(rows, columns, shift)
-        bias = bias.repeat(b, 1, 1, 1) if len(bias) > 1 else bias
-        windows = -(-rows // self.window) * -(-columns // self.window)
-        each = [values[:, None, None].expand(-1, windows, -1, -1).flatten(0, 1) for values in conditions]
-        tokens = by_parts(network, tokens, bias, *each, size=max(1, TOKENS // self.window**2))
-        return join_windows(tokens, rows, columns, window=self.window, shift=shift)
-
-    def biases(self, rows: int, columns: int, shift: int) -> Float[Tensor, "windows heads tokens tokens"]:
-        """What is added to the attention's logits in each window of an image; in all of them alike if there is one."""
-        bias = self.bias[:, self.offsets][None]
-        if not (shift or rows % self.window or columns % self.window):
-            return bias
-        seen = visible(rows, columns, window=self.window, shift=shift, device=bias.device)
-        return bias.masked_fill(~seen[:, None], -1e4)
-
-    def attend(
-        self, tokens: Float[Tensor, "windows tokens d"], bias: Float[Tensor, "#windows heads tokens tokens"]
-    ) -> Float[Tensor, "windows tokens d"]:
-        """Each token to those of its window."""
-        d = tokens.shape[2]
-        split = self.qkv(tokens).unflatten(2, (3, self.heads, d // self.heads))
-        query, key, value = split.permute(2, 0, 3, 1, 4)  # (windows, heads, tokens, d / heads)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
-        attended: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
-        return attended
-
-
-class SwinBlock(nn.Module):
-    """x + attention(LN(x)), then x + MLP(LN(x)) whose features are scaled and shifted by the condition."""
-
-    def __init__(self, width: int, *, heads: int, window: int, shift: int, mlp_ratio: float) -> None:
-        super().__init__()
-        hidden = round(mlp_ratio * width)
-        self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = WindowAttention(width, heads=heads, window=window, shift=shift)
-        self.expand, self.contract = nn.Linear(width, hidden), nn.Linear(hidden, width)
-        nn.init.normal_(self.contract.weight, std=0.2 / math.sqrt(hidden))
-        self.modulation = _zero_linear(EMBEDDING, 2 * hidden)
-
-    def forward(
-        self, x: Float[Tensor, "b rows columns d"], embedding: Float[Tensor, "b e"]
-    ) -> Float[Tensor, "b rows columns d"]:
-        """Features of the same shape; `embedding` as `Trunk` makes it of the condition."""
-        scale, shift = self.modulation(embedding).chunk(2, dim=-1)
-        return self.attention.within(self.each, x, 1 + scale, shift)
-
-    def each(
-        self,
-        tokens: Float[Tensor, "windows tokens d"],
-        bias: Float[Tensor, "#windows heads tokens tokens"],
-        scale: Float[Tensor, "windows 1 hidden"],
-        shift: Float[Tensor, "windows 1 hidden"],
-    ) -> Float[Tensor, "windows tokens d"]:
-        """The block on the tokens of windows."""
-        tokens = tokens + self.attention.attend(self.attention_norm(tokens), bias)
-        added: Tensor = self.contract(F.gelu(torch.addcmul(shift, self.expand(self.mlp_norm(tokens)), scale)))
-        return tokens + added
-
-
-class ConvBlock(nn.Module):
-    """x + conv(GELU(FiLM(conv(x)))), 3×3 each (Lim et al., CVPRW 2017, fig. 2c, with a condition)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first, self.second = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
-        nn.init.normal_(self.first.weight, std=math.sqrt(2 / (9 * width)))
-        nn.init.normal_(self.second.weight, std=0.2 / math.sqrt(9 * width))
-        self.modulation = _zero_linear(EMBEDDING, 2 * width)
-
-    def forward(self, x: Float[Tensor, "b d h w"], embedding: Float[Tensor, "b e"]) -> Float[Tensor, "b d h w"]:
-        """Features of the same shape."""
-        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
-        added: Tensor = self.second(F.gelu(torch.addcmul(shift, self.first(x), 1 + scale)))
-        return x + added
+CELLS = 4096  # of images at once, without gradients: their features fit into caches
 
 
 @dataclass(frozen=True)
@@ -226,7 +120,7 @@ class Encoder(Trunk):
         fine, coarse = size.widths
         self.enter = nn.Conv2d(PIXELS // 4, fine, 3, padding=1)
         self.merge = nn.Conv2d(fine, coarse, 2, stride=2)
-        self.leave = _small(nn.Conv2d(coarse, LATENTS, 3, padding=1))
+        self.leave = small(nn.Conv2d(coarse, LATENTS, 3, padding=1))
 
     def whole(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Cells to cells in one piece."""
@@ -244,7 +138,7 @@ class Decoder(Trunk):
         fine, coarse = size.widths
         self.enter = nn.Conv2d(3 * MAX_SYMBOLS, coarse, 3, padding=1)
         self.split = nn.Conv2d(coarse, 4 * fine, 1)
-        self.leave = _small(nn.Conv2d(fine, PIXELS // 4, 3, padding=1))
+        self.leave = small(nn.Conv2d(fine, PIXELS // 4, 3, padding=1))
 
     def whole(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Cells to cells in one piece."""
@@ -288,17 +182,17 @@ class ConvSwin(Held, nn.Module):
         mlp_ratio: float = 2.0,
     ) -> None:
         super().__init__()
-        check_ratio(ratio, "swin")
+        check_ratio(ratio, ratios=(MIN_RATIO, MAX_RATIO), codec="swin")
         self.ratio = ratio
         analysis, energy = transform()
         self.analysis = nn.Conv2d(PIXELS, LATENTS, 1, bias=False)
         self.analysis.weight.data = (analysis * energy[:, None] ** -0.25)[:, :, None, None].clone()
-        self.allocation = _zero_linear(CONDITIONS, LATENTS)
+        self.allocation = zero_linear(CONDITIONS, LATENTS)
         self.encoder = Encoder(Size(widths, depths, heads, window, mlp_ratio))
         self.decoder = Decoder(Size(widths, decoder_depths or depths, heads, window, mlp_ratio))
         self.synthesis = nn.Conv2d(LATENTS, PIXELS, 1)
         self.synthesis.weight.data = (analysis * energy[:, None] ** 0.25).T[:, :, None, None].clone()
-        self.expectation = _zero_linear(CONDITIONS, LATENTS)
+        self.expectation = zero_linear(CONDITIONS, LATENTS)
         # Mean energy of each symbol on the linear path as it begins: what the power normalisation divides by.
         self.register_buffer("nominal", energy.sqrt().reshape(-1, 2).sum(dim=1), persistent=False)
 
@@ -310,7 +204,7 @@ class ConvSwin(Held, nn.Module):
             ValueError: a ratio out of range, or images that are not RGB, float32 in [0, 1], 8 pixels a side or more.
         """
         check_rgb(image, "swin")
-        check_ratio(self.ratio, "swin")
+        check_ratio(self.ratio, ratios=(MIN_RATIO, MAX_RATIO), codec="swin")
         with torch.no_grad():
             symbols = self.symbols(image, torch.full((image.shape[0],), n0, device=image.device))
         notes = {"receiver": "image size and ratio known", "transmitter": "average Es/N0 known"}
@@ -398,17 +292,3 @@ def _condition(level: Float[Tensor, "b 1"], n: int, h: int, w: int) -> Float[Ten
     level = level - 1
     rate = math.log2(6 * n / (3 * h * w))
     return torch.cat([level, level.square(), torch.full_like(level, rate)], dim=1)
-
-
-def _small(conv: nn.Conv2d) -> nn.Conv2d:
-    """With small weights, so that the linear path beside a trunk leads at first."""
-    with torch.no_grad():
-        conv.weight *= 0.1
-    return conv
-
-
-def _zero_linear(inputs: int, outputs: int) -> nn.Linear:
-    linear = nn.Linear(inputs, outputs)
-    nn.init.zeros_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    return linear

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from semlink.neural.networks.blocks import WindowAttention
 from semlink.neural.networks.fixed_rate import FixedRate, unweighted
 from semlink.neural.networks.grid import check_whole
-from semlink.neural.networks.swin import WindowAttention
 
 PATCH = 4  # pixels a side of a token of the first stage
 

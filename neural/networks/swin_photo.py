@@ -7,7 +7,7 @@ Source-Channel Coding for Semantic Communications", IEEE JSAC 40(8), 2022). How 
 
 To the symbols the encoder adds what it makes of the image, and the decoder restores the picture that the linear code
 gives. Both work at strides 2, 4 and 8 with convolutions and at stride 16 with the blocks of Swin
-(`swin.py`), and meet Es/N0, rate and amount of detail as scale and shift of features.
+(`blocks.py`), and meet Es/N0, rate and amount of detail as scale and shift of features.
 
 `neural/recipes/README.md` says what it gave.
 """
@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from semlink.neural.inference import at_home, channels_last
-from semlink.neural.networks.grid import check_rgb, check_sent, check_whole
+from semlink.neural.networks.blocks import EMBEDDING, ConvBlock, SwinBlock, small, zero_linear
+from semlink.neural.networks.grid import check_ratio, check_rgb, check_sent, check_whole
 from semlink.neural.networks.held import Held
 from semlink.neural.networks.linear_code import LinearCode, gather
 from semlink.neural.networks.photo_plan import CELL, LATENTS, LEVELS, MAX_SYMBOLS, Layout, Plan, cells
-from semlink.neural.networks.swin import EMBEDDING, ConvBlock, SwinBlock
 from semlink.neural.networks.windows import check_attention
 from semlink.phy.link import Decoded, Frame, Received, channel_uses
 
@@ -88,7 +88,7 @@ class Encoder(Trunk):
         self.to_quarter = nn.Conv2d(half, quarter, 2, stride=2)
         self.to_eighth = nn.Conv2d(quarter, eighth, 2, stride=2)
         self.to_coarse = nn.Conv2d(eighth, coarse, 2, stride=2)
-        self.leave = _small(nn.Conv2d(coarse, LATENTS, 1))
+        self.leave = small(nn.Conv2d(coarse, LATENTS, 1))
 
     def forward(
         self, x: Float[Tensor, "b 3 h w"], levels: Int[Tensor, "b cells"], condition: Tensor
@@ -117,7 +117,7 @@ class Decoder(Trunk):
         self.to_half = nn.Conv2d(quarter, 4 * half, 1)
         self.enter = nn.Conv2d(12, half, 3, padding=1)
         self.enter_quarter = nn.Conv2d(half, quarter, 2, stride=2)
-        self.leave = _small(nn.Conv2d(half, 12, 3, padding=1))
+        self.leave = small(nn.Conv2d(half, 12, 3, padding=1))
 
     def forward(
         self,
@@ -173,13 +173,13 @@ class SwinPhoto(Held, nn.Module):
         mlp_ratio: float = 2.0,
     ) -> None:
         super().__init__()
-        check_ratio(ratio)
+        check_ratio(ratio, ratios=(MIN_RATIO, MAX_RATIO), codec="swin-photo")
         self.ratio = ratio
         self.linear = LinearCode()
         self.encoder = Encoder(Size(widths, depths, heads, window, mlp_ratio))
         self.decoder = Decoder(Size(widths, decoder_depths, heads, window, mlp_ratio))
-        self.allocation = _zero_linear(CONDITIONS, LATENTS)
-        self.expectation = _zero_linear(CONDITIONS, LATENTS)
+        self.allocation = zero_linear(CONDITIONS, LATENTS)
+        self.expectation = zero_linear(CONDITIONS, LATENTS)
 
     @at_home
     def encode(self, image: Float[Tensor, "b 3 h w"], n0: float) -> Frame:
@@ -189,7 +189,7 @@ class SwinPhoto(Held, nn.Module):
             ValueError: a ratio out of range, or images that are not RGB, float32 in [0, 1], 8 pixels a side or more.
         """
         check_rgb(image, "swin-photo")
-        check_ratio(self.ratio)
+        check_ratio(self.ratio, ratios=(MIN_RATIO, MAX_RATIO), codec="swin-photo")
         layout = _layout(image, self.ratio)
         with torch.no_grad():
             parts = torch.split(image, _together(layout))
@@ -268,23 +268,3 @@ def condition(level: Float[Tensor, "b 1"], layout: Layout, plan: Plan) -> Float[
     rate = torch.full_like(level, math.log2(16 * layout.n / (3 * layout.h * layout.w)))
     step = torch.where(plan.known, (plan.numbers[:, 0] + 5) / 8, 0)[:, None]
     return torch.cat([level, level.square(), rate, step], dim=1)
-
-
-def check_ratio(ratio: float, codec: str = "swin-photo") -> None:
-    """Raise ValueError unless a network of this kind has the ratio."""
-    if not MIN_RATIO - 1e-6 <= ratio <= MAX_RATIO + 1e-6:
-        raise ValueError(f"ratio={ratio:g} must be, for {codec}, from 1/48 to 1/6")
-
-
-def _small(conv: nn.Conv2d) -> nn.Conv2d:
-    """With small weights, so that the linear code leads at first."""
-    with torch.no_grad():
-        conv.weight *= 0.1
-    return conv
-
-
-def _zero_linear(inputs: int, outputs: int) -> nn.Linear:
-    linear = nn.Linear(inputs, outputs)
-    nn.init.zeros_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    return linear

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
 from torch import nn
 
 from semlink.neural import zoo
-from semlink.neural.card_files import Check, is_count, is_figures, is_file_name, is_table, is_text, read_fields
+from semlink.neural.card_files import (
+    Check,
+    is_count,
+    is_figures,
+    is_file_name,
+    is_table,
+    is_text,
+    packaged,
+    read_fields,
+)
 from semlink.neural.models import build_of
 from semlink.neural.prompts.autoencoder import PromptAutoencoder
 from semlink.phy.documents import in_short, write_whole
@@ -80,7 +87,7 @@ def build_prompt_model(model: str, network: Mapping[str, Any]) -> PromptAutoenco
 
 def prompt_cards() -> dict[str, PromptCard]:
     """The cards of the models that ship, by name."""
-    with _folder() as folder:
+    with packaged(PACKAGE) as folder:
         return {path.stem: read_prompt_card(path) for path in sorted(folder.glob("*.json"))}
 
 
@@ -93,7 +100,7 @@ def load_prompt_model(name_or_path: str | Path = DEFAULT) -> tuple[PromptAutoenc
     path = Path(name_or_path)
     if path.suffix == ".safetensors":
         return _load(path)
-    with _folder() as folder:
+    with packaged(PACKAGE) as folder:
         if not (folder / f"{path}.json").is_file():
             offer = ", ".join(one.stem for one in sorted(folder.glob("*.json"))) or "none that ships"
             raise ValueError(f"prompt model {str(path)!r} must be one of: {offer}; or a weights file NAME.safetensors")
@@ -132,9 +139,3 @@ def _kept(path: Path, sha256: str, model: str, network: str) -> PromptAutoencode
     built = build_prompt_model(model, json.loads(network))
     zoo.read_weights(built, path)
     return built.eval().requires_grad_(False)
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with resources.as_file(resources.files(PACKAGE)) as folder:
-        yield folder

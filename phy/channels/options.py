@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from semlink.phy.impairments import Medium, Stage
@@ -65,6 +65,10 @@ class Entry:
     help: str
     options: Mapping[str, Option]
     make: Callable[..., Medium | Stage]
+
+    def as_table(self) -> dict[str, Any]:
+        """The help and the options in plain values, for JSON."""
+        return {"help": self.help, "options": {key: asdict(option) for key, option in self.options.items()}}
 
 
 def assign(name: str, given: str, options: Mapping[str, Option]) -> tuple[dict[str, Any], list[str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
-from numbers import Integral
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from semlink.phy.impairments import IDEAL, Radio
 from semlink.phy.link import ERASED, Received, Rng
-from semlink.phy.parameters import check_choice, check_number
+from semlink.phy.parameters import check_choice, check_number, check_whole
 from semlink.phy.rng import complex_normal, rows
 from semlink.phy.waveform import (
     FFT,
@@ -82,8 +81,7 @@ class WaveformChannel:
         check_number("cfo", self.cfo, -limit, limit, unit)
         check_number("ppm", self.ppm, -200, 200)
         for name, value, high in (("taps", self.taps, PREFIX // _SPACING), ("segment", self.segment, 1 << 15)):
-            if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= value <= high:
-                raise ValueError(f"{name}={value!r} must be a whole number from 1 to {high}")
+            check_whole(name, value, 1, high)
         if self.kind == "sc" and self.taps > 1:
             raise ValueError(f"taps={self.taps}: a single carrier has no equaliser; echoes are for ofdm")
         if self.kind == "ofdm" and (self.sps, self.rolloff) != (4, 0.25):

@@ -6,7 +6,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from numbers import Integral
 from typing import Literal, get_args
 
 import numpy as np
@@ -20,7 +19,7 @@ from semlink.phy.impairments import IDEAL, Radio
 from semlink.phy.kept import kept
 from semlink.phy.link import Received, Rng
 from semlink.phy.mimo import Scheme, Single, add_distortion, antenna_energy, energy, from_antennas, groups, to_antennas
-from semlink.phy.parameters import check_choice
+from semlink.phy.parameters import check_choice, is_whole
 from semlink.phy.pilots import Estimator, make_interpolator
 from semlink.phy.rng import rows, spawn
 
@@ -66,12 +65,12 @@ class FlatFading(ABC):
 
     def __post_init__(self) -> None:
         length = self.coherence
-        if length not in ("block", "fast") and not (_is_count(length) and int(length) >= 1):
+        if length not in ("block", "fast") and not (is_whole(length) and int(length) >= 1):
             raise ValueError(f'coherence={length!r} must be "block", "fast" or a number of channel uses from 1')
         check_choice("csi", self.csi, get_args(Csi))
         check_choice("estimator", self.estimator, get_args(Estimator))
         for name, count in (("pilots", self.pilots), ("spacing", self.spacing)):
-            if not _is_count(count) or not 1 <= count <= MAX_PILOTS:
+            if not is_whole(count) or not 1 <= count <= MAX_PILOTS:
                 raise ValueError(
                     f"{name}={count!r} must be a whole number from 1 to {MAX_PILOTS}: CSI is not had without pilots"
                 )
@@ -331,7 +330,3 @@ def join_spec(name: str, options: Mapping[str, object]) -> str:
     """A specification as the command line takes it: name:key=value,…; a name may have options of its own."""
     listed = ",".join(f"{key}={value}" for key, value in options.items())
     return f"{name}{',' if ':' in name else ':'}{listed}" if listed else name
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)

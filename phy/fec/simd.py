@@ -342,7 +342,7 @@ def _over_zero(builder: Any, a: Any, b: Any) -> Any:
 
 
 def _ramp(builder: Any, a: Any) -> Any:
-    def constant(each: float) -> Any:
+    def constant(each: float | int) -> Any:
         return ir.Constant(a.type, [each] * a.type.count)
 
     if a.type.element == ir.FloatType():

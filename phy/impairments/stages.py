@@ -12,7 +12,6 @@ import cmath
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -20,7 +19,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from semlink.phy.impairments.frontend import Distorted, Side, regress
-from semlink.phy.parameters import Described, check_choice, check_number
+from semlink.phy.parameters import Described, check_choice, check_number, check_whole
 from semlink.phy.resampling import resample
 from semlink.phy.rng import rows
 
@@ -327,8 +326,7 @@ class Quantiser(Described):
     keys: ClassVar[Mapping[str, str]] = {"bits": "bits", "headroom_db": "headroom"}
 
     def __post_init__(self) -> None:
-        if not isinstance(self.bits, Integral) or isinstance(self.bits, bool) or not 1 <= self.bits <= 16:
-            raise ValueError(f"bits={self.bits!r} must be a whole number from 1 to 16")
+        check_whole("bits", self.bits, 1, 16)
         check_number("headroom_db", self.headroom_db, -20, 60, "dB")
 
     def __call__(self, samples: Complex[Tensor, "b n"], *, rng: Rngs, pilots: Pilots = None) -> Distorted:  # noqa: ARG002

@@ -122,19 +122,6 @@ def st_lpips_distances(image: Float[Tensor, "b 3 h w"], reference: Float[Tensor,
     return METRICS["st-lpips"](image, reference)
 
 
-def lpips_distances(image: Float[Tensor, "b 3 h w"], reference: Float[Tensor, "b 3 h w"]) -> Float[Tensor, " b"]:
-    """LPIPS (alex, version 0.1) of each image in [0, 1] from its reference, differentiable; 0 for equal ones.
-
-    The trunk is torchvision's AlexNet, in the file that the environment variable SEMLINK_LPIPS_TRUNK names.
-
-    Raises:
-        ValueError: no floating-point pair (b, 3, h, w), a reference outside [0, 1], or a side below 31 pixels.
-        MissingWeightsError: neither `torchmetrics` nor `lpips` is installed, or the trunk's file is not named, not
-            there, or another one.
-    """
-    return METRICS["lpips"](image, reference)
-
-
 def _alexnet(image: Tensor, weights: Weights) -> list[Tensor]:
     """The five layers of torchvision's AlexNet after ReLU."""
     x, features = image, []

@@ -7,7 +7,6 @@ energy, drawn from the image's generator. Channels are given by group, or with g
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from numbers import Integral
 from typing import Literal, get_args
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 from semlink.phy.link import ERASED
 from semlink.phy.mimo.filters import apply, filter_streams, known
 from semlink.phy.mimo.spatial import Detected, Rngs
-from semlink.phy.parameters import check_choice
+from semlink.phy.parameters import check_choice, check_whole
 from semlink.phy.rng import rows
 
 UplinkDetector = Literal["zf", "mmse", "sic"]
@@ -242,7 +241,5 @@ def _with_others(symbols: Complex[Tensor, "b g 1"], users: int, rng: Rngs) -> Co
 
 
 def _check_users(users: int, name: str, antennas: int) -> None:
-    if not isinstance(users, Integral) or isinstance(users, bool) or not 1 <= users <= 256:
-        raise ValueError(f"users={users!r} must be a whole number of users from 1 to 256")
-    if not isinstance(antennas, Integral) or isinstance(antennas, bool) or not 1 <= antennas <= 256:
-        raise ValueError(f"{name}={antennas!r} must be a whole number of antennas from 1 to 256")
+    check_whole("users", users, 1, 256, of="users")
+    check_whole(name, antennas, 1, 256, of="antennas")

@@ -9,7 +9,6 @@ which nothing arrives, on a channel without rank or without gain, is an erasure:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Literal, get_args
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor
 from semlink.phy.link import Spatial
 from semlink.phy.mimo.filters import apply, combine, fill_water, filter_streams, known
 from semlink.phy.mimo.spatial import Detected, Rngs, amplitude, check_antennas
-from semlink.phy.parameters import check_choice
+from semlink.phy.parameters import check_choice, check_whole, is_whole
 
 Detector = Literal["mmse", "zf", "k-best"]
 PowerAllocation = Literal["water-filling", "equal"]
@@ -57,8 +56,7 @@ class Multiplexing:
                 f"tx={self.tx} streams on rx={self.rx} antennas cannot be zero-forced; "
                 "use at most rx streams, or detector='mmse'"
             )
-        if not isinstance(self.width, Integral) or isinstance(self.width, bool) or not 1 <= self.width <= 4096:
-            raise ValueError(f"width={self.width!r} must be a whole number of candidates from 1 to 4096")
+        check_whole("width", self.width, 1, 4096, of="candidates")
 
     @property
     def streams(self) -> int:
@@ -131,7 +129,7 @@ class Svd:
         check_antennas(tx, rx)
         check_choice("power", power, get_args(PowerAllocation))
         streams = min(tx, rx) if streams is None else streams
-        if not isinstance(streams, Integral) or isinstance(streams, bool) or not 1 <= streams <= min(tx, rx):
+        if not is_whole(streams) or not 1 <= streams <= min(tx, rx):
             raise ValueError(f"streams={streams!r} must be from 1 to min(tx, rx) = {min(tx, rx)}")
         for name, value in (("tx", tx), ("rx", rx), ("power", power), ("streams", streams)):
             object.__setattr__(self, name, value)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from semlink.phy.link import ERASED, Received, Spatial
+from semlink.phy.parameters import check_whole
 
 Equaliser = Literal["zf", "mmse"]
 """How the gain of one antenna is undone."""
@@ -262,8 +262,7 @@ def antenna_energy(scheme: Scheme) -> tuple[float, ...]:
 def check_antennas(tx: int, rx: int) -> None:
     """Raise ValueError unless both numbers of antennas are from 1 to 256."""
     for name, value in (("tx", tx), ("rx", rx)):
-        if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= value <= 256:
-            raise ValueError(f"{name}={value!r} must be a whole number of antennas from 1 to 256")
+        check_whole(name, value, 1, 256, of="antennas")
 
 
 def amplitude(antennas: int) -> float:

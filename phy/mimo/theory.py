@@ -7,13 +7,13 @@ said to be that of a branch.
 from __future__ import annotations
 
 import math
-from numbers import Integral
 
 import numpy as np
 from jaxtyping import Complex, Float
 from numpy.typing import ArrayLike
 from scipy import special
 
+from semlink.phy.parameters import check_whole
 from semlink.phy.theory import average_over_terms, faded_erfc
 
 Array = np.ndarray
@@ -35,7 +35,7 @@ def mrc_qam_ber(order: int, esno_db: ArrayLike, *, branches: int) -> Float[Array
 
     Source: J. G. Proakis, "Digital Communications", 4th ed., eq. (14.4-15), for each term of `qam_ber_awgn`.
     """
-    _check_at_least("branches", branches, 1)
+    check_whole("branches", branches, 1)
 
     def term(x: Array) -> Array:
         low = 0.5 * faded_erfc(x)  # (1 - μ)/2
@@ -116,7 +116,7 @@ def ergodic_capacity(esno_db: ArrayLike, *, tx: int, rx: int) -> Float[Array, " 
     theorem 2.
     """
     for name, value in (("tx", tx), ("rx", rx)):
-        _check_at_least(name, value, 1)
+        check_whole(name, value, 1)
         if value > 64:
             raise ValueError(f"{name}={value} must be at most 64")
     m, n = min(tx, rx), max(tx, rx)
@@ -146,7 +146,7 @@ def mrc_capacity(esno_db: ArrayLike, *, branches: int) -> Float[Array, " *shape"
     Source: M.-S. Alouini and A. J. Goldsmith, "Capacity of Rayleigh fading channels under different adaptive
     transmission and diversity-combining techniques", IEEE Trans. Veh. Technol. 48 (1999) 1165-1181.
     """
-    _check_at_least("branches", branches, 1)
+    check_whole("branches", branches, 1)
     x = 10 ** (-np.asarray(esno_db, dtype=np.float64) / 10)
     return np.asarray(sum(_scaled_expn(k, x) for k in range(1, branches + 1)) / math.log(2))
 
@@ -159,8 +159,6 @@ def mrc_outage_probability(rate: ArrayLike, esno_db: float, *, branches: int) ->
 
     Source: D. Tse and P. Viswanath, "Fundamentals of Wireless Communication", section 5.4.2.
     """
-    _check_at_least("branches", branches, 1)
-    return _gains_below(np.expm1(np.asarray(rate) * math.log(2)), esno_db, branches)
 
 
 def mrc_outage_capacity(outage: ArrayLike, esno_db: float, *, branches: int) -> Float[Array, " *shape"]:
@@ -169,7 +167,7 @@ def mrc_outage_capacity(outage: ArrayLike, esno_db: float, *, branches: int) -> 
     Raises:
         ValueError: no branch, or a probability outside of 0 … 1.
     """
-    _check_at_least("branches", branches, 1)
+    check_whole("branches", branches, 1)
     probability = np.asarray(outage, dtype=np.float64)
     if not ((probability >= 0) & (probability < 1)).all():
         raise ValueError(f"outage={outage!r} must be from 0 to below 1")
@@ -229,12 +227,7 @@ def _gains_below(needed: ArrayLike, esno_db: float, branches: int) -> Float[Arra
     return np.asarray(special.gammainc(branches, np.where(level > 0, gain, 0.0)))
 
 
-def _check_at_least(name: str, value: int, least: int) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name}={value!r} must be a whole number from {least}")
-
-
 def _check_streams(tx: int, rx: int) -> None:
-    _check_at_least("tx", tx, 1)
+    check_whole("tx", tx, 1)
     if rx < tx:
         raise ValueError(f"tx={tx} streams on rx={rx} antennas cannot be zero-forced; rx must be at least tx")

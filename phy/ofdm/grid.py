@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Complex, Int
 from torch import Tensor
 
+from semlink.phy.parameters import check_whole, is_whole
+
 Array = np.ndarray
 
 
@@ -63,9 +65,8 @@ def check_numerology(given: Numerology) -> None:
     """Raise ValueError unless carriers, prefix and guards go together."""
     if not 1 <= given.spacing_hz <= 1e7:
         raise ValueError(f"spacing_hz={given.spacing_hz!r} must be from 1 to 1e7 Hz")
-    if not isinstance(given.fft, Integral) or isinstance(given.fft, bool) or not 8 <= given.fft <= 8192:
-        raise ValueError(f"fft={given.fft!r} must be a whole number of carriers from 8 to 8192")
-    if not isinstance(given.cp, Integral) or isinstance(given.cp, bool) or not 0 <= given.cp < given.fft:
+    check_whole("fft", given.fft, 8, 8192, of="carriers")
+    if not is_whole(given.cp) or not 0 <= given.cp < given.fft:
         raise ValueError(f"cp={given.cp!r} must be a whole number of samples from 0 to below fft={given.fft}")
     guards = given.guards
     if len(guards) != 2 or not all(isinstance(guard, Integral) and guard >= 0 for guard in guards):

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property, lru_cache
-from numbers import Integral
 from threading import Lock
 from typing import Literal, get_args
 
@@ -20,7 +19,7 @@ from scipy import special
 from torch import Tensor
 
 from semlink.phy.ofdm.delay_profile import Component, DelayProfile
-from semlink.phy.parameters import check_choice
+from semlink.phy.parameters import check_choice, check_whole
 from semlink.phy.rng import complex_normal
 
 Array = np.ndarray
@@ -123,8 +122,7 @@ class Cdl(DelayProfile):
         super().__post_init__()
         check_choice("direction", self.direction, get_args(Direction))
         for name, rows in (("rx_rows", self.rx_rows), ("tx_rows", self.tx_rows)):
-            if not isinstance(rows, Integral) or isinstance(rows, bool) or rows < 1:
-                raise ValueError(f"{name}={rows!r} must be a whole number of rows from 1")
+            check_whole(name, rows, 1, of="rows")
 
     @property
     def _kind(self) -> str:

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
-from numbers import Integral
 from typing import Literal, get_args
 
 import numpy as np
@@ -24,7 +23,7 @@ from semlink.phy.ofdm.grid import Grid, Lattice, Numerology, check_numerology, m
 from semlink.phy.ofdm.media import Crossed, FrequencyPath, Known, TimePath, apply, join, shorten
 from semlink.phy.ofdm.multipath import Tdl
 from semlink.phy.ofdm.time_domain import Circuits, DelayLine, Gains, doppler_interference, draw_gains, make_line
-from semlink.phy.parameters import check_choice
+from semlink.phy.parameters import check_choice, is_whole
 from semlink.phy.pilots import Estimator
 from semlink.phy.rng import complex_normal, spawn
 
@@ -112,7 +111,7 @@ class OFDM:
 
     def _check_pilots(self) -> None:
         for name, value in (("pilot_carriers", self.pilot_carriers), ("pilot_symbols", self.pilot_symbols)):
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+            if not is_whole(value) or value < 1:
                 raise ValueError(f"{name}={value!r} must be a whole number from 1: csi='estimated' needs pilots")
         lattice, used = self._lattice, self.numerology.used
         assert lattice is not None

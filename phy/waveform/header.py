@@ -152,12 +152,6 @@ def encode_header(header: BurstHeader) -> NDArray[np.float32]:
     return (1 - 2 * golay.encode(words).T.ravel()).astype(np.float32)
 
 
-def decode_header(soft: NDArray[Any]) -> BurstHeader | None:
-    """The header most likely sent, or None where `read_header` refuses it; `soft` as there."""
-    found = read_header(soft)
-    return found if isinstance(found, BurstHeader) else None
-
-
 def read_header(soft: NDArray[Any]) -> BurstHeader | Refused:
     """The header most likely sent, or why it is not believed.
 

@@ -18,8 +18,9 @@ from semlink.baselines.adaptation import (
 )
 from semlink.baselines.bler import curve
 from semlink.baselines.blocks import plan_blocks
-from semlink.baselines.capacity import outage_rayleigh, shannon
-from semlink.baselines.ideal import CapacityCodec, digital_picture
+from semlink.baselines.capacity import shannon
+from semlink.baselines.fading_ceilings import outage_rayleigh
+from semlink.baselines.ideal import CapacityCodec
 from semlink.baselines.mcs import NR_SCHEMES
 from semlink.baselines.separate import HEADER_BITS, AdaptiveCodec, GenieCodec, SeparateCodec, separate_codec, to_uint8
 from semlink.baselines.sources import code_image, find_source
@@ -231,13 +232,6 @@ def test_bounds_other_than_the_fades_own() -> None:
     for bound in ("outage=0", "outage=1.5", "8qam", "shannon", "outage="):
         with pytest.raises(ValueError, match="must be one of: ergodic, outage=SHARE, 4qam"):
             CapacityCodec(bound=bound)
-
-
-def test_the_digital_picture_from_one_call() -> None:
-    names = list(digital_picture(source="webp", fading=Rayleigh()))
-    assert names == [
-        "webp-ldpc-qam", "webp-ldpc-qam:adaptive", "webp-ldpc-qam:outage", "webp-ldpc-qam:genie", "webp-capacity",
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("source", ["jpeg", "jpeg2000", "webp"])

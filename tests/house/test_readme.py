@@ -114,7 +114,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
     from semlink.flowgraphs.cli import zoo as zoo_command
     from semlink.flowgraphs.comparison import report
     from semlink.flowgraphs.radio import apps
-    from semlink.flowgraphs.specs import options
+    from semlink.flowgraphs.specs import images
     from semlink.neural import training
 
     begun: list[object] = []
@@ -122,7 +122,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
     (tmp_path / "mynet.py").write_text(next(text for _, text in PYTHON if OWN_NETWORK in text))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(options, "_images", lambda word, broken=None: {word: None})
+    monkeypatch.setattr(images, "_images", lambda word, broken=None: {word: None})
     for name in ("load_labels", "check_classes"):  # of images that were not loaded
         monkeypatch.setattr(report, name, lambda *_: None)
     monkeypatch.setattr(report, "try_codecs", lambda codecs, images, **_: begun.append(codecs) or sys.exit(0))

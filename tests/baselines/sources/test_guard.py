@@ -17,7 +17,7 @@ SIDE, OTHER = 96, 72
 HELD = ("avif", "heic")  # in boxes
 
 
-@pytest.fixture(params=list(SOURCES))
+@pytest.fixture(params=list(KINDS))
 def name(request: pytest.FixtureRequest) -> str:
     if request.param == "heic":
         pytest.importorskip("pillow_heif", reason="the extra heic is not installed")
@@ -45,7 +45,8 @@ def coding(name: str, h: int, w: int, c: int = 3) -> bytes:
 
 
 def test_every_coder_is_guarded() -> None:
-    assert set(KINDS) == set(SOURCES)
+    """Of those that ship; what registers others, prompts say, may have run before in this process."""
+    assert set(KINDS) == {name for name, made in SOURCES.items() if isinstance(made, str)}
 
 
 @pytest.mark.parametrize("c", [1, 3])

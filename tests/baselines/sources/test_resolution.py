@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from jaxtyping import UInt8
 
-from semlink.baselines.sources import Resolutions, SourceCoder, error_against, find_source, link_source
-from semlink.baselines.sources.resolution import FLAT_BYTES, SCALES, Laddered, reduced_size, resized, sizes
+from semlink.baselines.sources import Laddered, Resolutions, SourceCoder, error_against, find_source, link_source
+from semlink.baselines.sources.resolution import FLAT_BYTES, SCALES, reduced_size, resized, sizes
 
 Pixels = UInt8[np.ndarray, "h w c"]
 LEAST = 8  # bytes: 64 information bits

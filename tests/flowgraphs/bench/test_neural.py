@@ -17,7 +17,7 @@ from semlink.flowgraphs.bench.plain_networks import PlainAttention, PlainTrunk, 
 from semlink.neural import inference
 from semlink.neural.inference import by_parts, double
 from semlink.neural.models import Network, build
-from semlink.neural.networks import SwinBlock, WindowAttention, swin
+from semlink.neural.networks import SwinBlock, WindowAttention, blocks, swin
 from semlink.phy.link import Received
 
 NETWORKS = {
@@ -44,7 +44,7 @@ def test_the_plain_network_is_the_same_network(
 ) -> None:
     """Batches in parts of 4 images, windows by 4, ragged ones; every image with noise of its own."""
     monkeypatch.setattr(swin, "CELLS", 64)
-    monkeypatch.setattr(swin, "TOKENS", 64)
+    monkeypatch.setattr(blocks, "TOKENS", 64)
     rng = torch.Generator().manual_seed(0)
     ours, image = make(codec), torch.rand(shape, generator=rng)
     theirs = plain(ours)
@@ -76,7 +76,7 @@ def test_attention_is_the_same_with_gradients_and_without(shift: int, monkeypatc
     for parameter in block.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     x, embedding = torch.randn(3, 10, 7, 8), torch.randn(3, 64)
-    monkeypatch.setattr(swin, "TOKENS", 32)
+    monkeypatch.setattr(blocks, "TOKENS", 32)
     with torch.no_grad():
         parts = block(x, embedding)
     torch.testing.assert_close(block(x, embedding).detach(), parts, rtol=1e-5, atol=1e-5)

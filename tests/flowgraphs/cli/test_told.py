@@ -13,8 +13,7 @@ from semlink.baselines.adaptation import MODES
 from semlink.baselines.blocks import CODES
 from semlink.flowgraphs.specs import codec_groups, make_codecs
 from semlink.flowgraphs.specs.codec_names import CHANNEL_CODES, KNOWN, PUBLISHED
-from semlink.flowgraphs.specs.options import PUBLISHED as TAKEN
-from semlink.flowgraphs.specs.options import codec_forms
+from semlink.flowgraphs.specs.codecs import codec_forms
 from semlink.flowgraphs.specs.secrecy import SOURCE_OPTIONS
 from semlink.phy.channels import AWGN
 from semlink.phy.sources import data_folder
@@ -66,7 +65,7 @@ def test_every_codec_that_is_told_is_taken() -> None:
     assert "webp-capacity" in ceilings.names
     assert {name.partition("key=")[2] for name in secret.names if "key=FILE" in name} == {"FILE"}
     assert {":adaptive", ":outage", ":genie", ":all", ":16qam-1/2", ":nr1-0", ":nr2-27"} <= set(schemes.names)
-    assert all(name.startswith(TAKEN) for name in published.names)
+    assert all(name.startswith(PUBLISHED) for name in published.names)
     for name in published.names:
         assert name.removeprefix(PUBLISHED) in codec_forms()
 

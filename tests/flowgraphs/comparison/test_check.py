@@ -16,7 +16,8 @@ from semlink.baselines.sources.jpeg import JPEG
 from semlink.flowgraphs.cli import main
 from semlink.flowgraphs.comparison import Finding, check_channel, check_codec
 from semlink.flowgraphs.comparison.check import _images
-from semlink.flowgraphs.specs import options, own_blocks
+from semlink.flowgraphs.specs import make_channel, make_codecs, own_blocks
+from semlink.flowgraphs.specs.codecs import codec_forms
 from semlink.neural import zoo
 from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.link import Decoded, Frame, Received, normalise_power
@@ -193,7 +194,7 @@ def test_every_codec_of_the_zoo_passes(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["jpeg-ldpc-qam", "jpeg-ldpc-qam:adaptive", "webp-conv-qam:nr1-13"])
 def test_digital_codecs_pass(name: str) -> None:
-    codec = options.make_codecs([name], ratio=1 / 3, mcs="4qam-1/2", channel=AWGN())[name]
+    codec = make_codecs([name], ratio=1 / 3, mcs="4qam-1/2", channel=AWGN())[name]
     assert wrong(check_codec(codec, side=48)) == {}
 
 
@@ -252,7 +253,7 @@ def test_errors_of_channels_are_named(channel: Noise, what: str, words: str) -> 
     ],
 )
 def test_channels_pass(spec: str) -> None:
-    channel = options.make_channel(spec, coherence=None, csi=None, equaliser=None)
+    channel = make_channel(spec, coherence=None, csi=None, equaliser=None)
     assert wrong(check_channel(channel)) == {}
     assert wrong(check_channel(Noise(gain="right"))) == {}
 
@@ -292,9 +293,9 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_blocks_of_ones_own_by_module_and_name(own: Path) -> None:
     name = "my_blocks:Mine"
-    made = options.make_codecs([name], ratio=1 / 12, mcs="16qam-1/2", channel=AWGN())[name]
+    made = make_codecs([name], ratio=1 / 12, mcs="16qam-1/2", channel=AWGN())[name]
     assert made.ratio == 1 / 12  # type: ignore[union-attr]
-    channel = options.make_channel("my_blocks:ether", coherence=None, csi=None, equaliser=None)
+    channel = make_channel("my_blocks:ether", coherence=None, csi=None, equaliser=None)
     assert isinstance(channel, AWGN)
 
 
@@ -310,7 +311,7 @@ def test_blocks_of_ones_own_by_module_and_name(own: Path) -> None:
 )
 def test_blocks_of_ones_own_that_cannot_be_had(name: str, words: str, own: Path) -> None:
     with pytest.raises(ValueError) as caught:
-        options.make_codecs([name], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())
+        make_codecs([name], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())
     assert words in str(caught.value)
 
 
@@ -354,11 +355,11 @@ def test_blocks_of_ones_own_by_entry_point(own: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(own_blocks, "entry_points", lambda group: offered.get(group, []))
     monkeypatch.setitem(coders.SOURCES, "jpegtoo", JPEG)  # is taken out again at the end
     del coders.SOURCES["jpegtoo"]
-    made = options.make_codecs(["mine", "jpegtoo-ldpc-qam"], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())
+    made = make_codecs(["mine", "jpegtoo-ldpc-qam"], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())
     assert type(made["mine"]).__name__ == "Mine"
     assert made["jpegtoo-ldpc-qam"].source == Resolutions(JPEG())  # type: ignore[union-attr]
-    assert "mine" in options.codec_forms()
-    assert isinstance(options.make_channel("ether", coherence=None, csi=None, equaliser=None), AWGN)
+    assert "mine" in codec_forms()
+    assert isinstance(make_channel("ether", coherence=None, csi=None, equaliser=None), AWGN)
     with pytest.raises(ValueError, match="must be small letters and digits"):
         coders.register_source("my coder", JPEG)
     with pytest.raises(ValueError, match="name='jpeg' must be none of"):

@@ -16,7 +16,7 @@ from PIL import Image
 from semlink.flowgraphs.comparison import check_codec, compare, psnr_cell
 from semlink.flowgraphs.comparison.cells import mean_psnr_cell
 from semlink.flowgraphs.comparison.receiver_report import cell
-from semlink.flowgraphs.specs import options
+from semlink.flowgraphs.specs import codecs
 from semlink.flowgraphs.studies import Study, run_study
 from semlink.phy.channels import AWGN
 from semlink.phy.documents import for_json
@@ -47,8 +47,8 @@ class Lost:
 
 @pytest.fixture
 def lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = options._make_codec
-    monkeypatch.setattr(options, "_make_codec", lambda name, **rest: Lost() if name == "lost" else made(name, **rest))
+    made = codecs._make_codec
+    monkeypatch.setattr(codecs, "_make_codec", lambda name, **rest: Lost() if name == "lost" else made(name, **rest))
 
 
 @pytest.fixture

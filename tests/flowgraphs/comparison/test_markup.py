@@ -12,7 +12,7 @@ import typer
 
 from semlink.flowgraphs.cli import app
 from semlink.flowgraphs.comparison import by_codec, compare, make_console
-from semlink.flowgraphs.specs import options
+from semlink.flowgraphs.specs import codecs
 from semlink.neural.networks import DeepJSCC
 from semlink.phy.channels import AWGN
 from semlink.phy.sources import sample_images
@@ -51,8 +51,8 @@ class Angry:
 def test_an_error_in_brackets_does_not_end_a_sweep(
     run_semlink: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = options._make_codec
-    monkeypatch.setattr(options, "_make_codec", lambda name, **rest: Angry() if name == "angry" else made(name, **rest))
+    made = codecs._make_codec
+    monkeypatch.setattr(codecs, "_make_codec", lambda name, **rest: Angry() if name == "angry" else made(name, **rest))
     study = tmp_path / "study.toml"
     study.write_text('codecs = ["angry"]\nesno_db = [5]\nratios = ["1/3"]\n')
     status, told, said = run_semlink("sweep", str(study), "--out", str(tmp_path / "out"), "--workers", "0")

@@ -163,7 +163,7 @@ def test_what_is_put_back_is_settled_once(told_clock: Any, carried: Any) -> None
     assert [one.client for one in take(waiting)] == [b"c"]
     ((late, why),) = waiting.put_back(alone[1], "gone")
     assert (late.client, why.meta["message"]) == (b"d", "lost twice while it was being done; gone")
-    (last,) = waiting.finish(list(waiting._busy.values()), [Pdu({"op": "carried"})], 0.1)
+    (last,) = waiting.finish(list(waiting._busy.wanted()), [Pdu({"op": "carried"})], 0.1)
     assert last[0].client == b"c"
     assert waiting.is_empty()
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from semlink.flowgraphs.cli import studies as commands
-from semlink.flowgraphs.specs import options
+from semlink.flowgraphs.specs import codecs
 from semlink.flowgraphs.studies import Engine, Study, engine, run_study
 from semlink.phy.link import Frame, Received, normalise_power
 
@@ -82,8 +82,8 @@ def test_a_codec_that_raises_leaves_an_error_row_and_the_rest_goes_on(
     small: Callable[..., Study],
     write_study: Callable[[Study, Path], Path],
 ) -> None:
-    made = options._make_codec
-    monkeypatch.setattr(options, "_make_codec", lambda name, **rest: Fussy() if name == "fussy" else made(name, **rest))
+    made = codecs._make_codec
+    monkeypatch.setattr(codecs, "_make_codec", lambda name, **rest: Fussy() if name == "fussy" else made(name, **rest))
     study = small(codecs=["fussy", "jpeg-uncoded-qam:4qam-1/2"])
     path = write_study(study, tmp_path / "s.toml")
     assert (
@@ -116,8 +116,8 @@ class Cropping(Fussy):
 def test_images_that_cannot_be_measured_leave_an_error_row(
     monkeypatch: pytest.MonkeyPatch, small: Callable[..., Study]
 ) -> None:
-    made = options._make_codec
-    monkeypatch.setattr(options, "_make_codec", lambda name, **rest: Cropping() if name == "c" else made(name, **rest))
+    made = codecs._make_codec
+    monkeypatch.setattr(codecs, "_make_codec", lambda name, **rest: Cropping() if name == "c" else made(name, **rest))
     table = run_study(small(codecs=["c", "jpeg-uncoded-qam:4qam-1/2"]), workers=0)
     assert [bool(error) for error in table["error"]] == [True] * 3 + [False] * 3
     assert "0.png" in table["error"][0]

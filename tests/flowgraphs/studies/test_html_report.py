@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semlink.flowgraphs.specs import options
+from semlink.flowgraphs.specs import codecs
 from semlink.flowgraphs.studies import Study, read_study, run_study, write_report
 from semlink.flowgraphs.studies.checked import write_row
 
@@ -44,14 +44,14 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("one", "two"):
         smooth = np.kron(rng.integers(0, 255, (4, 4, 3)), np.ones((6, 6, 1)))
         Image.fromarray(smooth.astype(np.uint8)).save(folder / "images" / f"{name}.png")
-    codecs = ["jpeg-uncoded-qam:4qam-1/2", "jpeg-ldpc-qam:16qam-1/2", "broken"]
+    compared = ["jpeg-uncoded-qam:4qam-1/2", "jpeg-ldpc-qam:16qam-1/2", "broken"]
     study = Study(
-        images=[str(folder / "images")], codecs=codecs, channels=["awgn", "rayleigh"], esno_db=[0, 4, 14],
+        images=[str(folder / "images")], codecs=compared, channels=["awgn", "rayleigh"], esno_db=[0, 4, 14],
         ratios=["1/2", "1/3"], realisations=2, pictures=2, name="Cliffs & <slopes>",
     )  # fmt: skip
-    made = options._make_codec
+    made = codecs._make_codec
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(options, "_make_codec", lambda name, **rest: Broken() if name == "broken" else made(name, **rest))
+        patch.setattr(codecs, "_make_codec", lambda name, **rest: Broken() if name == "broken" else made(name, **rest))
         run_study(study, folder / "out", workers=0)
     return folder / "out"
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from semlink.flowgraphs.comparison import compare
-from semlink.flowgraphs.specs import options
+from semlink.flowgraphs.specs import load_images, make_channel, make_codecs
 from semlink.flowgraphs.studies import Engine, Point, Stop, Study, read_study, run_study
 from semlink.phy.channels import AWGN
 from semlink.phy.sources import sample_images
@@ -20,9 +20,9 @@ from semlink.phy.sources import sample_images
 def test_a_study_gives_what_compare_gives() -> None:
     study = Study(codecs=["deepjscc"], esno_db=[0, 10], channels=["rayleigh"], realisations=2)
     table = run_study(study, workers=0)
-    channel = options.make_channel("rayleigh", coherence=None, csi=None, equaliser=None)
-    images = options.load_images(["samples"])
-    codecs = options.make_codecs(["deepjscc"], ratio=1 / 6, mcs="16qam-1/2", channel=channel)
+    channel = make_channel("rayleigh", coherence=None, csi=None, equaliser=None)
+    images = load_images(["samples"])
+    codecs = make_codecs(["deepjscc"], ratio=1 / 6, mcs="16qam-1/2", channel=channel)
     expected = compare(images, codecs, channel, [0, 10], realisations=2).table
     for name in ("psnr_db", "psnr_mean_db", "ssim", "ratio", "papr_db", "psnr_db_low", "images", "realisations"):
         np.testing.assert_allclose(table[name].astype(float), expected[name].astype(float), rtol=1e-5, err_msg=name)

@@ -114,7 +114,7 @@ def test_a_fade_has_every_phase(law: RicianLaw | NakagamiLaw) -> None:
 
 
 @lru_cache(maxsize=1)
-def scatter_of_many() -> Tensor:
+def scatter_of_many() -> torch.Tensor:
     """10,000 processes of 100 steps of 0.04 periods of the Doppler spread: the same for every law, drawn once."""
     rng = generator(3)
     return torch.cat([draw_scatter(100, 0.04, rng) for _ in range(10_000)])

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from semlink.phy.metrics import MissingWeightsError, Perceptual, lpips, perceptual, st_lpips, st_lpips_distances
 from semlink.phy.metrics import image as image_metrics
-from semlink.phy.metrics.perceptual import blurred_convolution, lpips_distances
+from semlink.phy.metrics.perceptual import blurred_convolution
 from semlink.phy.sources import sample_images
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "st_lpips.json").read_text())
@@ -198,13 +198,15 @@ def test_lpips_is_its_formula(shape: tuple[int, int], trunk: nn.Sequential) -> N
     reference = torch.rand(3, 3, *shape, generator=rng)
     image = (reference + 0.2 * torch.randn(3, 3, *shape, generator=rng)).clamp(0, 1)
     formula = [lpips_by_its_formula(trunk, image[i : i + 1], reference[i : i + 1]) for i in range(3)]
-    assert lpips_distances(image, reference).tolist() == pytest.approx(formula, rel=1e-4)
+    assert perceptual.METRICS["lpips"](image, reference).tolist() == pytest.approx(formula, rel=1e-4)
     on_8_bits = [lpips_by_its_formula(trunk, *((255 * x[i : i + 1]).round() / 255 for x in (image, reference)))
                  for i in range(3)]  # fmt: skip
     assert lpips(image, reference) == pytest.approx(sum(on_8_bits) / 3, rel=1e-4)
-    assert lpips_distances(reference, reference).tolist() == [0, 0, 0]
+    assert perceptual.METRICS["lpips"](reference, reference).tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match="image of 30x40: LPIPS needs at least 31 pixels a side"):
-        lpips_distances(image[..., :1, :1].expand(3, 3, 30, 40), reference[..., :1, :1].expand(3, 3, 30, 40))
+        perceptual.METRICS["lpips"](
+            image[..., :1, :1].expand(3, 3, 30, 40), reference[..., :1, :1].expand(3, 3, 30, 40)
+        )
 
 
 @needs_linear
@@ -212,11 +214,11 @@ def test_lpips_is_its_formula(shape: tuple[int, int], trunk: nn.Sequential) -> N
 def test_lpips_has_a_gradient() -> None:
     image, reference = torch.rand(2, 1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
     image.requires_grad_()
-    before = lpips_distances(image, reference)
+    before = perceptual.METRICS["lpips"](image, reference)
     before.sum().backward()
     assert image.grad is not None
     closer = image.detach() - 0.02 * image.grad.sign()
-    assert lpips_distances(closer, reference) < before
+    assert perceptual.METRICS["lpips"](closer, reference) < before
 
 
 @needs_linear

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +12,7 @@ from semlink.baselines.kodak_rd import kodak_psnr_at_capacity
 from semlink.baselines.separate import AdaptiveCodec, GenieCodec, SeparateCodec
 from semlink.baselines.sources import link_source
 from semlink.flowgraphs.comparison.report import add_published
-from semlink.flowgraphs.specs import expand, load_images, make_channel, make_codecs, options, published_curves
+from semlink.flowgraphs.specs import expand, make_channel, make_codecs, published_curves
 from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.link import Codec, InformedCodec, Link
 from semlink.phy.sources import sample_images
@@ -109,16 +106,6 @@ def test_published_rows_stand_beside_the_measured_ones() -> None:
     assert both["psnr_mean_db"].iloc[1] == pytest.approx(expected)
     assert np.isnan(both["psnr_db"].iloc[1])
     assert add_published(table, [], 1 / 16) is table
-
-
-def test_many_images_are_taken_in_no_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Doubles were looked for among all that came before, at ten thousand images for minutes."""
-    monkeypatch.setattr(options, "_images", lambda word, broken=None: {f"{word}-{i}": IMAGE for i in range(5000)})
-    start = time.process_time()
-    assert len(load_images(["a", "b"])) == 10_000
-    assert time.process_time() - start < 5
-    with pytest.raises(ValueError, match="given more than once"):
-        load_images(["a", "b", "a"])
 
 
 def test_a_ceiling_of_rayleigh_is_not_drawn_on_another_channel() -> None:
