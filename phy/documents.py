@@ -90,8 +90,10 @@ def written_whole(path: Path) -> Iterator[Path]:
     written to without a detour.
 
     Raises:
-        OSError: it cannot take its place.
+        OSError: there is no folder for it, or it cannot take its place.
     """
+    if not path.resolve().parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.parent} to write to")
     if path.exists() and not path.is_file():
         yield path
         return

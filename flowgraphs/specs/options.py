@@ -6,7 +6,6 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
@@ -19,17 +18,14 @@ from torch import Tensor
 
 from semlink.baselines import kodak_rd
 from semlink.baselines.adaptation import MODES
-from semlink.baselines.blocks import CODES
-from semlink.baselines.doors import CONSTELLATIONS, QAM_NAME
-from semlink.baselines.ideal import BOUNDS, CapacityCodec
+from semlink.baselines.doors import QAM_NAME
+from semlink.baselines.ideal import CapacityCodec
 from semlink.baselines.layered import digital_codec
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs import receivers as receiver_specs
-from semlink.flowgraphs.specs.digital_names import DIGITAL_FORM, parse_digital, register_doors
-from semlink.flowgraphs.specs.feature_link import FEATURES_FORM, make_feature_link
+from semlink.flowgraphs.specs.digital_names import parse_digital, register_doors
+from semlink.flowgraphs.specs.feature_link import make_feature_link
 from semlink.flowgraphs.specs.harq import (
-    HARQ_FORM,
-    REPEATED_FORM,
     asks_rounds,
     make_harq_link,
     make_repeated,
@@ -37,28 +33,24 @@ from semlink.flowgraphs.specs.harq import (
     split_repeated,
 )
 from semlink.flowgraphs.specs.labels import class_folders, numbered
-from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, own_names, register_sources
+from semlink.flowgraphs.specs.near_names import check_mode, common_codecs, plain_names, zoo_codecs
+from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, register_sources
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.prompts import ANALOGUE
 from semlink.flowgraphs.specs.secrecy import (
-    EAVESDROPPER_FORM,
-    KEYED_FORM,
-    SOURCE_OPTIONS,
     overhear,
     sealed_source,
     split_listener,
 )
-from semlink.flowgraphs.specs.teachers import FORM as TEACHER_FORM
 from semlink.flowgraphs.specs.teachers import load_trained, make_task_link
 from semlink.neural import zoo
-from semlink.neural.classifiers import task_cards
-from semlink.neural.diffusion import receiver_names
 from semlink.neural.prompts import PromptAnalogue
 from semlink.neural.training import Settings
 from semlink.phy.channels import AWGN, CHANNELS, Rayleigh, parse_channel, with_options
 from semlink.phy.impairments import Medium
 from semlink.phy.link import Channel, Codec, InformedCodec
 from semlink.phy.metrics import METRICS, MissingWeightsError
+from semlink.phy.named import meant
 from semlink.phy.pictures import DataError
 from semlink.phy.rng import probe
 from semlink.phy.sources import SAMPLES, cifar10, cifar100, find_images, kodak, load_image, sample_images
@@ -84,6 +76,7 @@ def parse_esno(text: str) -> list[float]:
         ValueError: none of these, not finite, reversed, or more than 1,000 values.
     """
     form = f"--esno {text!r}: give START:STOP:STEP with START ≤ STOP and STEP > 0, or A,B,C in rising order, in dB"
+    form += ", such as 0:20:2"
     try:
         if ":" in text:
             start, stop, step = (float(part) for part in text.split(":"))
@@ -214,31 +207,6 @@ def parse_metrics(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def codec_forms() -> str:
-    """What --codec takes, in one line."""
-    return (
-        f"{', '.join(zoo.names())}; {DIGITAL_FORM} with SOURCE {'|'.join(SOURCES)}, CODE "
-        f"{'|'.join(CODES)} or MODULE:NAME, MAP qam|{'|'.join(CONSTELLATIONS)} or MODULE:NAME, and SCHEME "
-        f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13, of another MAP its code rate, 2/3, with "
-        f",key=FILE encrypted, ,table=FILE of one's own block error rates, "
-        f"{''.join(f',{form} ' for form in SOURCE_OPTIONS.values()).rstrip()} of the source coder; {HARQ_FORM}; "
-        f"{REPEATED_FORM}; SOURCE-capacity[:{'|'.join(BOUNDS)}]; "
-        f"SOURCE-ldpc-qam:all for "
-        f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
-        f"{'|'.join([*kodak_rd.names(), *PRINTED])}; {receiver_specs.FORM} with RECEIVER "
-        f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; {KEYED_FORM}; CODEC+classify:TEACHER, "
-        f"label:TEACHER[:uses=N], {FEATURES_FORM}, where {TEACHER_FORM}; {ANALOGUE}; "
-        f"{'|'.join(task_cards())}[:uses=N]; CODEC@{EAVESDROPPER_FORM} for what an eavesdropper gets of it; "
-        f"FILE.safetensors of a training, its card beside it; "
-        f"MODULE:NAME for a codec of one's own" + "".join(f", {name}" for name in own_names("codecs"))
-    )
-
-
-def zoo_codecs() -> set[str]:
-    """Names that the neural codecs go by."""
-    return {*zoo.names(), *zoo.cards()}
-
-
 def make_codecs(names: Sequence[str], *, ratio: float, mcs: str, channel: Channel) -> dict[str, Codec | InformedCodec]:
     """The codecs by name, without the published curves; `channel` tells "outage" the statistics of the fading.
 
@@ -290,6 +258,7 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
             scheme, asked = split_harq(digital.scheme)
             source, scheme = sealed_source(digital.source, scheme)
             wanted = scheme or digital.default_scheme(mcs)
+            check_mode(wanted)
             if asked:
                 code = digital.code if digital.constellation == QAM_NAME else f"{digital.code}-{digital.constellation}"
                 return make_harq_link(asked, source=source, code=code, mcs=wanted, ratio=ratio, fading=channel)
@@ -325,9 +294,7 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
         return make_codec_of_own(name, ratio)
     if (missing := missing_module(name)) and name.partition(":")[0] not in zoo_codecs():
         raise ValueError(f"--codec {name}: {missing}; `semlink codecs` lists what else there is")
-    near = get_close_matches(name, [*zoo_codecs(), "jpeg-ldpc-qam", ANALOGUE], n=1, cutoff=0.7)
-    meant = f" (did you mean {near[0]!r}?)" if near else ""
-    raise UnknownCodecError(f"--codec {name!r}{meant} must be one of: {codec_forms()}")
+    raise UnknownCodecError(f"--codec {name!r}{meant(name, plain_names())} must be one of: {common_codecs()}")
 
 
 def frozen_codec(settings: Settings) -> Codec | None:
@@ -399,7 +366,8 @@ def _images(word: str, broken: list[str] | None = None) -> Mapping[str, Tensor]:
             return _readable([p for one in folders for p in find_images(one)], broken)
         return _readable(find_images(path), broken)
     if not path.exists():
-        raise ValueError(f"image {word}: no such file or folder, nor one of the sets: {SETS}")
+        near = meant(word, ["samples", "kodak", "cifar10", "cifar100"])
+        raise ValueError(f"image {word}: no such file or folder{near}, nor one of the sets: {SETS}")
     return {word: load_image(path)}
 
 
