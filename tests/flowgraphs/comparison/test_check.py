@@ -357,7 +357,7 @@ def test_blocks_of_ones_own_by_entry_point(own: Path, monkeypatch: pytest.Monkey
     made = options.make_codecs(["mine", "jpegtoo-ldpc-qam"], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())
     assert type(made["mine"]).__name__ == "Mine"
     assert made["jpegtoo-ldpc-qam"].source == Resolutions(JPEG())  # type: ignore[union-attr]
-    with pytest.raises(ValueError, match="must be one of: .*, mine; a digital link"):
+    with pytest.raises(ValueError, match=r"must be one of: .*, mine; a digital link"):
         options.make_codecs(["turbo"], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())
     assert isinstance(options.make_channel("ether", coherence=None, csi=None, equaliser=None), AWGN)
     with pytest.raises(ValueError, match="must be small letters and digits"):

@@ -9,7 +9,7 @@ from semlink.phy.channels import AWGN
 
 
 def refusal(name: str) -> str:
-    with pytest.raises(ValueError, match="^--codec ") as caught:
+    with pytest.raises(ValueError, match=r"^--codec ") as caught:
         make_codecs([name], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())
     return str(caught.value)
 
@@ -45,5 +45,5 @@ def test_a_set_of_images() -> None:
 
 
 def test_esno_with_its_unit() -> None:
-    with pytest.raises(ValueError, match="--esno '10dB': give START:STOP:STEP .*, in dB, such as 0:20:2$"):
+    with pytest.raises(ValueError, match=r"--esno '10dB': give START:STOP:STEP .*, in dB, such as 0:20:2$"):
         parse_esno("10dB")
