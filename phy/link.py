@@ -248,6 +248,12 @@ class Transmission:
     block_sizes: Sequence[tuple[int, int]] = ()
     spent: Float[Tensor, " b"] | None = None
 
+    def __repr__(self) -> str:
+        """What was sent and spent, without the values: those of images fill pages."""
+        failed = f"failed={int(self.failed.sum())} of {len(self.failed)}"
+        uses = f"uses={dict(self.uses)}, ratio={self.ratio:.4g}"
+        return f"Transmission(image={tuple(self.image.shape)}, esno_db={self.esno_db:g}, {failed}, {uses})"
+
     @property
     def ledger(self) -> dict[str, int | str]:
         """The whole account: channel uses of one image, the bits of all images by purpose, and the codec's remarks."""
@@ -269,6 +275,10 @@ class Link:
     codec: Codec | InformedCodec
     channel: Channel
     clips: bool = False
+
+    def __repr__(self) -> str:
+        """The codec by its class alone: PyTorch has a page for a network."""
+        return f"Link({type(self.codec).__name__}, {self.channel!r}{', clips=True' if self.clips else ''})"
 
     def __call__(self, image: Float[Tensor, "b c h w"], esno_db: float, *, rng: Rng) -> Transmission:
         """Send a batch of images of one size at an average Es/N0 of `esno_db` dB.
@@ -369,7 +379,11 @@ def esno_to_n0(esno_db: float) -> float:
     Raises:
         ValueError: `esno_db` is not a finite number.
     """
-    if not math.isfinite(esno_db):
+    try:
+        finite = math.isfinite(esno_db)
+    except (TypeError, ValueError, RuntimeError):  # text, a list, several values of NumPy or PyTorch
+        raise ValueError(f"esno_db is a {type(esno_db).__name__}; it must be one number of dB") from None
+    if not finite:
         raise ValueError(f"esno_db={esno_db} is not a finite number of dB")
     return float(10.0 ** (-esno_db / 10.0))
 

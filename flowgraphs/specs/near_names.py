@@ -7,6 +7,7 @@ from semlink.baselines.adaptation import MODES
 from semlink.baselines.blocks import CODES
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs.codec_names import PUBLISHED
+from semlink.flowgraphs.specs.digital_names import DIGITAL_FORM
 from semlink.flowgraphs.specs.own_blocks import own_names
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.prompts import ANALOGUE
@@ -21,8 +22,11 @@ def zoo_codecs() -> set[str]:
     return {*zoo.names(), *zoo.cards()}
 
 
-def common_codecs() -> str:
-    """What --codec takes most often, in one line, and where all of it is listed."""
+def allowed_for(name: str) -> str:
+    """What --codec takes of the kind that the name seems to be, in one line, and where all of it is listed."""
+    if name.split(":")[0].endswith("-qam"):
+        parts = f"SOURCE {'|'.join(SOURCES)}, CODE {'|'.join(CODES)}"
+        return f"{DIGITAL_FORM} with {parts}; or another form that `semlink codecs` lists"
     return (
         f"{', '.join([*zoo.names(), *own_names('codecs')])}; a digital link, such as jpeg-ldpc-qam:adaptive; "
         f"MODULE:NAME for a codec of one's own; or another form that `semlink codecs` lists"

@@ -33,7 +33,7 @@ from semlink.flowgraphs.specs.harq import (
     split_repeated,
 )
 from semlink.flowgraphs.specs.labels import class_folders, numbered
-from semlink.flowgraphs.specs.near_names import check_mode, common_codecs, plain_names, zoo_codecs
+from semlink.flowgraphs.specs.near_names import allowed_for, check_mode, plain_names, zoo_codecs
 from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, register_sources
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.prompts import ANALOGUE
@@ -294,7 +294,7 @@ def _make_codec(name: str, *, ratio: float, mcs: str, channel: Channel) -> Codec
         return make_codec_of_own(name, ratio)
     if (missing := missing_module(name)) and name.partition(":")[0] not in zoo_codecs():
         raise ValueError(f"--codec {name}: {missing}; `semlink codecs` lists what else there is")
-    raise UnknownCodecError(f"--codec {name!r}{meant(name, plain_names())} must be one of: {common_codecs()}")
+    raise UnknownCodecError(f"--codec {name!r}{meant(name, plain_names())} must be one of: {allowed_for(name)}")
 
 
 def frozen_codec(settings: Settings) -> Codec | None:
