@@ -83,7 +83,7 @@ def _named(
 
 def _print_all(cards: dict[str, zoo.Card], receivers: dict[str, ReceiverCard], console: Console) -> None:
     """A line each."""
-    table = Table(title="Networks: PSNR in dB at an Es/N0, CIFAR-10's test set, AWGN")
+    table = Table(title="Networks: PSNR in dB by Es/N0, CIFAR-10's test set, AWGN")
     for name in ("name", "ratio"):
         table.add_column(name)
     for name in ("parameters", *(f"{level} dB" for level in LEVELS)):
@@ -93,6 +93,9 @@ def _print_all(cards: dict[str, zoo.Card], receivers: dict[str, ReceiverCard], c
         cells = (f"{figures[level]:.2f}" if level in figures else "" for level in LEVELS)
         table.add_row(card.name, card.offer, f"{card.parameters:,}", *cells)
     console.print(table)
+    for card in cards.values():
+        if card.ratios and SHOWN in card.figures:
+            console.print(f"{card.name}: PSNR at ratio {as_fraction(card.ratio)}", soft_wrap=True)
     if receivers:
         table = Table(title="Receivers: CODEC+NAME in `semlink compare --codec`")
         for name in ("name", "network", "behind", "parameters"):

@@ -29,6 +29,7 @@ def test_a_table_has_a_line_for_each(run_semlink: Run) -> None:
     figures = zoo.cards()["swin"].figures["CIFAR-10 test, AWGN"]
     row = next(line for line in lines if " swin " in line and "1/24 to 1/3" in line)
     assert [f"{figures[level]:.2f}" in row for level in ("0", "10", "20")] == [True] * 3
+    assert "swin: PSNR at ratio 1/6\n" in told
     assert "`semlink zoo NAME`" in told
     assert "SHA-256" not in told
 
