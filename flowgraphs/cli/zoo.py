@@ -85,9 +85,9 @@ def _print_all(cards: dict[str, zoo.Card], receivers: dict[str, ReceiverCard], c
     """A line each."""
     table = Table(title="Networks: PSNR in dB by Es/N0, CIFAR-10's test set, AWGN")
     for name in ("name", "ratio"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in ("parameters", *(f"{level} dB" for level in LEVELS)):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for card in cards.values():
         figures = card.figures.get(SHOWN, {})
         cells = (f"{figures[level]:.2f}" if level in figures else "" for level in LEVELS)
@@ -99,7 +99,7 @@ def _print_all(cards: dict[str, zoo.Card], receivers: dict[str, ReceiverCard], c
     if receivers:
         table = Table(title="Receivers: CODEC+NAME in `semlink compare --codec`")
         for name in ("name", "network", "behind", "parameters"):
-            table.add_column(name, justify="right" if name == "parameters" else "left")
+            table.add_column(name, justify="right" if name == "parameters" else "left", overflow="fold")
         for one in receivers.values():
             table.add_row(one.name, one.model, one.codec.removeprefix("zoo:"), f"{one.parameters:,}")
         console.print(table)

@@ -34,6 +34,11 @@ def test_a_table_has_a_line_for_each(run_semlink: Run) -> None:
     assert "SHA-256" not in told
 
 
+def test_a_narrow_terminal_cuts_nothing_off(run_semlink: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert "…" not in run_semlink("zoo")[1]
+
+
 @pytest.mark.parametrize(
     ("name", "there"),
     [
