@@ -92,12 +92,12 @@ def written_whole(path: Path) -> Iterator[Path]:
     Raises:
         OSError: there is no folder for it, or it cannot take its place.
     """
-    if not path.resolve().parent.is_dir():
-        raise FileNotFoundError(f"{path}: there is no folder {path.parent} to write to")
     if path.exists() and not path.is_file():
         yield path
         return
     place = path.resolve()  # of a link, what it points at
+    if not place.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {place.parent} to write to")
     partial = place.with_name(f".{secrets.token_hex(8)}.part{place.suffix}")  # whatever threads, and however long
     try:
         yield partial
