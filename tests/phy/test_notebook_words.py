@@ -21,7 +21,7 @@ def sent() -> Transmission:
 def test_what_is_shown_is_short() -> None:
     assert repr(Link(SeparateCodec(), AWGN())) == "Link(SeparateCodec, AWGN())"
     assert repr(Link(SeparateCodec(), AWGN(), clips=True)) == "Link(SeparateCodec, AWGN(), clips=True)"
-    assert repr(LDPC5G(512, 1024)) == "LDPC5G(k=512, n=1024, base_graph=1)"
+    assert repr(LDPC5G(512, 1024)) == "LDPC5G(k=512, n=1024, base_graph=2)"
     assert "mcs='16qam-1/2', ratio=0.1667, code='ldpc')" in repr(SeparateCodec())
     said = repr(sent())
     assert said.startswith("Transmission(image=(2, 3, 16, 16), esno_db=20, failed=0 of 2, uses={'payload': 384")
