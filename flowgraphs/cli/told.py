@@ -32,13 +32,14 @@ def arrange(app: typer.Typer) -> None:
         one.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     if not app.registered_groups:
         return
-    for each in (*app.registered_commands, *app.registered_groups):
+    whole: list[CommandInfo | TyperInfo] = [*app.registered_commands, *app.registered_groups]
+    for each in whole:
         each.rich_help_panel = panels[_name(each)]
     app.registered_commands.sort(key=lambda one: order.index(_name(one)))
 
 
 def _name(one: CommandInfo | TyperInfo) -> str:
-    return one.name or getattr(getattr(one, "callback", None), "__name__", "")
+    return str(one.name or getattr(one.callback, "__name__", ""))
 
 
 def tell_version(wanted: bool) -> None:

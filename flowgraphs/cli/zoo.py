@@ -50,7 +50,8 @@ def run_zoo(names: Sequence[str] = (), *, measure: str | None, as_json: bool) ->
     if as_json:
         if names:
             cards, receivers = _named(names, cards, receivers)
-        print(json.dumps([asdict(card) for card in (*cards.values(), *receivers.values())], indent=2))
+        told = [asdict(card) for card in cards.values()] + [asdict(one) for one in receivers.values()]
+        print(json.dumps(told, indent=2))
         return
     console = make_console()
     if not wanted:
