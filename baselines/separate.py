@@ -83,6 +83,11 @@ class SeparateCodec:
         self.ratio = ratio
         self.code = code
 
+    def __repr__(self) -> str:
+        """What it was made of."""
+        scheme = f"mcs='{self.mcs}', ratio={self.ratio:.4g}, code={self.code!r}"
+        return f"{type(self).__name__}(source={self.source!r}, {scheme})"
+
     def encode(self, image: Float[Tensor, "b c h w"], n0: float) -> Frame:  # noqa: ARG002
         """Images in [0, 1] to floor(ratio·c·h·w) symbols each, (b, n); a fixed scheme makes no use of `n0`.
 

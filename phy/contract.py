@@ -214,7 +214,11 @@ def esno_to_n0(esno_db: float) -> float:
     Raises:
         ValueError: `esno_db` is not a finite number.
     """
-    if not math.isfinite(esno_db):
+    try:
+        finite = math.isfinite(esno_db)
+    except (TypeError, ValueError, RuntimeError):  # text, a list, several values of NumPy or PyTorch
+        raise ValueError(f"esno_db is a {type(esno_db).__name__}; it must be one number of dB") from None
+    if not finite:
         raise ValueError(f"esno_db={esno_db} is not a finite number of dB")
     return float(10.0 ** (-min(max(esno_db, -REACH_DB), REACH_DB) / 10.0))
 

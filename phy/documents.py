@@ -90,12 +90,14 @@ def written_whole(path: Path) -> Iterator[Path]:
     written to without a detour.
 
     Raises:
-        OSError: it cannot take its place.
+        OSError: there is no folder for it, or it cannot take its place.
     """
     if path.exists() and not path.is_file():
         yield path
         return
     place = path.resolve()  # of a link, what it points at
+    if not place.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {place.parent} to write to")
     partial = place.with_name(f".{secrets.token_hex(8)}.part{place.suffix}")  # whatever threads, and however long
     try:
         yield partial

@@ -103,6 +103,12 @@ class Transmission:
     block_sizes: Sequence[tuple[int, int]] = ()
     spent: Float[Tensor, " b"] | None = None
 
+    def __repr__(self) -> str:
+        """What was sent and spent, without the values: those of images fill pages."""
+        failed = f"failed={int(self.failed.sum())} of {len(self.failed)}"
+        uses = f"uses={dict(self.uses)}, ratio={self.ratio:.4g}"
+        return f"Transmission(image={tuple(self.image.shape)}, esno_db={self.esno_db:g}, {failed}, {uses})"
+
     @property
     def ledger(self) -> dict[str, int | str]:
         """The whole account: channel uses of one image, the bits of all images by purpose, and the codec's remarks."""
@@ -124,6 +130,10 @@ class Link:
     codec: Codec | InformedCodec
     channel: Channel
     clips: bool = False
+
+    def __repr__(self) -> str:
+        """The codec by its class alone: PyTorch has a page for a network."""
+        return f"Link({type(self.codec).__name__}, {self.channel!r}{', clips=True' if self.clips else ''})"
 
     def __call__(self, image: Float[Tensor, "b c h w"], esno_db: float, *, rng: Rng) -> Transmission:
         """Send a batch of images of one size at an average Es/N0 of `esno_db` dB.

@@ -1,4 +1,4 @@
-"""What MODULE:NAME stands for: a thing of the user's own, from a module that Python finds or of the working folder."""
+"""Names: what MODULE:NAME stands for, from a module that Python finds or of the working folder, and near misses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import importlib
 import os
 import re
 import sys
+from collections.abc import Iterable
+from difflib import SequenceMatcher
 from typing import Any
 
 FORM = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
@@ -34,3 +36,19 @@ def look_here() -> None:
     """The working folder is where a user's module lies; the path of an installed command lacks it."""
     if not {"", os.getcwd()} & set(sys.path):
         sys.path.insert(0, os.getcwd())
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Which of the known names may have been meant, " (did you mean 'swin'?)" for an error message, or "" for none.
+
+    Capitals are read as small letters, and a whole part of a name, as jpeg is of jpeg-ldpc-qam, is near it; of names
+    that are equally near it is the first.
+    """
+    nearness = {one: _nearness(name.casefold(), one.casefold()) for one in known}
+    near = max(nearness, key=nearness.__getitem__, default="")
+    return f" (did you mean {near!r}?)" if near and nearness[near] >= 0.7 else ""
+
+
+def _nearness(given: str, known: str) -> float:
+    part = 0.9 if given in re.split("[-:+]", known) else 0.0
+    return max(part, SequenceMatcher(None, known, given).ratio())

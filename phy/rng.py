@@ -17,10 +17,13 @@ def rows(rng: Rng, count: int) -> Sequence[torch.Generator]:
     """One generator for each of `count` rows: the given ones, or the single one for every row in turn.
 
     Raises:
-        ValueError: a sequence of another length.
+        ValueError: neither a generator nor a sequence of them, or a sequence of another length.
     """
     if isinstance(rng, torch.Generator):
         return [rng] * count
+    if not isinstance(rng, Sequence):
+        kind = type(rng).__name__
+        raise ValueError(f"rng is a {kind}; it must be a torch.Generator, torch.Generator().manual_seed(0) say")
     if len(rng) != count:
         raise ValueError(f"rng has {len(rng)} generators for {count} images; give one, or one an image")
     return rng

@@ -58,32 +58,28 @@ def compare(
     codec: Annotated[
         list[str] | None,
         typer.Option(
-            help="A model of `semlink zoo`, such as swin; SOURCE-CODE-qam[:SCHEME], such as jpeg-ldpc-qam, "
-            "webp-ldpc-qam:adaptive, jpeg-conv-qam:nr1-13; SOURCE-capacity, its ceiling; SOURCE-ldpc-qam:all for "
-            "fixed, adaptive, outage, genie and ceiling; published:NAME, on kodak. SOURCE: jpeg, jpeg2000, webp, avif, "
-            "heic, prompt. CODE: ldpc, nr, gallager, conv, uncoded. Any but published ones, +RECEIVER[:steps=N,"
-            "sampler=ddim|mean|ancestral,seed=N]: a receiver of `semlink zoo` or the path of its weights, such as "
-            "swin+sft:steps=1. Behind what shows images, +classify:TEACHER; label:TEACHER[:uses=N] sends the "
-            "class that TEACHER sees: tiniest, resnet20, resnet56 (in SEMLINK_DATA/teachers) or MODULE:NAME of a "
-            "torch.nn.Module; task[:uses=N], 8 to 32, is made for CIFAR-10's classes. prompt-analogue sends a prompt's "
-            "components as amplitudes. MODULE:NAME is a codec of "
-            "your own. `semlink codecs` lists them all. May be repeated.",
+            help="A network of `semlink zoo`, such as swin; a digital link, SOURCE-CODE-qam[:SCHEME], such as "
+            "jpeg-ldpc-qam, webp-ldpc-qam:adaptive or jpeg-conv-qam:nr1-13; its ceiling, SOURCE-capacity; "
+            "SOURCE-ldpc-qam:all, fixed, adaptive, outage, genie and ceiling at once; any of them with a receiver "
+            "behind it, such as swin+sft:steps=1; MODULE:NAME, a codec of your own. `semlink codecs` lists these and "
+            "the others, with their options. May be repeated.",
             show_default="jpeg-ldpc-qam, jpeg-ldpc-qam:adaptive (:outage where the channel fades), deepjscc and swin",
         ),
     ] = None,
     channel: Annotated[
         str,
         typer.Option(
-            help="NAME[:OPTION,...][+STAGE[:OPTION,...]]: awgn, rayleigh:csi=estimated, tdl-c:ds=100ns,v=3, "
-            "mimo:4x4,svd, uplink:users=3,rx=3,mmse, awgn+rapp:ibo=6. `semlink channels` lists them all."
+            help="A channel with options, and what else acts on the signal, each after a plus: awgn, "
+            "rayleigh:csi=estimated, tdl-c:ds=100ns,v=3, mimo:4x4,svd, uplink:users=3,rx=3,mmse, awgn+rapp:ibo=6. "
+            "`semlink channels` lists them all."
         ),
     ] = "awgn",
     eavesdropper: Annotated[
         str | None,
         typer.Option(
-            help="NAME[:esno=DB,key=yes,OPTION,...][+STAGE...]: a channel, as --channel takes it, to somebody who "
-            "hears every codec too and has a row, CODEC@NAME..., beside each. esno: her Es/N0 beyond the receiver's, "
-            "in dB; key=yes: she has its key.",
+            help="A channel, as --channel takes it, to somebody who hears every codec too and has a row, CODEC@NAME, "
+            "beside each, such as rayleigh:esno=-10. Options of hers: esno, her Es/N0 beyond the receiver's in dB; "
+            "key=yes, she has its key.",
             show_default="nobody",
         ),
     ] = None,
@@ -107,7 +103,7 @@ def compare(
         str | None,
         typer.Option(help="Of one antenna with CSI: zf or mmse; the same as NAME:equaliser=...", show_default="zf"),
     ] = None,
-    esno: Annotated[str, typer.Option(help="Es/N0 in dB: START:STOP:STEP or A,B,C.")] = "0:20:2",
+    esno: Annotated[str, typer.Option(help="Es/N0 in dB: START:STOP:STEP, A,B,C or one number.")] = "0:20:2",
     ratio: Annotated[str, typer.Option(help="Bandwidth ratio: complex channel uses per image value.")] = "1/6",
     mcs: Annotated[str, typer.Option(help="Scheme of SOURCE-CODE-qam without one of its own.")] = "16qam-1/2",
     realisations: Annotated[
@@ -327,6 +323,14 @@ app.command()(train)
 @told.can_be_quiet
 @computes
 def zoo(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Tell all of these: data, channel, training command, hash and figures. A network, a receiver, the "
+            "codec or the kind of several, or FILE.safetensors of a training.",
+            show_default="a table of all",
+        ),
+    ] = None,
     measure: Annotated[
         str | None,
         typer.Option(
@@ -334,12 +338,12 @@ def zoo(
             "set; write them to its card."
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON instead of a table.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON instead: of NAMES, or all.")] = False,
 ) -> None:
-    """List the trained models and receivers: size, ratio, data, hash, training command and measured figures."""
+    """List the trained networks and receivers in a table; with NAMES, all that is known of those."""
     from semlink.flowgraphs.cli.zoo import run_zoo
 
-    run_zoo(measure=measure, as_json=json)
+    run_zoo(names or [], measure=measure, as_json=json)
 
 
 @app.command()
@@ -394,3 +398,5 @@ for command in (
     serving.load,
 ):
     app.command()(command)
+for one in (app, bench_commands.app, prompt_commands.app):
+    told.arrange(one)

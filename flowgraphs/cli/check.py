@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict
-from difflib import get_close_matches
 from typing import Literal, cast
 
 from semlink.baselines.doors import CONSTELLATIONS, INTERLEAVERS, OWN_CODES, QAM_NAME
@@ -33,7 +32,7 @@ from semlink.flowgraphs.specs import (
 from semlink.neural import zoo
 from semlink.phy.channels import AWGN, CHANNELS
 from semlink.phy.link import Codec, InformedCodec
-from semlink.phy.named import FORM
+from semlink.phy.named import FORM, meant
 
 Part = Literal["codes", "interleavers", "constellations"]
 _SIGNS = {True: "good", False: "WRONG", None: "told"}
@@ -71,10 +70,9 @@ def run_check(block: str, *, ratio: str, rate: str, as_json: bool) -> int:
 def _allowed(block: str) -> str:
     """What may stand in the place of a name that stands for nothing."""
     parts = [*OWN_CODES, *INTERLEAVERS, *CONSTELLATIONS]
-    near = get_close_matches(block, [*zoo.names(), *zoo.cards(), "jpeg-ldpc-qam", *CHANNELS, *parts], n=1, cutoff=0.7)
-    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    near = meant(block, [*zoo.names(), *zoo.cards(), "jpeg-ldpc-qam", *CHANNELS, *parts])
     return (
-        f"{block!r}{meant} must be a codec of `semlink codecs`, a channel of `semlink channels`, a part of a link "
+        f"{block!r}{near} must be a codec of `semlink codecs`, a channel of `semlink channels`, a part of a link "
         f"({', '.join(parts)}) or MODULE:NAME"
     )
 

@@ -18,13 +18,15 @@ R = TypeVar("R")
 Device = Annotated[
     str | None,
     typer.Option(
-        help="That networks compute on: cpu, cuda or cuda:N. Channels, channel codes and metrics are the processor's.",
+        help="What networks compute on: cpu, cuda or cuda:N. Channels, channel codes and metrics are the processor's.",
         show_default="what SEMLINK_DEVICE says, or cpu",
     ),
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="Of the processor.", show_default="what OMP_NUM_THREADS says, or one a core"),
+    typer.Option(
+        min=1, metavar="N", help="Of the processor, from 1.", show_default="what OMP_NUM_THREADS says, or one a core"
+    ),
 ]
 
 

@@ -9,9 +9,37 @@ from functools import wraps
 from typing import Annotated, ParamSpec, TypeVar
 
 import typer
+from typer.models import CommandInfo, TyperInfo
+
+PANELS = {
+    "Compare": ("compare", "play", "sweep", "report", "figure", "channels", "codecs", "check"),
+    "Networks": ("zoo", "train", "export", "search", "prompt"),
+    "Radio and services": ("radio", "worker", "serve", "node", "keys", "user", "load"),
+    "Measure": ("bench", "gsc", "olla", "optimise"),
+}
+"""Under which heading `semlink --help` has each command, and in which order."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def arrange(app: typer.Typer) -> None:
+    """Put the commands of `semlink` under their headings, and paragraphs of help as wide as the terminal is."""
+    panels = {name: panel for panel, names in PANELS.items() for name in names}
+    order = list(panels)
+    for one in app.registered_commands:
+        paragraphs = inspect.cleandoc(getattr(one.callback, "__doc__", None) or "").split("\n\n")
+        one.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    if not app.registered_groups:
+        return
+    whole: list[CommandInfo | TyperInfo] = [*app.registered_commands, *app.registered_groups]
+    for each in whole:
+        each.rich_help_panel = panels[_name(each)]
+    app.registered_commands.sort(key=lambda one: order.index(_name(one)))
+
+
+def _name(one: CommandInfo | TyperInfo) -> str:
+    return str(one.name or getattr(one.callback, "__name__", ""))
 
 
 def tell_version(wanted: bool) -> None:

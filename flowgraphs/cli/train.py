@@ -47,10 +47,14 @@ def train(
         float, typer.Option(help="Stop after so long, with a checkpoint to go on from.", show_default="no limit")
     ] = math.inf,
     checkpoint_minutes: Annotated[
-        float, typer.Option(min=0, help="From one checkpoint to the next at most; the recipe has the steps.")
+        float,
+        typer.Option(min=0, metavar="N", help="From one checkpoint to the next at most; the recipe has the steps."),
     ] = 10.0,
     nice: Annotated[
-        int, typer.Option(min=0, max=19, help="Give way to other work of this machine: 19 takes what is left over.")
+        int,
+        typer.Option(
+            min=0, max=19, metavar="N", help="Give way to other work of this machine: 19, at most, takes what is left."
+        ),
     ] = 0,
     device: Annotated[
         str | None,
@@ -63,6 +67,7 @@ def train(
         int | None,
         typer.Option(
             min=1,
+            metavar="N",
             help="Of the processor; another number rounds otherwise.",
             show_default="what the recipe says, and OMP_NUM_THREADS at most",
         ),

@@ -77,6 +77,12 @@ class Comparison:
     against: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """What was compared: the figures are in `table`, and images would fill pages."""
+        codecs, levels = (dict.fromkeys(self.table[name]) for name in ("codec", "esno_db"))
+        at = ", ".join(f"{level:g}" for level in levels)
+        return f"Comparison(codecs: {', '.join(codecs)}; images: {len(self.sent)}; Es/N0: {at} dB; figures in .table)"
+
 
 def usual_realisations(channel: Channel, images: int) -> int:
     """Of noise and fading, where nobody says how many: at least 6 receptions over AWGN, and 30 where channels fade.
@@ -126,9 +132,9 @@ def compare(
         frames: of earlier transmissions of these very images and codecs, such as `try_codecs` leaves.
 
     Raises:
-        ValueError: no image, codec or Es/N0, an unknown metric or one whose weights are not to be had, images that
-            are not RGB with one, a codec that classifies where images have no label or other classes, or what `Link`
-            raises.
+        ValueError: no image, codec or Es/N0, a name in place of a codec or a channel, an unknown metric or one whose
+            weights are not to be had, images that are not RGB with one, a codec that classifies where images have no
+            label or other classes, or what `Link` raises.
     """
     levels, shown = _levels("esno_db", esno_db), frozenset(_levels("pictures", pictures))
     _check_mapping("images", images, "names to images, such as {'mine': image}")
@@ -138,6 +144,7 @@ def compare(
             raise ValueError(f"{name} is empty; give at least one")
     for name, image in images.items():
         _check_one_image(name, image)
+    _check_kinds(codecs, channel)
     realisations, seed, workers = plain((realisations, seed, workers))
     for name, value in (("realisations", realisations), ("workers", workers)):
         if value is not None and value < 1:
@@ -202,6 +209,17 @@ def _levels(name: str, given: object) -> list[float]:
     if not isinstance(listed, list | tuple) or not all(isinstance(one, int | float) for one in listed):
         raise ValueError(f"{name}={given!r} must be numbers of dB")
     return list(listed)
+
+
+def _check_kinds(codecs: Mapping[str, Codec | InformedCodec], channel: Channel) -> None:
+    """Names, which the command line takes, are not taken here."""
+    for name, codec in codecs.items():
+        if not isinstance(codec, (Codec, InformedCodec)):
+            kind = type(codec).__name__
+            raise ValueError(f"codec {name!r} is a {kind}; it must be a codec, zoo.load('deepjscc', ratio=1 / 6) say")
+    if not callable(channel):
+        kind = type(channel).__name__
+        raise ValueError(f"channel is a {kind}; it must be a channel, AWGN() or parse_channel('rayleigh') say")
 
 
 def _check_mapping(name: str, given: object, wanted: str) -> None:

@@ -246,7 +246,8 @@ def writable(
             out.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix=".semlink-", dir=out))
         except OSError as error:
-            raise OSError(f"--out {out}: cannot be written ({error.strerror}); give a folder that can") from error
+            why = "a file is there" if isinstance(error, FileExistsError) else error.strerror
+            raise OSError(f"--out {out}: cannot be written ({why}); give a folder that can") from error
         try:
             _refuse_clashes(out, files)
             yield folder

@@ -4,49 +4,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from functools import partial
 
 from semlink.baselines import kodak_rd
 from semlink.baselines.adaptation import MODES
-from semlink.baselines.blocks import CODES
-from semlink.baselines.doors import CONSTELLATIONS, QAM_NAME
-from semlink.baselines.ideal import BOUNDS, CapacityCodec
+from semlink.baselines.doors import QAM_NAME
+from semlink.baselines.ideal import CapacityCodec
 from semlink.baselines.layered import digital_codec
 from semlink.baselines.sources import SOURCES
 from semlink.flowgraphs.specs import receivers as receiver_specs
 from semlink.flowgraphs.specs.codec_names import PUBLISHED
-from semlink.flowgraphs.specs.digital_names import DIGITAL_FORM, DigitalName, parse_digital, register_doors
-from semlink.flowgraphs.specs.feature_link import FEATURES_FORM, make_feature_link
+from semlink.flowgraphs.specs.digital_names import DigitalName, parse_digital, register_doors
+from semlink.flowgraphs.specs.feature_link import make_feature_link
 from semlink.flowgraphs.specs.harq import (
-    HARQ_FORM,
-    REPEATED_FORM,
     asks_rounds,
     make_harq_link,
     make_repeated,
     split_harq,
     split_repeated,
 )
-from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, own_names, register_sources
+from semlink.flowgraphs.specs.near_names import allowed_for, check_mode, plain_names, zoo_codecs
+from semlink.flowgraphs.specs.own_blocks import is_own, make_own, missing_module, register_sources
 from semlink.flowgraphs.specs.printed_accuracy import PRINTED
 from semlink.flowgraphs.specs.prompts import ANALOGUE
 from semlink.flowgraphs.specs.secrecy import (
-    EAVESDROPPER_FORM,
-    KEYED_FORM,
-    SOURCE_OPTIONS,
     overhear,
     sealed_source,
     split_listener,
 )
-from semlink.flowgraphs.specs.teachers import FORM as TEACHER_FORM
 from semlink.flowgraphs.specs.teachers import load_trained, make_task_link
 from semlink.neural import zoo
-from semlink.neural.classifiers import task_cards
-from semlink.neural.diffusion import receiver_names
 from semlink.neural.prompts import PromptAnalogue
 from semlink.neural.training import Settings
 from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.link import Channel, Codec, InformedCodec
+from semlink.phy.named import meant
 
 CODECS = ("jpeg-ldpc-qam", "jpeg-ldpc-qam:adaptive", "deepjscc", "swin")
 """What is compared when nothing is said, on awgn."""
@@ -63,26 +55,6 @@ def default_codecs(channel: Channel) -> tuple[str, ...]:
     if isinstance(channel, AWGN) or getattr(channel, "labels", {}).get("csi") == "none":
         return CODECS
     return tuple(name.replace(":adaptive", ":outage") for name in CODECS)
-
-
-def codec_forms() -> str:
-    """What --codec takes, in one line."""
-    return (
-        f"{', '.join(zoo.names())}; {DIGITAL_FORM} with SOURCE {'|'.join(SOURCES)}, CODE "
-        f"{'|'.join(CODES)} or MODULE:NAME, MAP qam|{'|'.join(CONSTELLATIONS)} or MODULE:NAME, and SCHEME "
-        f"{'|'.join(MODES)} or a fixed one such as 16qam-1/2 or nr1-13, of another MAP its code rate, 2/3, with "
-        f",key=FILE encrypted, ,table=FILE of one's own block error rates, "
-        f"{''.join(f',{form} ' for form in SOURCE_OPTIONS.values()).rstrip()} of the source coder; {HARQ_FORM}; "
-        f"{REPEATED_FORM}; SOURCE-capacity[:{'|'.join(BOUNDS)}]; "
-        f"SOURCE-ldpc-qam:all for "
-        f"fixed, {', '.join(MODES)} and capacity; published:NAME with NAME "
-        f"{'|'.join([*kodak_rd.names(), *PRINTED])}; {receiver_specs.FORM} with RECEIVER "
-        f"{'|'.join([*receiver_names(), 'FILE.safetensors'])}; {KEYED_FORM}; CODEC+classify:TEACHER, "
-        f"label:TEACHER[:uses=N], {FEATURES_FORM}, where {TEACHER_FORM}; {ANALOGUE}; "
-        f"{'|'.join(task_cards())}[:uses=N]; CODEC@{EAVESDROPPER_FORM} for what an eavesdropper gets of it; "
-        f"FILE.safetensors of a training, its card beside it; "
-        f"MODULE:NAME for a codec of one's own" + "".join(f", {name}" for name in own_names("codecs"))
-    )
 
 
 def make_codecs(names: Sequence[str], *, ratio: float, mcs: str, channel: Channel) -> dict[str, Codec | InformedCodec]:
@@ -162,6 +134,7 @@ def _make_digital(digital: DigitalName, *, ratio: float, mcs: str, channel: Chan
     scheme, asked = split_harq(digital.scheme)
     source, scheme = sealed_source(digital.source, scheme)
     wanted = scheme or digital.default_scheme(mcs)
+    check_mode(wanted)
     if asked:
         code = digital.code if digital.constellation == QAM_NAME else f"{digital.code}-{digital.constellation}"
         return make_harq_link(asked, source=source, code=code, mcs=wanted, ratio=ratio, fading=channel)
@@ -177,7 +150,7 @@ def _make_digital(digital: DigitalName, *, ratio: float, mcs: str, channel: Chan
 
 def _make_named(name: str, ratio: float, channel: Channel) -> Codec | InformedCodec:
     """What is trained, shipped or one's own, and no form of words."""
-    if name in _zoo_codecs():
+    if name in zoo_codecs():
         return zoo.load(name, ratio=ratio)
     try:
         if link := make_feature_link(name, channel) or make_task_link(name):
@@ -188,11 +161,9 @@ def _make_named(name: str, ratio: float, channel: Channel) -> Codec | InformedCo
         return load_trained(name, ratio=ratio)
     if is_own(name, "codecs"):
         return _codec_of_own(name, ratio)
-    if (missing := missing_module(name)) and name.partition(":")[0] not in _zoo_codecs():
+    if (missing := missing_module(name)) and name.partition(":")[0] not in zoo_codecs():
         raise ValueError(f"--codec {name}: {missing}; `semlink codecs` lists what else there is")
-    near = get_close_matches(name, [*_zoo_codecs(), "jpeg-ldpc-qam", ANALOGUE], n=1, cutoff=0.7)
-    meant = f" (did you mean {near[0]!r}?)" if near else ""
-    raise UnknownCodecError(f"--codec {name!r}{meant} must be one of: {codec_forms()}")
+    raise UnknownCodecError(f"--codec {name!r}{meant(name, plain_names())} must be one of: {allowed_for(name)}")
 
 
 def _codec_of_own(name: str, ratio: float) -> Codec | InformedCodec:
@@ -208,11 +179,6 @@ def _codec_of_own(name: str, ratio: float) -> Codec | InformedCodec:
     if not isinstance(codec, Codec | InformedCodec):
         raise ValueError(f"--codec {name} is no codec: it must have encode(image, n0) and decode(received)")
     return codec
-
-
-def _zoo_codecs() -> set[str]:
-    """Names that the neural codecs go by."""
-    return {*zoo.names(), *zoo.cards()}
 
 
 def frozen_codec(settings: Settings) -> Codec | None:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from semlink.flowgraphs.specs.labels import class_folders, numbered
+from semlink.phy.named import meant
 from semlink.phy.pictures import DataError
 from semlink.phy.sources import SAMPLES, cifar10, cifar100, find_images, kodak, load_image, sample_images
 
@@ -56,7 +57,8 @@ def _images(word: str, broken: list[str] | None = None) -> Mapping[str, Tensor]:
             return _readable([p for one in folders for p in find_images(one)], broken)
         return _readable(find_images(path), broken)
     if not path.exists():
-        raise ValueError(f"image {word}: no such file or folder, nor one of the sets: {SETS}")
+        near = meant(word, ["samples", "kodak", "cifar10", "cifar100"])
+        raise ValueError(f"image {word}: no such file or folder{near}, nor one of the sets: {SETS}")
     return {word: load_image(path)}
 
 

@@ -27,6 +27,7 @@ def parse_esno(text: str) -> list[float]:
         ValueError: none of these, not finite, reversed, or more than 1,000 values.
     """
     form = f"--esno {text!r}: give START:STOP:STEP with START ≤ STOP and STEP > 0, or A,B,C in rising order, in dB"
+    form += ", such as 0:20:2"
     try:
         if ":" in text:
             start, stop, step = (float(part) for part in text.split(":"))

@@ -31,7 +31,7 @@ AnyCodec = Codec | InformedCodec
 
 JOINT = "+"
 """Between a codec and the receiver behind it."""
-FORM = "CODEC+RECEIVER[:steps=N,sampler=ddim,seed=N]"
+FORM = "CODEC+RECEIVER[:steps=N,sampler=ddim|mean|ancestral,seed=N]"
 
 
 @dataclass(frozen=True)

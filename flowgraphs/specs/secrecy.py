@@ -18,8 +18,6 @@ KEYED = "keyed"
 """Stands where a receiver would: a codec whose symbols are hidden by a key."""
 SOURCE_OPTIONS = {"resolution": "resolution=full|chosen", "speed": "speed=0…10 (of avif)"}
 """What may be said of a source coder behind the scheme, and how."""
-KEYED_FORM = "CODEC+keyed:key=FILE[,nonce=N], or env=NAME for key=FILE"
-"""How it is named."""
 AT = "@"
 """Between a codec and the channel of the eavesdropper who hears it."""
 EAVESDROPPER_FORM = "NAME[:esno=DB,key=yes,OPTION,...][+STAGE...]"

@@ -27,7 +27,6 @@ LABEL = "label:"
 """How the name of a codec that sends labels begins."""
 FEATURES = "features-ldpc-qam"
 """How the name of the digital feature link begins."""
-FORM = "TEACHER is tiniest, resnet20, resnet56, task or FILE.safetensors, or MODULE:NAME of a torch.nn.Module"
 
 
 def make_teacher(name: str) -> Teacher:

@@ -16,6 +16,7 @@ from semlink.phy.channels.catalogue import CHANNELS, STAGES
 from semlink.phy.channels.channels import Chain
 from semlink.phy.channels.options import Entry, assign
 from semlink.phy.impairments import Medium, Side, Stage
+from semlink.phy.named import meant
 
 
 def parse_channel(text: str) -> Medium:
@@ -72,7 +73,7 @@ def _make(text: str, table: Mapping[str, Entry], what: str) -> tuple[Medium | St
     """What the text describes, and the side at which it stands, for a stage."""
     name, _, given = text.partition(":")
     if name not in table:
-        raise ValueError(f"{what} {name!r} must be one of: {', '.join(table)}")
+        raise ValueError(f"{what} {name!r}{meant(name, table)} must be one of: {', '.join(table)}")
     entry = table[name]
     values, missing = assign(name, given, entry.options)
     if missing:

@@ -102,6 +102,10 @@ class LDPC5G:
         self.backend = backend
         self.precision = precision
 
+    def __repr__(self) -> str:
+        """The code, without what its decoder was told."""
+        return f"LDPC5G(k={self.k}, n={self.n}, base_graph={self.base_graph})"
+
     def encode(self, bits: Num[Tensor, "b k"]) -> Num[Tensor, "b n"]:
         """Encode rows of k bits, 0 or 1, to n coded bits of the same dtype.
 
@@ -153,6 +157,8 @@ class LDPC5G:
         return values.to(llr), iterations.to(llr.device), converged.to(llr.device)
 
     def _backend_for(self, tensor: Tensor) -> str:
+        if not isinstance(tensor, Tensor):
+            raise ValueError(f"{self!r} takes a tensor of rows, not a {type(tensor).__name__}")
         on_gpu = tensor.is_cuda and not _beyond_sionna(self.k, self.n, self.base_graph)
         return self.backend or ("sionna" if on_gpu else "numba")
 

@@ -159,6 +159,8 @@ def mrc_outage_probability(rate: ArrayLike, esno_db: float, *, branches: int) ->
 
     Source: D. Tse and P. Viswanath, "Fundamentals of Wireless Communication", section 5.4.2.
     """
+    check_whole("branches", branches, 1)
+    return _gains_below(np.expm1(np.asarray(rate) * math.log(2)), esno_db, branches)
 
 
 def mrc_outage_capacity(outage: ArrayLike, esno_db: float, *, branches: int) -> Float[Array, " *shape"]:

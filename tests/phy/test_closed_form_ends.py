@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from semlink.baselines.capacity import outage_capacity_rayleigh
+from semlink.baselines.fading_ceilings import outage_capacity_rayleigh
 from semlink.phy.mimo.theory import (
     alamouti_qam_ber,
     mrc_capacity,

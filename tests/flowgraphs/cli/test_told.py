@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -13,8 +12,9 @@ from semlink.baselines.adaptation import MODES
 from semlink.baselines.blocks import CODES
 from semlink.flowgraphs.specs import codec_groups, make_codecs
 from semlink.flowgraphs.specs.codec_names import CHANNEL_CODES, KNOWN, PUBLISHED
-from semlink.flowgraphs.specs.codecs import codec_forms
+from semlink.flowgraphs.specs.near_names import plain_names
 from semlink.flowgraphs.specs.secrecy import SOURCE_OPTIONS
+from semlink.neural import zoo
 from semlink.phy.channels import AWGN
 from semlink.phy.sources import data_folder
 
@@ -66,8 +66,7 @@ def test_every_codec_that_is_told_is_taken() -> None:
     assert {name.partition("key=")[2] for name in secret.names if "key=FILE" in name} == {"FILE"}
     assert {":adaptive", ":outage", ":genie", ":all", ":16qam-1/2", ":nr1-0", ":nr2-27"} <= set(schemes.names)
     assert all(name.startswith(PUBLISHED) for name in published.names)
-    for name in published.names:
-        assert name.removeprefix(PUBLISHED) in codec_forms()
+    assert set(published.names) == {name for name in plain_names() if name.startswith(PUBLISHED)}
 
 
 def test_nothing_is_left_out() -> None:
@@ -75,8 +74,7 @@ def test_nothing_is_left_out() -> None:
     assert set(CHANNEL_CODES) == set(CODES)
     assert set(KNOWN) == set(MODES)
     named = {name for one in codec_groups() for name in one.names}
-    for name in re.findall(r"[a-z0-9-]+", codec_forms().partition(";")[0]):
-        assert name in named
+    assert set(zoo.names()) <= named
 
 
 def test_the_command_tells_them(run_semlink: Command, shipped: object) -> None:

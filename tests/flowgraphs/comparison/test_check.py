@@ -17,7 +17,6 @@ from semlink.flowgraphs.cli import main
 from semlink.flowgraphs.comparison import Finding, check_channel, check_codec
 from semlink.flowgraphs.comparison.check import _images
 from semlink.flowgraphs.specs import make_channel, make_codecs, own_blocks
-from semlink.flowgraphs.specs.codecs import codec_forms
 from semlink.neural import zoo
 from semlink.phy.channels import AWGN, Rayleigh
 from semlink.phy.link import Decoded, Frame, Received, normalise_power
@@ -358,7 +357,8 @@ def test_blocks_of_ones_own_by_entry_point(own: Path, monkeypatch: pytest.Monkey
     made = make_codecs(["mine", "jpegtoo-ldpc-qam"], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())
     assert type(made["mine"]).__name__ == "Mine"
     assert made["jpegtoo-ldpc-qam"].source == Resolutions(JPEG())  # type: ignore[union-attr]
-    assert "mine" in codec_forms()
+    with pytest.raises(ValueError, match=r"must be one of: .*, mine; a digital link"):
+        make_codecs(["turbo"], ratio=1 / 6, mcs="16qam-1/2", channel=AWGN())
     assert isinstance(make_channel("ether", coherence=None, csi=None, equaliser=None), AWGN)
     with pytest.raises(ValueError, match="must be small letters and digits"):
         coders.register_source("my coder", JPEG)

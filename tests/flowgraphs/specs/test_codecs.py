@@ -65,9 +65,13 @@ def test_every_code_carries_an_image(code: str) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("bpg-ldpc-qam", "must be one of: adjscc, deepjscc"),
+        ("bpg-ldpc-qam", r"\(did you mean 'jpeg-ldpc-qam'\?\) must be one of: SOURCE-CODE"),
         ("jpeg-turbo-qam", r"SOURCE-CODE\[-INTERLEAVER\]-MAP"),
-        ("jpeg-ldpc-qam:best", "mcs='best' must be one of: 4qam-1/2"),
+        (
+            "jpeg-ldpc-qam:best",
+            "scheme 'best' must be one of: adaptive, outage, genie or a fixed one, such as 16qam-1/2",
+        ),
+        ("jpeg-ldpc-qam:16qam-1/5", "mcs='16qam-1/5' must be one of: 4qam-1/2"),
         ("jpeg-conv-qam:adaptive", "needs code='ldpc'"),
         ("jpeg-ldpc-qam:", "must be one of"),
         ("", "must be one of"),

@@ -128,7 +128,7 @@ def test_a_label_reads_back_as_the_same_channel(text: str) -> None:
         ("tdl-c:power=equal", "power: for several antennas"),
         ("mimo:4x4,power=equal", "power=equal is for svd"),
         ("mimo:4x4,mmse,width=3", "width=3 is for k-best"),
-        ("awgn+Rapp:ibo=3", "stage 'Rapp' must be one of: rapp"),
+        ("awgn+Rapp:ibo=3", "stage 'Rapp' (did you mean 'rapp'?) must be one of: rapp"),
         ("awgn+rapp", "rapp: lacks ibo (input back-off)"),
         ("awgn+adc:bits=0", "bits=0"),
         ("rayleigh+rapp:ibo=99", "ibo_db=99"),
