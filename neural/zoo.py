@@ -9,11 +9,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from importlib import resources
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -31,6 +30,7 @@ from semlink.neural.card_files import (
     is_ratio,
     is_table,
     is_text,
+    packaged,
     read_fields,
     stamps,
     trained_esno_db,
@@ -39,6 +39,7 @@ from semlink.neural.models import Network, RateAdaptive, build
 from semlink.neural.networks import Limits
 from semlink.phy.devices import chosen_device
 from semlink.phy.documents import in_short, read_json, write_whole
+from semlink.phy.named import meant
 
 PACKAGE = "semlink.neural.weights"
 
@@ -104,7 +105,7 @@ CHECKS: Mapping[str, Check] = {
 
 def cards() -> dict[str, Card]:
     """The cards of all models, by name."""
-    with _folder() as folder:
+    with packaged(PACKAGE) as folder:
         return dict(_cards_of(stamps(folder)))
 
 
@@ -169,7 +170,7 @@ def load(name: str, *, ratio: float | None = None) -> Network:
     if name.endswith(WEIGHTS):
         return load_run(Path(name).parent, Path(name).stem, ratio=ratio)
     card = find_card(name, ratio=ratio)
-    with _folder() as folder:
+    with packaged(PACKAGE) as folder:
         return _build(card, folder / f"{card.name}.safetensors", ratio)
 
 
@@ -212,7 +213,9 @@ def find_card(name: str, *, ratio: float | None = None) -> Card:
     if own is not None and own not in having:
         having, ratio = [own], own.ratio if ratio is None else ratio
     if not having:
-        raise ValueError(f"codec {name!r} must be one of: {', '.join(names())}")
+        raise ValueError(f"codec {name!r}{meant(name, [*names(), *every])} must be one of: {', '.join(names())}")
+    if isinstance(ratio, bool) or not isinstance(ratio, Real | None):
+        raise ValueError(f"ratio={ratio!r} must be a number such as 1 / 6, or None")
     wanted = 1 / 6 if ratio is None else ratio
     fitting = [card for card in having if card.serves(wanted)]
     if not fitting:
@@ -286,7 +289,7 @@ def find_weights(where: str) -> Path:
         return Path(where)
     if name not in cards():
         raise ValueError(f"init={where!r} must be a path or one of: {', '.join(f'zoo:{card}' for card in cards())}")
-    with _folder() as folder:
+    with packaged(PACKAGE) as folder:
         return folder / f"{name}.safetensors"
 
 
@@ -333,9 +336,3 @@ def check_weights(path: Path, told: str) -> None:
     """Raise ValueError unless a weights file has the hash that its card tells."""
     if sha256(path) != told:
         raise ValueError(f"weights {path}: SHA-256 differs from the card's; the file is damaged or of another version")
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with resources.as_file(resources.files(PACKAGE)) as folder:
-        yield folder

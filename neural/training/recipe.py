@@ -19,6 +19,7 @@ from semlink.neural.prompts import PROMPT_MODELS, build_prompt_model
 from semlink.phy.channels import AWGN, Rayleigh, parse_channel
 from semlink.phy.documents import in_short, read_toml
 from semlink.phy.link import Channel
+from semlink.phy.parameters import check_choice
 from semlink.phy.plain import plain
 from semlink.phy.rng import probe
 
@@ -128,7 +129,7 @@ class Settings:
 
 def _check(settings: Settings) -> None:
     for name, allowed in CHOICES.items():
-        _one_of(name, getattr(settings, name), allowed)
+        check_choice(name, getattr(settings, name), allowed)
     for name in ("steps", "batch", "groups", "threads", "warmup", "checkpoint_every", "validate_every"):
         value = getattr(settings, name)
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_COUNT:
@@ -203,7 +204,7 @@ def _check_parts(settings: Settings, model: nn.Module) -> None:
 
 
 def _check_receiver(settings: Settings) -> None:
-    _one_of("model", settings.model, TASKS[settings.task])
+    check_choice("model", settings.model, TASKS[settings.task])
     build_receiver(settings.model, settings.network)
     if not settings.codec:
         raise ValueError(f"codec='' must name a codec: task={settings.task!r} trains a receiver behind a frozen one")
@@ -225,7 +226,7 @@ def _check_stage(settings: Settings) -> None:
 
 
 def _check_prompts(settings: Settings) -> None:
-    _one_of("model", settings.model, tuple(PROMPT_MODELS))
+    check_choice("model", settings.model, tuple(PROMPT_MODELS))
     model = build_prompt_model(settings.model, settings.network)
     if model.side != SMALL:
         raise ValueError(f"network: side={model.side} must be {SMALL}, as the training images")
@@ -293,11 +294,6 @@ def is_differentiable(channel: Channel) -> bool:
     with torch.enable_grad():
         symbols = probe(1, 64).clone().requires_grad_()
         return channel(symbols, 0.1, rng=torch.Generator().manual_seed(0)).symbols.requires_grad
-
-
-def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} must be one of: {', '.join(allowed)}")
 
 
 def _is_number(value: object) -> bool:

@@ -141,10 +141,13 @@ def test_figures_on_the_samples(name: str) -> None:
 
 
 def test_unknown_names_and_ratios_list_what_there_is() -> None:
-    with pytest.raises(ValueError, match="'swim' must be one of: adjscc, deepjscc, deepjscc-plain-10, "):
+    with pytest.raises(ValueError, match=r"'swim' \(did you mean 'swin'\?\) must be one of: adjscc, deepjscc, deepj"):
         zoo.load("swim")
     with pytest.raises(ValueError, match=r"ratio=0.25 must be, for deepjscc, one of: 1/12, 1/6"):
         zoo.load("deepjscc", ratio=0.25)
+    for wrong in ("1/6", True, [1 / 6]):
+        with pytest.raises(ValueError, match=r"must be a number such as 1 / 6, or None"):
+            zoo.load("swin", ratio=wrong)  # type: ignore[arg-type]
 
 
 def keep_card(name: str, codec: str, folder: Path, **values: object) -> None:
