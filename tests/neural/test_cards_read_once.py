@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two cards, in a folder that stands for that of the package."""
     for name in ("deepjscc-6", "deepjscc-12"):
         shutil.copy(SHIPPED / f"{name}.json", tmp_path)
-    monkeypatch.setattr(zoo.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(resources, "files", lambda package: tmp_path)
     return tmp_path
 
 

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def keep_card(name: str, codec: str, folder: Path, **values: object) -> None:
 def test_models_of_the_same_codec_and_ratio_go_by_their_own_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zoo.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(resources, "files", lambda package: tmp_path)
     keep_card("plain-4", "plain", tmp_path)
     keep_card("plain-10", "plain", tmp_path)
     keep_card("plain-12th", "plain", tmp_path, ratio=1 / 12)
@@ -184,7 +185,7 @@ def test_a_rate_adaptive_model_comes_at_any_of_its_ratios(tmp_path: Path, monkey
     zoo.write_weights(model, tmp_path / "s.safetensors")
     ratios, digest = zoo.ratios_of(model), zoo.sha256(tmp_path / "s.safetensors")
     keep_card("s", "swin", tmp_path, network=network, sha256=digest, ratios=ratios)
-    monkeypatch.setattr(zoo.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(resources, "files", lambda package: tmp_path)
     for ratio in (1 / 24, 0.1, 1 / 3):
         frame = zoo.load("swin", ratio=ratio).encode(torch.rand(1, 3, 32, 32), 0.1)
         assert frame.symbols.shape[1] == channel_uses((3, 32, 32), ratio)
@@ -246,6 +247,6 @@ def test_damaged_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     data = bytearray((tmp_path / "deepjscc-6.safetensors").read_bytes())
     data[-1] ^= 1
     (tmp_path / "deepjscc-6.safetensors").write_bytes(data)
-    monkeypatch.setattr(zoo.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(resources, "files", lambda package: tmp_path)
     with pytest.raises(ValueError, match="SHA-256 differs"):
         zoo.load("deepjscc")
