@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from semlink.flowgraphs.optimisation import measure_surface, read_surface, stored_curves, stored_surface
+from semlink.flowgraphs.optimisation import (
+    Covert,
+    measure_surface,
+    read_surface,
+    references,
+    stored_curves,
+    stored_surface,
+)
 
 STORED = resources.files("semlink.flowgraphs.optimisation").joinpath("data/quality.csv").read_text()
 
@@ -78,6 +85,15 @@ def test_stored_curves_are_whole_trainings(name: str) -> None:
     assert (ends["min"] == 0).all()
     assert ends["max"].nunique() == 1
     assert curves["value"].max() <= (0.0 if name == "water-filling" else 30.0)
+
+
+@pytest.mark.parametrize("csi", ["perfect", "partial"])
+def test_stored_curves_are_of_the_stored_surface(csi: str) -> None:
+    """A new surface without new curves, or the other way round, would show policies far off or above the optimum."""
+    curves = stored_curves("covert" if csi == "perfect" else "covert-partial")
+    learned = curves[curves["policy"] == "gradient"].groupby("seed")["value"].last()
+    best = float(references(Covert(stored_surface(), csi=csi))["oracle"].mean())
+    assert ((1 - learned / best > 0) & (1 - learned / best < 0.01)).all()
 
 
 def test_other_curves_are_not_stored() -> None:
