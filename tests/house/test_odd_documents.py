@@ -147,5 +147,7 @@ def test_a_card_that_lacks_figures_is_shown_as_far_as_it_goes(
     card = ReceiverCard("r", "cddm", {}, 9, "cddm", "zoo:swin", "none", "awgn", "none", "0" * 64, figures=figures)
     monkeypatch.setattr(zoo_command, "receiver_cards", lambda: {"r": card})
     monkeypatch.setattr(zoo_command, "find_receiver", lambda _: (card, Path(__file__)))
-    zoo_command.run_zoo(measure=None, as_json=False)
+    zoo_command.run_zoo(measure=None, as_json=False)  # the table, in a line
+    assert "│ r " in capsys.readouterr().out
+    zoo_command.run_zoo(["r"], measure=None, as_json=False)
     assert "1.00" in capsys.readouterr().out
